@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from cml_iam.errors import InputError
+from cml_iam.files import shipped_text
 from cml_iam.located import did_you_mean
-from cml_iam.shipped import shipped_text
 
 Use = Literal["created", "existing", "optional"]
 

@@ -31,6 +31,11 @@ class Tag:
         return key.casefold() == self.key.casefold()
 
 
+def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return *tags* in the form of AWS's API."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 DEFAULT_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
 """The tag of workers where nothing else is chosen.
 

@@ -11,7 +11,7 @@ import jsonschema
 
 from cml_iam.cli._main import cli
 from cml_iam.cli.groups import leaves
-from cml_iam.shipped import shipped_text
+from cml_iam.files import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from cml_iam.authorization import (
+from cml_iam.engine.authorization import (
     Caller,
     Image,
     Launch,

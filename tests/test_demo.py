@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cml_iam import demo
-from cml_iam.demo import Check
+from cml_iam.cli import _demo as demo
+from cml_iam.cli._demo import Check
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import connect
-from cml_iam.aws._secrets import redact, silence
+from cml_iam.aws._session import redact, silence
 from cml_iam.credentials import AccessKey
 from cml_iam.secret import Secret, masked, remember
 from cml_iam.visible import one_line, visible

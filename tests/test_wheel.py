@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam import __version__
-from cml_iam.shipped import shipped
+from cml_iam.files import shipped
 from tests.conftest import REPOSITORY, tracked
 
 

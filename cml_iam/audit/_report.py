@@ -15,9 +15,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
 
+from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
 from cml_iam.report import Excerpt
-from cml_iam.shipped import shipped_text
 
 ADDED: Final = MappingProxyType({"added": True})
 """Marks a field that older reports lack; they are read as if it were empty."""
@@ -55,6 +55,20 @@ class Spot:
     resource: str | None = None
     statement: str | None = None
     account: str | None = None
+
+    @property
+    def position(self) -> str:
+        """`file:line:column`, or the ARN or id in the account."""
+        numbers = [str(each) for each in (self.line, self.column) if each is not None]
+        if not self.file:
+            return self.resource or self.account or ""
+        where = ":".join([self.file, *numbers])
+        return f"{where}: {self.resource}" if self.resource else where
+
+    @property
+    def place(self) -> str:
+        """The position as printed: followed by the statement in brackets."""
+        return f"{self.position} [{self.statement}]".lstrip() if self.statement else self.position
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,16 @@ from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import leave_unread
-from cml_iam.aws._secrets import redact, silence, unwrap, wrap
-from cml_iam.aws._session import configured_region, make_session, need_operation, session_like
+from cml_iam.aws._session import (
+    configured_region,
+    make_session,
+    need_operation,
+    redact,
+    session_like,
+    silence,
+    unwrap,
+    wrap,
+)
 from cml_iam.aws._source import Source, load_credentials, source_in
 from cml_iam.aws.port import Identity, is_read
 from cml_iam.facts import first_region, known_regions, meant_region, partition_of

@@ -12,7 +12,7 @@ a command selects some and presents their answers:
 Only the list is imported here; modules that call AWS are loaded when they are needed.
 """
 
-from cml_iam.check._answer import Answer, Diagnosis, State
+from cml_iam.check._answer import Answer, Diagnosis, Drift, KeyStatus, State, Status
 from cml_iam.check._check import Check, ask
 from cml_iam.check._list import CHECKS, DOCTOR, SKIPPABLE, check_named
 
@@ -23,7 +23,10 @@ __all__ = [
     "Answer",
     "Check",
     "Diagnosis",
+    "Drift",
+    "KeyStatus",
     "State",
+    "Status",
     "ask",
     "check_named",
 ]

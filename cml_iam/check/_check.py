@@ -53,6 +53,18 @@ class Check(NamedTuple):
             self.id, self.title, self.group, "passed", asked, detail, None, None, account
         )
 
+    def answer(
+        self,
+        asked: int,
+        detail: str,
+        account: str | None = None,
+        findings: Iterable[AuditFinding] = (),
+        **more: Any,
+    ) -> Answer:
+        """Return what was seen: passed unless there are *findings*; *more* are other parts."""
+        result = self.passed(asked, detail, account)
+        return Answer(checks=(result,), findings=tuple(findings), **more)
+
     def not_checked(self, reason: str, remedy: str | None, account: str | None = None) -> Answer:
         """Return that the question could not be answered, why, and how to make it answerable."""
         return Answer(

@@ -10,6 +10,7 @@ from cml_iam.check._answer import Answer, ask_of
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -138,7 +139,7 @@ def _count(group: Sequence[Judgement]) -> str:
     permissions = list(dict.fromkeys(each.expectation.permission for each in group))
     named = ", ".join(f"`{each}`" for each in permissions[:4])
     more = f" and {len(permissions) - 4} more" if permissions[4:] else ""
-    return f"{len(group)} call{'s' if group[1:] else ''} ({named}{more})"
+    return f"{plural(len(group), 'call')} ({named}{more})"
 
 
 def _are(group: Sequence[Judgement]) -> str:

@@ -134,7 +134,7 @@ CHECKS: Final = (
         "trail",
         "CloudTrail records what the manager does",
         "surroundings",
-        module="trail",
+        module="bootstrap",
         calls="1",
         finds=("CML821",),
     ),
@@ -142,7 +142,7 @@ CHECKS: Final = (
         "alarms",
         "Alarms on the manager's activity can fire",
         "surroundings",
-        module="trail",
+        module="bootstrap",
         calls="2",
         finds=("CML822",),
     ),
@@ -168,9 +168,9 @@ CHECKS: Final = (
         calls="those of `bootstrap plan`",
     ),
     _of_machine(
-        "endpoint", "The endpoints of AWS answer", "surroundings", module="_surroundings", calls="3"
+        "endpoint", "The endpoints of AWS answer", "surroundings", module="doctor", calls="3"
     ),
-    _of_machine("clock", "The clock is right", "surroundings", module="_surroundings", role=None),
+    _of_machine("clock", "The clock is right", "surroundings", module="doctor", role=None),
     _of_machine(
         "files",
         "Only their owner can read the credential files",
@@ -189,7 +189,7 @@ CHECKS: Final = (
         "regions",
         "Every region of the site is enabled",
         "surroundings",
-        module="_surroundings",
+        module="doctor",
         calls="1",
     ),
     _of_machine(
@@ -218,7 +218,7 @@ CHECKS: Final = (
         "data",
         "The AWS service reference is recent",
         "surroundings",
-        module="_surroundings",
+        module="doctor",
         role=None,
     ),
 )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
     """Return the documents that were read, each with its ARN."""
     return tuple(
-        Input(each.arn or f"{attached.holder.arn}#{each.name}", "live", _digest(each), account)
+        Input(attached.name_of(each), "live", _digest(each), account)
         for each in attached.with_boundary
     )
 
@@ -51,10 +51,7 @@ def text_of(attached: Attached) -> str:
 
 def texts_of(attached: Attached) -> dict[str, str]:
     """Return the documents that were read, formatted for people, by the names of `inputs_of`."""
-    return {
-        each.arn or f"{attached.holder.arn}#{each.name}": document_text(each.document)
-        for each in attached.with_boundary
-    }
+    return {attached.name_of(each): document_text(each.document) for each in attached.with_boundary}
 
 
 def _digest(held: Held) -> str:
@@ -74,7 +71,7 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     if boundary and boundary.arn == site.boundary_arn and rendered.boundary:
         pairs.append((site.boundary_arn, (rendered.boundary,), (boundary.document,)))
     named = ", ".join(name.rpartition("/")[2] for name, _, _ in pairs) or "none attached"
-    answer = Answer(checks=(check.passed(len(pairs), f"compared by meaning: {named}", account),))
+    answer = check.answer(len(pairs), f"compared by meaning: {named}", account)
     if not attached.own:
         said = f"`{site.policy_arn}` is not attached to `{arn}`"
         spot = Spot(resource=arn, account=account)
@@ -100,10 +97,9 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report what each further policy of the principal permits beyond the site."""
     attached = scene.attached
-    findings = tuple(_extra(check, scene, each) for each in attached.extra)
+    findings = (_extra(check, scene, each) for each in attached.extra)
     detail = f"{plural(len(attached.all), 'policy')} read, {len(attached.extra)} not of the site"
-    result = check.passed(len(attached.all), detail, scene.account)
-    return Answer(checks=(result,), findings=findings)
+    return check.answer(len(attached.all), detail, scene.account, findings)
 
 
 def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
@@ -148,13 +144,11 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Look for AWS's quarantine policy."""
     attached = scene.attached
     spot = Spot(resource=attached.holder.arn, account=scene.account)
-    findings = tuple(
+    findings = [
         check.finding("CML713", f"`{each.arn}` is attached", spot, about=each.name)
         for each in attached.quarantine
-    )
-    return Answer(
-        checks=(check.passed(1, f"{len(findings)} attached", scene.account),), findings=findings
-    )
+    ]
+    return check.answer(1, f"{len(findings)} attached", scene.account, findings)
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
@@ -165,15 +159,13 @@ def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     site, attached = scene.site, scene.attached
     if not site.restrict.active:
         detail = "the site restricts nothing, so there is nothing to bound"
-        return Answer(checks=(check.passed(2, detail, scene.account),))
+        return check.answer(2, detail, scene.account)
     on = [
         *(["boundary"] if attached.holder.boundary_arn == site.boundary_arn else []),
         *(["guard"] if attached.guard else []),
     ]
-    result = check.passed(
-        2, f"there: {', '.join(on) or 'neither boundary nor guard'}", scene.account
-    )
-    return Answer(checks=(result,), findings=tuple(_unbounded(check, scene, on)))
+    detail = f"there: {', '.join(on) or 'neither boundary nor guard'}"
+    return check.answer(2, detail, scene.account, _unbounded(check, scene, on))
 
 
 def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator[AuditFinding]:

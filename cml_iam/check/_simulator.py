@@ -87,16 +87,14 @@ class Simulator:
         self._answers: dict[tuple[Question, Frame], Ruling] = {}
         self._doubted: dict[tuple[Question, Frame], tuple[str, ...]] = {}
 
-    def ask(self, requests: Iterable[Request]) -> None:
-        """Ask everything *requests* need, in as few calls as their contexts allow."""
-        for actions, resources, group in self._calls(requests):
-            self._call(actions, resources, group)
+    def ask(self, requests: Iterable[Request], *, outside_organizations: bool = False) -> bool:
+        """Ask everything *requests* need, in as few calls as their contexts allow.
 
-    def ask_outside_organizations(self, requests: Iterable[Request]) -> bool:
-        """Ask as `ask` does, but stop and return False once an answer reveals an organization."""
+        With *outside_organizations* it stops, and returns False, once an answer reveals one.
+        """
         for actions, resources, group in self._calls(requests):
             self._call(actions, resources, group)
-            if self.in_organization:
+            if outside_organizations and self.in_organization:
                 return False
         return True
 

@@ -73,7 +73,7 @@ def usage_of(
     untracked = len(granted) - len(known)
     detail = f"{len(known)} of {len(granted)} permissions tracked by AWS, {len(unused)} not used"
     if not services:
-        return Answer(checks=(check.passed(0, "AWS lists nothing as granted", account),))
+        return check.answer(0, "AWS lists nothing as granted", account)
     if not known:
         return check.not_checked(
             "AWS tracks none of this principal's permissions, or none yet",
@@ -82,11 +82,8 @@ def usage_of(
         )
     if untracked:
         detail += f"; {untracked} that AWS does not track individually"
-    return Answer(
-        checks=(check.passed(len(known), detail, account),),
-        findings=_idle_grants(check, site, unused, account),
-        unused=unused,
-    )
+    findings = _idle_grants(check, site, unused, account)
+    return check.answer(len(known), detail, account, findings, unused=unused)
 
 
 def _answer(
@@ -113,7 +110,10 @@ def _answer(
 
 def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime | None]]:
     return [
-        (f"{each['ServiceNamespace']}:{action['ActionName']}", _utc(action.get("LastAccessedTime")))
+        (
+            f"{each['ServiceNamespace']}:{action['ActionName']}",
+            _second_of(action.get("LastAccessedTime")),
+        )
         for each in services
         for action in each.get("TrackedActionsLastAccessed", ())
     ]
@@ -126,10 +126,6 @@ def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
         for each in services
         if each.get("LastAuthenticated") is None and not each.get("TrackedActionsLastAccessed")
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC).replace(microsecond=0) if moment else None
 
 
 def _granted(site: Site) -> tuple[Permission, ...]:
@@ -152,12 +148,7 @@ def _idle_grants(
     optional = {each.action for each in load_catalogue().granted(site.grant.active)}
     spot = Spot(resource=site.principal_arn, account=account)
     return tuple(
-        check.finding(
-            "CML714",
-            _unused_words(each),
-            spot,
-            about=each.permission,
-        )
+        check.finding("CML714", _unused_words(each), spot, about=each.permission)
         for each in unused
         if each.permission in optional
     )
@@ -194,7 +185,7 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """
     user, account, now = scene.site.user, scene.account, scene.now
     if user is None:
-        return Answer(checks=(check.passed(0, "a role has no access keys", account),))
+        return check.answer(0, "a role has no access keys", account)
     lines = tuple(
         _line(scene.aws, key.id, key.status, key.created or now, now, user, account)
         for key in list_keys(scene.aws, user)
@@ -202,8 +193,7 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     findings = [each for line in lines for each in _findings(check, line, scene)]
     findings += _second(check, lines, scene)
     detail = ", ".join(f"{each.id} {each.age} days" for each in lines) or "no access key"
-    result = check.passed(len(lines), detail, account)
-    return Answer(checks=(result,), findings=tuple(findings), keys=lines)
+    return check.answer(len(lines), detail, account, findings, keys=lines)
 
 
 def _line(
@@ -213,9 +203,9 @@ def _line(
     return KeyLine(
         id=key,
         status=status,
-        created=_second_of(created),
+        created=created.astimezone(UTC).replace(microsecond=0),
         age=(now - created).days,
-        last_used=_second_of(use.when) if use.when else None,
+        last_used=_second_of(use.when),
         service=use.service or None,
         region=use.region or None,
         user=user,
@@ -257,5 +247,5 @@ def _second(check: Check, lines: Sequence[KeyLine], scene: AccountScene) -> list
     return [check.finding("CML803", said, spot)]
 
 
-def _second_of(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
+def _second_of(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC).replace(microsecond=0) if moment else None

@@ -1,9 +1,15 @@
-"""An account as the checks see it: each fact is read once, when a check first needs it."""
+"""Audit an account, or many: a role is assumed in each, several at a time, for one report.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/tutorial_cross-account-with-roles.html
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import Account, Spot
 from cml_iam.aws import Counted
@@ -14,11 +20,20 @@ from cml_iam.check._expected import decided_here
 from cml_iam.check._list import AUDIT_ACCOUNT
 from cml_iam.check._principal import inputs_of, text_of, texts_of
 from cml_iam.check.scene import AccountScene, Live
-from cml_iam.errors import NotFoundError
+from cml_iam.errors import (
+    CmlIamError,
+    DeniedError,
+    DocumentError,
+    InputError,
+    NotFoundError,
+    Place,
+    Problem,
+)
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.check._check import Check
+    from cml_iam.secret import Secret
 
 
 def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Account, Answer]:
@@ -51,21 +66,175 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
 def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report whose credentials these are, and whether they belong to the site's account."""
     account, site = scene.account, scene.site
-    result = check.passed(1, scene.identity.arn, account)
-    if account == site.account:
-        return Answer(checks=(result,))
     said = f"the credentials belong to account {account}, the site is {site.account}"
-    finding = check.finding("CML716", said, Spot(account=account))
-    return Answer(checks=(result,), findings=(finding,))
+    faults = [check.finding("CML716", said, Spot(account=account))]
+    return check.answer(1, scene.identity.arn, account, faults if account != site.account else ())
 
 
 def principal(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Check that the site's user or role exists."""
     arn, account = scene.site.principal_arn, scene.account
-    result = check.passed(1, arn, account)
     try:
         scene.holdings  # noqa: B018 - whether it can be read is the question
     except NotFoundError:
         spot = Spot(resource=arn, account=account)
-        return Answer((), (result,), (check.finding("CML708", f"there is no `{arn}`", spot),))
-    return Answer(checks=(result,))
+        finding = check.finding("CML708", f"there is no `{arn}`", spot)
+        return check.answer(1, arn, account, [finding])
+    return check.answer(1, arn, account)
+
+
+DEFAULT_ROLE: Final = "cml-iam-audit"
+SEVERAL: Final = 8
+"""Accounts audited at a time."""
+
+SESSION: Final = "cml-iam-audit"
+"""Name of the session in the other account's CloudTrail."""
+
+_LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An account to audit, and its name."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryKey:
+    """The credentials of an assumed role."""
+
+    id: str
+    secret: Secret
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to enter other accounts: the *role* there (with its path), and how to sign in."""
+
+    sign_in: Callable[[TemporaryKey], Aws]
+    role: str = DEFAULT_ROLE
+    external_id: str | None = None
+    several: int = SEVERAL
+
+
+def read_targets(text: str, name: str) -> tuple[Target, ...]:
+    """Return the accounts listed in a file: one id per line, optionally followed by a name.
+
+    `#` begins a comment. Raises DocumentError for any other line, InputError if there is no
+    account.
+    """
+    targets: dict[str, Target] = {}
+    problems = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        text_of_line = line.partition("#")[0].strip()
+        match = _LINE.fullmatch(text_of_line)
+        if match:
+            targets.setdefault(match[1], Target(match[1], match[2]))
+        elif text_of_line:
+            message = f"not an account's twelve digits: `{text_of_line}`"
+            problems.append(Problem(message, Place(name, number, 1)))
+    if problems:
+        raise DocumentError(tuple(problems))
+    if not targets:
+        raise InputError(f"no account in `{name}`", remedy="write an account's id on each line")
+    return tuple(targets.values())
+
+
+def list_organization(aws: Aws) -> tuple[Target, ...]:
+    """Return the organization's active accounts by id; needs its management account.
+
+    Raises InputError if there are none, since an audit of nothing would look like success.
+    https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+    """
+    listed = aws.pages("organizations", "list_accounts", "Accounts")
+    active = (each for each in listed if each.get("Status", "ACTIVE") == "ACTIVE")
+    found = [Target(each["Id"], each.get("Name")) for each in active]
+    if not found:
+        raise InputError(
+            "there is no active account in the organization of these credentials",
+            remedy="use credentials of its management account, or list the accounts: --accounts "
+            "FILE",
+        )
+    return tuple(sorted(found, key=lambda each: each.id))
+
+
+def audit_accounts(
+    aws: Aws,
+    targets: Sequence[Target],
+    asked: Live,
+    way: Way,
+    report: Callable[[Account], None] = lambda _: None,
+) -> Iterator[tuple[Account, Answer]]:
+    """Audit *targets*, several at a time; yield each as it stands in their order.
+
+    The site in *asked* applies to each account, with that account's id. An account that cannot be
+    entered counts as not checked and does not stop the others; *report* is called for each when it
+    is done. Matrices keep only unexpected cells, so that memory does not grow with the number of
+    accounts. Raises AwsError if AWS does not answer the question of identity.
+    """
+    here = aws.identity().account
+
+    def audited(target: Target) -> tuple[Account, Answer]:
+        site = replace(asked.site, account=target.id)
+        account, answer = _audited(aws, target, replace(asked, site=site), way, here)
+        report(account)
+        return account, kept(answer)
+
+    with ThreadPoolExecutor(max_workers=max(1, way.several)) as pool:
+        yield from pool.map(audited, targets)
+
+
+def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tuple[Account, Answer]:
+    counted = Counted(aws)
+    try:
+        inside = aws if target.id == here else _enter(counted, target, asked, way)
+        account, answer = audit_account(inside, asked, target.name)
+    except CmlIamError as error:
+        return _lost(target, asked, counted.calls, error), Answer()
+    return replace(account, calls=account.calls + counted.calls), answer
+
+
+def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
+    parameters: dict[str, Any] = {
+        "RoleArn": f"arn:{asked.site.partition}:iam::{target.id}:role/{way.role}",
+        "RoleSessionName": SESSION,
+    }
+    if way.external_id is not None:
+        parameters["ExternalId"] = way.external_id
+    try:
+        made = aws.call("sts", "assume_role", **parameters)["Credentials"]
+    except DeniedError as error:
+        raise DeniedError(
+            f"the role `{parameters['RoleArn']}` cannot be assumed",
+            code=error.code,
+            operation=error.operation,
+            remedy=f"create the role `{way.role}` there and let it trust these credentials: "
+            "docs/audit.md",
+        ) from None
+    return way.sign_in(
+        TemporaryKey(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    )
+
+
+def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Account:
+    return Account(
+        target.id,
+        target.name,
+        principal=asked.site.principal_arn,
+        calls=calls,
+        state="not checked",
+        reason=" ".join(error.message.split()),
+        remedy=error.remedy,
+    )
+
+
+def kept(answer: Answer) -> Answer:
+    """Return *answer* with only the unexpected cells of its matrices."""
+    matrices = (
+        replace(each, cells=tuple(cell for cell in each.cells if cell.met is not True))
+        for each in answer.matrices
+    )
+    return replace(answer, matrices=tuple(each for each in matrices if each.cells))

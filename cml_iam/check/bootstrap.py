@@ -1,4 +1,7 @@
-"""Checks of an account beside its site; both ask the plan, and so agree with `bootstrap apply`."""
+"""Checks of what bootstrap creates: the principal beside its site, the trail, and the alarms.
+
+The principal's checks ask the plan, and so agree with `bootstrap apply`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.check._answer import Answer, Diagnosis, State
-from cml_iam.check.standing import Drift, KeyStatus, Status
+from cml_iam.audit import Spot
+from cml_iam.check._answer import Answer, Diagnosis, Drift, KeyStatus, State, Status
 from cml_iam.credentials import key_use, list_keys
+from cml_iam.errors import AwsError, NotFoundError
 from cml_iam.principal import read_principal
-from cml_iam.provision import PRINCIPAL, plan_bootstrap
+from cml_iam.provision import PRINCIPAL, lost_deliveries, plan_bootstrap, watched
+from cml_iam.render import audit_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene
     from cml_iam.credentials import Store
     from cml_iam.principal import Principal
     from cml_iam.provision import Piece, Plan
@@ -97,3 +103,75 @@ def _on(principal: Principal | None, site: Site) -> frozenset[Piece]:
     if principal is not None and site.guard_arn in principal.attached:
         on.add("guard")
     return frozenset(on)
+
+
+def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Report why the trail does not log, in one finding."""
+    site, account = scene.site, scene.account
+    problems = trail_problems(scene.aws, site)
+    spot = Spot(resource=str(audit_values(site)["trail_arn"]), account=account)
+    said = "; ".join(problems)
+    findings = [check.finding("CML821", said, spot)] if problems else ()
+    return check.answer(1, said or f"{site.audit.trail} is logging", account, findings)
+
+
+def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Report why alarms cannot fire, in one finding."""
+    site, account = scene.site, scene.account
+    problems = alarm_problems(scene.aws, site)
+    spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)
+    detail = f"{len(problems)} of them cannot" if problems else "all there"
+    findings = [check.finding("CML822", "; ".join(problems), spot)] if problems else ()
+    return check.answer(1, detail, account, findings)
+
+
+def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
+    """Return why the trail of *site* does not log, in words; empty if it does."""
+    arn = audit_values(site)["trail_arn"]
+    try:
+        status = aws.call("cloudtrail", "get_trail_status", region=site.audit.region, Name=arn)
+    except NotFoundError:
+        return ("there is no trail",)
+    stopped = () if status.get("IsLogging") else ("the trail is not logging",)
+    return (*stopped, *lost_deliveries(status))
+
+
+def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
+    """Return why the alarms of *site* cannot fire, in words; empty if they can.
+
+    An alarm needs its metric filter on the trail's log group, and a subscriber to notify.
+    """
+    region, expected = site.audit.region, watched(site)
+    names = [each.alarm for each in expected]
+    listed = aws.call("cloudwatch", "describe_alarms", region=region, AlarmNames=names)
+    alarms = {each["AlarmName"]: each for each in listed.get("MetricAlarms", ())}
+    filters = _filters(aws, site)
+    problems = []
+    for each in expected:
+        alarm = alarms.get(each.alarm)
+        if alarm is None:
+            problems.append(f"there is no alarm `{each.alarm}`")
+        elif not alarm.get("ActionsEnabled", True) or not alarm.get("AlarmActions"):
+            problems.append(f"the alarm `{each.alarm}` notifies nobody")
+        elif each.filter not in filters:
+            problems.append(f"the alarm `{each.alarm}` has no metric filter `{each.filter}`")
+    return tuple(problems)
+
+
+def _filters(aws: Aws, site: Site) -> frozenset[str]:
+    names = site.audit
+    try:
+        return frozenset(
+            each["filterName"]
+            for each in aws.pages(
+                "logs",
+                "describe_metric_filters",
+                "metricFilters",
+                region=names.region,
+                logGroupName=names.log_group,
+            )
+        )
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return frozenset()  # no log group, no filters
+        raise

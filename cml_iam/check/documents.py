@@ -18,11 +18,12 @@ from cml_iam.check._texts import lint_many, secrets_in
 from cml_iam.check.files import Content, Given, Policy, content_of
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
-from cml_iam.errors import DocumentError, InputError, QuotaError, UnsupportedError
+from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.expectations import derive_expectations
 from cml_iam.lint import JUDGED_AS, Severity
 from cml_iam.policy import attachment_problems, parse_policy
-from cml_iam.render import DOCUMENTS, render_document, render_parts
+from cml_iam.render import DOCUMENTS, render_document, render_limits, render_parts
+from cml_iam.report import plural
 from cml_iam.sources import document_of, pseudo_of
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ _AS_DEPLOYED: Final = (
     "give the template's parameters with --parameter, or give the deployed policies as JSON"
 )
 _NO_SITE: Final = "no site file that defines what must hold"
-
-RENDERED: Final = ("boundary", "guard")
-"""The documents of a site, besides its policy, that are judged without files."""
 
 
 class Offline(NamedTuple):
@@ -207,12 +205,10 @@ def _rendered(site: Site, profile: Profile) -> list[Policy]:
         Policy(name if len(parts) == 1 else f"{name} {number}", each.text, each.kind, profile)
         for number, each in enumerate(parts, start=1)
     ]
-    for role in RENDERED if site.restrict.active else ():
-        try:
-            rendered = render_document(site, role)
-        except QuotaError:
-            continue  # a boundary cannot be had in parts
-        policies.append(Policy(f"{role} (rendered)", rendered.text, rendered.kind, role))
+    policies += [
+        Policy(f"{role} (rendered)", each.text, each.kind, role)
+        for role, each in render_limits(site).items()
+    ]
     return policies
 
 
@@ -228,14 +224,14 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
         findings += lint_many(check, group, kind, together=together, processes=asked.processes)
     order = {each.file: number for number, each in enumerate(policies)}
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
-    many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
+    many = plural(len(policies), "policy")
     others = [f"{len(kinds[kind])} as {JUDGED_AS[kind]}" for kind in kinds if kind in JUDGED_AS]
     result = check.passed(len(policies), "; ".join((many, *others)))
     if not policies:
         result = with_state(replace(result, detail=""), "not checked", NO_POLICY, _NAME_THEM)
     unread = _unread(scene.contents.values())
     if unread:
-        many = f"{len(unread)} part{'s' if unread[1:] else ''}"
+        many = plural(len(unread), "part")
         reason = f"{many} of the policies cannot be read, and are listed as not judged"
         result = with_state(result, "not checked", reason, _AS_DEPLOYED)
     over = tuple(
@@ -257,9 +253,8 @@ def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     """Look through every file for access keys."""
     if not scene.read:
         return Answer()
-    findings = tuple(each for file in scene.read for each in secrets_in(check, file))
-    many = f"{len(scene.read)} file{'s' if scene.read[1:] else ''}"
-    return Answer(checks=(check.passed(len(scene.read), many),), findings=findings)
+    findings = (each for file in scene.read for each in secrets_in(check, file))
+    return check.answer(len(scene.read), plural(len(scene.read), "file"), None, findings)
 
 
 def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
@@ -273,7 +268,7 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     from cml_iam.check._meaning import compared  # what compares is loaded only where it is needed
 
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
-    parts = [Answer(checks=(check.passed(len(roles), many),))]
+    parts = [check.answer(len(roles), many)]
     for role in roles:
         files = [each for each in scene.policies if each.role == role]
         there = read_policies(files, site, scene.asked.parameters)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import authorization
 from cml_iam.catalogue import load_catalogue
 from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
-from cml_iam.engine import Request
+from cml_iam.engine import Request, authorization
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
 from cml_iam.restrict import send_fix
 from cml_iam.workers import (
@@ -73,15 +72,7 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
     yield check.diagnosis(health.region, whole, said)
     for tried in refused:
         yield from _explained(check, scene, health, tried)
-    yield from _untried(check, health)
-
-
-def _untried(check: Check, health: Health) -> Iterator[Diagnosis]:
-    """Report what could not be tried, by reason."""
-    reasons: dict[tuple[str, str | None], list[str]] = {}
-    for each in health.having(Verdict.UNCHECKED):
-        reasons.setdefault((each.detail, each.remedy), []).append(each.action)
-    for (detail, remedy), actions in reasons.items():
+    for (detail, remedy), actions in health.untried.items():
         said = f"{', '.join(actions)}: {detail}"
         yield check.diagnosis(health.region, State.UNCHECKED, said, remedy)
 

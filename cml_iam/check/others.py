@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Ask, AuditFinding, Cell, Matrix, Spot
-from cml_iam.check._answer import Answer
+from cml_iam.check._answer import Answer, ask_of
 from cml_iam.engine import Request
 from cml_iam.lint import Severity
-from cml_iam.report import plural
+from cml_iam.report import listed, plural
 from cml_iam.who import (
     Asker,
     Holder,
@@ -89,8 +89,8 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         return lost + Answer(findings=findings, matrices=matrices)
     number = len(whole.members) * len(asked)
     limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
-    result = check.passed(number, f"{plural(len(whole.members), 'principal')}{limits}", account)
-    return Answer(checks=(result,), findings=findings, matrices=matrices)
+    detail = f"{plural(len(whole.members), 'principal')}{limits}"
+    return check.answer(number, detail, account, findings, matrices=matrices)
 
 
 def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterator[Holder]:
@@ -112,14 +112,14 @@ def _finding(
     member = first.holder.member
     sentences = []
     if own:
-        sentences.append(f"`{member.label}` may {_listed(own)}: {_why(first.holder)}")
+        sentences.append(f"`{member.label}` may {_titles(own)}: {_why(first.holder)}")
     others = [each for each in held if each.by_steps]
     by_route: dict[str, list[_Held]] = {}
     for each in others:
         by_route.setdefault(_route(each.holder), []).append(each)
     for route, several in by_route.items():
         who = "it" if sentences else f"`{member.label}`"
-        sentences.append(f"through others {who} may {_listed(several)}: {route}")
+        sentences.append(f"through others {who} may {_titles(several)}: {route}")
     if first.holder.opened_to:
         sentences.append(f"its sessions may be started by {', '.join(first.holder.opened_to)}")
     openers = paths.openers(member)
@@ -142,9 +142,8 @@ def _route(holder: Holder) -> str:
     return ", then ".join(f"{step.action} on {step.on}" for step in steps)
 
 
-def _listed(held: Sequence[_Held]) -> str:
-    *most, last = [each.topic.title for each in held]
-    return f"{', '.join(most)} and {last}" if most else last
+def _titles(held: Sequence[_Held]) -> str:
+    return listed(each.topic.title for each in held)
 
 
 def _why(holder: Holder) -> str:
@@ -175,14 +174,8 @@ def _asks(holder: Holder) -> Iterator[Ask]:
     cell = path.cell if path else holder.cell
     if cell.example is not None:
         actor = f" as {path.actor.label}" if path else ""
-        request = cell.example
-        context: Mapping[str, Any] = {
-            key: value if isinstance(value, str) else tuple(value)
-            for key, value in sorted(request.context.items())
-        }
-        says = f"{request.action} on {request.resource}{actor}"
-        labels = tuple(each.words for each in cell.by)
-        yield Ask(says, request.action, request.resource, "allowed", context, labels)
+        says = f"{cell.example.action} on {cell.example.resource}{actor}"
+        yield ask_of(cell.example, "allowed", (each.words for each in cell.by), says=says)
 
 
 def _reasons(undecided: Sequence[_Held]) -> str:
@@ -225,4 +218,4 @@ def _matrices(
 def _asked(topic: Topic) -> Ask:
     question = topic.questions[0]
     request = Request(question.action, question.resource)
-    return Ask(request.action, request.action, request.resource, "not checked")
+    return ask_of(request, "not checked", says=question.action)

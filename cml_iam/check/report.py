@@ -31,6 +31,7 @@ from cml_iam.check._list import CHECKS, WAIVERS
 from cml_iam.facts import updated
 from cml_iam.lint import lint_rules
 from cml_iam.located import did_you_mean
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -164,7 +165,7 @@ def apply_waivers(
         for finding in _wrong(each, waivers.file, today, used=id(each.waiver) in used)
     )
     count = sum(1 for each in waived if each.waiver)
-    detail = f"{len(waivers.given)} given, {count} finding{'s' if count != 1 else ''} waived"
+    detail = f"{len(waivers.given)} given, {plural(count, 'finding')} waived"
     result = WAIVERS.passed(len(waivers.given), detail)
     return (*waived, *wrong), (with_state(result, "failed") if wrong else result,)
 
@@ -176,14 +177,9 @@ def places_of(finding: AuditFinding) -> tuple[str, ...]:
     and the account after it; also the file, the ARN or the account alone.
     """
     spot = finding.spot
-    numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
-    where = ":".join([spot.file, *numbers]) if spot.file else spot.resource or spot.account or ""
-    if spot.file and spot.resource:
-        where = f"{where}: {spot.resource}"
-    stated = f"{where} [{spot.statement}]".lstrip() if spot.statement else where
-    printed = f"{stated} in account {spot.account}" if spot.account else stated
+    printed = f"{spot.place} in account {spot.account}" if spot.account else spot.place
     alone = (spot.file, spot.resource, spot.account)
-    return (where, stated, printed, *(each for each in alone if each))
+    return (spot.position, spot.place, printed, *(each for each in alone if each))
 
 
 def _waived(finding: AuditFinding, valid: list[GivenWaiver]) -> AuditFinding:

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.check._check import fact
-from cml_iam.errors import CmlIamError, CredentialsError, QuotaError
+from cml_iam.errors import CmlIamError, CredentialsError
 from cml_iam.principal import read_holdings
-from cml_iam.render import MOST_PARTS, part_name, render_document, render_parts
+from cml_iam.render import MOST_PARTS, part_name, render_limits, render_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,22 +57,18 @@ class Attached:
         """Every policy that grants or limits permissions."""
         return (*self.all, *([self.holder.boundary] if self.holder.boundary else []))
 
+    def name_of(self, held: Held) -> str:
+        """Return the ARN of *held*; an inline policy has that of its holder, and its name."""
+        return held.arn or f"{self.holder.arn}#{held.name}"
+
 
 def rendered_of(site: Site, profile: Profile) -> Rendered:
     """Return what to attach for the site; None for documents that it does not render."""
     parts = render_parts(site, profile)
     names = [part_name(site.policy_arn, number) for number in range(1, len(parts) + 1)]
     policies = tuple(zip(names, (each.document for each in parts), strict=True))
-    if not site.restrict.active:
-        return Rendered(policies, None, None)
-    return Rendered(policies, _rendered(site, "boundary"), _rendered(site, "guard"))
-
-
-def _rendered(site: Site, name: str) -> PolicyDocument | None:
-    try:
-        return render_document(site, name).document
-    except QuotaError:
-        return None
+    limits = {name: each.document for name, each in render_limits(site).items()}
+    return Rendered(policies, limits.get("boundary"), limits.get("guard"))
 
 
 def sort_held(site: Site, holder: Holdings) -> Attached:

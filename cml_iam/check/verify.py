@@ -164,7 +164,7 @@ def _asked(
     doubts = Doubts(requests, principal_arn, mentioned)
     if mentioned is not None:
         simulator = Simulator(aws, principal_arn, keys_that_matter(mentioned), doubts)
-        if simulator.ask_outside_organizations(requests):
+        if simulator.ask(requests, outside_organizations=True):
             return simulator
     simulator = Simulator(aws, principal_arn, every_key(requests), doubts)
     simulator.ask(requests)

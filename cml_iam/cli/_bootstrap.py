@@ -200,7 +200,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
 
 def _say_trail(aws: Aws, plan: Plan) -> None:
     """Check that the trail really logs; exit with 3 if it does not."""
-    from cml_iam.check.trail import trail_problems
+    from cml_iam.check.bootstrap import trail_problems
 
     problems = trail_problems(aws, plan.desired.site)
     for text in problems:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
     from cml_iam.check import Answer
-    from cml_iam.check.accounts import TemporaryKey
+    from cml_iam.check.account import TemporaryKey
     from cml_iam.check.report import Waivers
     from cml_iam.check.scene import Live
     from cml_iam.lint import Rule, Severity
@@ -282,7 +282,7 @@ def _required(site: Site | None) -> Site:
 
 def _many(asked: Live, options: Options) -> list[tuple[Account, Answer]]:
     """Audit the accounts of the file or of the organization, and show progress."""
-    from cml_iam.check.accounts import (
+    from cml_iam.check.account import (
         DEFAULT_ROLE,
         Way,
         audit_accounts,

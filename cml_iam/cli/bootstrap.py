@@ -42,7 +42,7 @@ from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check.standing import Drift, Status
+    from cml_iam.check import Drift, Status
     from cml_iam.provision import AuditForm, Piece, SavedPlan
 
 

@@ -31,7 +31,7 @@ from cml_iam.cli._site import connect_beside
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.errors import Problem
 from cml_iam.report import plural
-from cml_iam.workers import Health, Verdict, fleet_lines, health_json, launch_to_try
+from cml_iam.workers import Health, Verdict, health_json, health_lines, launch_to_try
 
 if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene as Machine
@@ -77,7 +77,7 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
 
     The fix of a failure or of *warning* is below it.
     """
-    for level, line in fleet_lines(found):
+    for level, line in health_lines(*found):
         say(f"{logging.getLevelName(level)}  {line}")
     complain_remedies(each.failure.remedy for each in found if each.failure)
     checks = [(each, check) for each in found if each.connected for check in each.checks]

@@ -25,7 +25,7 @@ from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from cml_iam.demo import Check
+    from cml_iam.cli._demo import Check
     from cml_iam.sandbox import Conditions, Sandbox
 
 _DESCRIBE = "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]"
@@ -235,7 +235,7 @@ def demo(keep: Path | None) -> None:
       cml-iam demo
       cml-iam demo --keep demo/
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.demo import run_demo
+    from cml_iam.cli._demo import run_demo
 
     begun = time.monotonic()
     teller = _Teller()

@@ -130,8 +130,7 @@ def _why(here: Scene, worker: Worker) -> str:
 
 def _statements(here: Scene, worker: Worker) -> list[str]:
     """Return the part of each statement of the site's policy for the manager."""
-    from cml_iam import authorization
-    from cml_iam.engine import compile_policies
+    from cml_iam.engine import authorization, compile_policies
     from cml_iam.render import render_policy
 
     site: Any = here.site

@@ -12,7 +12,6 @@ from cml_iam.clock import parse_length
 from cml_iam.cloud_manager._client import (
     AmiDetails,
     Client,
-    Doing,
     Exceptions,
     Given,
     Instance,
@@ -27,7 +26,6 @@ from cml_iam.workers import USAGE, Launch, log_health
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from cml_iam.workers import Worker
 
@@ -76,7 +74,7 @@ class AwsEc2Client(Client):
 
     async def get_ami_ids_by_name(self, aws_region: str | Enum, ami_name: str) -> list[str]:
         """Return the ids of the images of `owners` whose name contains *ami_name*, newest first."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             return list(
                 await self.manager.get_ami_ids_by_name(
                     f"*{ami_name}*", region=_region(aws_region), owners=self.owners
@@ -85,7 +83,7 @@ class AwsEc2Client(Client):
 
     async def get_ami_details(self, aws_region: str | Enum, ami_id: str) -> AmiDetails | None:
         """Return the image *ami_id*, or None if this account cannot see it."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             try:
                 return ami_details(await self.manager.get_image(ami_id, region=_region(aws_region)))
             except NotFoundError:
@@ -115,7 +113,7 @@ class AwsEc2Client(Client):
             detailed_monitoring=self._detailed_monitoring,
             tags=dict(tags or {}),
         )
-        with self._raised("creation"):
+        with self._exceptions.raised("creation"):
             worker = await self.manager.create_instance(launch, region=_region(aws_region))
         return Instance(
             worker.id,
@@ -136,19 +134,19 @@ class AwsEc2Client(Client):
 
     async def start_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
         """Start the instance; return True or raise."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             await self.manager.start_instance(instance_id, region=_region(aws_region))
         return True
 
     async def stop_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
         """Stop the instance; return True or raise."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             await self.manager.stop_instance(instance_id, region=_region(aws_region))
         return True
 
     async def terminate_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
         """Terminate the instance permanently; return True or raise."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             await self.manager.terminate_instance(instance_id, region=_region(aws_region))
         return True
 
@@ -160,7 +158,7 @@ class AwsEc2Client(Client):
         Monitoring is `enabled` or `disabled`.
         """
         region = _region(aws_region)
-        with self._raised("status"):
+        with self._exceptions.raised("status"):
             try:
                 status = await self.manager.get_instance_status(instance_id, region=region)
                 worker = await self.manager.get_instance_details(instance_id, region=region)
@@ -175,14 +173,14 @@ class AwsEc2Client(Client):
 
     async def get_tags(self, aws_region: str | Enum, instance_id: str) -> dict[str, str]:
         """Return the tags of the instance."""
-        with self._raised("tags"):
+        with self._exceptions.raised("tags"):
             return await self.manager.get_instance_tags(instance_id, region=_region(aws_region))
 
     async def add_tags(
         self, aws_region: str | Enum, instance_id: str, tags: Mapping[str, str]
     ) -> bool:
         """Add *tags* or change their values; the guard tag is refused."""
-        with self._raised("tags"):
+        with self._exceptions.raised("tags"):
             await self.manager.update_instance_tags(instance_id, tags, region=_region(aws_region))
         return True
 
@@ -190,7 +188,7 @@ class AwsEc2Client(Client):
         self, aws_region: str | Enum, instance_id: str, tag_keys: Sequence[str]
     ) -> bool:
         """Remove the tags *tag_keys*; the guard tag is refused."""
-        with self._raised("tags"):
+        with self._exceptions.raised("tags"):
             await self.manager.delete_instance_tags(
                 instance_id, tag_keys, region=_region(aws_region)
             )
@@ -200,7 +198,7 @@ class AwsEc2Client(Client):
         self, aws_region: str | Enum, instance_id: str
     ) -> InstanceDetails:
         """Return the instance; raises the not-found error if there is none."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             return instance_details(
                 await self.manager.get_instance_details(instance_id, region=_region(aws_region))
             )
@@ -215,7 +213,7 @@ class AwsEc2Client(Client):
         tag_filters: Mapping[str, str] | None = None,
     ) -> list[InstanceDetails]:
         """Return the instances on all pages that match every filter; None is no filter."""
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             workers = await self.manager.get_all_instances(
                 region=_region(region_name),
                 managed_only=False,
@@ -242,7 +240,7 @@ class AwsEc2Client(Client):
         """
         asked = str(_value(relative_start_time))
         region = _region(aws_region)
-        with self._raised("operation"):
+        with self._exceptions.raised("operation"):
             worker = await self.manager.get_instance_details(instance_id, region=region)
             measured = await self.manager.get_instance_resources_utilization(
                 worker, window=_window(asked, worker), measures=USAGE
@@ -263,9 +261,6 @@ class AwsEc2Client(Client):
     update_instance_tags = add_tags
     delete_instance_tags = remove_tags
     get_instance_tags = get_tags
-
-    def _raised(self, doing: Doing) -> AbstractContextManager[None]:
-        return self._exceptions.raised(doing)
 
 
 def _region(given: str | Enum | None) -> str | None:

@@ -10,6 +10,7 @@ from cml_iam.credentials._env_file import (
     variables,
 )
 from cml_iam.credentials._files import locked
+from cml_iam.credentials._formats import Manifest, ManifestFile, ProfileFile
 from cml_iam.credentials._keys import (
     AccessKey,
     KeyInfo,
@@ -21,9 +22,7 @@ from cml_iam.credentials._keys import (
     key_use,
     list_keys,
 )
-from cml_iam.credentials._manifest import Manifest, ManifestFile
 from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
-from cml_iam.credentials._profile_file import ProfileFile
 from cml_iam.credentials._proof import ask_health, prove_key
 from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.credentials._revocation import (

@@ -36,7 +36,7 @@ from cml_iam.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Contents, Delivery, Store
@@ -96,7 +96,8 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     kept = stored.id if stored and verdict is None else None
     # The first key in use in some of several stores that works.
     shared = next((key.id for key, doubt in doubts.items() if doubt is None), None)
-    staged = _finishable(contents, keys, delivery.sign_in, arn)
+    left = contents.staged
+    staged = left.id if left and is_alive(delivery.sign_in, left, keys.values(), arn) else None
     wanted = kept or shared or staged
     known = {key for key in (wanted, staged) if key}
     # What an interrupted run staged is not needed where a key in use works.
@@ -315,16 +316,13 @@ def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
         )
 
 
-def _finishable(
-    contents: Contents, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str
-) -> str | None:
-    staged = contents.staged
-    if staged is None or (staged.id in keys and not keys[staged.id].active):
-        return None
-    # A list of IAM may be seconds old; the key itself knows better.
-    if staged.id in keys or try_key(sign_in, staged, arn) == "works":
-        return staged.id
-    return None
+def is_alive(sign_in: SignIn, key: AccessKey, keys: Iterable[KeyInfo], arn: str) -> bool:
+    """Return whether *key*, staged by an interrupted run, still works for the principal *arn*.
+
+    *keys* are those that IAM lists, which may be seconds old; the key itself knows better.
+    """
+    listed = any(each.id == key.id and each.active for each in keys)
+    return listed or try_key(sign_in, key, arn) == "works"
 
 
 def _orphans(

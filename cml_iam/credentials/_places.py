@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials._env_file import EnvFile
 from cml_iam.credentials._file_store import STATE_FOLDER
-from cml_iam.credentials._manifest import SECRET_NAME, Manifest, ManifestFile
-from cml_iam.credentials._profile_file import ProfileFile
+from cml_iam.credentials._formats import SECRET_NAME, Manifest, ManifestFile, ProfileFile
 from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.errors import InputError
 

@@ -63,10 +63,8 @@ def prove_key(
             f"could not call EC2 with the new key `{key.id}`: {health.failure.message}",
             remedy=health.failure.remedy or "run the same command again",
         )
-    unchecked = health.having(Verdict.UNCHECKED)
-    for why in dict.fromkeys(check.detail for check in unchecked):
-        actions = ", ".join(check.action for check in unchecked if check.detail == why)
-        report(f"could not be tried with the new key: {actions}: {why}")
+    for (why, _), actions in health.untried.items():
+        report(f"could not be tried with the new key: {', '.join(actions)}: {why}")
     refused = health.having(Verdict.REFUSED)
     if refused:
         raise RefusedError(

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials._delivery import make_key, promote_key, refuse_foreign, try_key
+from cml_iam.credentials._delivery import is_alive, make_key, promote_key, refuse_foreign
 from cml_iam.credentials._exposure import holders
 from cml_iam.credentials._files import close_folder, open_folder
 from cml_iam.credentials._keys import (
@@ -186,7 +186,7 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
     # Of several stores some may have it in use already, and none staged any more.
     started = [key for key in contents.keys if key.id not in journal.before]
     for key in filter(None, (contents.staged, *started)):
-        if _alive(rotator, key, keys, journal.user):
+        if is_alive(rotator.delivery.sign_in, key, keys, journal.user):
             promote_key(journal.user, delivery, key, pause=rotator.pause)
             rotator.report(f"`{key.id}` is in use")
             _tell_readers(rotator, journal)
@@ -230,12 +230,6 @@ def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
             prove(key)
 
     return replace(rotator.delivery, prove=checked)
-
-
-def _alive(rotator: Rotator, staged: AccessKey, keys: tuple[KeyInfo, ...], arn: str) -> bool:
-    # A list of IAM may be seconds old; the key itself knows better.
-    listed = any(key.id == staged.id and key.active for key in keys)
-    return listed or try_key(rotator.delivery.sign_in, staged, arn) == "works"
 
 
 def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...]) -> None:

@@ -16,6 +16,7 @@ from cml_iam.credentials._files import close_folder
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.principal import tags_of
+from cml_iam.tag import as_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +205,7 @@ def write_lock(aws: Aws, user: str, lock: Lock | None) -> None:
 
 
 def _tag(aws: Aws, user: str, key: str, value: str) -> None:
-    aws.call("iam", "tag_user", UserName=user, Tags=[{"Key": key, "Value": value}])
+    aws.call("iam", "tag_user", UserName=user, Tags=as_aws({key: value}))
 
 
 def _ids(rotation: Rotation) -> tuple[tuple[str, str | None], ...]:

@@ -7,7 +7,6 @@ from cml_iam.expectations._expectation import (
     Expectation,
     Judgement,
     Ruling,
-    Verdict,
     judge,
 )
 
@@ -18,7 +17,6 @@ __all__ = [
     "Expectation",
     "Judgement",
     "Ruling",
-    "Verdict",
     "derive_expectations",
     "judge",
 ]

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from cml_iam import authorization as ask
 from cml_iam.catalogue import Catalogue, Permission, load_catalogue
 from cml_iam.engine import Request
-from cml_iam.expectations._cases import derive_cases
+from cml_iam.engine import authorization as ask
 from cml_iam.expectations._expectation import AS_SENT, Expectation, expect
-from cml_iam.expectations._stage import Stage
+from cml_iam.expectations._stage import Stage, derive_cases
 from cml_iam.facts import OTHER_ACCOUNT, TAGGING
 from cml_iam.restrict import RUN, Situation
 from cml_iam.restrict.guard_tag import edits

@@ -11,8 +11,8 @@ import tomllib
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, get_args
 
+from cml_iam.files import shipped_text
 from cml_iam.policy import did_you_mean, pattern_covers, patterns_overlap
-from cml_iam.shipped import shipped_text
 
 FIELDS: Final = 6
 ArnPattern = tuple[str, ...]

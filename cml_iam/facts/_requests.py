@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.facts._arns import PARTITIONS, first_region
 from cml_iam.facts._service import EXACT_SERVICES, Keys, is_unknown_key, service, updated
-from cml_iam.shipped import shipped_text
+from cml_iam.files import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

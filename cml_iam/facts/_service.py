@@ -16,8 +16,8 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts._arns import ArnPattern, arn_of_format
+from cml_iam.files import shipped_text
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

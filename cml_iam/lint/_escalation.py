@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
 from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
+from cml_iam.files import shipped_text
 from cml_iam.lint._ask import allowed, request_of, sent
 from cml_iam.lint._finding import Found, listed
 from cml_iam.prove import Shape
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

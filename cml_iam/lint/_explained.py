@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from cml_iam.errors import InputError
+from cml_iam.files import shipped_text
 from cml_iam.lint._finding import Kind, Severity
 from cml_iam.lint._rules import lint_rules
 from cml_iam.policy import did_you_mean
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from cml_iam.lint._rules import Rule

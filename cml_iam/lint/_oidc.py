@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import is_provider_key
+from cml_iam.files import shipped_text
 from cml_iam.lint._strangers import filled, meeting
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

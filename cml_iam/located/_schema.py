@@ -15,7 +15,7 @@ from cml_iam.located._accepts import accepts, is_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from cml_iam.located._source import Located, Path
+    from cml_iam.located._json import Located, Path
 
     Locate = Callable[[Path, bool], Place | None]
     """A function from a path, and whether its name (not its value) is meant, to a place."""

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
-from cml_iam.located._source import Located, Path, Source, Span
+from cml_iam.located._json import Located, Path, Source, Span
 
 if TYPE_CHECKING:
     import tomllib

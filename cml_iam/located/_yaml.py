@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Problem
-from cml_iam.located._json import MAX_DEPTH
-from cml_iam.located._source import Located, Path, Source, Span
+from cml_iam.located._json import MAX_DEPTH, Located, Path, Source, Span
 
 MOST_YAML: Final = 1 << 20
 """The maximum number of bytes; CloudFormation has the same limit for templates.

@@ -10,16 +10,12 @@ from cml_iam.provision._bootstrap import (
     plan_destruction,
     plan_rollback,
 )
-from cml_iam.provision._diff import difference
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
     Applied,
-    Call,
-    Desired,
     Piece,
     Plan,
-    Step,
 )
 from cml_iam.provision._saved import (
     SavedPlan,
@@ -32,26 +28,23 @@ from cml_iam.provision._saved import (
     steps_lines,
     summary,
 )
-from cml_iam.provision._watch import Watch, watched
+from cml_iam.provision._watch import Watch, lost_deliveries, watched
 
 __all__ = [
     "PIECES",
     "PRINCIPAL",
     "Applied",
     "AuditForm",
-    "Call",
-    "Desired",
     "Hours",
     "Piece",
     "Plan",
     "SavedPlan",
-    "Step",
     "Watch",
     "apply_plan",
     "check_fresh",
-    "difference",
     "foresee",
     "load_plan",
+    "lost_deliveries",
     "parse_hours",
     "plan_adoption",
     "plan_bootstrap",

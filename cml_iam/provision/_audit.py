@@ -10,10 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, NotFoundError, RefusedError
-from cml_iam.policy import load_policy, same_meaning
-from cml_iam.provision._diff import difference
+from cml_iam.policy import difference, load_policy, same_meaning
 from cml_iam.provision._plan import Call, Draft, Step
-from cml_iam.provision._watch import alarm_parameters, filter_parameters, watched
+from cml_iam.provision._watch import (
+    alarm_parameters,
+    filter_parameters,
+    lost_deliveries,
+    watched,
+)
 from cml_iam.render import audit_values, render_document
 
 if TYPE_CHECKING:
@@ -200,13 +204,7 @@ class _Audit:
             yield _step(told, "subscription", f"{email} to {name}", (line,), call)
 
     def warnings(self) -> tuple[str, ...]:
-        status = self.status() or {}
-        lost = tuple(
-            f"the trail could not deliver: {name} {status[name]}"
-            for name in ("LatestDeliveryError", "LatestCloudWatchLogsDeliveryError")
-            if status.get(name)
-        )
-        return (*lost, *self._former_bucket())
+        return (*lost_deliveries(self.status() or {}), *self._former_bucket())
 
     def _former_bucket(self) -> Iterator[str]:
         """Yield the change of bucket, if the site file names a different one than in use."""

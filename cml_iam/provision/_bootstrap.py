@@ -22,7 +22,6 @@ from cml_iam.principal import (
 from cml_iam.provision._apply import do_steps
 from cml_iam.provision._audit import audit_steps
 from cml_iam.provision._destroy import destroy_steps, rollback_steps, version_to
-from cml_iam.provision._live import other_grants, read_profile
 from cml_iam.provision._plan import (
     PRINCIPAL,
     Applied,
@@ -45,7 +44,15 @@ from cml_iam.provision._policies import (
     shared_policy,
     site_policies,
 )
-from cml_iam.provision._steps import boundary_step, ours, principal_step, profile_step, tag_step
+from cml_iam.provision._steps import (
+    boundary_step,
+    other_grants,
+    ours,
+    principal_step,
+    profile_step,
+    read_profile,
+    tag_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

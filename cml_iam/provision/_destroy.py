@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import DeniedError, InputError, NotFoundError, NotOfferedError, RefusedError
+from cml_iam.policy import difference
 from cml_iam.principal import NAME, inline_policies, read_document, read_policy
-from cml_iam.provision._diff import difference
-from cml_iam.provision._live import read_holders, read_profile, read_tags, read_versions
 from cml_iam.provision._plan import Call, Draft, Step
 from cml_iam.provision._policies import detachment_step, removal_step, shared_policy, site_policies
-from cml_iam.provision._steps import ours
+from cml_iam.provision._steps import ours, read_holders, read_profile, read_tags, read_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.credentials import KeyInfo
     from cml_iam.principal import Kind, Principal
-    from cml_iam.provision._live import Version
     from cml_iam.provision._plan import Desired, Piece
+    from cml_iam.provision._steps import Version
     from cml_iam.site import Site
 
 

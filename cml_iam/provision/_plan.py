@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -104,13 +104,8 @@ class Draft:
     refused: tuple[Problem, ...] = ()
 
     def __add__(self, other: Draft) -> Draft:
-        return Draft(
-            self.steps + other.steps,
-            self.warnings + other.warnings,
-            self.unchecked + other.unchecked,
-            self.later + other.later,
-            self.refused + other.refused,
-        )
+        parts = [each.name for each in fields(self)]
+        return Draft(*((*getattr(self, name), *getattr(other, name)) for name in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DeniedError, NotFoundError, Problem
-from cml_iam.policy import load_policy, policy_size, same_meaning
+from cml_iam.policy import difference, document_lines, load_policy, policy_size, same_meaning
 from cml_iam.principal import NAME
-from cml_iam.provision._diff import difference, document_lines
-from cml_iam.provision._live import read_holders, read_tags, read_versions
 from cml_iam.provision._plan import Call, Draft, Step
-from cml_iam.provision._steps import desired_tags, ours, tag_lines, tag_pairs
+from cml_iam.provision._steps import (
+    desired_tags,
+    ours,
+    read_holders,
+    read_tags,
+    read_versions,
+    tag_lines,
+    tag_pairs,
+)
 from cml_iam.render import MOST_PARTS, part_name, render_document
 
 if TYPE_CHECKING:
@@ -19,8 +25,8 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.principal import Kind, Policy, Principal
-    from cml_iam.provision._live import Version
     from cml_iam.provision._plan import Desired, Piece
+    from cml_iam.provision._steps import Version
     from cml_iam.site import Site
 
 MOST_ATTACHED: Final = 10

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.clock import Hours, time_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from zoneinfo import ZoneInfo
 
     from cml_iam.site import Site
@@ -206,6 +206,22 @@ def _who(site: Site) -> str:
     if site.role:
         return f'($.userIdentity.sessionContext.sessionIssuer.userName = "{site.role}")'
     return f'($.userIdentity.userName = "{site.user}")'
+
+
+def lost_deliveries(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where the trail could not deliver, from its *status*, in words.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetTrailStatus.html
+    """
+    errors = {
+        "the bucket": status.get("LatestDeliveryError"),
+        "the log group": status.get("LatestCloudWatchLogsDeliveryError"),
+    }
+    return tuple(
+        f"the trail could not deliver to {where}: {error}"
+        for where, error in errors.items()
+        if error
+    )
 
 
 def filter_parameters(each: Watched, log_group: str) -> dict[str, Any]:

@@ -2,17 +2,14 @@
 
 from cml_iam.render._cloudformation import anywhere
 from cml_iam.render._forms import FORMS, Form, render_form
-from cml_iam.render._hcl import aligned, hcl, hcl_document
-from cml_iam.render._pages import pages
+from cml_iam.render._pages import aligned, hcl, hcl_document, pages
 from cml_iam.render._parts import MOST_PARTS, part_name
 from cml_iam.render._policies import (
     DOCUMENTS,
-    PROFILES,
-    DocumentForm,
-    Kind,
     Profile,
     RenderedPolicy,
     render_document,
+    render_limits,
     render_parts,
     render_policy,
 )
@@ -22,10 +19,7 @@ __all__ = [
     "DOCUMENTS",
     "FORMS",
     "MOST_PARTS",
-    "PROFILES",
-    "DocumentForm",
     "Form",
-    "Kind",
     "Profile",
     "RenderedPolicy",
     "aligned",
@@ -37,6 +31,7 @@ __all__ = [
     "part_name",
     "render_document",
     "render_form",
+    "render_limits",
     "render_parts",
     "render_policy",
 ]

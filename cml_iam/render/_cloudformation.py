@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.render._pages import ANCHOR, DESCRIPTION, TAGS, makes_anchor, trust_document
+from cml_iam.tag import as_aws
 
 if TYPE_CHECKING:
     from cml_iam.render._pages import Part
@@ -60,7 +61,7 @@ def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 _BOUNDARY: Final = {
     "Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]
 }
-_CFN_TAGS: Final = [{"Key": key, "Value": value} for key, value in TAGS.items()]
+_CFN_TAGS: Final = as_aws(TAGS)
 
 
 def _cfn_user(site: Site) -> dict[str, Any]:

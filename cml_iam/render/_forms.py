@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS
 from cml_iam.render._cloudformation import as_cloudformation
-from cml_iam.render._hcl import hcl, hcl_document
 from cml_iam.render._pages import (
     ANCHOR,
     DESCRIPTION,
     TAGS,
     Part,
+    hcl,
+    hcl_document,
     makes_anchor,
     pages,
     trust_document,

@@ -1,21 +1,26 @@
-"""What the formats share: templates in which every printed value passes through an encoder."""
+"""What the formats share: templates in which every printed value is encoded, and values as HCL.
+
+HCL is formatted like `terraform fmt`.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.files import shipped_templates
 from cml_iam.render._policies import render_document
-from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jinja2 import Environment
 
+    from cml_iam.policy import PolicyDocument, Principals, Statement
     from cml_iam.render._policies import RenderedPolicy
     from cml_iam.site import Site, Trust
-
 
 DESCRIPTION: Final = "What CML Cloud Manager may do"
 TAGS: Final = {"cml-iam:managed": "true"}
@@ -67,3 +72,93 @@ def pages(encode: Callable[[Any], str]) -> Environment:
 @dataclass(frozen=True, slots=True)
 class _Bare:
     text: str
+
+
+INLINE: Final = 60
+"""Maximum length of a list on its attribute's line."""
+
+
+def hcl_document(document: PolicyDocument) -> dict[str, Any]:
+    """Return the template values to write *document* as an `aws_iam_policy_document`."""
+    return {"statements": [_hcl_statement(each) for each in document.statements]}
+
+
+def _hcl_statement(statement: Statement) -> dict[str, Any]:
+    elements = {
+        "actions": statement.action,
+        "not_actions": statement.not_action,
+        "resources": statement.resource,
+        "not_resources": statement.not_resource,
+    }
+    return {
+        "attributes": aligned(
+            {"sid": hcl(statement.sid), "effect": hcl(statement.effect)}
+            | {name: hcl(list(each)) for name, each in elements.items() if each}
+        ),
+        "blocks": [
+            *(
+                {"name": "principals", "lines": _block(type=kind, identifiers=list(ids))}
+                for kind, ids in _principal_ids(statement.principal)
+            ),
+            *(
+                {
+                    "name": "condition",
+                    "lines": _block(
+                        test=each.operator, variable=each.key, values=list(each.values)
+                    ),
+                }
+                for each in statement.conditions
+            ),
+        ],
+    }
+
+
+def _block(**attributes: Any) -> list[str]:
+    return aligned({name: hcl(value, indent=6) for name, value in attributes.items()})
+
+
+def aligned(attributes: Mapping[str, str]) -> list[str]:
+    """Return lines `name = value`, aligned as `terraform fmt` does.
+
+    Adjacent single-line values share a column; a multi-line value stands alone.
+    """
+    lines: list[str] = []
+    run: list[tuple[str, str]] = []
+    for name, value in attributes.items():
+        if "\n" not in value:
+            run.append((name, value))
+            continue
+        lines += [*_columns(run), f"{name} = {value}"]
+        run = []
+    return lines + _columns(run)
+
+
+def _columns(run: list[tuple[str, str]]) -> list[str]:
+    width = max((len(name) for name, _ in run), default=0)
+    return [f"{name:<{width}} = {value}" for name, value in run]
+
+
+def _principal_ids(principals: Principals | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if principals is None:
+        return ()
+    return (("*", ("*",)),) if principals.everyone else principals.ids
+
+
+def hcl(value: Any, indent: int = 4) -> str:
+    """Return *value* as an HCL expression; `${` and `%{` stay text.
+
+    A long list has one line per element, indented for an attribute at depth *indent*.
+    https://developer.hashicorp.com/terraform/language/expressions/strings
+    """
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return json.dumps(value).replace("${", "$${").replace("%{", "%%{")
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{hcl(key)} = {hcl(each)}" for key, each in value.items())
+        return f"{{ {pairs} }}"
+    inline = f"[{', '.join(hcl(each) for each in value)}]"
+    if len(inline) <= INLINE:
+        return inline
+    lines = "".join(f"{' ' * (indent + 2)}{hcl(each)},\n" for each in value)
+    return f"[\n{lines}{' ' * indent}]"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
+from cml_iam.files import shipped_templates
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, parse_policy, policy_size
 from cml_iam.render import _values as values_of
 from cml_iam.render._parts import split_policy
-from cml_iam.shipped import shipped_templates
 from cml_iam.site import Site
 
 if TYPE_CHECKING:
@@ -95,6 +96,18 @@ def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[Rend
         return (render_policy(site, profile),)
     texts = split_policy(form.text(site))
     return tuple(_rendered(form, text) for text in texts)
+
+
+def render_limits(site: Site) -> dict[str, RenderedPolicy]:
+    """Return the boundary and the guardrail of *site* by name, without one that is too large.
+
+    There is none if the site restricts nothing.
+    """
+    limits: dict[str, RenderedPolicy] = {}
+    for name in ("boundary", "guard") if site.restrict.active else ():
+        with suppress(QuotaError):  # a boundary cannot be had in parts
+            limits[name] = render_document(site, name)
+    return limits
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import InputError
 from cml_iam.facts import TAGGING, service_principal
+from cml_iam.files import shipped_text
 from cml_iam.policy import Conditions, merged
 from cml_iam.restrict import (
     RUN,
@@ -26,7 +27,6 @@ from cml_iam.restrict import (
 from cml_iam.restrict.grants import passed_role, to_ec2
 from cml_iam.restrict.guard_tag import AT_LAUNCH, tag_tests
 from cml_iam.restrict.images import by_owner, by_tag
-from cml_iam.shipped import shipped_text
 from cml_iam.site import Oidc, Site
 
 

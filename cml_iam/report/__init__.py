@@ -37,7 +37,7 @@ from cml_iam.report._model import (
     plural,
     shown,
 )
-from cml_iam.report._text import WIDTH, filled, item_lines, text_of
+from cml_iam.report._text import WIDTH, item_lines, text_of
 
 if TYPE_CHECKING:
     from cml_iam.report._html import Page, page_of
@@ -68,7 +68,6 @@ __all__ = [
     "Station",
     "Trend",
     "capital",
-    "filled",
     "item_lines",
     "listed",
     "markdown_of",

@@ -16,8 +16,8 @@ from hashlib import sha256
 from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.files import shipped_text
 from cml_iam.report._model import capital, is_page, shown
-from cml_iam.shipped import shipped_text
 from cml_iam.visible import visible
 
 if TYPE_CHECKING:

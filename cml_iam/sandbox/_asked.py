@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
-from cml_iam.authorization import tag_request
 from cml_iam.engine import Request
+from cml_iam.engine.authorization import tag_request
 from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
 from cml_iam.sandbox._asked_iam import (
     IAM_REGION,
@@ -26,7 +26,7 @@ from cml_iam.sandbox._asked_iam import (
 from cml_iam.sandbox._services import resource_types, rows
 
 if TYPE_CHECKING:
-    from cml_iam.authorization import Caller
+    from cml_iam.engine.authorization import Caller
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 

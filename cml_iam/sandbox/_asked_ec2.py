@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.authorization import (
+from cml_iam.engine import Request
+from cml_iam.engine.authorization import (
     CREATED,
     Instance,
     Resource,
@@ -17,7 +18,6 @@ from cml_iam.authorization import (
     tag_on_create,
     use,
 )
-from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 from cml_iam.sandbox._launch import launches, profile_and_role, settle, specified_tags
 from cml_iam.sandbox._services import operation_model, resource_types
@@ -26,7 +26,7 @@ from cml_iam.sandbox._wire import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cml_iam.authorization import Caller, Tags
+    from cml_iam.engine.authorization import Caller, Tags
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 

@@ -19,11 +19,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError
-from cml_iam.files import regular_text
+from cml_iam.files import regular_text, shipped_text
 from cml_iam.located import located_problems, parse_toml
 from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

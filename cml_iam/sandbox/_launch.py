@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.authorization import Image, Launch
+from cml_iam.engine.authorization import Image, Launch
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:

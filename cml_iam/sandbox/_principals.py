@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.authorization import Caller
 from cml_iam.engine import AttachedPolicy
+from cml_iam.engine.authorization import Caller
 from cml_iam.policy import Arn
 from cml_iam.sandbox._wire import Fault, Unauthenticated, read_claim, verify
 from cml_iam.sandbox._world import Policies

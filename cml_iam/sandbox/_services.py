@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final, Literal
 
 from cml_iam import facts
-from cml_iam.shipped import shipped_text
+from cml_iam.files import shipped_text
 
 Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 

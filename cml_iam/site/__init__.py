@@ -3,14 +3,11 @@
 from cml_iam.facts import Partition
 from cml_iam.restrict import GRANTS, OPTIONS, RESTRICTIONS, Grants, Restrictions, Tag
 from cml_iam.site._model import (
-    DEFAULT_BOUNDARY,
-    DEFAULT_GUARD,
     DEFAULT_POLICY,
     DEFAULT_USER,
     IDLE_RULES,
     TRUSTS,
     Application,
-    Audit,
     Credentials,
     Eks,
     Fleet,
@@ -19,15 +16,12 @@ from cml_iam.site._model import (
     RolesAnywhere,
     Site,
     Trust,
-    Virtualization,
     WorkerProfile,
 )
 from cml_iam.site._read import load_site, parse_site
 from cml_iam.site._write import site_text
 
 __all__ = [
-    "DEFAULT_BOUNDARY",
-    "DEFAULT_GUARD",
     "DEFAULT_POLICY",
     "DEFAULT_USER",
     "GRANTS",
@@ -36,7 +30,6 @@ __all__ = [
     "RESTRICTIONS",
     "TRUSTS",
     "Application",
-    "Audit",
     "Credentials",
     "Eks",
     "Fleet",
@@ -49,7 +42,6 @@ __all__ = [
     "Site",
     "Tag",
     "Trust",
-    "Virtualization",
     "WorkerProfile",
     "load_site",
     "parse_site",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
+from cml_iam.files import shipped
 from cml_iam.restrict import GRANTED, RESTRICTED
-from cml_iam.shipped import shipped
 
 NAME = "site.schema.json"
 

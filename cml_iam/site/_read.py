@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.clock import parse_length
 from cml_iam.errors import DocumentError, InputError, Problem, SiteError
 from cml_iam.facts import known_regions, meant_region, partition_of
-from cml_iam.files import regular_text
+from cml_iam.files import regular_text, shipped_text
 from cml_iam.located import Located, located_problems, parse_toml
 from cml_iam.restrict import contradictions_of, grants_from, restrictions_from
-from cml_iam.shipped import shipped_text
 from cml_iam.site._model import (
     DEFAULT_BOUNDARY,
     DEFAULT_GUARD,

@@ -1,11 +1,10 @@
 """Policies in their usual sources: YAML, CloudFormation templates, Terraform plans."""
 
-from cml_iam.sources._kept import Hint, Kept, Reading, Source, Subject
+from cml_iam.sources._kept import Kept, Reading, Source, Subject
 from cml_iam.sources._read import may_hold_policy, read_source
 from cml_iam.sources._readings import document_of, plain_subject, pseudo_of, subject_of
 
 __all__ = [
-    "Hint",
     "Kept",
     "Reading",
     "Source",

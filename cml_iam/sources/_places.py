@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.shipped import shipped_text
+from cml_iam.files import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

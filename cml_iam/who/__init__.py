@@ -14,29 +14,23 @@ from cml_iam.who._account import (
     with_resources,
     with_scps,
 )
-from cml_iam.who._asking import Answer, Asker, Cell, Question, State
-from cml_iam.who._paths import Path, Paths, Step
+from cml_iam.who._asking import Asker, Question, State
+from cml_iam.who._paths import Paths
 from cml_iam.who._reduced import Origin
-from cml_iam.who._remedy import Remedy, remedy
-from cml_iam.who._report import NOT_COVERED, Holder, as_json, holders
-from cml_iam.who._topics import Topic, is_expected, topics
+from cml_iam.who._remedy import remedy
+from cml_iam.who._report import NOT_COVERED, Holder, Topic, as_json, holders, is_expected, topics
 
 __all__ = [
     "DOWNLOAD",
     "NOT_COVERED",
     "Account",
-    "Answer",
     "Asker",
-    "Cell",
     "Holder",
     "Member",
     "Origin",
-    "Path",
     "Paths",
     "Question",
-    "Remedy",
     "State",
-    "Step",
     "Topic",
     "account_of",
     "as_json",

@@ -18,9 +18,8 @@ from cml_iam.principal import Held
 from cml_iam.prove import Policies, Shape, always, never
 from cml_iam.who._account import OF_TRUST
 from cml_iam.who._facts import Facts, facts_of, facts_of_question
-from cml_iam.who._left import Gathering, Left
+from cml_iam.who._left import Gathering, Left, remaining
 from cml_iam.who._reduced import Origin, federated_users, reduced, spoken_to, stand_in
-from cml_iam.who._words import remaining
 
 if TYPE_CHECKING:
     from cml_iam.engine import PolicyType, Request

@@ -33,18 +33,15 @@ from cml_iam.workers._health import (
     Check,
     Health,
     Verdict,
-    fleet_lines,
     health_json,
     health_lines,
     log_health,
 )
 from cml_iam.workers._idle import (
-    Evidence,
     Judged,
     Use,
     check_rules,
     find_idle,
-    held,
     risk_of_stopping,
 )
 from cml_iam.workers._launches import (
@@ -78,9 +75,8 @@ from cml_iam.workers._model import (
 )
 from cml_iam.workers._monitor import Monitor, Report, Watched
 from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
-from cml_iam.workers._pending import PendingLaunch, PendingLaunches
+from cml_iam.workers._pending import PendingLaunches
 from cml_iam.workers._tags import check_name
-from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
 __all__ = [
@@ -98,7 +94,6 @@ __all__ = [
     "CmlAnswer",
     "CmlLogin",
     "Disk",
-    "Evidence",
     "Frame",
     "Goal",
     "Health",
@@ -114,7 +109,6 @@ __all__ = [
     "Orphan",
     "Outcome",
     "Patience",
-    "PendingLaunch",
     "PendingLaunches",
     "Placement",
     "Point",
@@ -140,12 +134,9 @@ __all__ = [
     "find_idle",
     "find_orphans",
     "find_workers",
-    "fleet_lines",
     "health_json",
     "health_lines",
-    "held",
     "image_owners",
-    "in_threads",
     "is_image_id",
     "launch_change",
     "launch_to_try",

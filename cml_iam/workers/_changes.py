@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from cml_iam.errors import AwsError, InputError
+from cml_iam.tag import as_aws
 from cml_iam.visible import visible
 from cml_iam.workers._model import check_id
-from cml_iam.workers._tags import as_aws, check_name, check_removal, check_update, launch_tags
+from cml_iam.workers._tags import check_name, check_removal, check_update, launch_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPException, HTTPSConnection
-from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
 PATH: Final = "/api/v0/system_information"
 _SECONDS: Final = 5.0
 _LARGEST: Final = 64 * 1024
-_CERTIFICATE: Final = (
-    "pass its certificate, or its CA's, as --cml-ca FILE (--insecure skips the check)"
-)
+_TRUST: Final = "pass its certificate, or its CA's, as --cml-ca FILE"
+_CERTIFICATE: Final = f"{_TRUST} (--insecure skips the check)"
 _PEM: Final = "--cml-ca takes a PEM file of certificates"
 # OpenSSL's verification errors for a name and for an address that the certificate does not have.
 _OTHER_NAME: Final = {62, 64}
@@ -116,9 +114,13 @@ class CmlAccess:
         if self.ca_file and not _certificates(self.ca_file):
             raise InputError(f"`{self.ca_file}` holds no certificate", remedy=_PEM)
 
+    def address_of(self, worker: Worker) -> str | None:
+        """Return the address at which *worker* is asked, if it has one."""
+        return worker.private_ip if self.private else worker.address
+
     def ask(self, worker: Worker) -> CmlAnswer:
         """Ask once. Raises InputError for an unusable *ca_file*."""
-        address = worker.private_ip if self.private else worker.address
+        address = self.address_of(worker)
         if not address:
             kind = "private" if self.private else "public"
             return CmlAnswer(False, f"CML: the worker has no {kind} address yet")
@@ -275,7 +277,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
             "the CML password is not sent without a certificate check",
             remedy="trust CML's certificate: --cml-ca FILE",
         )
-    address = worker.private_ip if access.private else worker.address
+    address = access.address_of(worker)
     if not address:
         return Activity(unknown="the worker has no address", remedy="see `cml-iam worker show`")
     try:
@@ -286,11 +288,8 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     except _StatusError as error:
         remedy = _ADVICE.get(error.status, "check the system health in CML")
         return Activity(unknown=f"CML at {address} answered HTTP {error.status}", remedy=remedy)
-    except SSLCertVerificationError as error:
-        return Activity(
-            unknown=f"CML at {address}: its certificate is not trusted ({error.verify_message})",
-            remedy="pass its certificate, or its CA's, as --cml-ca FILE",
-        )
+    except ssl.SSLCertVerificationError as error:
+        return Activity(unknown=_untrusted(address, error).said, remedy=_TRUST)
     except (OSError, HTTPException) as error:
         why = "timed out" if isinstance(error, TimeoutError) else visible(str(error))
         return Activity(

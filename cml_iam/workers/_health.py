@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     ToTry = Launch | Callable[[], Launch | None] | None
 
+_MAY_FAIL: Final = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
+
 PROBE: Final = "cml-iam-probe"
 """The name and tag key that dry runs use; nothing ever has it."""
 
@@ -103,6 +105,15 @@ class Health:
         """Return the checks with *verdict*."""
         return tuple(each for each in self.checks if each.verdict is verdict)
 
+    @property
+    def untried(self) -> Mapping[tuple[str, str | None], tuple[str, ...]]:
+        """The actions that could not be checked, by reason and remedy."""
+        found: dict[tuple[str, str | None], tuple[str, ...]] = {}
+        for each in self.having(Verdict.UNCHECKED):
+            reason = each.detail, each.remedy
+            found[reason] = (*found.get(reason, ()), each.action)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
@@ -151,40 +162,31 @@ def check_connection(aws: Aws, region: str) -> Health:
     return Health(region, regions, (_allowed(action, "asked for the regions"),))
 
 
-def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
-    """Return the lines of the log, each with its level, in the documented form."""
-    may_fail = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
-    if health.failure:
-        why = f"Error while verifying access to EC2: {health.failure.message}"
-        return ((logging.WARNING, f"⚠️ AWS EC2 health check failed: {why}"), may_fail)
-    connected = (logging.INFO, "✅ AWS EC2 connection successful")
-    refused = health.having(Verdict.REFUSED)
-    if not refused:
-        return (connected,)
-    missing = ", ".join(each.action for each in refused)
-    return (connected, (logging.WARNING, f"⚠️ AWS permissions refused: {missing}"), may_fail)
+def failure_lines(why: str, where: str = "") -> tuple[tuple[int, str], ...]:
+    """Return the log lines for an EC2 that does not answer, each with its level."""
+    said = f"Error while verifying access to EC2: {why}"
+    return (logging.WARNING, f"⚠️ AWS EC2 health check failed{where}: {said}"), _MAY_FAIL
 
 
-def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
-    """Return the log lines for several regions: one for success, and all problems.
+def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
+    """Return the lines of the log for one or several regions, in the documented form.
 
-    If EC2 answers in no region, they are those of the first.
+    There is one line for success, and one for every problem. If EC2 answers in no region, they are
+    those of the first.
     """
-    if len(found) == 1 or not any(each.connected for each in found):
-        return health_lines(found[0])
+    if not any(each.connected for each in found):
+        failure = found[0].failure
+        return failure_lines(failure.message if failure else "")
     warnings: list[tuple[int, str]] = []
     for health in found:
+        where = f" in {health.region}" if found[1:] else ""
         refused = ", ".join(each.action for each in health.having(Verdict.REFUSED))
         if health.failure:
-            why = f"Error while verifying access to EC2: {health.failure.message}"
-            said = f"⚠️ AWS EC2 health check failed in {health.region}: {why}"
-            warnings.append((logging.WARNING, said))
+            warnings += failure_lines(health.failure.message, where)[:1]
         elif refused:
-            said = f"⚠️ AWS permissions refused in {health.region}: {refused}"
-            warnings.append((logging.WARNING, said))
+            warnings.append((logging.WARNING, f"⚠️ AWS permissions refused{where}: {refused}"))
     connected = (logging.INFO, "✅ AWS EC2 connection successful")
-    may_fail = [(logging.WARNING, "⚠️ AWS operations may fail at runtime")] if warnings else []
-    return (connected, *warnings, *may_fail)
+    return (connected, *warnings, *([_MAY_FAIL] if warnings else []))
 
 
 def health_json(found: Sequence[Health]) -> dict[str, Any]:
@@ -196,7 +198,7 @@ def health_json(found: Sequence[Health]) -> dict[str, Any]:
         "region": found[0].region,
         "checked": [each.region for each in found],
         "regions": list(found[0].regions),
-        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in fleet_lines(found)],
+        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(*found)],
         "failure": failure and failure.as_json(),
         "permissions": [
             {"region": each.region, **check.as_json()} for each in found for check in each.checks
@@ -208,10 +210,7 @@ def log_health(health: Health, logger: logging.Logger) -> None:
     """Write the lines of *health* to *logger*, and a warning for what could not be checked."""
     for level, line in health_lines(health):
         logger.log(level, line)
-    unchecked: dict[str, list[str]] = {}
-    for check in health.having(Verdict.UNCHECKED) if health.connected else ():
-        unchecked.setdefault(check.detail, []).append(check.action)
-    for why, actions in unchecked.items():
+    for (why, _), actions in health.untried.items() if health.connected else ():
         logger.warning("⚠️ AWS permissions not checked: %s (%s)", ", ".join(actions), why)
 
 

@@ -359,7 +359,7 @@ def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Searc
             metrics[search] = search.metric(
                 unknown=Unknown.OTHER_DIMENSIONS,
                 detail="mem_used_percent exists only under these dimensions, so it belongs to no "
-                "single worker: {'; '.join(names)}",
+                f"single worker: {'; '.join(names)}",
             )
     return metrics
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from cml_iam import clock
 from cml_iam.errors import IncompleteError
 from cml_iam.workers._fleet import Listing, list_fleet, statuses, try_permissions
-from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
+from cml_iam.workers._health import Health, Verdict, failure_lines, health_lines
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric_series import DEFAULT_WINDOW
 from cml_iam.workers._threads import Cache, Cached, in_threads
@@ -197,7 +197,7 @@ class Monitor:
         connection = self._connection.get(_left(until))
         if connection.value is None or connection.error:
             why = connection.error.message if connection.error else "not asked yet"
-            self._log(_hanging(why))
+            self._log(failure_lines(why))
             return Report(False, False, self.home, (f"EC2 in {self.home}: {why}",)), 0.0
         if connection.value.failure:
             self._log(health_lines(connection.value))
@@ -207,7 +207,7 @@ class Monitor:
         # They are tried in the background: nobody's probe waits for a dozen calls.
         permissions = self._permissions.get(0.0)
         known = permissions.value or (connection.value,)
-        self._log(fleet_lines(known))
+        self._log(health_lines(*known))
         return _report(self.home, known, _untold(permissions)), connection.age
 
     def _register(self, connection: Health) -> None:
@@ -271,11 +271,6 @@ def _left(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-def _hanging(why: str) -> tuple[tuple[int, str], ...]:
-    failed = f"⚠️ AWS EC2 health check failed: Error while verifying access to EC2: {why}"
-    return (logging.WARNING, failed), (logging.WARNING, "⚠️ AWS operations may fail at runtime")
-
-
 def _untold(permissions: Cached[Any]) -> str:
     """Return why nothing, or nothing new, is known of the permissions; else empty."""
     if permissions.value is None:
@@ -295,10 +290,8 @@ def _report(home: str, found: Sequence[Health], untold: str) -> Report:
         reasons += [
             f"{where}{each.action}: {each.detail}" for each in health.having(Verdict.REFUSED)
         ]
-        untried: dict[str, list[str]] = {}
-        for each in health.having(Verdict.UNCHECKED):
-            untried.setdefault(each.detail, []).append(each.action)
-        unchecked += [f"{where}{', '.join(actions)}: {why}" for why, actions in untried.items()]
+        untried = health.untried.items()
+        unchecked += [f"{where}{', '.join(actions)}: {why}" for (why, _), actions in untried]
     if untold:
         unchecked.append(f"permissions: {untold}")
     return Report(not reasons, True, home, tuple(reasons), tuple(unchecked))

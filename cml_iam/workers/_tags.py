@@ -117,11 +117,6 @@ def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
             )
 
 
-def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return *tags* in the form of AWS's API."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
 def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return tags of AWS's API as a mapping, sorted by key."""
     ordered = sorted(tags, key=lambda tag: tag["Key"])

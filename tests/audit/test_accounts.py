@@ -13,7 +13,7 @@ import pytest
 
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
-from cml_iam.check.accounts import (
+from cml_iam.check.account import (
     TemporaryKey,
     Way,
     audit_accounts,

@@ -16,9 +16,9 @@ from typing import Any, Final
 import pytest
 
 from cml_iam.aws import Aws, connect
+from cml_iam.files import shipped_text
 from cml_iam.sandbox import start_sandbox
 from cml_iam.secret import Secret
-from cml_iam.shipped import shipped_text
 from tests.harness_answers.harness import ran
 from tests.output_schema import NAME, REPORT, problems, with_json
 from tests.who.brute import ACCOUNT, allow, policy, role, trusting, user

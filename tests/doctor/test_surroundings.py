@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cml_iam.check import State, check_named
-from cml_iam.check._surroundings import _data_age, _region
+from cml_iam.check.doctor import _data_age, _region
 from cml_iam.cli._main import run
 from cml_iam.facts import updated
 from tests.doctor.conftest import Patient

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.check.trail import trail_problems
+from cml_iam.check.bootstrap import trail_problems
 from cml_iam.provision import Hours, Watch
 from cml_iam.provision._watch import watched
 from cml_iam.render import audit_values, render_document

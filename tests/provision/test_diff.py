@@ -7,8 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cml_iam.policy import load_policy, same_meaning
-from cml_iam.provision import difference
+from cml_iam.policy import difference, load_policy, same_meaning
 
 actions = st.sampled_from(["ec2:Run", "EC2:run", "ec2:Stop", "*"])
 resources = st.sampled_from(["*", "arn:aws:ec2:*:*:instance/*"])

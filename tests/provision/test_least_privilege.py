@@ -14,8 +14,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.check import ask, check_named
-from cml_iam.check.bootstrap import BootstrapScene
-from cml_iam.check.trail import trail_problems
+from cml_iam.check.bootstrap import BootstrapScene, trail_problems
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,

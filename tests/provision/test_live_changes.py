@@ -12,8 +12,8 @@ import pytest
 from cml_iam import errors
 from cml_iam.aws import Identity
 from cml_iam.check import State, ask, check_named
+from cml_iam.check._answer import Drift
 from cml_iam.check.bootstrap import BootstrapScene
-from cml_iam.check.standing import Drift
 from cml_iam.provision import (
     apply_plan,
     check_fresh,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import InputError, QuotaError
+from cml_iam.files import shipped_text
 from cml_iam.policy import parse_policy, policy_size
 from cml_iam.render import render_policy
-from cml_iam.shipped import shipped_text
 from cml_iam.site import Restrictions, Site, Tag
 from tests.conftest import RESTRICTED, SHARED
 

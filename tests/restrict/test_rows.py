@@ -8,6 +8,7 @@ from dataclasses import fields
 import pytest
 
 from cml_iam.engine import Request, compile_policies
+from cml_iam.files import shipped_text
 from cml_iam.policy import Conditions, parse_policy
 from cml_iam.restrict import (
     GRANTED,
@@ -18,7 +19,6 @@ from cml_iam.restrict import (
     Restriction,
     Restrictions,
 )
-from cml_iam.shipped import shipped_text
 from cml_iam.site.__main__ import NAME, site_schema
 from tests.expectations.test_expectations import EVERYTHING, SITE
 

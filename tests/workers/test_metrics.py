@@ -163,6 +163,13 @@ def elsewhere() -> FakeAws:
     return aws
 
 
+def test_points_that_several_workers_share_are_named_by_their_dimensions() -> None:
+    memory = utilization(elsewhere()).memory
+
+    assert memory.unknown is Unknown.OTHER_DIMENSIONS
+    assert (memory.detail or "").endswith("so it belongs to no single worker: ImageId")
+
+
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)
 REASONS: list[tuple[Unknown, Unknown, FakeAws, timedelta]] = [

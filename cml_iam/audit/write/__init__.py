@@ -6,14 +6,12 @@ since = compare_reports(report, read_report(earlier, "earlier.json"))
 
 from cml_iam.audit.write._forms import FORMS, Form, form_of, write_report
 from cml_iam.audit.write._json import compare_reports, read_report
-from cml_iam.audit.write._words import place
 
 __all__ = [
     "FORMS",
     "Form",
     "compare_reports",
     "form_of",
-    "place",
     "read_report",
     "write_report",
 ]

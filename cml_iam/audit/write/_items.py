@@ -1,4 +1,4 @@
-"""Findings grouped into items: those that differ only in the account are one item."""
+"""Findings as items and matrices as grids: those that differ only in the account are one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cml_iam.audit.write import _words as words
 from cml_iam.lint import Severity
-from cml_iam.report import FAILED, NOTED, PASSED, WAIVED, WARNED, Item, Request, Station
+from cml_iam.report import (
+    FAILED,
+    NOTED,
+    PASSED,
+    UNKNOWN,
+    WAIVED,
+    WARNED,
+    Grid,
+    Item,
+    Place,
+    Request,
+    Station,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from cml_iam.audit._report import Ask, AuditFinding, Matrix
+    from cml_iam.audit._report import Cell as MatrixCell
     from cml_iam.report import Level
 
 SYMBOL: Final = {Severity.ERROR: FAILED, Severity.WARNING: WARNED, Severity.INFO: NOTED}
@@ -65,11 +78,6 @@ def findings_alike(
         lambda finding: finding.spot.account,
         lambda finding: f"{finding.fingerprint in new} {replace(finding, fingerprint='')!r}",
     )
-
-
-def matrices_alike(matrices: Iterable[Matrix]) -> list[list[Matrix]]:
-    """Group *matrices* that differ only in the account."""
-    return _alike(matrices, lambda matrix: matrix.account, repr)
 
 
 def request_of(ask: Ask) -> Request:
@@ -124,3 +132,70 @@ def _resource_tags(ask: Ask) -> Iterator[tuple[str, Any]]:
         for has in _HAS:
             if key.lower().startswith(has):
                 yield key.lower()[len(has) :], value
+
+
+_STANDINGS: Final = (
+    Place(FAILED, "yes", "wrong", "every request is allowed"),
+    Place(WARNED, "depends", "partly", "some requests are allowed, under the conditions listed"),
+    Place(WARNED, "by steps", "partly", "through other principals, or after changing itself"),
+    Place(UNKNOWN, "undecided", "unknown-cell", "it could not be read or decided"),
+    Place("", "no", "none", "no request is allowed, and no path leads to one"),
+)
+"""The words of the matrix of other principals."""
+
+
+def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
+    """Yield one grid for matrices alike; every grid after the first shows only unexpected cells."""
+    for number, alike in enumerate(_alike(matrices, lambda matrix: matrix.account, repr)):
+        matrix = alike[0]
+        accounts = tuple(each.account for each in alike if each.account)
+        met = sum(cell.met is True for cell in matrix.cells) == len(matrix.cells)
+        where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
+        inside = f" in {where}" if where else ""
+        title = {
+            "offline": f"Permissions{inside} (computed)",
+            "live": f"Permissions{inside} (checked in AWS)",
+            "others": f"What others may do{inside}",
+        }[matrix.how]
+        cells = {(each.permission, each.situation): each for each in matrix.cells}
+        others = matrix.how == "others"
+        yield Grid(
+            f"{title}: {words.as_expected(matrix)}",
+            PASSED if met else FAILED,
+            matrix.situations,
+            ()
+            if met and number
+            else tuple(
+                (name, tuple(_place(cells.get((name, each))) for each in matrix.situations))
+                for name in matrix.permissions
+            ),
+            accounts,
+            of="principal" if others else "permission",
+            absent="no" if others else "",
+            legend=_STANDINGS if others else (),
+        )
+
+
+def _place(cell: MatrixCell | None) -> Place | None:
+    """Return one cell of the grid: the answer, and if it is wrong, the expected one."""
+    if cell is None:
+        return None
+    requests = tuple(map(request_of, cell.asks))
+    if cell.standing is not None:
+        return _standing_place(cell, requests)
+    if cell.met is None or cell.answer == "unknown":
+        detail = f"Must be {cell.expected}; it could not be checked."
+        return Place(UNKNOWN, "not checked", "unknown-cell", detail, requests)
+    if cell.met:
+        return Place(PASSED, cell.answer, cell.answer, "", requests)
+    detail = f"Must be {cell.expected}, is {cell.answer}."
+    return Place(FAILED, cell.answer.upper(), "wrong", detail, requests)
+
+
+def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
+    """Return what another principal may do; one that the site file expects is not marked."""
+    (known,) = (each for each in _STANDINGS if each.word == cell.standing)
+    if cell.met:
+        detail = f"The site file expects it. {known.detail.capitalize()}."
+        return Place(PASSED, known.word, "allowed", detail, requests)
+    return known._replace(detail=f"{known.detail.capitalize()}.", requests=requests)

@@ -1,21 +1,30 @@
-"""The report as JSON, which can be read back and compared. Its schema ships with the package."""
+"""The report as JSON, which can be read back and compared: the dataclasses' fields are the format.
+
+Encoding follows the types of the report, so a new field cannot be forgotten on one side. Times are
+in UTC, to the second. The schema ships with the package.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from functools import cache
+from types import MappingProxyType, NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from cml_iam.audit._report import Report, Since
-from cml_iam.audit.write._codec import decoded, encoded
-from cml_iam.audit.write._words import belongs, counts
+from cml_iam.audit.write._words import belongs, counts, date_text
 from cml_iam.errors import DocumentError, InputError, Problem
+from cml_iam.files import shipped_text
+from cml_iam.lint import Severity
 from cml_iam.located import located_problems, parse_json, schema_problems
-from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from cml_iam.audit._report import AuditFinding, State
     from cml_iam.lint import Severity
-
 
 VERSION: Final = 2
 """Version of the JSON format; readers refuse any other."""
@@ -105,3 +114,65 @@ def _looked_for(finding: AuditFinding, now: Report) -> bool:
         return False
     checks = [each for each in now.checks if belongs(finding, each)]
     return bool(checks) and all(each.state != "not checked" for each in checks)
+
+
+def encoded(value: Any) -> Any:
+    """Return *value* as parsed JSON: mappings by sorted key, dataclasses in field order."""
+    if is_dataclass(value):
+        return {each.name: encoded(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: encoded(value[key]) for key in sorted(value)}
+    if isinstance(value, tuple | list):
+        return [encoded(each) for each in value]
+    if isinstance(value, Severity):
+        return value.word
+    return date_text(value) if isinstance(value, date) else value
+
+
+def decoded(value: Any, kind: Any) -> Any:
+    """Return parsed JSON as a value of type *kind*; raises ValueError for an invalid date.
+
+    The schema must have accepted the value before; it also defines what may be missing.
+    """
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return _one_of(value, get_args(kind))
+    if origin is tuple:
+        return _tuple(value, get_args(kind))
+    if origin is Mapping:
+        inner = get_args(kind)[1]
+        return MappingProxyType({key: decoded(each, inner) for key, each in value.items()})
+    if origin is Literal or kind in (str, int, bool):
+        return value
+    return _object(value, kind)
+
+
+def _object(value: Any, kind: Any) -> Any:
+    if kind is datetime:
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    if kind is date:
+        return date.fromisoformat(value)
+    if issubclass(kind, Enum):
+        return kind[value.upper()]
+    return kind(**{n: decoded(value[n], each) for n, each in _types(kind).items() if n in value})
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
+    """Decode *value* as whichever of *kinds* it looks like: null, a string, or the other."""
+    if value is None and NoneType in kinds:
+        return None
+    if isinstance(value, str) and str in kinds:
+        return value
+    (kind,) = (each for each in kinds if each not in (NoneType, str))
+    return decoded(value, kind)
+
+
+def _tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if kinds[1:] == (...,):
+        return tuple(decoded(each, kinds[0]) for each in value)
+    return tuple(decoded(each, kind) for each, kind in zip(value, kinds, strict=True))

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._items import item_of
+from cml_iam.audit.write._words import date_text
 from cml_iam.report import item_lines, shown
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._items import item_of
-from cml_iam.audit.write._words import title
+from cml_iam.audit.write._words import date_text, title
 from cml_iam.lint import Severity
 from cml_iam.report import shown
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._items import findings_alike, items_of, matrices_alike, request_of
+from cml_iam.audit.write._items import findings_alike, grids_of, items_of, request_of
+from cml_iam.audit.write._words import date_text
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import (
     FAILED,
@@ -21,18 +21,15 @@ from cml_iam.report import (
     Cell,
     Column,
     Document,
-    Grid,
-    Place,
     Section,
     capital,
     plural,
 )
 
 if TYPE_CHECKING:
-    from cml_iam.audit._report import Cell as MatrixCell
-    from cml_iam.audit._report import Check, KeyLine, Matrix, Report, State
+    from cml_iam.audit._report import Check, KeyLine, Report, State
     from cml_iam.lint import Severity
-    from cml_iam.report import Item, Level, Request
+    from cml_iam.report import Item, Level
 
 Row = tuple[Cell, ...]
 
@@ -143,7 +140,7 @@ def _sections(report: Report) -> Iterator[Section]:
     waived = [finding for finding in report.findings if finding.waiver]
     lead = "Findings that were accepted deliberately."
     yield _found("Waived", items_of(waived, new), len(waived), lead)
-    grids = tuple(_grids(report.matrices))
+    grids = tuple(grids_of(report.matrices))
     yield Section("permissions", "Permissions", grids=grids, lead=_MATRIX)
     yield Section(
         "changes",
@@ -240,15 +237,6 @@ def _of_files(report: Report) -> Iterator[Section]:
     )
 
 
-_STANDINGS: Final = (
-    Place(FAILED, "yes", "wrong", "every request is allowed"),
-    Place(WARNED, "depends", "partly", "some requests are allowed, under the conditions listed"),
-    Place(WARNED, "by steps", "partly", "through other principals, or after changing itself"),
-    Place(UNKNOWN, "undecided", "unknown-cell", "it could not be read or decided"),
-    Place("", "no", "none", "no request is allowed, and no path leads to one"),
-)
-"""The words of the matrix of other principals."""
-
 _MATRIX: Final = (
     "What the principal can do in each situation, and whether the site file requires that. "
     "Each cell links to the deciding statement and to the request that shows it."
@@ -306,62 +294,6 @@ def _lost(report: Report) -> Iterator[Row]:
             Cell(words.seen(check)),
             Cell(check.remedy or ""),
         )
-
-
-def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
-    """Yield one grid for matrices alike; every grid after the first shows only unexpected cells."""
-    for number, alike in enumerate(matrices_alike(matrices)):
-        matrix = alike[0]
-        accounts = tuple(each.account for each in alike if each.account)
-        met = sum(cell.met is True for cell in matrix.cells) == len(matrix.cells)
-        where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
-        title = {
-            "offline": f"Permissions{_in(where)} (computed)",
-            "live": f"Permissions{_in(where)} (checked in AWS)",
-            "others": f"What others may do{_in(where)}",
-        }[matrix.how]
-        cells = {(each.permission, each.situation): each for each in matrix.cells}
-        others = matrix.how == "others"
-        yield Grid(
-            f"{title}: {words.as_expected(matrix)}",
-            PASSED if met else FAILED,
-            matrix.situations,
-            ()
-            if met and number
-            else tuple(
-                (name, tuple(_place(cells.get((name, each))) for each in matrix.situations))
-                for name in matrix.permissions
-            ),
-            accounts,
-            of="principal" if others else "permission",
-            absent="no" if others else "",
-            legend=_STANDINGS if others else (),
-        )
-
-
-def _place(cell: MatrixCell | None) -> Place | None:
-    """Return one cell of the grid: the answer, and if it is wrong, the expected one."""
-    if cell is None:
-        return None
-    requests = tuple(map(request_of, cell.asks))
-    if cell.standing is not None:
-        return _standing_place(cell, requests)
-    if cell.met is None or cell.answer == "unknown":
-        detail = f"Must be {cell.expected}; it could not be checked."
-        return Place(UNKNOWN, "not checked", "unknown-cell", detail, requests)
-    if cell.met:
-        return Place(PASSED, cell.answer, cell.answer, "", requests)
-    detail = f"Must be {cell.expected}, is {cell.answer}."
-    return Place(FAILED, cell.answer.upper(), "wrong", detail, requests)
-
-
-def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
-    """Return what another principal may do; one that the site file expects is not marked."""
-    (known,) = (each for each in _STANDINGS if each.word == cell.standing)
-    if cell.met:
-        detail = f"The site file expects it. {known.detail.capitalize()}."
-        return Place(PASSED, known.word, "allowed", detail, requests)
-    return known._replace(detail=f"{known.detail.capitalize()}.", requests=requests)
 
 
 def _changes(report: Report) -> Iterator[Row]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._report import audit_rules
-from cml_iam.audit.write._codec import date_text
 from cml_iam.lint import Severity, lint_rules
 from cml_iam.report import listed, plural
 
@@ -39,6 +39,13 @@ TITLES: Final = {
     "waivers": "Waivers",
 }
 """The titles of the groups of checks."""
+
+
+def date_text(value: date) -> str:
+    """Format a day as 2026-11-23, a time as 2026-11-23T22:05:53Z."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.isoformat()
 
 
 def counts(report: Report) -> dict[str, int]:
@@ -99,23 +106,9 @@ def _lost(report: Report) -> list[str]:
     ]
 
 
-def place(spot: Spot) -> str:
-    """Return where a finding is, as printed.
-
-    `file:line:column`, or the ARN or id in the account, followed by the statement in brackets.
-    """
-    position = [str(each) for each in (spot.line, spot.column) if each is not None]
-    where = ":".join([spot.file, *position]) if spot.file else spot.resource or spot.account or ""
-    if spot.file and spot.resource:
-        where = f"{where}: {spot.resource}"
-    if spot.statement:
-        where = f"{where} [{spot.statement}]".lstrip()
-    return where
-
-
 def elsewhere(spot: Spot) -> str:
     """Return the place, with the account if the place does not name it."""
-    where = place(spot)
+    where = spot.place
     if spot.account and spot.account not in where:
         return f"{where} in account {spot.account}" if where else f"account {spot.account}"
     return where

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.audit import Cell, Check, Matrix, Report, Spot
-from cml_iam.audit.write import FORMS, Form, compare_reports, form_of, place, write_report
+from cml_iam.audit.write import FORMS, Form, compare_reports, form_of, write_report
 from cml_iam.errors import InputError
 from cml_iam.lint import Severity
 from tests.audit.write import samples
@@ -167,7 +167,7 @@ def test_no_line_of_the_text_is_a_command_to_the_job_that_prints_it() -> None:
     ],
 )
 def test_a_place_is_printed_with_its_statement(spot: Spot, text: str) -> None:
-    assert place(spot) == text
+    assert spot.place == text
 
 
 class TestComparing:

@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 
 from cml_iam.audit import Report
 from cml_iam.audit.write import read_report, write_report
-from cml_iam.audit.write._schema import report_schema
+from cml_iam.audit.write.__main__ import report_schema
 from cml_iam.errors import DocumentError, InputError
+from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
-from cml_iam.shipped import shipped_text
 from tests.audit.write import samples
 
 SCHEMA = json.loads(shipped_text("policies", "audit-report.schema.json"))

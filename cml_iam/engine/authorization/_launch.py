@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cml_iam.authorization._calls import (
+from cml_iam.engine import Request
+from cml_iam.engine.authorization._calls import (
     CREATED,
     Caller,
     Context,
@@ -11,7 +12,6 @@ from cml_iam.authorization._calls import (
     resource_tags,
     tag_request,
 )
-from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 
 

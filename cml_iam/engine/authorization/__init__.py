@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
 
-from cml_iam.authorization._calls import (
+from cml_iam.engine.authorization._calls import (
     CREATED,
     Caller,
     Context,
@@ -19,16 +19,14 @@ from cml_iam.authorization._calls import (
     Resource,
     Tags,
     describe,
-    instance_arn,
     operate,
     resource_arn,
-    resource_tags,
     retag,
     tag_on_create,
     tag_request,
     use,
 )
-from cml_iam.authorization._launch import launch
+from cml_iam.engine.authorization._launch import launch
 
 __all__ = [
     "CREATED",
@@ -40,11 +38,9 @@ __all__ = [
     "Resource",
     "Tags",
     "describe",
-    "instance_arn",
     "launch",
     "operate",
     "resource_arn",
-    "resource_tags",
     "retag",
     "tag_on_create",
     "tag_request",
