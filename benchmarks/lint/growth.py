@@ -62,7 +62,7 @@ def actions(count: int) -> Statements:
     return [{"Effect": "Allow", "Action": listed, "Resource": "*"}]
 
 
-STATEMENTS = (1, 10, 100, 400, 1_600, 20_000)
+STATEMENTS = (1, 10, 100, 200, 1_600, 20_000)
 GROWTH: dict[str, tuple[Callable[[int], Statements], tuple[int, ...]]] = {
     "different statements": (different, STATEMENTS),
     "statements that are tag gates": (tag_gates, STATEMENTS),

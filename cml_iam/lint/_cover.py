@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cml_iam.facts import ANY, is_region, overlap, same_key
 from cml_iam.lint._ask import beyond, inside, matched
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
+    from cml_iam.prove import Witness
     from cml_iam.space import KeyCondition
 
 
@@ -211,9 +212,14 @@ def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
     A cover that cancels a restriction comes before one that only repeats.
     """
     found = []
+    twins: dict[Any, list[Item]] = {}
+    for item in subject.allows:
+        twins.setdefault((item.said, item.written.principal), []).append(item)
     for item in subject.allows:
         best: dict[int, Cover] = {}
-        for each in _covering(item, (other for other in subject.allows if other is not item)):
+        # Of equal statements, one other is enough.
+        others = (next((e for e in each[:2] if e is not item), None) for each in twins.values())
+        for each in _covering(item, filter(None, others)):
             request = beyond((each.wide, *subject.denies), item, action=each.element.text)
             cover = replace(each, beyond=request)
             best[each.element.index] = min(best.get(each.element.index, cover), cover, key=_rank)
@@ -232,16 +238,20 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
     A condition on regions limits only where a statement applies. A statement with only such a
     condition therefore covers, within its regions, one without.
     """
+    examples: dict[Any, Witness | None] = {}
     for wide in wides:
         if not _may_cover(item, wide):
             continue
         regions = _only_region(item, wide)
         further = (regions,) if regions else ()
-        own = (*item.statement.conditions, *further)
         for element in item.named:
             if not _names_as_much(element, wide):
                 continue
-            example = matched(item, action=element.text, conditions=own).witness
+            asked = element.text, further
+            if asked not in examples:
+                own = (*item.statement.conditions, *further)
+                examples[asked] = matched(item, action=element.text, conditions=own).witness
+            example = examples[asked]
             if (
                 example
                 and wide.matches(example.request)

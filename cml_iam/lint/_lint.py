@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.sources import Subject as KeptPolicy
 
 
-COMPARED: Final = 500
+COMPARED: Final = 200
 """The maximum number of statements that are compared with each other and proved one by one.
 
 A managed policy of 6,144 characters has room for about 120 statements.
