@@ -162,18 +162,10 @@ def _never(
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates of *side* without statements that match no request of *kind*.
-
-    A statement with a set operator stays, because that may depend on how it reads an empty value.
-    """
+    """Yield the gates of *side* without statements that match no request of *kind*."""
     asked = [part for gate in kind.gates for part in gate]
     for gate in side.gates:
-        yield tuple(
-            part
-            for part in gate
-            if any(each.operator.qualifier for each in part.asked)
-            or not all(apart(part, each) for each in asked)
-        )
+        yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
 
 
 def _always(policies: Policies, shape: Policies, budget: Budget) -> Verdict:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine.parts import address, is_arn, moment, number
-from cml_iam.facts import arn_pattern, covers, key_type, known_key, overlap
+from cml_iam.facts import arn_pattern, covers, key_type, known_key, overlap, same_key
 from cml_iam.space._callers import PRINCIPAL_ARNS
 from cml_iam.space._conditions import ARN, TEXTS, Context, KeyCondition
 from cml_iam.space._examples import MAKE, all_written, base_type, hints_for, is_finite
@@ -251,14 +251,17 @@ def _unique(found: Iterable[str]) -> list[str]:
 def apart(one: Part, other: Part) -> bool:
     """Return whether no request matches both, because of resources or two conditions on one key.
 
-    False also if only further conditions, or facts about AWS, rule out such a request: an EC2 key
-    is another name of a global key only in requests to EC2.
+    False if only further conditions, or facts about AWS, rule out such a request: an EC2 key is
+    another name of a global key only in requests to EC2. Also if the key has a set operator, since
+    AWS's pages disagree on how it reads an empty value.
     """
     if _on_other_resources(one.statement, other.statement):
         return True
+    listed = {same_key(e.condition.key) for e in (*one.asked, *other.asked) if e.operator.qualifier}
     theirs: dict[str, list[KeyCondition]] = {}
     for each in other.asked:
-        theirs.setdefault(each.condition.key.lower(), []).append(each)
+        if same_key(each.condition.key) not in listed:
+            theirs.setdefault(each.condition.key.lower(), []).append(each)
     return any(
         _contradict(_Pair.of(mine, each))
         for mine in one.asked
