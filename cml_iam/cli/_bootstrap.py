@@ -11,7 +11,7 @@ import click
 from cml_iam.cli._delivery import Where, delivery_of, file_options, stores_from, to_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
-from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, complain, note, say, say_lines
+from cml_iam.cli._output import BAD, INFO, OK, agreed, answer, complain, note, say, say_lines
 from cml_iam.cli._settings import aws_options, options, pairs, settings, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site
 from cml_iam.errors import InputError
@@ -187,7 +187,6 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
             complain(line)
     plan.check()
     if plan.changes and not agree(aws, "apply?"):
-        note(f"{WARN} nothing was changed")
         click.get_current_context().exit(Exit.CHANGES)
     done = apply_plan(aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}"))
     told = done.as_json() | {"store": plan.key.store if plan.key else None}

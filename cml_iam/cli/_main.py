@@ -22,24 +22,18 @@ from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
 COMMANDS = {
-    "demo": ("cml_iam.cli.sandbox:demo", "Run the whole workflow in the sandbox."),
-    "init": ("cml_iam.cli.init:init", "Write a site file."),
-    "policy": ("cml_iam.cli.groups:policy", "Render, lint and verify policies."),
-    "bootstrap": (
-        "cml_iam.cli.groups:bootstrap",
-        "Create the IAM user or role, its policy and its key.",
-    ),
-    "key": ("cml_iam.cli.groups:key", "List, rotate, deliver and revoke access keys."),
-    "audit": (
-        "cml_iam.cli.audit:audit",
-        "Report on policy files and accounts, for CI and auditors.",
-    ),
-    "worker": ("cml_iam.cli.groups:worker", "Create and operate workers."),
-    "health": ("cml_iam.cli.health:health", "Check that the manager can reach and use EC2."),
-    "serve": ("cml_iam.cli.serve:serve", "Serve /health, /metrics and a status page."),
-    "doctor": ("cml_iam.cli.health:doctor", "Diagnose why the manager cannot work."),
-    "sandbox": ("cml_iam.cli.sandbox:sandbox", "Run an embedded AWS that enforces policies."),
-    "help": ("cml_iam.cli._topics:topics", "Show help on a topic or a command."),
+    "demo": ("sandbox:demo", "Run the whole workflow in the sandbox."),
+    "init": ("init:init", "Write a site file."),
+    "policy": ("groups:policy", "Render, lint and verify policies."),
+    "bootstrap": ("groups:bootstrap", "Create the IAM user or role, its policy and its key."),
+    "key": ("groups:key", "List, rotate, deliver and revoke access keys."),
+    "audit": ("audit:audit", "Report on policy files and accounts, for CI and auditors."),
+    "worker": ("groups:worker", "Create and operate workers."),
+    "health": ("health:health", "Check that the manager can reach and use EC2."),
+    "serve": ("serve:serve", "Serve /health, /metrics and a status page."),
+    "doctor": ("health:doctor", "Diagnose why the manager cannot work."),
+    "sandbox": ("sandbox:sandbox", "Run an embedded AWS that enforces policies."),
+    "help": ("_topics:topics", "Show help on a topic or a command."),
 }
 
 

@@ -428,10 +428,14 @@ def _is_number(text: str) -> bool:
 
 
 def agreed(aws: Aws, question: str) -> bool:
-    """Ask *question* unless --yes was given; raises InputError if no terminal can answer."""
-    if not _asks(aws, question):
+    """Ask *question* unless --yes was given; raises InputError if no terminal can answer.
+
+    After a no, says that nothing was changed.
+    """
+    if not _asks(aws, question) or click.confirm(one_line(question), err=True):
         return True
-    return click.confirm(one_line(question), err=True)
+    note(f"{WARN} nothing was changed")
+    return False
 
 
 def typed(aws: Aws, words: str, purpose: str) -> bool:
@@ -440,6 +444,8 @@ def typed(aws: Aws, words: str, purpose: str) -> bool:
     if not _asks(aws, question):
         return True
     given: str = click.prompt(one_line(question), default="", show_default=False, err=True)
+    if given != words:
+        note(f"{WARN} nothing was changed")
     return given == words
 
 

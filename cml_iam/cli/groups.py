@@ -35,7 +35,7 @@ class Command(click.Command):
 class LazyGroup(click.Group):
     """*lazy* maps a command's name to (`module:attribute`, one line of help).
 
-    The attribute is a group, a command, or the function of a command.
+    The module is one of this package; the attribute is a group, a command, or a command's function.
     """
 
     command_class = Command
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         """Import and return the command *name*, which must exist in this group."""
         if name not in self.commands:
             module, _, attribute = self.lazy[name][0].partition(":")
-            written = getattr(import_module(module), attribute)
+            written = getattr(import_module(f"cml_iam.cli.{module}"), attribute)
             is_command = isinstance(written, click.Command)
             self.add_command(written if is_command else self.command(name)(written), name)
         return self.commands[name]
@@ -109,23 +109,17 @@ def leaves(group: click.Command, before: tuple[str, ...] = ()) -> Iterator[Leaf]
 
 
 POLICY = {
-    "render": ("cml_iam.cli.policy_render:render", "Print the policy of a site as JSON."),
-    "lint": ("cml_iam.cli.policy_lint:lint", "Find faults in policy files."),
-    "rules": ("cml_iam.cli.policy_render:rules", "List and explain the lint rules."),
-    "verify": (
-        "cml_iam.cli.policy_verify:verify",
-        "Check that a policy grants and denies what it must.",
-    ),
-    "prove": ("cml_iam.cli.policy_prove:prove", "Prove what policies can never permit."),
-    "who-can": ("cml_iam.cli.policy_who_can:who_can", "List who in an account may do something."),
-    "explain": (
-        "cml_iam.cli.policy_explain:explain",
-        "Explain why a request is allowed or denied.",
-    ),
-    "diff": ("cml_iam.cli.policy_diff:diff", "Show what one policy allows that another does not."),
-    "history": ("cml_iam.cli.policy_render:history", "List the versions of the policy."),
-    "documents": ("cml_iam.cli.policy_render:documents", "List the documents that a site renders."),
-    "permissions": ("cml_iam.cli.policy_render:permissions", "Print the tables of permissions."),
+    "render": ("policy_render:render", "Print the policy of a site as JSON."),
+    "lint": ("policy_lint:lint", "Find faults in policy files."),
+    "rules": ("policy_render:rules", "List and explain the lint rules."),
+    "verify": ("policy_verify:verify", "Check that a policy grants and denies what it must."),
+    "prove": ("policy_prove:prove", "Prove what policies can never permit."),
+    "who-can": ("policy_who_can:who_can", "List who in an account may do something."),
+    "explain": ("policy_explain:explain", "Explain why a request is allowed or denied."),
+    "diff": ("policy_diff:diff", "Show what one policy allows that another does not."),
+    "history": ("policy_render:history", "List the versions of the policy."),
+    "documents": ("policy_render:documents", "List the documents that a site renders."),
+    "permissions": ("policy_render:permissions", "Print the tables of permissions."),
 }
 
 
@@ -135,23 +129,14 @@ def policy() -> None:
 
 
 BOOTSTRAP = {
-    "plan": ("cml_iam.cli.bootstrap:plan", "Show what apply would change."),
-    "apply": ("cml_iam.cli.bootstrap:apply", "Make the changes that plan shows."),
-    "status": ("cml_iam.cli.bootstrap:status", "Show what exists, and the access keys."),
-    "drift": ("cml_iam.cli.bootstrap:drift", "Show how the account differs from the site."),
-    "render": (
-        "cml_iam.cli.bootstrap:render",
-        "Print the trail and alarms as Terraform or CloudFormation.",
-    ),
-    "adopt": ("cml_iam.cli.bootstrap:adopt", "Take over an existing user, role or policy."),
-    "rollback": (
-        "cml_iam.cli.bootstrap:rollback",
-        "Restore the previous version of the policy.",
-    ),
-    "destroy": (
-        "cml_iam.cli.bootstrap:destroy",
-        "Delete the user or role, its keys and its policies.",
-    ),
+    "plan": ("bootstrap:plan", "Show what apply would change."),
+    "apply": ("bootstrap:apply", "Make the changes that plan shows."),
+    "status": ("bootstrap:status", "Show what exists, and the access keys."),
+    "drift": ("bootstrap:drift", "Show how the account differs from the site."),
+    "render": ("bootstrap:render", "Print the trail and alarms as Terraform or CloudFormation."),
+    "adopt": ("bootstrap:adopt", "Take over an existing user, role or policy."),
+    "rollback": ("bootstrap:rollback", "Restore the previous version of the policy."),
+    "destroy": ("bootstrap:destroy", "Delete the user or role, its keys and its policies."),
 }
 
 
@@ -161,26 +146,20 @@ def bootstrap() -> None:
 
 
 KEY = {
-    "list": (
-        "cml_iam.cli.key_list:list_keys",
-        "List the access keys with age, last use and due date.",
-    ),
-    "rotate": ("cml_iam.cli.key_rotate:rotate", "Replace the access key."),
-    "resume": ("cml_iam.cli.key_rotate:resume", "Resume an interrupted or waiting rotation."),
-    "rollback": ("cml_iam.cli.key_rotate:rollback", "Undo the rotation in progress."),
-    "status": ("cml_iam.cli.key_rotate:status", "Show the phase of a rotation."),
-    "revoke": ("cml_iam.cli.key_list:revoke", "Deactivate a leaked key immediately."),
-    "delete": ("cml_iam.cli.key_list:delete", "Delete an inactive access key."),
-    "deliver": ("cml_iam.cli.key_deliver:deliver", "Write one working key to several stores."),
-    "exec": ("cml_iam.cli.key_deliver:execute", "Run a command with the key in its environment."),
+    "list": ("key_list:list_keys", "List the access keys with age, last use and due date."),
+    "rotate": ("key_rotate:rotate", "Replace the access key."),
+    "resume": ("key_rotate:resume", "Resume an interrupted or waiting rotation."),
+    "rollback": ("key_rotate:rollback", "Undo the rotation in progress."),
+    "status": ("key_rotate:status", "Show the phase of a rotation."),
+    "revoke": ("key_list:revoke", "Deactivate a leaked key immediately."),
+    "delete": ("key_list:delete", "Delete an inactive access key."),
+    "deliver": ("key_deliver:deliver", "Write one working key to several stores."),
+    "exec": ("key_deliver:execute", "Run a command with the key in its environment."),
     "credential-process": (
-        "cml_iam.cli.key_deliver:credential_process",
+        "key_deliver:credential_process",
         "Print the key in the format AWS SDKs expect.",
     ),
-    "print": (
-        "cml_iam.cli.key_deliver:print_key",
-        "Print the key as a Kubernetes manifest or shell exports.",
-    ),
+    "print": ("key_deliver:print_key", "Print the key as a Kubernetes manifest or shell exports."),
 }
 
 
@@ -190,25 +169,22 @@ def key() -> None:
 
 
 WORKER = {
-    "create": ("cml_iam.cli.worker_create:create", "Launch a worker."),
-    "list": ("cml_iam.cli.worker_show:list_workers", "List the workers of all regions."),
-    "show": ("cml_iam.cli.worker_show:show", "Show the details of a worker."),
-    "start": ("cml_iam.cli.worker_act:start", "Start stopped workers."),
-    "stop": ("cml_iam.cli.worker_act:stop", "Stop running workers."),
-    "terminate": ("cml_iam.cli.worker_act:terminate", "Terminate workers permanently."),
-    "tag": ("cml_iam.cli.worker_act:tag", "Add or change tags on workers."),
-    "untag": ("cml_iam.cli.worker_act:untag", "Remove tags from workers."),
-    "status": ("cml_iam.cli.worker_show:status", "Show the EC2 status checks of workers."),
-    "wait": ("cml_iam.cli.worker_wait:wait", "Wait until workers reach a state."),
-    "metrics": (
-        "cml_iam.cli.worker_metrics:metrics",
-        "Show the CPU, memory, network and disk use of workers.",
-    ),
-    "watch": ("cml_iam.cli.worker_watch:watch", "Show a live table of the workers."),
-    "idle": ("cml_iam.cli.worker_idle:idle", "Find running workers that are not in use."),
-    "orphans": ("cml_iam.cli.worker_orphans:orphans", "Find CML instances without the guard tag."),
-    "adopt": ("cml_iam.cli.worker_orphans:adopt", "Tag existing instances as workers."),
-    "images": ("cml_iam.cli.worker_show:images", "List images by name, newest first."),
+    "create": ("worker_create:create", "Launch a worker."),
+    "list": ("worker_show:list_workers", "List the workers of all regions."),
+    "show": ("worker_show:show", "Show the details of a worker."),
+    "start": ("worker_act:start", "Start stopped workers."),
+    "stop": ("worker_act:stop", "Stop running workers."),
+    "terminate": ("worker_act:terminate", "Terminate workers permanently."),
+    "tag": ("worker_act:tag", "Add or change tags on workers."),
+    "untag": ("worker_act:untag", "Remove tags from workers."),
+    "status": ("worker_show:status", "Show the EC2 status checks of workers."),
+    "wait": ("worker_wait:wait", "Wait until workers reach a state."),
+    "metrics": ("worker_metrics:metrics", "Show the CPU, memory, network and disk use of workers."),
+    "watch": ("worker_watch:watch", "Show a live table of the workers."),
+    "idle": ("worker_idle:idle", "Find running workers that are not in use."),
+    "orphans": ("worker_orphans:orphans", "Find CML instances without the guard tag."),
+    "adopt": ("worker_orphans:adopt", "Tag existing instances as workers."),
+    "images": ("worker_show:images", "List images by name, newest first."),
 }
 
 

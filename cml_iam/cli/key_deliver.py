@@ -64,7 +64,6 @@ def deliver(where: Where, source: str | None) -> None:
         for word in plan.words:
             note(f"{INFO} {word}")
         if plan.changes and not agreed(aws, f"{_action(plan)} in {store.name}?"):
-            note(f"{WARN} nothing was changed")
             return
         key_id = carry_out(aws, plan, delivery, pause=time.sleep)
     _tell(plan, key_id, store)

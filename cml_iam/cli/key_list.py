@@ -142,7 +142,6 @@ def revoke(key_id: str, where: Where) -> None:
         tell_step(revocation_step(rotator, key_id))
         return
     if not agreed(rotator.aws, f"deactivate {key_id} now?"):
-        note(f"{WARN} nothing was changed")
         return
     done = take(rotator, key_id)
     store = rotator.delivery.store
@@ -191,7 +190,6 @@ def delete(key_id: str, where: Where, stored: bool) -> None:
         tell_step(step)
         return
     if not agreed(rotator.aws, f"{step}?"):
-        note(f"{WARN} nothing was changed")
         return
     use = take(rotator, key_id, stored=stored)
     answer(

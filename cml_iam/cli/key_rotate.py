@@ -8,7 +8,7 @@ import click
 
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, note, say
+from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, say
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
         tell_step(rotation_step(rotator, if_due=if_due))
         return
     if not if_due and not agreed(rotator.aws, f"rotate the key of {rotator.user}?"):
-        note(f"{WARN} nothing was changed")
         return
     _tell(begin(rotator, if_due=if_due))
 

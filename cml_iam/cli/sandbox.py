@@ -57,9 +57,9 @@ _sandbox_options = options(
 @click.group(
     cls=LazyGroup,
     lazy={
-        "start": ("cml_iam.cli.sandbox:start", "Start the sandbox and keep it running."),
-        "run": ("cml_iam.cli.sandbox:run", "Run a command against a sandbox of its own."),
-        "token": ("cml_iam.cli.sandbox:token", "Print a web identity token for a sandbox."),
+        "start": ("sandbox:start", "Start the sandbox and keep it running."),
+        "run": ("sandbox:run", "Run a command against a sandbox of its own."),
+        "token": ("sandbox:token", "Print a web identity token for a sandbox."),
     },
 )
 def sandbox() -> None:

@@ -33,7 +33,7 @@ from cml_iam.cli.worker_scene import (
     warn_of_namesakes,
 )
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
-from cml_iam.errors import InputError, StateError
+from cml_iam.errors import StateError
 from cml_iam.workers import (
     Change,
     Goal,
@@ -207,19 +207,19 @@ _ANY_ID = "i-00000000"
 
 
 def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool = False) -> None:
-    """Ask on a terminal, for the typed name if *by_name*; raises InputError if declined."""
+    """Ask on a terminal, for the typed name if *by_name*; ends the command if declined."""
     chosen = settings()
     if chosen.yes or chosen.dry_run:
         return
     for each in workers:
         complain(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}")
-    if not by_name:
-        confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
-    else:
+    if by_name:
         complain(f"{WARN} terminating cannot be undone: it also deletes the disks")
         confirmed = typed(here.aws, _words_to_type(workers), "to go on")
+    else:
+        confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
     if not confirmed:
-        raise InputError("not confirmed: nothing was changed")
+        click.get_current_context().exit(Exit.USAGE)
 
 
 def _words_to_type(workers: Sequence[Worker]) -> str:
