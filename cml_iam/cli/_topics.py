@@ -146,11 +146,10 @@ def topics(context: click.Context, words: tuple[str, ...]) -> None:
 
     Without an argument, lists the topics.
 
-    \b
     Examples:
       cml-iam help environment
       cml-iam help worker create
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if not words:
         click.echo("Topics:")
         for name, (about, _) in TOPICS.items():

@@ -135,11 +135,10 @@ def audit(list_rules: bool, **given: Any) -> None:
     does not accept the credentials, with 5 when AWS does not answer, and with 8 when there are no
     such findings but something could not be checked.
 
-    \b
     Examples:
       cml-iam audit policies/ --out report.sarif --out report.html
       cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.audit.write import write_report
     from cml_iam.lint import Severity
 

@@ -59,11 +59,10 @@ def plan(save: Path | None, **wanted: Any) -> None:
 
     Exits with 6 when changes are pending.
 
-    \b
     Examples:
       cml-iam bootstrap plan --profile admin
       cml-iam bootstrap plan --save plan.json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import plan_data, plan_lines, save_plan
 
     _, made = planned(wanted)
@@ -89,12 +88,11 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
     changed since. The access key is written to its store and never printed. A second run changes
     nothing; after an interrupted run, run the command again.
 
-    \b
     Examples:
       cml-iam bootstrap apply --profile admin
       cml-iam bootstrap apply --guard --boundary --yes
       cml-iam bootstrap apply plan.json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import check_fresh, load_plan
 
     saved = None
@@ -152,10 +150,9 @@ def _refuse_others(wanted: dict[str, Any]) -> None:
 def adopt(**wanted: Any) -> None:
     """Take over an existing user, role or policy: tag it, and show what apply would change.
 
-    \b
     Examples:
       cml-iam bootstrap adopt --profile admin
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import plan_adoption
 
     aws, made = planned({**wanted, "no_key": True})
@@ -172,11 +169,10 @@ def rollback(policy: str | None, version: str | None) -> None:
 
     The next apply creates the site's policy again, so change the site first.
 
-    \b
     Examples:
       cml-iam bootstrap rollback
       cml-iam bootstrap rollback --to v3
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import plan_rollback
 
     site = load_site()
@@ -192,11 +188,10 @@ def destroy(guard: bool, boundary: bool) -> None:
 
     Deletes only what cml-iam created or adopted, and no trail, bucket or alarm.
 
-    \b
     Examples:
       cml-iam bootstrap destroy --dry-run
       cml-iam bootstrap destroy --guard --boundary
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import plan_destruction
 
     site = load_site()
@@ -228,11 +223,10 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
 def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys.
 
-    \b
     Examples:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.check import ask, check_named
     from cml_iam.check.bootstrap import BootstrapScene
 
@@ -291,11 +285,10 @@ def drift(**wanted: Any) -> None:
     Compares the site's boundary and guardrail where they are attached. Exits with 6 when something
     differs, and with 8 when nothing differs but something could not be checked.
 
-    \b
     Examples:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.check import ask, check_named
     from cml_iam.check.bootstrap import BootstrapScene
 
@@ -323,10 +316,9 @@ def render(form: AuditForm, **wanted: Any) -> None:
 
     For the principal and its policy, use `cml-iam policy render --form`.
 
-    \b
     Examples:
       cml-iam bootstrap render --form cloudformation
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.provision import render_audit
 
     click.echo(render_audit(load_site(), watch_of(wanted), form), nl=False)

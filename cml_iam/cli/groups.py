@@ -7,6 +7,7 @@ in the group's table. It is imported only when it is called, to keep `--help` fa
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -25,6 +26,8 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # click joins the lines of a paragraph unless a backspace precedes it.
+        self.help = cleandoc(self.help or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
         self.params += [each for each in common_options() if each.opts[-1] not in flags(self)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

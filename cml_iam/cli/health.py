@@ -52,11 +52,10 @@ def health(connection_only: bool) -> None:
     denied, with 4 or 5 when EC2 does not answer, and with 8 when a permission could not be checked,
     for example before the first worker exists.
 
-    \b
     Examples:
       cml-iam health
       cml-iam health --connection-only -o json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     check = check_named("connection" if connection_only else "permissions")
     where = (here.home,) if connection_only else here.regions
@@ -137,11 +136,10 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
 
     Exits with 3 when a problem was found, and with 8 when something could not be checked.
 
-    \b
     Examples:
       cml-iam doctor
       cml-iam doctor credentials permissions --admin-profile admin
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.check.doctor import examine
 
     here = scene(examined=True)

@@ -105,17 +105,16 @@ def init(
     force: bool,
     **given: Any,
 ) -> None:
-    """Write a site file; on a terminal, ask for what the options do not say.
+    r"""Write a site file; on a terminal, ask for what the options do not say.
 
     A restriction that is left out does not restrict. The site file also names the credential that
     later commands use: the key that `bootstrap apply` writes to `.env`, unless --manager names
     another.
 
-    \b
     Examples:
-      cml-iam init --account 111122223333 --allow-region us-east-1 \\
+      cml-iam init --account 111122223333 --allow-region us-east-1 \
           --guard-tag ManagedBy=lablet-cloud-manager --instance-type m5zn.metal
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     path = site_path()
     if path.exists() and not force:
         raise RefusedError(f"`{path}` already exists", remedy="use --force to overwrite it")

@@ -40,11 +40,10 @@ def deliver(where: Where, source: str | None) -> None:
     working key in the --to stores. If none of them holds a working key, creates one. All stores
     hold the new key beside the old one before any of them uses it.
 
-    \b
     Examples:
       cml-iam key deliver --to env:.env --to profile:cml-manager
       cml-iam key deliver --from env:.env --to secretsmanager:cml/manager
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import deliver as carry_out
     from cml_iam.credentials import plan_key, read_user, store_locked
 
@@ -127,10 +126,9 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
 
     COMMAND replaces this process, so its exit code is the result.
 
-    \b
     Examples:
       cml-iam key exec -- docker compose up -d
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import child_environment
 
     environment = child_environment(_key(source), os.environ)
@@ -158,10 +156,9 @@ def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bo
 
     An SDK that asks again after --refresh picks up a rotation without a restart.
 
-    \b
     Examples:
       cml-iam key credential-process --from profile:cml-manager
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import process_answer
 
     _refuse_terminal(unsafe_stdout)
@@ -193,10 +190,9 @@ def print_key(
     On a terminal, and for shell commands anywhere, this needs --unsafe-stdout: the output may be
     kept in a scroll-back, a history or a log.
 
-    \b
     Examples:
       cml-iam key print --as kubernetes | kubectl apply --server-side -f -
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import Manifest, export_lines
 
     _refuse_terminal(unsafe_stdout, always=form == "export")

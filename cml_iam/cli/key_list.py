@@ -30,11 +30,10 @@ def list_keys(where: Where, **spans: timedelta) -> None:
     The due date leaves time to finish a rotation before the key reaches --max-age. Active keys
     older than that are marked.
 
-    \b
     Examples:
       cml-iam key list
       cml-iam key list --max-age 60d -o json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import key_use, list_keys, parts_of
 
     rotator = rotator_of(where, spans)
@@ -129,10 +128,9 @@ def revoke(key_id: str, where: Where) -> None:
     The key stays, inactive, so that you can review its use; `key delete` removes it. It is deleted
     at once only if the stores held it and the user has no room for a replacement.
 
-    \b
     Examples:
       cml-iam key revoke KEY_ID
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import revocation_step
     from cml_iam.credentials import revoke as take
 
@@ -176,10 +174,9 @@ def delete(key_id: str, where: Where, stored: bool) -> None:
 
     AWS keeps no record of a deleted key, and it cannot be reactivated.
 
-    \b
     Examples:
       cml-iam key delete KEY_ID
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import delete as take
     from cml_iam.credentials import deletion_step
 

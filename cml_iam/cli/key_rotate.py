@@ -48,12 +48,11 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
     run this command or `key resume` again then. Exits with 7 while it must wait, and with 3 when
     the old key is still in use.
 
-    \b
     Examples:
       cml-iam key rotate
       cml-iam key rotate --if-due --yes
       cml-iam key rotate --to env:.env --to secretsmanager:cml/manager
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import rotate as begin
     from cml_iam.credentials import rotation_step
 
@@ -73,10 +72,9 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
 def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
     """Resume an interrupted or waiting rotation; never start one.
 
-    \b
     Examples:
       cml-iam key resume
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import resume as go_on
     from cml_iam.credentials import rotation_step
 
@@ -92,10 +90,9 @@ def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
 def rollback(where: Where) -> None:
     """Undo the rotation in progress: delete the new key, or reactivate the old one.
 
-    \b
     Examples:
       cml-iam key rollback
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import rollback as undo
     from cml_iam.credentials import rollback_step
 
@@ -112,10 +109,9 @@ def rollback(where: Where) -> None:
 def status(where: Where, **spans: timedelta) -> None:
     """Show the phase of a rotation and what comes next, without changing anything.
 
-    \b
     Examples:
       cml-iam key status
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.credentials import rotation_status
 
     shown = rotation_status(rotator_of(where, spans))

@@ -57,10 +57,9 @@ def diff(old: Path, new: Path) -> None:
     Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, and with 8 when no
     difference was found but one could not be ruled out.
 
-    \b
     Examples:
       cml-iam policy render | cml-iam policy diff attached.json -
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.prove import differences, policies_of
 
     before, after = policies_of(read_policies(old)), policies_of(read_policies(new))

@@ -94,7 +94,7 @@ def explain(
     resource_policy: Path | None,
     scp: tuple[Path, ...],
 ) -> None:
-    """Explain whether ACTION is allowed, and why each statement did or did not apply.
+    r"""Explain whether ACTION is allowed, and why each statement did or did not apply.
 
     You need not give what follows from the rest of the request: the region and the instance ID in
     the ARN, the keys of the requested tags, who the principal is, and a condition key's other name.
@@ -104,12 +104,11 @@ def explain(
 
     Exits with 0 if ACTION is allowed, and with 3 if it is denied.
 
-    \b
     Examples:
-      cml-iam policy explain ec2:StopInstances \\
-          --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d \\
+      cml-iam policy explain ec2:StopInstances \
+          --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d \
           --context aws:ResourceTag/ManagedBy=lablet-cloud-manager
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if policies:
         refuse_document("--policy")
     attachable = principal is None or principal_arn(principal) is not None

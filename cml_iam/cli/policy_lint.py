@@ -75,7 +75,6 @@ def lint(
     Exits with 3 on findings of --fail-on or worse, and with 8 when no policy was found or part of
     one was not checked.
 
-    \b
     Examples:
       cml-iam policy render | cml-iam policy lint -
       cml-iam policy lint trust.json
@@ -83,7 +82,7 @@ def lint(
       cml-iam policy lint --together base.json extra.json
       cml-iam policy lint template.yaml
       cml-iam policy lint --fix policies/
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.lint import Severity
     from cml_iam.sources import plain_subject
 

@@ -75,7 +75,7 @@ def prove(
     never: str | None,
     always: str | None,
 ) -> None:
-    """Prove what policies can never permit, over every possible request.
+    r"""Prove what policies can never permit, over every possible request.
 
     Without a question, proves the promises of the site file, about FILES as if attached together to
     one principal, or about the rendered policy. Write REQUESTS on one line: actions, `on`
@@ -88,14 +88,13 @@ def prove(
 
     Exits with 3 when something does not hold, and with 8 when something could not be decided.
 
-    \b
     Examples:
       cml-iam policy prove
       cml-iam policy prove base.json --boundary boundary.json
       cml-iam policy prove --within base.json hardened.json
-      cml-iam policy prove \\
+      cml-iam policy prove \
         --never 'ec2:StopInstances on * where aws:RequestedRegion = eu-west-1'
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if files:
         refuse_document("the files")
     judged = Judged(files, boundary, document)

@@ -71,12 +71,11 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
     Attach the hardened document instead of the base, not beside it: IAM adds permissions up, so
     beside the base it would restrict nothing.
 
-    \b
     Examples:
       cml-iam policy render > policy.json
       cml-iam policy render --form terraform
       cml-iam policy render --all rendered/
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if folder or form == "json":
         _refuse_trust(trust)
     if folder:
@@ -110,10 +109,9 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
 def documents() -> None:
     """List the documents that `policy render --document` prints, and what each is for.
 
-    \b
     Examples:
       cml-iam policy documents
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     forms = DOCUMENTS.values()
     answer(
         [{"name": each.name, "kind": each.kind, "title": each.title} for each in forms],
@@ -130,10 +128,9 @@ def permissions() -> None:
 
     On a terminal, prints a list instead, which fits its width.
 
-    \b
     Examples:
       cml-iam policy permissions
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     catalogue = load_catalogue()
     answer(catalogue.permissions, lambda: _print_permissions(catalogue))
 
@@ -191,11 +188,10 @@ def _texts(site: Site, name: str) -> tuple[str, ...]:
 def history(start: str | None) -> None:
     """List the versions of the policy, or show how to upgrade from one of them.
 
-    \b
     Examples:
       cml-iam policy history
       cml-iam policy history --from VERSION
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.catalogue import load_history, upgrade
 
     if start is None:
@@ -235,11 +231,10 @@ def _verdict(way: Upgrade) -> str:
 def rules(rule: str | None) -> None:
     """List the rules of `policy lint`, or explain the rule with this ID or name.
 
-    \b
     Examples:
       cml-iam policy rules
       cml-iam policy rules CML501
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.lint import explain_rule, lint_rules
 
     if rule is not None:

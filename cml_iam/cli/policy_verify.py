@@ -69,12 +69,11 @@ def verify(
 
     Exits with 3 when an expectation does not hold, and with 8 when one could not be checked.
 
-    \b
     Examples:
       cml-iam policy verify
       cml-iam policy verify policy.json --boundary boundary.json
       cml-iam policy verify --live --profile admin
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if files:
         refuse_document("the files")
     if not live:

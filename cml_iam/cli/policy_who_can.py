@@ -43,7 +43,7 @@ def who_can(
     resource_policies: Path | None,
     no_steps: bool,
 ) -> None:
-    """List the principals that can do ACTION on RESOURCE, always or under conditions.
+    r"""List the principals that can do ACTION on RESOURCE, always or under conditions.
 
     Evaluates policies, groups, permissions boundaries, service control policies and the resource's
     policy together, over all possible requests. Uses what is known: the principal's ARN, name and
@@ -55,13 +55,12 @@ def who_can(
 
     Exits with 8 when something could not be decided.
 
-    \b
     Examples:
       aws iam get-account-authorization-details --output json > account.json
       cml-iam policy who-can iam:PassRole --account account.json
-      cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
+      cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \
           where aws:ResourceTag/Team = lab --account account.json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.engine.parts import ALWAYS_ALLOWED
     from cml_iam.prove import is_sent, parse_shape
     from cml_iam.who import DOWNLOAD, Asker, Paths, Question, as_json, holders

@@ -83,11 +83,10 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
     the exports are in FILE once the sandbox answers, and FILE is removed when it ends, so a script
     can wait for FILE to appear.
 
-    \b
     Examples:
       cml-iam sandbox start --port 4566
       cml-iam sandbox start --env-file sandbox.env
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.sandbox import foreign_variable
 
     in_the_way = sorted(name for name in os.environ if foreign_variable(name))
@@ -117,10 +116,9 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
 def run(command: tuple[str, ...], **given: Any) -> int:
     """Run COMMAND against a sandbox of its own, and exit with COMMAND's exit code.
 
-    \b
     Examples:
       cml-iam sandbox run -- pytest tests/
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.sandbox import NOT_EXECUTABLE, NOT_FOUND, run_command
 
     with _started(given) as running:
@@ -140,16 +138,15 @@ def run(command: tuple[str, ...], **given: Any) -> int:
 )
 @click.option("--audience", help="Audience of the token.  [default: sts.amazonaws.com]")
 def token(provider: str, subject: str, audience: str | None) -> int:
-    """Print a web identity token that the running sandbox accepts.
+    r"""Print a web identity token that the running sandbox accepts.
 
     Run it with the variables that `sandbox start` printed. Write the token to the file that
     AWS_WEB_IDENTITY_TOKEN_FILE names, to try a role that trusts a Kubernetes service account.
 
-    \b
     Examples:
-      cml-iam sandbox token --provider https://oidc.example.com \\
+      cml-iam sandbox token --provider https://oidc.example.com \
           --subject system:serviceaccount:cml:manager
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.sandbox import AUDIENCE, Identity, issue_token
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
@@ -230,11 +227,10 @@ def demo(keep: Path | None) -> None:
     worker with the new key, and tries what the policy forbids. Exits with 3 if a step has an
     unexpected result.
 
-    \b
     Examples:
       cml-iam demo
       cml-iam demo --keep demo/
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     from cml_iam.cli._demo import run_demo
 
     begun = time.monotonic()

@@ -66,11 +66,10 @@ def serve(host: str, port: int, token: str | None, status_only: bool) -> None:
     only healthy or not. Asks CML on every running worker whether it is ready, which needs no CML
     user. Ctrl-C and SIGTERM end it with exit code 0.
 
-    \b
     Examples:
       cml-iam serve
       cml-iam serve --host 0.0.0.0 --port 8030
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     if on_command_line("token"):
         raise InputError(
             "a token on the command line can be read by every process",

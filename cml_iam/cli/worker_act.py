@@ -77,10 +77,9 @@ def start(
 
     With --dry-run, EC2 only checks whether the call is permitted.
 
-    \b
     Examples:
       cml-iam worker start lab-1 --wait --cml
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     goal = start_goal(waiting=wait)
     here = scene(changes=True)
     found = _found(here, workers, start_change, unmanaged=unmanaged)
@@ -107,11 +106,10 @@ def stop(
 
     With --dry-run, EC2 only checks whether the call is permitted.
 
-    \b
     Examples:
       cml-iam worker stop lab-1 --wait
       cml-iam worker stop 'lab-*' --yes
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene(changes=True)
     make = partial(stop_change, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
@@ -134,10 +132,9 @@ def terminate(
 
     With --dry-run, EC2 only checks whether the call is permitted.
 
-    \b
     Examples:
       cml-iam worker terminate lab-1
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene(changes=True)
     found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
@@ -157,10 +154,9 @@ def terminate(
 def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> None:
     """Add tags to workers, or change their values. WORKERS are IDs or names (* and ?).
 
-    \b
     Examples:
       cml-iam worker tag lab-1 --tag Owner=alice
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     wanted = tags_of(tags)
     here = scene(changes=True)
     make = partial(tag_change, tags=wanted, guard=here.manager.guard)
@@ -188,10 +184,9 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
 def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> None:
     """Remove tags from workers, whatever their values. WORKERS are IDs or names (* and ?).
 
-    \b
     Examples:
       cml-iam worker untag lab-1 --tag Owner
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene(changes=True)
     make = partial(untag_change, keys=keys, guard=here.manager.guard)
     _do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag")

@@ -122,12 +122,11 @@ def create(name: str, **given: Any) -> None:
     in each of its zones, then as its next type, until there is capacity. If no answer arrives, the
     worker may exist all the same: repeat the command, which never creates a second one.
 
-    \b
     Examples:
       cml-iam worker create lab-1 --wait --cml
       cml-iam worker create lab-1 --type m5zn.metal --disk 200
       cml-iam worker create lab-1 --worker-profile big --dry-run
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     goal = start_goal(waiting=given["wait"])
     check_name(name)
     if given["image"] is not None and not is_image_id(given["image"]):

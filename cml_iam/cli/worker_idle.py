@@ -108,11 +108,10 @@ def idle(
 
     Exits with 8 when a rule could not be checked; a worker younger than the window does not count.
 
-    \b
     Examples:
       cml-iam worker idle
       cml-iam worker idle --window 4h --cpu 10 --stop
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     ask_cml = _ask_cml()
     here = scene(changes=stop)
     given = {"window": window, "cpu_percent": cpu, "network_kib": network, "cml_nodes": cml_nodes}

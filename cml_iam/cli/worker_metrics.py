@@ -80,11 +80,10 @@ def metrics(
     shown as 0: it comes with the reason and what to do. Exits with 8 when CloudWatch could not be
     asked; a worker that is stopped, young or without the agent does not count.
 
-    \b
     Examples:
       cml-iam worker metrics
       cml-iam worker metrics lab-1 --window 1h --metric cpu
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     found = wanted_workers(here, workers)
     with progress(f"asking CloudWatch about {plural(len(found), 'worker')}"):

@@ -39,10 +39,9 @@ def orphans(context: click.Context) -> None:
     The manager cannot operate them; `worker adopt` makes them workers. Exits with 3 when there are
     likely ones.
 
-    \b
     Examples:
       cml-iam worker orphans
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(managed_only=False)
@@ -87,10 +86,9 @@ def adopt(ids: tuple[str, ...]) -> None:
     because anyone who may set the guard tag can take over any instance. With --dry-run, EC2 only
     checks whether the call is permitted.
 
-    \b
     Examples:
       cml-iam worker adopt i-0a1b2c3d4e5f67890 --profile admin
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene("administrator", changes=True)
     found = here.find(ids)
     wanted = check_adoption(found, here.manager.guard)

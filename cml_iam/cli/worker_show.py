@@ -78,11 +78,10 @@ def list_workers(
 ) -> None:
     """List the workers in every region of the site, or in --region.
 
-    \b
     Examples:
       cml-iam worker list
       cml-iam worker list --state running -o csv
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     wanted = tags_of(tags)
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
@@ -108,10 +107,9 @@ def list_workers(
 def show(worker: str) -> None:
     """Show the details of WORKER, an ID or a name.
 
-    \b
     Examples:
       cml-iam worker show lab-1
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     found, *more = scene().find([worker])
     if more:
         raise InputError(f"`{worker}` matches {len(more) + 1} workers", remedy="name one")
@@ -135,11 +133,10 @@ def status(workers: tuple[str, ...]) -> None:
 
     Exits with 3 when a check of a running worker does not pass.
 
-    \b
     Examples:
       cml-iam worker status
       cml-iam worker status lab-1
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     found = wanted_workers(here, workers)
     by_id = statuses(here.manager, found)
@@ -336,10 +333,9 @@ def images(pattern: str, owners: tuple[str, ...]) -> None:
 
     Exits with 3 when there is none.
 
-    \b
     Examples:
       cml-iam worker images 'cml-2.*'
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here = scene()
     trusted = owners or image_owners(here.site)
     found = here.manager.find_images(pattern, region=here.home, owners=trusted)

@@ -147,10 +147,9 @@ def wait(workers: tuple[str, ...], goal: str, timeout: timedelta | None) -> None
 
     Exits with 3 when a worker can no longer reach the state, and with 7 on --timeout.
 
-    \b
     Examples:
       cml-iam worker wait lab-1 --for cml-ready --timeout 30m
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     cml_access()
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)

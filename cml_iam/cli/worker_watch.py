@@ -97,11 +97,10 @@ def watch(
     -o json one line. Ctrl-C ends it with exit code 130; --count N ends it with 0, or with 8 if
     something could not be checked in the last refresh.
 
-    \b
     Examples:
       cml-iam worker watch
       cml-iam worker watch --every 1m --count 10 -o json
-    """  # noqa: D301 - click reads the backspace as "do not fill"
+    """
     here, levels = scene(), levels_for(sys.stdout.encoding)
     frames = _frames(_watch(here, workers, window), every, count)
     show = _live if sys.stdout.isatty() else _printed
