@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import pairs
+from cml_iam.cli._settings import FILE, pairs
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
@@ -160,6 +160,11 @@ def _document(kept: Kept) -> PolicyDocument:
     site = find_site() if kept.template else None
     known = pseudo_of(site.account, site.partition) if site else {}
     return document_of(kept, {**parameters(), **known})
+
+
+boundary_option = click.option(
+    "--boundary", type=FILE, metavar="FILE", help="Permissions boundary of the principal."
+)
 
 
 def parameter_option(command: Command) -> Command:

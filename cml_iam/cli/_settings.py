@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
@@ -143,6 +143,10 @@ def _store(context: click.Context, parameter: click.Parameter, value: Any) -> No
         context.meta[_TYPED] = (*context.meta.get(_TYPED, ()), parameter.opts[-1])
 
 
+FILE: Final = click.Path(path_type=Path)
+"""The type of a parameter that is the path of a file or folder."""
+
+
 def _option(heading: Heading, *flags: str, **attributes: Any) -> Callable[[Any], Any]:
     return shared_option(heading, *flags, callback=_store, expose_value=False, **attributes)
 
@@ -160,7 +164,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "site": _option(
         Heading.SITE,
         "--site",
-        type=click.Path(path_type=Path),
+        type=FILE,
         envvar="CML_IAM_SITE",
         metavar="FILE",
         help="Read the site from FILE.  [env: CML_IAM_SITE; default: cml-iam.toml]",

@@ -14,7 +14,13 @@ import click
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, answer, note, progress, say_lines, terminal_width
-from cml_iam.cli._settings import aws_options, output_option, refuse_aws_options, shared_options
+from cml_iam.cli._settings import (
+    FILE,
+    aws_options,
+    output_option,
+    refuse_aws_options,
+    shared_options,
+)
 from cml_iam.cli._site import (
     DEFAULT_SITE,
     connect_as,
@@ -26,6 +32,7 @@ from cml_iam.cli._site import (
     refuse_account_of_others,
     site_path,
 )
+from cml_iam.cli.policy_lint import fail_on_option, together_option
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,10 +52,8 @@ if TYPE_CHECKING:
 FORMS: Final[tuple[Form, ...]] = ("sarif", "junit", "markdown", "html")
 """The formats of a report beside text and JSON."""
 
-LEVELS = ("error", "warning", "info")
 
-
-@click.argument("files", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE|DIR]...", type=FILE)
 @click.option("--live", is_flag=True, help="Also audit the account of the credentials.")
 @click.option(
     "--out",
@@ -60,22 +65,14 @@ LEVELS = ("error", "warning", "info")
     ".xml (JUnit), .md, .html or .txt. Repeatable.",
 )
 @output_option(*FORMS)
-@click.option(
-    "--fail-on",
-    type=click.Choice(LEVELS),
-    default="warning",
-    show_default=True,
-    help="Exit with 3 on findings of this severity or worse.",
-)
+@fail_on_option
 @click.option(
     "--earlier",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Report what changed since FILE, an earlier report in JSON.",
 )
-@click.option(
-    "--together", is_flag=True, help="Check all policies together, as attached to one principal."
-)
+@together_option
 @parameter_option
 @document_option("Policy document of the site that is in force.")
 @click.option(
@@ -92,7 +89,7 @@ LEVELS = ("error", "warning", "info")
 @click.option(
     "--accounts",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Audit the accounts in FILE, one ID a line, through a role in each.",
 )
 @click.option("--organization", is_flag=True, help="Audit every account of the organization.")
@@ -116,7 +113,7 @@ LEVELS = ("error", "warning", "info")
 @click.option(
     "--scps",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="With --who-else: service control policies, from the root to the account.",
 )
 @click.option(

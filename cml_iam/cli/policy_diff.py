@@ -12,7 +12,7 @@ from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, read_policies
 from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say, say_lines
 from cml_iam.cli._proof_text import assumption_lines, key_line
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import FILE, settings, shared_options
 from cml_iam.cli._site import find_site
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ OTHER_READING = {
 IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 
 
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
 @parameter_option
 @shared_options("site", "output", "verbose")
 def diff(old: Path, new: Path) -> None:

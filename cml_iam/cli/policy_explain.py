@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import parameter_option, read_policies, read_policy
+from cml_iam.cli._files import boundary_option, parameter_option, read_policies, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say, say_lines
-from cml_iam.cli._settings import pairs, settings, shared_options
+from cml_iam.cli._settings import FILE, pairs, settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
@@ -44,7 +44,6 @@ KINDS = {
     "rcp": "resource control policy",
     "endpoint": "endpoint policy",
 }
-_FILE = click.Path(path_type=Path)
 
 
 @click.argument("action")
@@ -63,20 +62,18 @@ _FILE = click.Path(path_type=Path)
     "--policy",
     "policies",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     metavar="FILE",
     help="Identity policy. Repeatable.  [default: the site's policy]",
 )
 @document_option("The site's policy to check if no --policy is given.")
-@click.option(
-    "--boundary", type=_FILE, metavar="FILE", help="Permissions boundary of the principal."
-)
-@click.option("--session", multiple=True, type=_FILE, metavar="FILE", help="Session policy.")
-@click.option("--resource-policy", type=_FILE, metavar="FILE", help="Policy of the resource.")
+@boundary_option
+@click.option("--session", multiple=True, type=FILE, metavar="FILE", help="Session policy.")
+@click.option("--resource-policy", type=FILE, metavar="FILE", help="Policy of the resource.")
 @click.option(
     "--scp",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     metavar="FILE",
     help="Service control policy. Repeatable: one for each level, root first.",
 )

@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
 
+together_option = click.option(
+    "--together", is_flag=True, help="Check all policies together, as attached to one principal."
+)
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    help="Exit with 3 on findings of this severity or worse.",
+)
+
 
 @click.argument("files", nargs=-1, metavar="[FILE|DIR|-]...")
 @document_option("The site's policy to check if no FILES are given.")
@@ -37,22 +48,13 @@ LEVELS = ("error", "warning", "info")
     help="Kind of the policies.  [default: detected for each document; a `boundary` or "
     "`scp` looks like `identity`]",
 )
-@click.option(
-    "--together",
-    is_flag=True,
-    help="Check all policies together, as attached to one principal.",
-)
+@together_option
 @click.option(
     "--fix",
     is_flag=True,
     help="Apply the corrections that are proved safe, then report what is left.",
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(LEVELS),
-    default="warning",
-    help="Exit with 3 on findings of this severity or worse.  [default: warning]",
-)
+@fail_on_option
 @parameter_option
 @shared_options("site", "output", "verbose", "dry_run")
 def lint(

@@ -10,7 +10,7 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
-from cml_iam.cli._files import parameter_option, read_documents, read_policy
+from cml_iam.cli._files import boundary_option, parameter_option, read_documents, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._proof_text import (
     UNDECIDED,
@@ -20,7 +20,7 @@ from cml_iam.cli._proof_text import (
     promise_line,
     proof_lines,
 )
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import FILE, settings, shared_options
 from cml_iam.cli._site import document_option, find_site, load_site, refuse_document
 from cml_iam.errors import DocumentError, InputError
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
-_FILE = click.Path(path_type=Path)
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {
     "within": "{files} allows nothing that {other} does not",
@@ -47,18 +46,18 @@ NO_ALLOW = (
 )
 
 
-@click.argument("files", nargs=-1, type=_FILE)
-@click.option("--boundary", type=_FILE, help="Permissions boundary of the principal.")
+@click.argument("files", nargs=-1, type=FILE)
+@boundary_option
 @document_option("The site's policy to check if no FILES are given.")
 @click.option(
     "--within",
-    type=_FILE,
+    type=FILE,
     metavar="REFERENCE",
     help="Prove that FILES grant nothing that REFERENCE does not.",
 )
 @click.option(
     "--equivalent",
-    type=_FILE,
+    type=FILE,
     metavar="REFERENCE",
     help="Prove that FILES grant the same as REFERENCE.",
 )

@@ -12,7 +12,7 @@ import click
 from cml_iam.check import ask, check_named
 from cml_iam.check.documents import PoliciesScene
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import parameter_option, read_documents, read_policy
+from cml_iam.cli._files import boundary_option, parameter_option, read_documents, read_policy
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -24,7 +24,7 @@ from cml_iam.cli._output import (
     say,
     say_lines,
 )
-from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
+from cml_iam.cli._settings import FILE, aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement
@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 UNLISTED_ROW = "other actions (samples)"
 
 
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--boundary", type=click.Path(path_type=Path), help="Permissions boundary of the principal."
-)
+@click.argument("files", nargs=-1, type=FILE)
+@boundary_option
 @document_option("The site's policy to check if no FILES are given.")
 @click.option(
     "--live", is_flag=True, help="Check the principal in AWS with iam:SimulatePrincipalPolicy."

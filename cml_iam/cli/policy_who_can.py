@@ -12,14 +12,13 @@ import click
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import read_json
 from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, note, progress, say_lines
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import FILE, settings, shared_options
 from cml_iam.errors import InputError
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from cml_iam.who import Account, Holder, Origin, Question
 
-_FILE = click.Path(path_type=Path)
 SYMBOLS = {"undecided": UNKNOWN, "no": OK}
 
 
@@ -27,11 +26,11 @@ SYMBOLS = {"undecided": UNKNOWN, "no": OK}
 @click.option(
     "--account",
     "file",
-    type=_FILE,
+    type=FILE,
     help="Output of `aws iam get-account-authorization-details --output json`.  [required]",
 )
-@click.option("--scps", type=_FILE, help="Service control policies, from the root to the account.")
-@click.option("--resource-policies", type=_FILE, help="Resource policies by ARN.")
+@click.option("--scps", type=FILE, help="Service control policies, from the root to the account.")
+@click.option("--resource-policies", type=FILE, help="Resource policies by ARN.")
 @click.option(
     "--no-steps", is_flag=True, help="Leave out permissions that take several steps to obtain."
 )

@@ -18,7 +18,7 @@ import click
 
 from cml_iam.cli._exit import Exit, end_on_signal
 from cml_iam.cli._output import BAD, OK, answer, early, heading, in_form, note, progress, say
-from cml_iam.cli._settings import options, settings, shared_options
+from cml_iam.cli._settings import FILE, options, settings, shared_options
 from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text, write_whole
@@ -36,7 +36,7 @@ _FAULTS = "Inject delays, limits and refusals from a TOML file (see docs/sandbox
 
 _sandbox_options = options(
     shared_options("region"),
-    click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help=_FAULTS),
+    click.option("--faults", type=FILE, metavar="FILE", help=_FAULTS),
     click.option("--strict", is_flag=True, help="Simulate AWS's delays and eventual consistency."),
     click.option(
         "--throttle", is_flag=True, help="Throttle requests as EC2 does, with token buckets."
@@ -73,7 +73,7 @@ def sandbox() -> None:
     default=0,
     help="Port to listen on.  [default: any free port]",
 )
-@click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=_ENV_FILE)
+@click.option("--env-file", type=FILE, metavar="FILE", help=_ENV_FILE)
 @_sandbox_options
 @shared_options("output")
 def start(port: int, env_file: Path | None, **given: Any) -> int:
@@ -215,7 +215,7 @@ def _clear(path: Path) -> None:
 
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="DIR",
     help="Keep the site file and the .env in DIR.",
 )
