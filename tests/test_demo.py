@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cml_iam.cli import _demo as demo
-from cml_iam.cli._demo import Check
+from cml_iam.cli import demo
 
 pytestmark = pytest.mark.long
 
@@ -55,23 +54,16 @@ def test_without_the_sandbox_extra_no_act_begins(
     assert ran.err.startswith("error: the sandbox needs ")
 
 
-class _Silent:
-    def act(self, title: str) -> Any:
-        return nullcontext()
-
-    def check(self, check: Check) -> None:
-        pass
-
-
 def test_a_policy_that_forbids_nothing_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the base policy in place of the hardened one the forbidden attempts succeed."""
     real = demo.render_policy
     monkeypatch.setattr(demo, "render_policy", lambda site, profile="base": real(site, "base"))
 
-    checks = demo.run_demo(tmp_path, _Silent())
+    ran = cml_iam("demo", "-o", "json")
 
-    wrong = [check.text for check in checks if not check.ok]
+    wrong = [check["text"] for check in json.loads(ran.out)["checks"] if not check["ok"]]
+    assert ran.code == 3
     assert "launch another type: ALLOWED" in wrong
     assert "terminate another team's instance: ALLOWED" in wrong

@@ -22,7 +22,7 @@ from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
 COMMANDS = {
-    "demo": ("sandbox:demo", "Run the whole workflow in the sandbox."),
+    "demo": ("demo:demo", "Run the whole workflow in the sandbox."),
     "init": ("init:init", "Write a site file."),
     "policy": ("groups:policy", "Render, lint and verify policies."),
     "bootstrap": ("groups:bootstrap", "Create the IAM user or role, its policy and its key."),

@@ -1,23 +1,19 @@
-"""`cml-iam sandbox` and `demo`: an embedded AWS that enforces policies, and the workflow in it."""
+"""`cml-iam sandbox`: an embedded AWS that enforces policies."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._exit import Exit, end_on_signal
-from cml_iam.cli._output import BAD, OK, answer, early, heading, in_form, note, progress, say
+from cml_iam.cli._exit import end_on_signal
+from cml_iam.cli._output import in_form, note
 from cml_iam.cli._settings import FILE, options, settings, shared_options
 from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
@@ -25,7 +21,6 @@ from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from cml_iam.cli._demo import Check
     from cml_iam.sandbox import Conditions, Sandbox
 
 _DESCRIBE = "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]"
@@ -211,77 +206,3 @@ def _clear(path: Path) -> None:
             remedy="choose another file for --env-file, or remove this one",
         )
     path.unlink()
-
-
-@click.option(
-    "--keep",
-    type=FILE,
-    metavar="DIR",
-    help="Keep the site file and the .env in DIR.",
-)
-@shared_options("output")
-def demo(keep: Path | None) -> None:
-    """Run the whole workflow in an embedded AWS: no account, no network, under a minute.
-
-    Renders the hardened policy, lints it, bootstraps the user, verifies every permission, runs a
-    worker with the new key, and tries what the policy forbids. Exits with 3 if a step has an
-    unexpected result.
-
-    Examples:
-      cml-iam demo
-      cml-iam demo --keep demo/
-    """
-    from cml_iam.cli._demo import run_demo
-
-    begun = time.monotonic()
-    teller = _Teller()
-    with _folder(keep) as folder:
-        checks = run_demo(folder, teller)
-    wrong = [each for each in checks if not each.ok]
-    answer(
-        {"checks": checks, "failed": len(wrong)},
-        lambda: _summary(checks, wrong, time.monotonic() - begun),
-        Exit.FINDINGS if wrong else Exit.OK,
-    )
-
-
-class _Teller:
-    """Prints acts as numbered headings, with the checks below them."""
-
-    def __init__(self) -> None:
-        self.acts = 0
-
-    @contextmanager
-    def act(self, title: str) -> Iterator[None]:
-        self.acts += 1
-        early(heading, f"{self.acts}. {title}")
-        with progress(f"{title} …", only_on_terminal=True):
-            yield
-
-    def check(self, check: Check) -> None:
-        early(say, f"   {OK if check.ok else BAD} {check.text}")
-
-
-@contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="cml-iam-demo-") as folder:
-            yield Path(folder)
-        return
-    if keep.exists() and any(keep.iterdir()):
-        raise InputError(f"the folder `{keep}` is not empty", remedy="name a new one")
-    keep.mkdir(parents=True, exist_ok=True)
-    yield keep
-
-
-def _summary(checks: tuple[Check, ...], wrong: list[Check], seconds: float) -> None:
-    say("")
-    if wrong:
-        say(
-            f"{BAD} {len(wrong)} of {len(checks)} checks have an unexpected result, {seconds:.0f} s"
-        )
-    else:
-        say(f"{OK} all {len(checks)} checks have the expected result, {seconds:.0f} s")
-        say("")
-        say("Next, with your own account:  cml-iam init  ·  cml-iam policy verify  ·")
-        say("cml-iam bootstrap plan")

@@ -1,4 +1,4 @@
-"""The whole workflow in the sandbox: render, lint, bootstrap, verify, use, and be refused.
+"""`cml-iam demo`, the whole workflow: render, lint, bootstrap, verify, use, and be refused.
 
 Nothing is staged: each step calls the same functions as the commands, the credential comes from the
 file that bootstrap wrote, and every result is compared with the expected one.
@@ -6,17 +6,24 @@ file that bootstrap wrote, and every result is compared with the expected one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
+
+import click
 
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.verify import verify_live, verify_offline
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import BAD, OK, answer, early, heading, progress, say
+from cml_iam.cli._settings import FILE, shared_options
 from cml_iam.credentials import AccessKey, Delivery, EnvFile
-from cml_iam.errors import AwsError, DeniedError
+from cml_iam.errors import AwsError, DeniedError, InputError
 from cml_iam.expectations import derive_expectations
 from cml_iam.lint import Severity, lint_texts
 from cml_iam.provision import apply_plan, plan_bootstrap
@@ -41,24 +48,63 @@ class Check:
     ok: bool
 
 
-class Narrator(Protocol):
-    """Presents the demo."""
+@click.option("--keep", type=FILE, metavar="DIR", help="Keep the site file and the .env in DIR.")
+@shared_options("output")
+def demo(keep: Path | None) -> None:
+    """Run the whole workflow in an embedded AWS: no account, no network, under a minute.
 
-    def act(self, title: str) -> AbstractContextManager[Any]:
-        """Open an act, which runs until the context closes."""
+    Renders the hardened policy, lints it, bootstraps the user, verifies every permission, runs a
+    worker with the new key, and tries what the policy forbids. Exits with 3 if a step has an
+    unexpected result.
 
-    def check(self, check: Check) -> None:
-        """Report one result."""
+    Examples:
+      cml-iam demo
+      cml-iam demo --keep demo/
+    """
+    begun = time.monotonic()
+    with _folder(keep) as folder:
+        checks = run_demo(folder)
+    wrong = [each for each in checks if not each.ok]
+    answer(
+        {"checks": checks, "failed": len(wrong)},
+        lambda: _summary(checks, wrong, time.monotonic() - begun),
+        Exit.FINDINGS if wrong else Exit.OK,
+    )
 
 
-def run_demo(folder: Path, narrator: Narrator) -> tuple[Check, ...]:
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="cml-iam-demo-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise InputError(f"the folder `{keep}` is not empty", remedy="name a new one")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
+
+
+def _summary(checks: tuple[Check, ...], wrong: list[Check], seconds: float) -> None:
+    say("")
+    if wrong:
+        say(
+            f"{BAD} {len(wrong)} of {len(checks)} checks have an unexpected result, {seconds:.0f} s"
+        )
+    else:
+        say(f"{OK} all {len(checks)} checks have the expected result, {seconds:.0f} s")
+        say("")
+        say("Next, with your own account:  cml-iam init  ·  cml-iam policy verify  ·")
+        say("cml-iam bootstrap plan")
+
+
+def run_demo(folder: Path) -> tuple[Check, ...]:
     """Run the whole workflow with its files in *folder*; return every check that was made.
 
     Raises MissingExtraError when moto is not installed.
     """
     check_installed()
-    told = _Told(narrator)
-    with narrator.act("Start an embedded AWS that enforces policies"):
+    told = _Told()
+    with told.act("Start an embedded AWS that enforces policies"):
         sandbox = start_sandbox(region=REGIONS[0])
     with sandbox:
         told(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
@@ -67,16 +113,22 @@ def run_demo(folder: Path, narrator: Narrator) -> tuple[Check, ...]:
 
 
 class _Told:
-    """Reports and collects the checks."""
+    """Prints acts as numbered headings with the checks below them, and collects the checks."""
 
-    def __init__(self, narrator: Narrator) -> None:
-        self.narrator = narrator
+    def __init__(self) -> None:
+        self.acts = 0
         self.checks: list[Check] = []
 
+    @contextmanager
+    def act(self, title: str) -> Iterator[None]:
+        self.acts += 1
+        early(heading, f"{self.acts}. {title}")
+        with progress(f"{title} …", only_on_terminal=True):
+            yield
+
     def __call__(self, text: str, *, ok: bool) -> None:
-        check = Check(text, ok)
-        self.checks.append(check)
-        self.narrator.check(check)
+        self.checks.append(Check(text, ok))
+        early(say, f"   {OK if ok else BAD} {text}")
 
 
 class _Play:
@@ -86,7 +138,7 @@ class _Play:
         self.folder = folder
         self.sandbox = sandbox
         self.told = told
-        self.act = told.narrator.act
+        self.act = told.act
         self.admin = self._connect(AccessKey(sandbox.root.id, sandbox.root.secret))
         sandbox.register_image(WEST_IMAGE, region=REGIONS[1], name="cml-worker-west")
         sandbox.register_image(STRANGERS_IMAGE, owner=STRANGER, name="cml-worker", public=True)
