@@ -15,7 +15,7 @@ from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import asks_offline, expectation_findings, matrix_of
 from cml_iam.check._list import AUDIT_FILES
 from cml_iam.check._texts import lint_many, secrets_in
-from cml_iam.check.files import Content, Given, Policy, content_of
+from cml_iam.check.files import Content, Given, Policy, content_of, in_force
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
@@ -291,21 +291,6 @@ def _documents(site: Site, role: str) -> tuple[PolicyDocument, ...]:
 
 def _named(files: Sequence[Policy]) -> str:
     return ", ".join(f"`{each.name}`" for each in files)
-
-
-def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
-    """Return the files with the manager's policy: those named like it, or the only one.
-
-    A single statement is only a part of a policy.
-    """
-    for roles in (("policy",), (profile,), ("hardened", "base")):
-        named = [each for each in policies if each.role in roles[:1]]
-        named = named or [each for each in policies if each.role in roles]
-        if named:
-            return [*named, *(each for each in policies if each.role == "guard")]
-    identity = [each for each in policies if each.kind == "identity" and each.role is None]
-    identity = [each for each in identity if not each.snippet]
-    return identity if len(identity) == 1 else []
 
 
 def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer) -> Answer:

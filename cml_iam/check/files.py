@@ -18,11 +18,12 @@ from cml_iam.render import DOCUMENTS
 from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.audit import Spot
     from cml_iam.errors import Problem
     from cml_iam.lint import Kind
+    from cml_iam.render import Profile
     from cml_iam.site import Site
     from cml_iam.sources import Kept, Subject
 
@@ -271,3 +272,18 @@ def _role(stem: str, site: Site | None) -> str | None:
             if name in named:
                 return named[name]
     return None
+
+
+def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
+    """Return the files with the manager's policy: those named like it, or the only one.
+
+    A single statement is only a part of a policy.
+    """
+    for roles in (("policy",), (profile,), ("hardened", "base")):
+        named = [each for each in policies if each.role in roles[:1]]
+        named = named or [each for each in policies if each.role in roles]
+        if named:
+            return [*named, *(each for each in policies if each.role == "guard")]
+    identity = [each for each in policies if each.kind == "identity" and each.role is None]
+    identity = [each for each in identity if not each.snippet]
+    return identity if len(identity) == 1 else []

@@ -27,11 +27,11 @@ from cml_iam.restrict import (
     Tag,
     splits_launch,
 )
+from cml_iam.restrict.calls import addresses
 from cml_iam.restrict.grants import passed_role
 from cml_iam.restrict.guard_tag import guard_tag
 from cml_iam.restrict.images import launch_regions
 from cml_iam.restrict.launch import launch_cases
-from cml_iam.restrict.source_ips import addresses
 from cml_iam.site import Site
 
 _LAUNCH: Final[Mapping[str, Any]] = {

@@ -15,7 +15,6 @@ from cml_iam.files import shipped_text
 from cml_iam.policy import Conditions, merged
 from cml_iam.restrict import (
     RUN,
-    Only,
     names,
     operations,
     own,
@@ -27,6 +26,7 @@ from cml_iam.restrict import (
 from cml_iam.restrict.grants import passed_role, to_ec2
 from cml_iam.restrict.guard_tag import AT_LAUNCH, tag_tests
 from cml_iam.restrict.images import by_owner, by_tag
+from cml_iam.restrict.launch import listed_subnets
 from cml_iam.site import Oidc, Site
 
 
@@ -66,7 +66,7 @@ def policy_values(site: Site) -> dict[str, Any]:
         "by_owner": by_owner(site),
         "by_tag": by_tag(site),
         "listed_images": listed_images(site),
-        "subnets": Only("subnet", restrict.subnets, shared=True).arns(site),
+        "subnets": listed_subnets(site).arns(site),
         "conditioned": {each.type: each.allow for each in rules if each.allow},
         "supporting_resources": _supporting(site),
         "taggable_at_launch": _taggable(site),

@@ -1,4 +1,4 @@
-"""Restrictions: one file for each, as the data that everything else is derived from.
+"""Restrictions, as the data that everything else is derived from.
 
 A row names actions, resource types, condition keys and values, never objects of the engine or the
 proof, so that documents, expectations and promises can be derived from it.
@@ -23,19 +23,19 @@ from cml_iam.restrict._row import (
     own,
     permissions,
 )
-from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
+from cml_iam.restrict.calls import MFA_TO_TERMINATE, REGIONS, SOURCE_IPS
 from cml_iam.restrict.grants import GRANTED
 from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note, send_fix
 from cml_iam.restrict.images import IMAGES
-from cml_iam.restrict.imdsv2 import IMDSV2
-from cml_iam.restrict.instance_types import INSTANCE_TYPES
-from cml_iam.restrict.launch import launch_promise
-from cml_iam.restrict.mfa_to_terminate import MFA_TO_TERMINATE
-from cml_iam.restrict.on_demand_only import ON_DEMAND_ONLY
-from cml_iam.restrict.regions import REGIONS
-from cml_iam.restrict.security_groups import SECURITY_GROUPS
-from cml_iam.restrict.source_ips import SOURCE_IPS
-from cml_iam.restrict.subnets import SUBNETS
+from cml_iam.restrict.launch import (
+    ENCRYPTED_VOLUMES,
+    IMDSV2,
+    INSTANCE_TYPES,
+    ON_DEMAND_ONLY,
+    SECURITY_GROUPS,
+    SUBNETS,
+    launch_promise,
+)
 from cml_iam.tag import Tag
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
     "Case",
     "Grants",
     "KeyTest",
-    "Only",
     "Promise",
     "Restriction",
     "Restrictions",

@@ -1,17 +1,182 @@
-"""What a launch may use, once it is restricted by resource.
+"""Restrictions on a launch: its instance type, network, metadata, market and disks.
 
-No snapshot (it would let the caller read any disk of the account), launch template, placement group
-or Spot request: the manager uses none.
+Once it is restricted by resource, a launch may use no snapshot (it would let the caller read any
+disk of the account), launch template, placement group or Spot request: the manager uses none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from cml_iam.policy import Shape
-from cml_iam.restrict._options import Restricted
-from cml_iam.restrict._row import RUN, Case, Only, Promise, own
+from cml_iam.facts import Assumption
+from cml_iam.policy import Shape, pattern_matches
+from cml_iam.restrict._options import Restricted, flag, listed
+from cml_iam.restrict._row import RUN, Case, KeyTest, Only, Promise, Restriction, Rule, own
 from cml_iam.restrict.guard_tag import guard_tag
+
+_OTHER_TYPES = ("t2.micro", "p5.48xlarge", "u-24tb1.metal", "mac2.metal", "x1e.32xlarge")
+
+
+def _of_listed_types(site: Restricted) -> Rule:
+    types = KeyTest("ec2:InstanceType", site.restrict.instance_types, "StringLike")
+    return Rule("DenyOtherInstanceTypes", (types,))
+
+
+def _other_type(site: Restricted) -> Iterator[Case]:
+    """Yield the launch of a type that the site does not list, if there is one."""
+    patterns = site.restrict.instance_types
+    for kind in _OTHER_TYPES:
+        if not any(pattern_matches(each, kind) for each in patterns):
+            yield Case(f"a {kind}", {"instance_type": kind}, situation="other type", name=kind)
+            return
+
+
+def _a_type(pattern: str) -> str:
+    """Return an instance type that *pattern* matches."""
+    family, _, size = pattern.partition(".")
+    family = family.replace("*", "m5").replace("?", "5")
+    return f"{family}.{size.replace('*', 'large' if size == '*' else '').replace('?', '2')}"
+
+
+def _listed_types(site: Restricted, _: str) -> Iterator[dict[str, str]]:
+    for pattern in site.restrict.instance_types:
+        yield {"instance_type": _a_type(pattern)}
+
+
+INSTANCE_TYPES = Restriction(
+    name="instance_types",
+    main=True,
+    options=(
+        listed(
+            "instance_types",
+            "Instance types that may be launched; * and ? are wildcards.",
+            r"^[a-z0-9*?-]+\.[a-z0-9*?-]+$",
+            'an instance type is a family and a size in lower case, such as "c5.large", "c5.*" or'
+            ' "*.metal"',
+        ),
+    ),
+    title="instances are launched only as {}",
+    rules=lambda site: (_of_listed_types(site),),
+    usual=lambda site, region: next(
+        iter(_listed_types(site, region)), {"instance_type": "c5.2xlarge"}
+    ),
+    variants=_listed_types,
+    cases=_other_type,
+)
+
+_ELSEWHERE = {"subnet": "subnet-0f04e190000000001"}
+_INTERFACE_ELSEWHERE = {**_ELSEWHERE, "network_interface": "eni-0f04e190000000001"}
+
+
+def listed_subnets(site: Restricted) -> Only:
+    """Return the subnets of *site*, which may be shared by the account that owns them."""
+    return Only("subnet", site.restrict.subnets, shared=True)
+
+
+def _in_listed_subnets(site: Restricted) -> Rule:
+    # An interface that exists already names no subnet, but it lies in one.
+    subnets = KeyTest("ec2:Subnet", listed_subnets(site).arns(site), "ArnLike")
+    return Rule(
+        "DenyInterfacesElsewhere", (subnets,), type="network-interface", allow="LaunchInterface"
+    )
+
+
+SUBNETS = Restriction(
+    name="subnets",
+    options=(
+        listed(
+            "subnets",
+            "Subnets that workers may be launched into.",
+            "^subnet-([0-9a-f]{8}|[0-9a-f]{17})$",
+            'a subnet id is "subnet-" and 8 or 17 hexadecimal digits',
+        ),
+    ),
+    title="instances are launched only into the listed subnets",
+    rules=lambda site: (_in_listed_subnets(site),),
+    resources=lambda site: (listed_subnets(site),),
+    usual=lambda site, _: {"subnet": site.restrict.subnets[0]},
+    variants=lambda site, _: ({"subnet": each} for each in site.restrict.subnets[1:]),
+    cases=lambda _: (
+        Case("into another subnet", _ELSEWHERE, "subnet", "other resources"),
+        Case(
+            "with an interface in another subnet",
+            _INTERFACE_ELSEWHERE,
+            "network-interface",
+            "other resources",
+        ),
+    ),
+)
+
+GROUPS_OF_INTERFACE: Final = Assumption(
+    "limit",
+    "security-groups",
+    "an instance launched on an existing network interface has the security groups of that "
+    "interface, which no condition key of the launch names",
+    "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html",
+)
+
+SECURITY_GROUPS = Restriction(
+    name="security_groups",
+    options=(
+        listed(
+            "security_groups",
+            "Security groups that workers may be launched with.",
+            "^sg-([0-9a-f]{8}|[0-9a-f]{17})$",
+            'a security group id is "sg-" and 8 or 17 hexadecimal digits',
+        ),
+    ),
+    title="instances are launched only with the listed security groups",
+    resources=lambda site: (Only("security-group", site.restrict.security_groups),),
+    limits=(GROUPS_OF_INTERFACE,),
+    usual=lambda site, _: {"security_groups": site.restrict.security_groups},
+    cases=lambda _: (
+        Case(
+            "with another security group",
+            {"security_groups": ("sg-0f04e190000000001",)},
+            "security-group",
+            "other resources",
+        ),
+    ),
+)
+
+
+IMDSV2 = Restriction(
+    name="imdsv2",
+    options=(
+        flag("imdsv2", "A launch must require IMDSv2 (MetadataOptions.HttpTokens=required)."),
+    ),
+    title="every launched instance requires a token to read its metadata (IMDSv2)",
+    rules=lambda _: (
+        Rule("DenyLaunchWithoutImdsv2", (KeyTest("ec2:MetadataHttpTokens", "required"),)),
+    ),
+    usual=lambda *_: {"metadata_tokens": "required"},
+    cases=lambda _: (
+        Case("without IMDSv2", {"metadata_tokens": "optional"}),
+        Case("without a setting for IMDSv2", {"metadata_tokens": ""}),
+    ),
+)
+
+ON_DEMAND_ONLY = Restriction(
+    name="on_demand_only",
+    options=(flag("on_demand_only", "No Spot instances."),),
+    title="no Spot instance is launched",
+    rules=lambda _: (Rule("DenySpot", (KeyTest("ec2:InstanceMarketType", "on-demand"),)),),
+    cases=lambda _: (Case("as a Spot instance", {"market": "spot"}),),
+)
+
+_ENCRYPTED = KeyTest("ec2:Encrypted", "true", "Bool", denied_by="StringNotEquals")
+
+ENCRYPTED_VOLUMES = Restriction(
+    name="encrypted_volumes",
+    options=(flag("encrypted_volumes", "Every volume that a launch creates must be encrypted."),),
+    title="no unencrypted volume is created at launch",
+    rules=lambda _: (
+        Rule("DenyPlainVolumes", (_ENCRYPTED,), type="volume", allow="LaunchEncryptedVolume"),
+    ),
+    usual=lambda *_: {"encrypted": True},
+    cases=lambda _: (Case("with an unencrypted disk", {"encrypted": False}, type="volume"),),
+)
 
 
 def launch_promise(site: Restricted) -> Promise:
@@ -20,7 +185,7 @@ def launch_promise(site: Restricted) -> Promise:
     An image's ARN names no account, and a listed subnet may be shared by the account that owns it.
     """
     kinds = ("instance", "key-pair", "network-interface", "volume", "image", "security-group")
-    subnets = Only("subnet", site.restrict.subnets, shared=True).arns(site, partition="*")
+    subnets = listed_subnets(site).arns(site, partition="*")
     return Promise(
         "launch-resources",
         "a launch uses only images and the account's own key pairs, networks and disks",

@@ -11,8 +11,16 @@ from cml_iam.errors import DocumentError, Problem
 from cml_iam.located import Located, parse_json
 from cml_iam.policy import VERSION_2012, scalar_text
 from cml_iam.sources._functions import function, is_absent, map_key
-from cml_iam.sources._kept import Address, Hint, Kept, Source, within
-from cml_iam.sources._places import is_document, looks_like_policy, places
+from cml_iam.sources._kept import (
+    Address,
+    Hint,
+    Kept,
+    Source,
+    is_document,
+    looks_like_policy,
+    places,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

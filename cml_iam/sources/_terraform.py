@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located import Located, parse_json
-from cml_iam.sources._kept import Address, Hint, Kept, Source
-from cml_iam.sources._places import is_document, looks_like_policy, places
+from cml_iam.sources._kept import (
+    Address,
+    Hint,
+    Kept,
+    Source,
+    is_document,
+    looks_like_policy,
+    places,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.tag import Tag
+    from cml_iam.workers._model import Worker
 
 
 _MAX_TOKEN = 64
@@ -64,6 +65,19 @@ class Launch:
     tags: Mapping[str, str] = field(default_factory=dict)
     sent_tags: Mapping[str, Mapping[str, str]] | None = None
     client_token: str = field(default_factory=lambda: str(uuid4()))
+
+    def filled(self, worker: Worker | None) -> Launch | None:
+        """Return this launch with open values taken from *worker*; None if not enough is known."""
+        made = self
+        if worker:
+            made = replace(
+                self,
+                image_id=self.image_id or worker.image_id,
+                instance_type=self.instance_type or worker.instance_type,
+                subnet_id=self.subnet_id or worker.subnet_id,
+                security_group_ids=self.security_group_ids or worker.security_group_ids,
+            )
+        return made if made.image_id and made.instance_type else None
 
 
 def can_nest(instance_type: str) -> bool:

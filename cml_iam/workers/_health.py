@@ -145,7 +145,8 @@ def check_health(
     known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, looked = _find_worker(aws, region, guard)
     known[looked.action] = looked
-    tried = _filled(probe() if callable(probe) else probe, worker)
+    launch = probe() if callable(probe) else probe
+    tried = (launch or Launch(PROBE, "", "")).filled(worker)
     scene = _Scene(aws, region, guard, now, worker, looked, tried)
     checks = tuple(known.get(each.action) or _checked(each, scene) for each in permissions)
     return replace(connection, checks=checks, worker=worker, launch=tried)
@@ -248,20 +249,6 @@ def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Chec
     return next(iter(found), None), _allowed(action, "looked for a worker")
 
 
-def _filled(launch: Launch | None, worker: Worker | None) -> Launch | None:
-    """Return *launch* with open values taken from *worker*; None if that is not enough."""
-    asked = launch or Launch(PROBE, "", "")
-    if worker:
-        asked = replace(
-            asked,
-            image_id=asked.image_id or worker.image_id,
-            instance_type=asked.instance_type or worker.instance_type,
-            subnet_id=asked.subnet_id or worker.subnet_id,
-            security_group_ids=asked.security_group_ids or worker.security_group_ids,
-        )
-    return asked if asked.image_id and asked.instance_type else None
-
-
 def _checked(permission: Permission, scene: _Scene) -> Check:
     try:
         return _tried(permission, scene)
@@ -355,7 +342,11 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
     if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
         return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
     if scene.worker is None:
-        return Check(action, Verdict.UNCHECKED, _NO_WORKER, _first_worker(scene.region))
+        remedy = (
+            f"create a worker in {scene.region}; until then `cml-iam policy verify` shows what the "
+            "site's policy permits, with --live according to IAM"
+        )
+        return Check(action, Verdict.UNCHECKED, _NO_WORKER, remedy)
     ids = [scene.worker.id]
     match action:
         case "ec2:CreateTags":
@@ -365,13 +356,6 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
         case _:
             ask = operate_change(permission.operation, ids)
     return _dry_run(action, ask, scene)
-
-
-def _first_worker(region: str) -> str:
-    return (
-        f"create a worker in {region}; until then `cml-iam policy verify` shows what the site's "
-        "policy permits, with --live according to IAM"
-    )
 
 
 def _passing(action: str, scene: _Scene) -> Check:

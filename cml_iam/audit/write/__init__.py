@@ -4,8 +4,22 @@ text = write_report(report, form_of("report.sarif"))
 since = compare_reports(report, read_report(earlier, "earlier.json"))
 """
 
-from cml_iam.audit.write._forms import FORMS, Form, form_of, write_report
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final, Literal
+
 from cml_iam.audit.write._json import compare_reports, read_report
+from cml_iam.errors import InputError
+from cml_iam.lint import Severity
+from cml_iam.secret import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from cml_iam.audit._report import Report
 
 __all__ = [
     "FORMS",
@@ -15,3 +29,64 @@ __all__ = [
     "read_report",
     "write_report",
 ]
+
+Form = Literal["text", "json", "sarif", "junit", "markdown", "html"]
+FORMS: Final[tuple[Form, ...]] = ("text", "json", "sarif", "junit", "markdown", "html")
+
+EXTENSIONS: Final[dict[str, Form]] = {
+    ".txt": "text",
+    ".json": "json",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".md": "markdown",
+    ".html": "html",
+}
+
+
+def form_of(path: str | PathLike[str]) -> Form:
+    """Return the format for the file name of *path*; raises InputError if it is unknown.
+
+    `report.sarif.json` is SARIF, as code scanning services name it.
+    """
+    name = PurePath(path)
+    if [each.lower() for each in name.suffixes[-2:]] == [".sarif", ".json"]:
+        return "sarif"
+    form = EXTENSIONS.get(name.suffix.lower())
+    if form is None:
+        raise InputError(
+            f"cannot tell the format of the report from the name `{path}`",
+            remedy=f"use one of these extensions: {', '.join(EXTENSIONS)}",
+        )
+    return form
+
+
+def write_report(
+    report: Report,
+    form: Form,
+    *,
+    fail_on: Severity = Severity.WARNING,
+    width: int | None = None,
+) -> str:
+    """Return *report* in the format *form*; the same report always gives the same bytes.
+
+    *fail_on* is the lowest severity that makes the verdict `findings`; *width* is the terminal's
+    width in columns, for text only. Secrets known to this process are masked in every format.
+    """
+    return masked(_written(report, form, fail_on, width))
+
+
+def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
+    """Return *report* in *form*; imports only the modules which that format needs."""
+    if form in ("sarif", "junit", "json"):
+        module = import_module(f"cml_iam.audit.write._{form}")
+        writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
+        return writer(report, fail_on)
+    from cml_iam import report as forms
+    from cml_iam.audit.write._sections import document_of
+
+    document = document_of(report, fail_on)
+    if form == "markdown":
+        return forms.markdown_of(document)
+    if form == "html":
+        return forms.page_of(document).text
+    return forms.text_of(document, width or forms.WIDTH)

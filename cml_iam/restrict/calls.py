@@ -1,0 +1,175 @@
+"""Restrictions on every call: its region, the address it comes from, MFA for some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from cml_iam.catalogue import load_catalogue
+from cml_iam.facts import Assumption
+from cml_iam.policy import Shape
+from cml_iam.restrict._options import (
+    REGION,
+    Contradiction,
+    Option,
+    Restricted,
+    flag,
+    list_of,
+    listed,
+)
+from cml_iam.restrict._row import (
+    Case,
+    KeyTest,
+    Promise,
+    Restriction,
+    Rule,
+    listing,
+    permissions,
+)
+
+_REGIONS_PAGE = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+    "reference_policies_condition-keys.html#condition-keys-requestedregion"
+)
+
+
+def _in_regions(site: Restricted) -> KeyTest:
+    return KeyTest("aws:RequestedRegion", site.restrict.regions)
+
+
+def _outside_regions(site: Restricted) -> Iterator[Rule]:
+    anywhere = [each.action for each in permissions(site) if each.any_region]
+    yield Rule("DenyOutsideRegions", (_in_regions(site),), "*", type="", not_actions=anywhere)
+
+
+def _regional(site: Restricted) -> Iterator[Promise]:
+    """Promise that no action works in another region; the catalogue's make the better examples.
+
+    Calls with the same answer in every region (DescribeRegions) may be sent to any.
+    """
+    elsewhere = _in_regions(site).fails
+    regional = tuple(each.action for each in permissions(site) if not each.any_region)
+    actions = tuple(each.action for each in permissions(site))
+    anywhere = " and ".join(each for each in actions if each not in regional)
+    text = f"{anywhere} may be used in any region, as it is the same everywhere"
+    yield Promise(
+        "regions",
+        f"nothing is done outside {listing(site.restrict.regions)}",
+        (
+            Shape(regional, conditions=elsewhere),
+            Shape(not_actions=actions, conditions=elsewhere),
+        ),
+        closing=_in_regions(site).holds,
+        limits=(Assumption("limit", "regions", text, _REGIONS_PAGE),) if anywhere else (),
+    )
+
+
+REGIONS = Restriction(
+    name="regions",
+    main=True,
+    splits=False,
+    options=(
+        Option(
+            "regions",
+            {"description": "Regions the manager may act in.", **list_of(REGION)},
+            tuple,
+        ),
+    ),
+    rules=_outside_regions,
+    promises=_regional,
+)
+
+_ADDRESS = "aws:SourceIp"
+_OTHER_ADDRESSES = ("198.51.100.66", "192.0.2.66", "8.8.8.8")
+_INVENTORY = ("ec2:DescribeInstances",)
+
+
+def _from_networks(site: Restricted) -> Rule:
+    # Calls that AWS makes on the manager's behalf have other addresses, and are left alone.
+    inside = KeyTest(_ADDRESS, site.restrict.source_ips, "IpAddress")
+    by_aws = KeyTest("aws:ViaAWSService", "true", "Bool")
+    return Rule("DenyOtherNetworks", (inside, by_aws), "*", type="")
+
+
+def addresses(site: Restricted) -> tuple[str, ...]:
+    """Return an address in each of the ranges that the manager may call from."""
+    ranges = (ip_network(each, strict=False) for each in site.restrict.source_ips)
+    return tuple(str(each[0]) for each in ranges)
+
+
+def _calls_from(site: Restricted) -> Iterator[Case]:
+    allowed = [ip_network(each, strict=False) for each in site.restrict.source_ips]
+    outside = (a for a in _OTHER_ADDRESSES if not any(ip_address(a) in each for each in allowed))
+    other = next(outside, None)
+    if other is None:
+        return
+    yield Case(f"from {other}", actions=load_catalogue().actions, context={_ADDRESS: other})
+    for address in addresses(site):
+        yield Case(f"from {address}", actions=_INVENTORY, context={_ADDRESS: address}, allowed=True)
+    yield Case(
+        "by an AWS service for the manager",
+        actions=_INVENTORY,
+        context={_ADDRESS: other, "aws:ViaAWSService": "true"},
+        allowed=True,
+    )
+
+
+def _bad_ranges(site: Restricted) -> Iterator[Contradiction]:
+    for index, text in enumerate(site.restrict.source_ips):
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            path = ("restrict", "source_ips", index)
+            yield Contradiction(f"not an address or range: `{text}`", path)
+
+
+SOURCE_IPS = Restriction(
+    name="source_ips",
+    options=(
+        listed(
+            "source_ips",
+            "Addresses (CIDR) the manager may call from. Calls through a VPC endpoint have no"
+            " public address and are refused.",
+            "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
+            'an address or range of them is written as "203.0.113.0/24" or "2001:db8::/32"',
+        ),
+    ),
+    splits=False,
+    title="nothing is done from outside {}",
+    rules=lambda site: (_from_networks(site),),
+    cases=_calls_from,
+    contradictions=_bad_ranges,
+)
+
+_MFA = "aws:MultiFactorAuthPresent"
+_TERMINATE = "ec2:TerminateInstances"
+
+
+def _never_has_mfa(site: Restricted) -> Iterator[Contradiction]:
+    if site.user:
+        yield Contradiction(
+            "a user's access key never has MFA, so nothing could be terminated",
+            ("restrict", "mfa_to_terminate"),
+            "use a `role`, or remove `mfa_to_terminate`",
+            name=True,
+        )
+
+
+MFA_TO_TERMINATE = Restriction(
+    name="mfa_to_terminate",
+    options=(
+        flag(
+            "mfa_to_terminate",
+            "Terminating needs a session with MFA. A user's access key alone never has one.",
+        ),
+    ),
+    splits=False,
+    title="nothing is terminated without MFA",
+    rules=lambda _: (
+        Rule("DenyTerminateWithoutMfa", (KeyTest(_MFA, "true", "Bool"),), _TERMINATE, type=""),
+    ),
+    cases=lambda _: (
+        Case("without MFA", name="without-mfa", actions=(_TERMINATE,), context={_MFA: "false"}),
+    ),
+    contradictions=_never_has_mfa,
+)
