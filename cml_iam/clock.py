@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.errors import InputError
 
@@ -21,8 +20,7 @@ _LENGTH: Final = re.compile(r"(?![0-9]{5}\s*d)([0-9]{1,5})\s*([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(NamedTuple):
     """Working hours: *opens* and *closes* in minutes of the day; in *days*, Monday is 0."""
 
     zone: str = "UTC"

@@ -28,11 +28,10 @@ period. The command line derives its exit codes from the class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A position in a file: *line* and *column* count from 1.
 
     Both are 0 if only the *file* is known, as for text embedded in another value.
@@ -46,8 +45,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with an input: what, where, and what to do."""
 
     message: str

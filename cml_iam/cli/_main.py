@@ -7,7 +7,6 @@ import io
 import json
 import os
 import sys
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NoReturn
 
@@ -153,7 +152,7 @@ def _each_list_once(problems: tuple[errors.Problem, ...]) -> tuple[errors.Proble
     told = []
     for each in problems:
         again = each.remedy in shown
-        told.append(replace(each, remedy=None) if again else each)
+        told.append(each._replace(remedy=None) if again else each)
         if each.remedy and each.remedy.startswith("one of: "):
             shown.add(each.remedy)
     return tuple(told)

@@ -14,7 +14,7 @@ import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import click
 
@@ -111,8 +111,7 @@ ENVIRONMENT: Final = (
 """Environment variables that select a credential and override the site file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """What signs requests: *profile*, or *key*, or neither, in which case the SDK searches.
 
     *origin* says where it was named.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.engine._comparison import (
     Comparison,
@@ -42,8 +42,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(NamedTuple):
     """A condition operator; a *negated* one matches when no value of the policy matches.
 
     *prepare* prepares the policy's values for comparison.
@@ -110,8 +109,7 @@ class CompiledCondition:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorName:
+class OperatorName(NamedTuple):
     """A parsed operator name; *base* and *qualifier* are in lower case."""
 
     base: str

@@ -12,7 +12,7 @@ and of RCPs, the endpoint policy, the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from cml_iam.engine._request import Caller, Naming
 
@@ -49,8 +49,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Allows:
+class Allows(NamedTuple):
     """Which policies allow the request; None for a type of policy that is absent.
 
     *resource* is how the most direct matching Allow of the resource policy names the caller.

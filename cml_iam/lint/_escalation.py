@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
@@ -35,8 +35,7 @@ OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary
 """Prefixes of keys that describe the resource; the resource of an escalation has none of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One request of an escalation; *service* is the service to which a role is passed."""
 
     action: str

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts import is_provider_key
 from cml_iam.files import shipped_text
@@ -26,8 +25,7 @@ TRIED: Final = 64
 """The maximum number of subjects tried for one statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
+class Issuer(NamedTuple):
     """An identity provider, by the beginning of its address.
 
     *subject* is the `sub` of a stranger's token. *owner* matches the owner in a token's `sub`, and
@@ -127,8 +125,7 @@ https://docs.github.com/en/actions/reference/security/oidc
 _NOT_OF_TOKENS: Final = ("aws:requesttag/", "aws:tagkeys", "aws:principal", "aws:user")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """Whose tokens to try: a stranger's.
 
     If *inside*, those of the owner's other projects; if *guest*, those of the application's users

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.errors import DocumentError, Place, Problem
 
@@ -22,8 +22,7 @@ Path = tuple[str | int, ...]
 """The path from the root of a document to a value: member names and element indexes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Offsets into a text: *start* of the first character, *end* just after the last."""
 
     start: int

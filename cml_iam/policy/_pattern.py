@@ -7,9 +7,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from cml_iam.errors import InputError
 
@@ -160,8 +159,7 @@ def _char(char: str) -> str:
 ARN_FIELDS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Arn:
+class Arn(NamedTuple):
     """The six fields of `arn:partition:service:region:account:resource`, wildcards included."""
 
     partition: str
