@@ -244,6 +244,9 @@ def key_type(key: str) -> str | None:
     found = _type_in(GLOBAL_TYPES, lower)
     if found:
         return found
+    if _has_host(key):
+        sts = service("sts")  # under which the reference lists the claims of every provider
+        return (_type_in(sts.key_types, lower) if sts else None) or _claim_type(lower)
     owner = service(lower.partition(":")[0])
     return (
         (_type_in(owner.key_types, lower) if owner else None)
@@ -292,8 +295,12 @@ def is_provider_key(key: str) -> bool:
     Keys that begin with a host name can belong to any provider. With `https://` before it, they are
     meant to.
     """
-    prefix, colon, _ = key.removeprefix("https://").partition(":")
-    return "." in prefix or (colon != "" and prefix.lower() in OTHER_PREFIXES)
+    prefix, colon, _ = key.partition(":")
+    return _has_host(key) or (colon != "" and prefix.lower() in OTHER_PREFIXES)
+
+
+def _has_host(key: str) -> bool:
+    return "." in key.removeprefix("https://").partition(":")[0]
 
 
 @lru_cache(1 << 13)

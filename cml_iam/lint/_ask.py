@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.policy import Condition, PolicyDocument
+from cml_iam.policy import Condition, PolicyDocument, pattern_matches
 from cml_iam.prove import Policies, Shape, is_sent, never, taken_over, within
 
 if TYPE_CHECKING:
@@ -32,6 +32,17 @@ def matched(
     *action* and *conditions*, if given, replace its own.
     """
     return _never((_alone(item, action, conditions),), _Kind())
+
+
+def known(item: Item, actions: Iterable[str]) -> Request | None:
+    """Return a request for one of *actions* that matches *item*, from earlier answers, or None."""
+    requests = (each for action in actions for each in _witnesses(action))
+    return next(filter(item.matches, requests), None)
+
+
+def is_matched(item: Item) -> bool:
+    """Return whether a request matches *item*; False is proved."""
+    return known(item, item.actions) is not None or not matched(item).holds
 
 
 def always_holds(item: Item, condition: Condition) -> Verdict:
@@ -61,22 +72,19 @@ def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
     return _never(tuple(each.said for each in items), _Kind.of(shape))
 
 
-def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
-    """Return whether *items* may allow a request of *shape*; False is proved.
+def can_be(authorizer: Authorizer, items: Iterable[Item], action: str, arns: Sequence[str]) -> bool:
+    """Return whether *items* may allow *action* on a resource in *arns*; False is proved.
 
-    Requests that other policies allowed are tried first with *authorizer*, the engine for all
-    items.
+    *authorizer* is the engine for all items, which decides the requests of earlier answers first.
     """
-    items, kind = tuple(items), _Kind.of(shape)
+    items = tuple(items)
     if not any(each.allows for each in items):
         return False
-    tried = _tried(kind)
-    if any(authorizer.decide(request).allowed for request in tried):
-        return True
-    verdict = _never(tuple(each.said for each in items), kind)
-    if verdict.witness and verdict.witness.request not in tried:
-        tried.append(verdict.witness.request)
-    return not verdict.holds
+    tried = (e for e in _witnesses(action) if any(pattern_matches(a, e.resource) for a in arns))
+    return (
+        any(authorizer.decide(request).allowed for request in tried)
+        or not allowed(items, Shape((action,), arns)).holds
+    )
 
 
 def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
@@ -151,12 +159,16 @@ def _alone(
 @lru_cache(KEPT)
 def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
     # What lint suspects is seldom so: most statements match, and most kinds are allowed.
-    return never(policies_of(said), kind.shape(), is_likely=True)
+    verdict = never(policies_of(said), kind.shape(), is_likely=True)
+    request = request_of(verdict)
+    if request:
+        _witnesses(request.action).append(request)
+    return verdict
 
 
 @lru_cache(KEPT)
-def _tried(_kind: _Kind) -> deque[Request]:
-    """Return a few requests of a kind, kept so that the next answer may need no proof."""
+def _witnesses(_action: str) -> deque[Request]:
+    """Return a few requests for an action, kept so that the next answer may need no proof."""
     return deque(maxlen=8)
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.facts import ANY, is_region, overlap, same_key
-from cml_iam.lint._ask import beyond, inside, matched
+from cml_iam.lint._ask import beyond, inside, known, matched
 from cml_iam.lint._finding import Found, listed
 from cml_iam.lint._subject import demands_text
 from cml_iam.policy import pattern_covers, pattern_matches
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
-    from cml_iam.prove import Witness
     from cml_iam.space import KeyCondition
 
 
@@ -238,7 +237,7 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
     A condition on regions limits only where a statement applies. A statement with only such a
     condition therefore covers, within its regions, one without.
     """
-    examples: dict[Any, Witness | None] = {}
+    examples: dict[Any, Request | None] = {}
     for wide in wides:
         if not _may_cover(item, wide):
             continue
@@ -249,15 +248,24 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
                 continue
             asked = element.text, further
             if asked not in examples:
-                own = (*item.statement.conditions, *further)
-                examples[asked] = matched(item, action=element.text, conditions=own).witness
+                examples[asked] = _example(item, element, further)
             example = examples[asked]
             if (
                 example
-                and wide.matches(example.request)
+                and wide.matches(example)
                 and inside(item, wide, action=element.text, further=further).holds
             ):
                 yield Cover(wide, element, None, regions)
+
+
+def _example(item: Item, element: Named, further: tuple[Condition, ...]) -> Request | None:
+    """Return a request that matches *item* for one of its actions, and meets *further*."""
+    request = None if further else known(item, (each.full for each in element.actions))
+    if request:
+        return request
+    conditions = (*item.statement.conditions, *further)
+    witness = matched(item, action=element.text, conditions=conditions).witness
+    return witness.request if witness else None
 
 
 def _may_cover(item: Item, wide: Item) -> bool:

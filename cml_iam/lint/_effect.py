@@ -23,7 +23,7 @@ from cml_iam.facts import (
     same_key,
     updated,
 )
-from cml_iam.lint._ask import matched
+from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Found, listed
 
@@ -311,7 +311,7 @@ def _is_about(targets: tuple[Target, ...], pattern: tuple[str, ...]) -> bool:
 def contradictions(subject: Subject) -> Iterator[Found]:
     """Yield conditions of one statement that no request can meet together."""
     for item in subject.items:
-        if _may_contradict(item) and matched(item).holds:
+        if _may_contradict(item) and not is_matched(item):
             core = _core(item)
             if len(core) > 1:
                 yield _contradiction(item, core)
@@ -323,7 +323,8 @@ def _may_contradict(item: Item) -> bool:
     """Return whether any conditions could contradict each other or the region of the resources."""
     if not all(each.operator.known and each.condition.values for each in item.asked):
         return False  # said by the rules about operators and values
-    return len(item.asked) > 1 or any(is_region(each.condition.key) for each in item.asked)
+    regions = any(is_region(each.condition.key) for each in item.asked) and _in_regions(item)
+    return len(item.asked) > 1 or regions
 
 
 def _in_regions(item: Item) -> bool:
@@ -403,7 +404,7 @@ def _certainly_matches_nothing(item: Item) -> bool:
     alone = bool(item.asked) and all(key in GLOBAL_KEYS for key in keys)
     if not (exact or alone) or _matches_plainly(item):
         return False
-    return matched(item).holds and (exact or not matched(item, conditions=()).holds)
+    return not is_matched(item) and (exact or not matched(item, conditions=()).holds)
 
 
 def _matches_plainly(item: Item) -> bool:

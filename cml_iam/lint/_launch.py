@@ -53,11 +53,11 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
 def _is_refused(subject: Subject, items: Iterable[Item], run: Action, target: Target) -> bool:
     """Return whether *items* of *subject* provably never allow *run* on *target*."""
     about = [item for item in items if item.reaches(target)]
-    return not can_be(subject.authorizer, about, _launch(run, target))
+    return not can_be(subject.authorizer, about, run.full, _arns(target))
 
 
-def _launch(run: Action, target: Target) -> Shape:
-    return Shape((run.full,), tuple(":".join(arn) for arn in target.arns))
+def _arns(target: Target) -> tuple[str, ...]:
+    return tuple(":".join(arn) for arn in target.arns)
 
 
 def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[Target]) -> Found:
@@ -125,7 +125,7 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
 
 
 def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Step, ...]:
-    request = sent(_launch(run, targets[0]))
+    request = sent(Shape((run.full,), _arns(targets[0])))
     return (subject.step(request, f"{run.full} on {request.resource}"),) if request else ()
 
 
