@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import typing
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._services import QUERY_COMPATIBLE, rows
