@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, speaks
+from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, rows, speaks
 from cml_iam.sandbox._wire import Fault, environ_of, form_fields
 
 if TYPE_CHECKING:
@@ -33,18 +34,6 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 
 _NO_SUCH: Final = "UnknownOperationException"
 _UNREADABLE: Final = "SerializationException"
-_ONE_OF: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
-    "ec2": (frozenset({"LaunchTemplateId", "LaunchTemplateName"}), frozenset({"Arn", "Name"})),
-    "logs": (frozenset({"logGroupIdentifier", "logGroupName"}),),
-    "sns": (frozenset({"PhoneNumber", "TargetArn", "TopicArn"}),),
-}
-"""Members of a structure that exclude one another, by service."""
-
-_CONFLICTS: Final = {
-    "ModifyLaunchTemplate": "Either provide launch template ID or launch template name to modify "
-    "the template."
-}
-"""AWS's message for members that exclude one another, by operation, where it is not the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +84,8 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     call = Call(prefix_of(scope), model.name, region, protocol, params, model)
     if model.input_shape is not None:
         _check_members(call)
+        if call.service in ("iam", "sts"):
+            _check_bounds(model.input_shape, params, "")
         _check_conflicts(call, model.input_shape, params)
     return call
 
@@ -360,13 +351,51 @@ def _check_members(call: Call) -> None:
     )
 
 
+def _check_bounds(shape: Any, value: Any, name: str) -> None:
+    """Raise Fault, in IAM's words, for a value outside the bounds that its model states."""
+    match value:
+        case dict() if shape.type_name == "structure":
+            for key, held in value.items():
+                _check_bounds(shape.members[key], held, key)
+        case list():
+            for held in value:
+                _check_bounds(shape.member, held, name)
+        case str() | int() if problem := _out_of_bounds(shape.metadata, value):
+            where = f"{name[0].lower()}{name[1:]}"
+            said = f"The specified value for {where} is invalid. It must {problem}"
+            if not problem.startswith("contain"):
+                shown = "" if "sensitive" in shape.metadata else f"'{value}' "
+                said = f"1 validation error detected: Value {shown}at '{where}' failed to satisfy "
+                said += f"constraint: Member must {problem}"
+            raise Fault("ValidationError", said)
+
+
+def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
+    size, unit = (value, "value") if isinstance(value, int) else (len(value), "length")
+    if value not in bounds.get("enum", (value,)):
+        return f"satisfy enum value set: [{', '.join(bounds['enum'])}]"
+    if size < bounds.get("min", size):
+        return f"have {unit} greater than or equal to {bounds['min']}"
+    if size > bounds.get("max", size):
+        return f"have {unit} less than or equal to {bounds['max']}"
+    pattern = str(bounds.get("pattern", ".*"))
+    for category, known in (("L", "\\w"), ("Z", "\\s"), ("N", "\\d")):
+        pattern = pattern.replace(f"\\p{{{category}}}", known)
+    ascii_only = re.ASCII if pattern.startswith("[\\w") and "\\s" not in pattern else 0
+    if re.fullmatch(pattern, str(value), re.DOTALL | ascii_only):
+        return ""
+    if pattern == "[\\w+=,.@-]+":
+        return "contain only alphanumeric characters and/or the following: +=,.@_-"
+    return f"satisfy regular expression pattern: {bounds['pattern']}"
+
+
 def _check_conflicts(call: Call, shape: Any, value: Any) -> None:
     """Raise Fault if *value* of *shape* has members that exclude each other."""
     match shape.type_name:
         case "structure" if isinstance(value, dict):
-            for members in _ONE_OF.get(call.service, ()):
-                given = sorted(members & value.keys())
-                if len(given) > 1 and members <= shape.members.keys():
+            for members in rows("one-of").get(call.service, ()):
+                given = sorted(value.keys() & members)
+                if len(given) > 1 and shape.members.keys() >= set(members):
                     raise conflict(call, *given)
             for name, held in value.items():
                 _check_conflicts(call, shape.members[name], held)
@@ -379,5 +408,5 @@ def conflict(call: Call, *names: str) -> Fault:
     """Return the error for members that exclude each other."""
     codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
     said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
-    said = _CONFLICTS.get(call.operation, said)
+    said = rows("one-of")["messages"].get(call.operation, said)
     return Fault(codes.get(call.service, "InvalidParameterException"), said)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine.authorization import Image, Launch
+from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
@@ -20,14 +21,6 @@ _NOT_JUDGED: Final = (
     "SecondaryInterfaces",
 )
 """Parameters that need permissions the sandbox does not know; it refuses calls with them."""
-
-_INSTANCE_LEVEL: Final = {
-    "SubnetId": "subnet ID",
-    "SecurityGroupIds": "security groups",
-    "SecurityGroups": "security groups",
-    "PrivateIpAddress": "private address",
-}
-"""Parameters that belong either to the launch or to its network interface."""
 
 
 def settle(world: World, call: Call) -> Call:
@@ -44,7 +37,7 @@ def settle(world: World, call: Call) -> Call:
         raise Fault("MissingParameter", "The request must contain the parameter ImageId")
     call = call.with_params(InstanceType=call.params.get("InstanceType", "m1.small"))
     if call.params.get("NetworkInterfaces"):
-        for name, subject in _INSTANCE_LEVEL.items():
+        for name, subject in rows("instance-level").items():
             if name in call.params:
                 said = f"Network interfaces and an instance-level {subject} may not be "
                 raise Fault("InvalidParameterCombination", f"{said}specified on the same request")

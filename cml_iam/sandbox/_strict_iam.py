@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._wire import Answer, Values
     from cml_iam.sandbox._world import World
 
-_PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
 _MOST_ATTACHED: Final = 10
 _MOST_TAGS: Final = 50
 _INLINE_CHARACTERS: Final = {"group": 5120, "role": 10240, "user": 2048}
@@ -54,7 +53,6 @@ def complete_iam(principal: Principal, call: Call) -> Call:
 def check_iam(world: World, call: Call) -> None:
     """Raise Fault for names and documents that IAM refuses from anyone."""
     params = call.params
-    _check_names(call)
     match call.operation:
         case "CreatePolicy" | "CreatePolicyVersion":
             check_document(params["PolicyDocument"], MANAGED_POLICY_CHARACTERS)
@@ -64,19 +62,6 @@ def check_iam(world: World, call: Call) -> None:
             check_trust(params["PolicyDocument"])
         case "PutUserPolicy" | "PutGroupPolicy" | "PutRolePolicy":
             _check_inline(world, call)
-
-
-def _check_names(call: Call) -> None:
-    """Raise Fault for a name outside the model's pattern and length."""
-    for name, value in call.params.items():
-        rules = call.model.input_shape.members[name].metadata
-        if not name.endswith("Name") or "pattern" not in rules:
-            continue
-        fits = re.fullmatch(rules["pattern"], value, re.ASCII)
-        if not fits or not rules.get("min", 1) <= len(value) <= rules.get("max", len(value)):
-            said = f"The specified value for {name[0].lower()}{name[1:]} is invalid. It must "
-            more = "contain only alphanumeric characters and/or the following: +=,.@_-"
-            raise Fault("ValidationError", said + more)
 
 
 def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
@@ -136,14 +121,10 @@ def _identify(world: World, call: Call) -> None:
 
 
 def _check_new(world: World, call: Call) -> None:
-    """Raise Fault for a name in use, in any case and path; a wrong path; a 51st tag.
+    """Raise Fault for a name in use, in any case and path, and for a 51st tag.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    for name in ("Path", "NewPath"):
-        if name in call.params and not _PATH.fullmatch(call.params[name]):
-            said = "The specified value for path is invalid. It must begin and end with / and "
-            raise Fault("ValidationError", f"{said}contain only printable ASCII characters.")
     verb, name, named = _subject(call)
     kind, _, said = rows("entities").get(name, ("", "", ""))
     new = {"Create": named, "Update": call.params.get(f"New{name}Name", "")}.get(verb, "")

@@ -59,6 +59,7 @@ def test_every_line_has_a_check() -> None:
         "Metrics",
         "Agent",
         "Consistency",
+        "Bounds",
         "MFA codes",
         "Thumbprints",
         "Organizations",
@@ -132,6 +133,12 @@ def _(root: Identity, user: Make) -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:policy/{someone.name}-0"
     root.client("iam").detach_user_policy(UserName=someone.name, PolicyArn=arn)
     assert refused(someone.client("ec2").describe_tags).code == "UnauthorizedOperation"
+
+
+@line("Bounds")
+def _(root: Identity, _: Make) -> None:
+    root.client("logs").create_log_group(logGroupName="a b")
+    assert refused(root.client("iam").create_user, UserName="a b").code == "ValidationError"
 
 
 @line("MFA codes")
@@ -234,7 +241,10 @@ def _(root: Identity, _: Make) -> None:
 
 @line("SAML")
 def _(root: Identity, _: Make) -> None:
-    named = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/saml", "PrincipalArn": "arn:aws:iam::1:x/y"}
+    named = {
+        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/saml",
+        "PrincipalArn": f"arn:aws:iam::{ACCOUNT}:saml-provider/x",
+    }
     call = root.client("sts").assume_role_with_saml
     assert refused(call, **named, SAMLAssertion="eA==").code == "InvalidIdentityToken"
 

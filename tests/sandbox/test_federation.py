@@ -193,10 +193,12 @@ def test_a_session_with_mfa_calls_iam(user: Make, root: Identity) -> None:
 
     assert refused(someone.client("iam").list_users).code == "AccessDenied"
     session_of(someone, SerialNumber=serial, TokenCode="123456").client("iam").list_users()
-    for wrong in ({"TokenCode": "1"}, {"TokenCode": "123456", "SerialNumber": serial + "x"}):
-        call = someone.client("sts").get_session_token
+    call = someone.client("sts").get_session_token
+    for wrong in ({}, {"TokenCode": "123456", "SerialNumber": serial + "x"}):
         said = refused(call, **{"SerialNumber": serial, **wrong})
         assert (said.code, said.status) == ("AccessDenied", 403)
+    for wrong in ({"TokenCode": "1"}, {"TokenCode": "12345x"}):
+        assert refused(call, SerialNumber=serial, **wrong).code == "ValidationError"
 
 
 def test_the_root_gets_a_session_token_for_an_hour(root: Identity) -> None:

@@ -210,11 +210,59 @@ def test_the_holders_of_a_policy_are_named_by_how_they_use_it(
     assert (only["PolicyUsers"], only["PolicyRoles"]) == ([], answer["PolicyRoles"])
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "a:b", "é", "x" * 129])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [(each, "alphanumeric") for each in ("a/b", "a b", "a:b", "é")] + [("x" * 129, "length")],
+)
 @pytest.mark.parametrize("kind", MAKERS)
-def test_a_name_has_only_the_letters_its_page_allows(kind: str, name: str, root: Identity) -> None:
+def test_a_name_has_only_the_letters_its_page_allows(
+    kind: str, name: str, rule: str, root: Identity
+) -> None:
     operation, parameter, _, more = MAKERS[kind]
 
     said = refused(getattr(root.client("iam"), operation), **{parameter: name}, **more)
 
-    assert (said.code, "alphanumeric" in said.message) == ("ValidationError", True)
+    assert (said.code, rule in said.message) == ("ValidationError", True)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "given", "rule"),
+    [
+        ("iam", "list_users", {"MaxItems": 0}, "value greater than or equal to 1"),
+        ("iam", "list_users", {"MaxItems": 1001}, "value less than or equal to 1000"),
+        ("iam", "list_policies", {"Scope": "local"}, "enum value set: [All, AWS, Local]"),
+        ("iam", "tag_user", {"Tags": [{"Key": "k" * 129, "Value": ""}]}, "length less than"),
+        ("iam", "tag_user", {"Tags": [{"Key": "k*", "Value": ""}]}, "regular expression"),
+        ("sts", "assume_role", {"RoleSessionName": "a b"}, "regular expression"),
+        ("sts", "assume_role", {"RoleSessionName": "a"}, "length greater than or equal to 2"),
+        ("sts", "assume_role", {"DurationSeconds": 60}, "value greater than or equal to 900"),
+        ("sts", "get_session_token", {"TokenCode": "12345x"}, "regular expression"),
+    ],
+)
+def test_values_keep_to_the_bounds_of_their_model(
+    service: str, operation: str, given: dict[str, Any], rule: str, root: Identity
+) -> None:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
+    required = {
+        "tag_user": {"UserName": "u"},
+        "assume_role": {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r", "RoleSessionName": "name"},
+    }
+    call = getattr(root.client(service), operation)
+    said = refused(call, **required.get(operation, {}) | given)
+
+    assert (said.code, rule in said.message) == ("ValidationError", True)
+
+
+def test_a_tag_in_any_alphabet_is_kept(root: Identity, user: Make) -> None:
+    name = user().name
+    tags = [{"Key": "Größe / 大きさ", "Value": ""}]
+    root.client("iam").tag_user(UserName=name, Tags=tags)
+
+    assert root.client("iam").list_user_tags(UserName=name)["Tags"] == tags
+
+
+def test_a_password_is_not_repeated_in_an_error(root: Identity, user: Make) -> None:
+    call = root.client("iam").create_login_profile
+    said = refused(call, UserName=user().name, Password="s3cret" * 30)
+
+    assert (said.code, "s3cret" in said.message) == ("ValidationError", False)
