@@ -288,7 +288,7 @@ def test_what_a_key_decides_that_no_expectation_knows_could_not_be_checked(
 
     assert {each.verdict for each in done.judgements} == {"unchecked"}
     assert {each.hint for each in done.unchecked} == {
-        "AWS misses the condition key aws:SourceVpce, which this expectation does not give"
+        "AWS needs the condition key aws:SourceVpce, which this expectation does not have"
     }
 
 

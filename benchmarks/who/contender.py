@@ -2,7 +2,7 @@
 
     python contender.py cml-iam|cml-iam-steps|pmapper ACCOUNT_FOLDER
 
-ACCOUNT_FOLDER holds `gaad.json` (the answer of iam:GetAccountAuthorizationDetails), `org.json`
+ACCOUNT_FOLDER holds `gaad.json` (the response of iam:GetAccountAuthorizationDetails), `org.json`
 (service control policies by level) and `expected.json` (the question).
 """
 

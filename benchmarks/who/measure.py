@@ -2,7 +2,7 @@
 
     python -m benchmarks.who.measure account.json [scps.json]
 
-The account is an answer of iam:GetAccountAuthorizationDetails.
+The account is a response of iam:GetAccountAuthorizationDetails.
 """
 
 from __future__ import annotations

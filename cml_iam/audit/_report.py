@@ -1,8 +1,8 @@
-"""The audit report: what was asked, what was found, and what could not be checked.
+"""The audit report: the checks, their findings, and what could not be checked.
 
 A report consists of plain values only, so that it can be written, read back and compared. The order
-is part of the report: the same account at the same time gives the same bytes. The audit's own
-rules, beside lint's, are those of `policies/audit-rules.toml`.
+is fixed: the same account at the same time gives the same bytes. The audit's own rules, in addition
+to lint's, are in `policies/audit-rules.toml`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cml_iam.lint import Severity
 from cml_iam.report import Excerpt
 
 ADDED: Final = MappingProxyType({"added": True})
-"""Marks a field that older reports lack; they are read as if it were empty."""
+"""Marks a field that older reports lack, which are read as if it were empty."""
 
 State = Literal["passed", "failed", "not checked"]
 """The result of a check. A check that could not be made is `not checked`, never passed."""
@@ -44,7 +44,7 @@ GROUPS: Final[tuple[Group, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a finding is: a place in a file, or the ARN (or id) of something in an account.
+    """The location of a finding: a place in a file, or an ARN (or id) in an account.
 
     *line* and *column* count from 1; *statement* is the label of the statement.
     """
@@ -73,7 +73,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, its decision, and what it shows, in words.
+    """One request with its decision, and a sentence on what it shows.
 
     *statements* are the labels of the statements that decided.
     """
@@ -90,10 +90,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A finding accepted on purpose: why, by whom, until when.
+    """A deliberately accepted finding: why, by whom and until when.
 
-    *finding* is the rule's id; *place* is a pattern with `*` that must match the finding's place as
-    printed.
+    *finding* is the rule's id. *place* is a pattern, with `*`, that must match the printed place of
+    the finding.
     """
 
     finding: str
@@ -105,7 +105,7 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One thing wrong.
+    """A fault that the audit found.
 
     *rule* is the id, whose meaning never changes; *fingerprint* identifies the finding even when it
     moves to another line. *excerpt* holds the lines of the document it is about.
@@ -129,8 +129,8 @@ class AuditFinding:
 class Check:
     """One check of the audit: its *state*, and for `not checked` the *reason* and *remedy*.
 
-    *asked* counts the single questions (expectations, documents, keys); *detail* summarizes in a
-    few words what was seen. *account* is the account asked, None for files.
+    *asked* counts the items that were checked (expectations, documents, keys). *detail* summarizes
+    the result in a few words. *account* is None for files.
     """
 
     id: str
@@ -146,10 +146,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the permission matrix: a permission in a situation, and what decides it.
+    """One cell of the permission matrix: a permission in a situation, and its requests.
 
-    *met* says whether the answer is the *expected* one; None if unknown. *asks* holds the requests
-    behind it, at least one. *standing* says how another principal may do it; None for the manager.
+    *met* says whether the answer is the *expected* one; None if unknown. *asks* has at least one
+    request. *standing* says how another principal may do it; None for the manager.
     """
 
     permission: str
@@ -165,8 +165,8 @@ class Cell:
 class Matrix:
     """Permissions (rows) by situations (columns); *how* says how they were decided.
 
-    Cells may be absent. With `others` the rows are principals and the columns what they may do; an
-    absent cell means no.
+    Cells may be absent. With `others`, the rows are principals and the columns are what they may
+    do; then an absent cell means no.
     """
 
     how: Literal["offline", "live", "others"]
@@ -178,7 +178,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """One access key; the secret is nowhere. Ages in days at the time of the report.
+    """An access key without its secret. Ages are in days at the time of the report.
 
     *last_used* is None if AWS recorded no use; *service* and *region* belong to the last use.
     """
@@ -208,7 +208,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A permission of the policy and when it was last used, with the methods that would use it.
+    """A permission of the policy, when it was last used, and the methods that use it.
 
     *last_used* is None if AWS recorded no use within its tracking period.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
@@ -240,7 +240,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account audited live: as whom, and in how many calls; or why it was not audited.
+    """An account that was audited live: the identity and the number of calls, or why not.
 
     *state* is `audited`, or `not checked` with the *reason*.
     """
@@ -257,7 +257,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Changes since an earlier report: findings by fingerprint, and checks whose state changed.
+    """The changes since an earlier report: findings by fingerprint, and checks in another state.
 
     *checks* are (id, account, state before, state now).
     """
@@ -281,10 +281,10 @@ class About:
 class Report:
     """The whole result of an audit. *time* is when it was made, in UTC, to the second.
 
-    *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
-    site file. *skipped* are the ids of the checks skipped on request (`--skip`); they are not
-    among the report's checks. *passed_over* are the files given but not judged as policies. *about*
-    is None without a site file.
+    *tools* are the versions used (cml-iam, the service reference). *site* is the name of the site
+    file. *skipped* are the ids of the checks skipped on request (`--skip`), which are not among
+    *checks*. *passed_over* are the given files that were not judged as policies. *about* is None
+    without a site file.
     """
 
     time: datetime
@@ -315,12 +315,12 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether there was any check, and every check could be made in every account."""
+        """Whether there was at least one check, and every check could be made in every account."""
         lost = self.unchecked or any(each.state == "not checked" for each in self.accounts)
         return bool(self.checks) and not lost
 
     def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
-        """Return the verdict; findings outrank checks that could not be made."""
+        """Return the verdict; findings take precedence over checks that could not be made."""
         if any(each.severity >= fail_on for each in self.open):
             return "findings"
         return "clean" if self.complete else "incomplete"
@@ -328,7 +328,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class AuditRule:
-    """One rule of the audit; *remedy* applies where the finding has none of its own."""
+    """One rule of the audit; *remedy* applies to findings without their own."""
 
     id: str
     name: str

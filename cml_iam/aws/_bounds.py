@@ -180,7 +180,7 @@ class _Bounded:
             if taken > self._most:
                 self._raw.close()
                 raise UnreachableError(
-                    f"the server at {self._url} is not AWS: its answer is longer than "
+                    f"the server at {self._url} is not AWS: its response is longer than "
                     f"{self._most // 1024} KiB",
                     remedy=_REMEDY,
                 )

@@ -11,7 +11,7 @@ import re
 from cml_iam import errors
 
 _CHECK_KEY = (
-    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be deleted, or the key "
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be deleted, or the key may be "
     "rotated, inactive or mistyped"
 )
 _RENEW = "the session has expired: sign in again, or renew AWS_SESSION_TOKEN"

@@ -61,9 +61,9 @@ def connect(
 ) -> Aws:
     """Connect to AWS with the default credentials, or with *access_key* and *secret_key*.
 
-    With *session*, the boto3 session of the calling application, its credentials are used and
-    refreshed as it refreshes them; its region applies if *region* is not given. The session itself
-    and its clients are not changed.
+    *session* is the boto3 session of the calling application. Its credentials are used, and the
+    session refreshes them; its region is used if *region* is not given. The session itself and its
+    clients are not changed.
 
     Otherwise the region is the first of *region*, AWS_REGION, AWS_DEFAULT_REGION, and the
     profile's. The endpoint is the first of *endpoint_url*, AWS_ENDPOINT_URL_<SERVICE>,
@@ -71,7 +71,7 @@ def connect(
     are in seconds, per attempt. A response that takes longer than twice *read_timeout* in total, is
     larger than 32 MiB, or does not come from AWS raises UnreachableError.
 
-    *origin* tells people where the profile or key was named; see `source_of`. *read_only* refuses
+    *origin* says where the user named the profile or key; see `source_of`. *read_only* refuses
     every call that would change something. *expect_account* refuses every call unless the
     credentials belong to that account. Both raise RefusedError before anything is sent.
 
@@ -82,7 +82,7 @@ def connect(
         own = make_session(profile, access_key, secret_key, session_token, origin)
         found = configured_region(own)
     elif profile or access_key:
-        raise errors.InputError("give a session, or a profile or access key, not both")
+        raise errors.InputError("pass either a session, or a profile or access key")
     else:
         own = session_like(session)
         found = session.region_name
@@ -217,7 +217,7 @@ class _RealAws:
     def _of_region(
         self, failure: errors.CmlIamError, service: str, region: str
     ) -> errors.CmlIamError:
-        """Return *failure*, or an error saying that only *region* refuses the credential.
+        """Return *failure*, or the error that only *region* refuses the credential.
 
         A region that is not enabled for the account answers as if the key did not exist.
         https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
@@ -238,15 +238,14 @@ class _RealAws:
             code=failure.code,
             operation=failure.operation,
             remedy=doubt
-            or f"see whether {region} is enabled for the account: `cml-iam doctor regions`; "
-            "a new key may take a minute to work there",
+            or f"run `cml-iam doctor regions`: is {region} enabled? A new key may need a minute",
         )
 
     def _guard(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         reads = is_read(service, operation, parameters)
         if self.read_only and not reads:
             raise errors.RefusedError(
-                f"`{service}:{operation}` would change something, but only reading is allowed",
+                f"`{service}:{operation}` is a change, but only reads are allowed",
                 remedy="omit --read-only (or unset CML_IAM_READ_ONLY)",
             )
         if self.expect_account and service != "sts":
@@ -292,7 +291,7 @@ class _RealAws:
         except ValueError as error:  # "Invalid endpoint: …"
             failure = errors.InputError(
                 f"not an endpoint: `{self.endpoint_url or ''}`: {error}",
-                remedy="give a URL such as http://127.0.0.1:4566",
+                remedy="use a URL such as http://127.0.0.1:4566",
             )
         else:
             return _prepared(client, service)

@@ -54,8 +54,8 @@ _CONFIGURATION = {
 }
 
 _ADMINISTRATOR = (
-    "run it as an administrator whose policy allows the permission (--profile NAME): the manager "
-    "itself should not hold it"
+    "run this as an administrator with the permission (--profile NAME); the manager itself should "
+    "not have it"
 )
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")

@@ -1,4 +1,4 @@
-"""Which server answers at an endpoint, and its time: asked without credentials."""
+"""The server that answers at an endpoint, and its time, without credentials."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def greet(
         failure = as_error(error, service, operation, url)
     except ValueError as error:  # "Invalid endpoint: …"
         failure = errors.InputError(
-            f"not an endpoint: {error}", remedy="give a URL such as http://127.0.0.1:4566"
+            f"not an endpoint: {error}", remedy="use a URL such as http://127.0.0.1:4566"
         )
     else:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})

@@ -57,7 +57,7 @@ def is_of_aws(
 
 
 def described(response: Mapping[str, Any]) -> str:
-    """Describe in words what *response* is, if it does not come from AWS."""
+    """Describe a *response* that does not come from AWS."""
     status, body = response["status_code"], response["body"]
     headers = {name.lower(): value for name, value in response["headers"].items()}
     if 300 <= status < 400 and headers.get("location"):
@@ -110,7 +110,7 @@ UNREAD: Final = frozenset(
 LARGE: Final = 100_000
 """The size in bytes from which answers are parsed one after the other.
 
-Parsing holds the interpreter lock, so threads would only take turns, each holding a tree in memory.
+Parsing holds the interpreter lock, so threads would only take turns, each with a tree in memory.
 """
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cml_iam.secret import Secret
 
 ORIGIN: Final = "cml-iam.origin"
-"""The variable of botocore's session that holds who named the profile, or the key's source."""
+"""The variable of botocore's session with the origin of the profile, or of the key."""
 
 
 def make_session(
@@ -118,7 +118,7 @@ class _Models:
 
 
 def _part(model: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:
-    """Return of *model* the *operations*, named as methods are, and the shapes that these reach."""
+    """Return the part of *model* with *operations* (as method names) and the shapes they use."""
     from botocore import xform_name
 
     kept = {name: o for name, o in model["operations"].items() if xform_name(name) in operations}
@@ -140,7 +140,7 @@ def _part(model: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:
 
 
 def need_operation(session: Any, operation: str) -> None:
-    """Have clients of EC2 that *session* makes from now on know *operation*."""
+    """Make *operation* available in EC2 clients that *session* creates from now on."""
     session.get_component("data_loader").load_service_model.need(operation)
 
 

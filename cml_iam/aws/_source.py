@@ -1,4 +1,4 @@
-"""Where the current credentials come from, which others they override, and their faults."""
+"""The origin of the current credentials, the others that they override, and their faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Source:
     """The origin of a credential: botocore's name for it, and a description.
 
     *kind* is flag, environment, profile, process, sign-in, role, container or instance. *unused*
-    are further places that hold a credential and are overridden.
+    are further places with a credential that is overridden.
     """
 
     kind: str
@@ -123,7 +123,7 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
 
 @contextmanager
 def _asking_on_a_terminal_alone(session: Any) -> Iterator[None]:
-    """Raise instead of prompting for an MFA code where typing could not be hidden."""
+    """Raise instead of prompting for an MFA code if the input could not be hidden."""
     if "mfa_serial" not in session.get_scoped_config():
         yield
         return
@@ -154,7 +154,7 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
     source = _in_words(session, _configured(session))
     if isinstance(error, EOFError | GetPassWarning):
         return errors.CredentialsError(
-            f"{source} asks for an MFA code, and there is no terminal to ask on",
+            f"{source} needs an MFA code, but there is no terminal to enter it",
             remedy=_ON_A_TERMINAL,
         )
     if isinstance(error, OSError):

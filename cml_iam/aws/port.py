@@ -42,7 +42,7 @@ class Session(Protocol):
 
 
 class Aws(Protocol):
-    """AWS as seen by one principal. Every method raises the AwsError that fits the failure."""
+    """AWS for one principal. Every method raises an AwsError that matches the failure."""
 
     @property
     def region(self) -> str | None:
@@ -59,8 +59,8 @@ class Aws(Protocol):
     ) -> dict[str, Any]:
         """Call *operation* (boto3's spelling, `run_instances`) of *service*; return the response.
 
-        With *once* the request is sent a single time, even if the response is lost: for calls that
-        must not be repeated, such as iam:CreateAccessKey.
+        With *once*, the request is sent only once, even if the response is lost. This is for calls
+        that must not be repeated, such as iam:CreateAccessKey.
         """
 
     def pages(

@@ -1,7 +1,7 @@
 """AWS's protocols and signatures, from the server's side, through botocore's own code.
 
-`connect` covers the client's side; the sandbox stands on this one. A *shape* and an *operation*
-belong to botocore's service models.
+`connect` is the client's side; the sandbox uses this module. A *shape* and an *operation* belong to
+botocore's service models.
 """
 
 from __future__ import annotations

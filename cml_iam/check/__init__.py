@@ -1,7 +1,7 @@
-"""One list of checks, each on files, an account, or this machine.
+"""The list of checks, each on files, an account, or this machine.
 
-A check asks one question; the answer is passed, findings, or not checked. `CHECKS` lists them all;
-a command selects some and presents their answers:
+A check answers one question with passed, findings, or not checked. `CHECKS` lists all checks; a
+command selects some and presents their answers:
 
     audit           documents.audit_documents, account.audit_account; report.make_report
     doctor          doctor.examine

@@ -1,4 +1,4 @@
-"""The answers of checks: results, findings and their evidence; answers can be combined."""
+"""The answers of checks: results, findings and their evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """The state of a subject: *advice* is not wrong yet, *could not check* never counts as fine."""
+    """The state of a subject; *advice* is not a fault, *could not check* never counts as fine."""
 
     OK = "ok"
     ADVICE = "advice"
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The state of *subject*: what was *said* about it, and the *remedy* if there is one.
+    """The state of *subject*, described by *said*, and the *remedy*, if there is one.
 
     *area* is the id of the check.
     """
@@ -47,7 +47,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of one or several checks: results, findings, and what was seen on the way."""
+    """The answer of one or several checks: results, findings, and further observations."""
 
     inputs: tuple[Input, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -86,7 +86,8 @@ def finding(
 ) -> AuditFinding:
     """Return a finding of the audit's own *rule*.
 
-    *about* distinguishes findings of one rule at one place, and must not change from day to day.
+    *about* distinguishes findings of one rule at the same place, and must not change from day to
+    day.
     """
     known = audit_rules()[rule]
     return AuditFinding(
@@ -164,7 +165,7 @@ AMBIENT = frozenset(
 
 
 def trimmed(answer: Answer, policies: str) -> Answer:
-    """Return *answer* without the global context keys that *policies* never mention."""
+    """Return *answer* without the global condition keys that *policies* never mention."""
     asked = policies.lower()
     dropped = frozenset(each for each in AMBIENT if each not in asked)
 
@@ -190,7 +191,7 @@ def trimmed(answer: Answer, policies: str) -> Answer:
 
 
 def numbered(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Return *findings* with a fingerprint each; identical ones are numbered in order."""
+    """Return *findings* with fingerprints; identical findings are numbered in order."""
     count: Counter[str] = Counter()
     unique = []
     for each in findings:
@@ -230,7 +231,7 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The plan as if no key were needed, the user's keys, and the key id in the store."""
+    """The plan without a new key, the user's keys, and the id of the key in the store."""
 
     plan: Plan
     keys: tuple[KeyStatus, ...]

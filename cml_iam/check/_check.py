@@ -1,4 +1,4 @@
-"""A check: one question, whose answer is passed, findings, or not checked."""
+"""A check: one question with the answer passed, findings, or not checked."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
     from cml_iam.audit import State as ResultState
 
 _T = TypeVar("_T")
-READER: Final = "grant the auditor the permissions in docs/audit.md, or ask as an administrator"
+READER: Final = (
+    "grant the auditor the permissions in docs/audit.md, or use an administrator's credentials"
+)
 
 
 class Check(NamedTuple):
     """One question.
 
-    It is asked *of* files, an account, or a machine and its credential, and asks AWS with the
-    credential of *role*; *calls* says in words how many calls that takes. The function of its name
-    in *module* of this package answers it. *finds* are the rules of its findings. If a check that
-    it *needs* has a finding, it is not asked. An *optional* one is made only on request.
+    *of* is its subject: files, an account, or a machine and its credential. It calls AWS with the
+    credential of *role*; *calls* says in words how many calls it takes. The function with the
+    check's name in *module* of this package answers it. *finds* are the rules of its findings. The
+    check is not made if a check that it *needs* has a finding. An *optional* check is made only on
+    request.
     """
 
     id: str
@@ -48,7 +51,7 @@ class Check(NamedTuple):
     optional: bool = False
 
     def passed(self, asked: int, detail: str, account: str | None = None) -> CheckResult:
-        """Return the result without findings; *asked* counts the single questions."""
+        """Return the result without findings; *asked* counts the questions."""
         return CheckResult(
             self.id, self.title, self.group, "passed", asked, detail, None, None, account
         )
@@ -66,7 +69,7 @@ class Check(NamedTuple):
         return Answer(checks=(result,), findings=tuple(findings), **more)
 
     def not_checked(self, reason: str, remedy: str | None, account: str | None = None) -> Answer:
-        """Return that the question could not be answered, why, and how to make it answerable."""
+        """Return the result that the check could not be made, with the reason and a remedy."""
         return Answer(
             checks=(
                 CheckResult(
@@ -92,7 +95,7 @@ class Check(NamedTuple):
         return Diagnosis(self.id, subject, state, said, remedy)
 
     def unknown(self, subject: str, error: CmlIamError, said: str = "") -> Diagnosis:
-        """Return that *subject* could not be checked because of *error*."""
+        """Return the diagnosis that *subject* could not be checked because of *error*."""
         message = error.message
         if isinstance(error, DeniedError) and error.action:
             message = f"`{error.action}` is not permitted"
@@ -100,7 +103,7 @@ class Check(NamedTuple):
         return Diagnosis(self.id, subject, State.UNCHECKED, detail, error.remedy)
 
     def known(self, subject: str, look: Callable[[], Iterable[Diagnosis]]) -> tuple[Diagnosis, ...]:
-        """Return what *look* returns; "could not check" if AWS does not answer."""
+        """Return the result of *look*, or "could not check" if AWS does not answer."""
         try:
             return tuple(look())
         except AwsError as error:
@@ -131,11 +134,11 @@ class fact(Generic[_T]):  # noqa: N801 - a decorator, as `property` is
 def answers(
     checks: Iterable[Check], scene: Any, account: str | None = None, before: Answer | None = None
 ) -> Answer:
-    """Return the combined answers of *checks*, asked of *scene* one after another.
+    """Return the combined answers of *checks*, made on *scene* one after another.
 
-    Each sees the answers *before* it, so that no fault is reported twice. A check is not made if
-    AWS does not answer or its subject cannot be read. Raises CredentialsError, since then nothing
-    can be asked.
+    Each check sees the answers *before* it, so that no fault is reported twice. A check is not made
+    if AWS does not answer or its subject cannot be read. Raises CredentialsError, because no check
+    can be made without credentials.
     """
     whole = before or Answer()
     for check in checks:
@@ -167,7 +170,7 @@ NOTHING_TO_ASK: Final[dict[str, Callable[[AuditFinding], tuple[str, str]]]] = {
     ),
     "principal": lambda _: ("there is no such principal", "create it: `cml-iam bootstrap apply`"),
 }
-"""By check id: why the checks that need it cannot be made after its finding, and the remedy."""
+"""By check id: why its finding prevents the checks that need it, and the remedy."""
 
 
 def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:
@@ -177,21 +180,21 @@ def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:
 
 
 def reason_of(error: CmlIamError) -> str:
-    """Return on one line why AWS could not be asked."""
+    """Return on one line why AWS could not be called."""
     if isinstance(error, DeniedError):
         return f"{error.refused} to these credentials"
     return " ".join(error.message.split())
 
 
 def remedy_of(error: CmlIamError) -> str | None:
-    """Return what would make asking possible."""
+    """Return the remedy for the failed call."""
     if isinstance(error, DeniedError):
         return f"{READER}: `{error.action}`" if error.action else READER
     return error.remedy
 
 
 def with_states(answer: Answer) -> Answer:
-    """Return *answer* with every check marked failed that found more than advice."""
+    """Return *answer* with every check marked as failed that has a finding other than advice."""
     failed = {each.check for each in answer.findings if each.severity > Severity.INFO}
     checks = tuple(
         with_state(each, "failed") if each.id in failed and each.state == "passed" else each

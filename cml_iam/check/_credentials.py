@@ -1,6 +1,6 @@
 """The credential in use and the files that hold it: its owner, and its faults.
 
-Of a secret, the output says only that it exists and is well formed.
+The output says of a secret only that it exists and is well formed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene
     from cml_iam.credentials import KeyInfo
 
-_ADMIN: Final = "use a profile that may read IAM: --admin-profile NAME"
+_ADMIN: Final = "pass a profile that may read IAM: --admin-profile NAME"
 _SOON: Final = timedelta(days=14)
 _CLOCK: Final = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
 _SESSION: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
@@ -46,7 +46,7 @@ _DELIVER: Final = "deliver a working key: `cml-iam key deliver --to env:.env`"
 
 
 def credentials(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Report the credential's origin, whether AWS accepts it, its owner, and its age."""
+    """Report the origin of the credential, whether AWS accepts it, its owner, and its age."""
     return Answer(diagnoses=tuple(_credentials(check, scene)))
 
 
@@ -70,7 +70,7 @@ def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
     kind = "temporary credential" if source.temporary else "access key"
     yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.said}")
     for each in source.unused:
-        remedy = "unset the one that you do not want"
+        remedy = "unset the one that you do not need"
         yield check.diagnosis("source", State.ADVICE, f"not used: {each}", remedy)
 
 
@@ -84,8 +84,8 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
     elif failure.code in _SESSION:
         said = f"the session of `{source.key_id}` has expired"
     elif failure.code in _SECRET:
-        said = f"the key `{source.key_id}` exists, but the secret in use does not belong to it"
-        remedy = f"correct AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
+        said = f"the key `{source.key_id}` exists, but the secret does not belong to it"
+        remedy = f"correct AWS_SECRET_ACCESS_KEY at the origin of the key, or {_DELIVER}"
     elif not source.temporary:
         said, remedy = _key_state(scene, source.key_id)
     return check.diagnosis("accepted", State.FINDING, said, remedy)
@@ -93,7 +93,7 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
 
 def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
     """Distinguish a deleted key from an inactive one, for which AWS gives the same error."""
-    alike = f"AWS knows no active key `{key_id}`: inactive, deleted, rotated or mistyped"
+    alike = f"AWS knows no active key `{key_id}`: it is inactive, deleted, rotated or mistyped"
     if scene.admin is None:
         return f"{alike}; only IAM can say which", f"{_ADMIN}; or {_DELIVER}"
     try:
@@ -109,7 +109,7 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
 def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) -> tuple[str, str]:
     if not keys and not _exists(scene, user):
         remedy = "create it again: `cml-iam bootstrap apply`"
-        return f"the user `{user}` and its key `{key_id}` do not exist (any more)", remedy
+        return f"the user `{user}` and its key `{key_id}` do not exist, or no longer exist", remedy
     others = [each.id for each in keys if each.active and each.id != key_id]
     instead = f"; active: `{', '.join(others)}`" if others else ""
     for each in keys:
@@ -151,7 +151,7 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
         said = (
             f"AWS identifies it as {arn}, but the site file names {' '.join(scene.site.principal)}"
         )
-        remedy = "use the credential of the site's principal to check with its own permissions"
+        remedy = "use the credential of the site's principal to check its own permissions"
         return check.diagnosis("accepted", State.ADVICE, said, remedy)
     return check.diagnosis("accepted", State.OK, f"AWS identifies it as {arn}")
 
@@ -206,7 +206,7 @@ _WRITE: Final = "write a working key into it: `cml-iam key deliver --to env:{pat
 
 
 def files(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Check the `.env` file and AWS's own files: who may read them, and whether they are used."""
+    """Check the `.env` file and AWS's own files: who may read them, and whether they are in use."""
     return Answer(diagnoses=tuple(_files(check, scene)))
 
 
@@ -233,7 +233,7 @@ def _privacy(check: Check, path: Path) -> Diagnosis:
 def _env_file(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     path = scene.env_file
     if not path.is_file():
-        said = "there is none here"
+        said = "there is no such file here"
         yield check.diagnosis(str(path), State.OK, said)
         return
     yield _privacy(check, path)

@@ -1,4 +1,4 @@
-"""The lines of a document that a finding is about, to show them in a report."""
+"""The lines of a document that a finding is about, for a report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_LINES: Final = 20
 MOST_COLUMNS: Final = 160
 
 _AROUND: Final = (2, 8)
-"""Context lines around a place if the extent of its statement is unknown."""
+"""The number of lines shown around a place if the extent of its statement is unknown."""
 
 _QUOTED: Final = re.compile(r'"([^"\\]+)"')
 
@@ -33,7 +33,7 @@ Lines = tuple[int, int]
 
 
 def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
-    """Add to the findings of *answer* the lines of *texts* (by file or ARN) they are about.
+    """Add the relevant lines of *texts* (by file or ARN) to the findings of *answer*.
 
     A text that contains an access key is never shown.
     """
@@ -59,7 +59,7 @@ def document_text(document: PolicyDocument) -> str:
 
 
 def _names(finding: AuditFinding, texts: Mapping[str, str]) -> Sequence[str]:
-    """Return which *texts* may contain the finding: for a principal, all that it holds."""
+    """Return the names of *texts* that may contain the finding; all policies for a principal."""
     spot = finding.spot
     named = spot.file or spot.resource or ""
     if named in texts:
@@ -97,9 +97,10 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
 
 
 def _deciding(finding: AuditFinding) -> list[str]:
-    """Return the labels of the statements that decide the requests, the last one first.
+    """Return the labels of the statements that decide the requests, of the last request first.
 
-    Of a sequence only the last request counts, since it is the one to prevent; examples all count.
+    In a sequence, only the last request counts, because it is the one to prevent; all examples
+    count.
     """
     return [label for ask in reversed(finding.witness) for label in ask.statements]
 
@@ -139,7 +140,7 @@ def _statements(text: str) -> Iterator[tuple[str, Lines]]:
 
 
 def _cut(line: str, column: int) -> str:
-    """Return *line*, or of a long line the part around *column*."""
+    """Return *line* or, if it is long, the part around *column*."""
     if len(line) <= MOST_COLUMNS:
         return line
     start = max(0, min(column - 1 - MOST_COLUMNS // 4, len(line) - MOST_COLUMNS))

@@ -1,4 +1,4 @@
-"""The expectations of a site as a matrix, and which of their failures are findings."""
+"""The expectations of a site as a matrix, and the failures that are findings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REST: Final = "other actions (samples)"
 """The row for actions outside the catalogue."""
 
 MOST_WITNESSES: Final = 5
-"""Requests shown for one finding; the message counts the rest."""
+"""The maximum number of requests shown for a finding; the message counts the others."""
 
 
 def matrix_of(
@@ -35,7 +35,7 @@ def matrix_of(
     how: Literal["offline", "live"],
     account: str | None = None,
 ) -> Matrix:
-    """Return *judgements* as permissions by situations; *asker* returns the requests of one."""
+    """Return *judgements* as a matrix; *asker* returns the requests of a judgement."""
     cells: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
     for each in judgements:
         cells[_row(each.expectation), each.expectation.situation].append(each)
@@ -50,7 +50,7 @@ def matrix_of(
 
 
 def decided_here(site: Site, attached: Attached, account: str) -> Answer:
-    """Return the matrix decided by our engine from what was read, without asking AWS."""
+    """Return the matrix as decided by our engine from the policies that were read, without AWS."""
     documents, limit = [each.document for each in attached.all], attached.holder.boundary
     boundary = limit.document if limit else None
     done = verify_offline(derive_expectations(site), documents, boundary)
@@ -59,7 +59,7 @@ def decided_here(site: Site, attached: Attached, account: str) -> Answer:
 
 
 def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...]]:
-    """Return a function that gives the requests of a judgement as *authorizer* decides them."""
+    """Return a function that returns the requests of a judgement, as decided by *authorizer*."""
 
     def asks(judgement: Judgement) -> tuple[Ask, ...]:
         says = judgement.expectation.description
@@ -73,7 +73,7 @@ def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...
 
 
 def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
-    """Return the requests of a judgement that AWS's simulator made."""
+    """Return the requests of a judgement by AWS's simulator."""
     outcomes = {"allowed": "allowed", "refused": "refused", None: "unknown"}
     outcome, says = outcomes[judgement.answer], judgement.expectation.description
     return tuple(
@@ -83,7 +83,7 @@ def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
 
 
 def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
-    """Return the authorizations that decide the call: the refused ones, or all if allowed.
+    """Return the authorizations that decide the call: the refused ones or, if it is allowed, all.
 
     If an allowed call should be refused, return those that the restriction should refuse.
     """
@@ -103,7 +103,8 @@ def expectation_findings(
 ) -> tuple[AuditFinding, ...]:
     """Return findings for the failures that nothing else explains.
 
-    One finding covers all that is refused; each set of statements that allow too much has its own.
+    One finding covers all refused calls; each set of statements that allow too much has its own
+    finding.
     """
     refused = [each for each in failed if each.answer == "refused"]
     allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
@@ -128,7 +129,7 @@ def expectation_findings(
 def _witness(
     group: Sequence[Judgement], asker: Callable[[Judgement], tuple[Ask, ...]]
 ) -> tuple[Ask, ...]:
-    """Return one request of each situation first, then further ones, up to a limit."""
+    """Return one request for each situation first, then further requests, up to a limit."""
     first = {each.expectation.situation: each for each in reversed(group)}
     firsts = {id(each) for each in first.values()}
     chosen = sorted(group, key=lambda each: id(each) not in firsts)
@@ -155,7 +156,7 @@ def _cell(
     judgements: Sequence[Judgement],
     asker: Callable[[Judgement], tuple[Ask, ...]],
 ) -> Cell:
-    """Return a cell; of several calls the first wrong one decides, then the first unknown one."""
+    """Return a cell; the first wrong call decides, otherwise the first unknown one."""
     by_verdict = sorted(judgements, key=lambda each: _ORDER[each.verdict])
     telling = by_verdict[0]
     met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]

@@ -1,7 +1,7 @@
 """Every check, in the order they run.
 
 A command selects from this list and presents the answers. To add a check, add a row here and a
-function of its name in the row's module: see docs/contributing.md.
+function with its name to the row's module: see docs/contributing.md.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 from cml_iam.check._check import Check
 
 _UNLIKE: Final = ("CML704", "CML705", "CML706")
-"""The rules about a document whose meaning differs from the rendered one."""
+"""The rules for documents with a different meaning from the rendered ones."""
 
 _KEPT: Final = "The site's promises hold for every possible request"
-_READ: Final = "none beyond those of `principal`"
+_READ: Final = "no further calls"
 _EACH: Final = "1 for each permission and region"
 
 _of_files = partial(Check, of="files", module="documents")
@@ -27,13 +27,13 @@ _of_machine = partial(Check, of="machine", role="manager")
 CHECKS: Final = (
     _of_files(
         "lint",
-        "The policies have the effect that is intended",
+        "The policies have the intended effect",
         "documents",
         finds=("CML715",),
     ),
     _of_files(
         "file-drift",
-        "Files named after the site's documents mean the same as those documents",
+        "Files named like the site's documents have the same meaning",
         "documents",
         finds=_UNLIKE,
     ),
@@ -64,7 +64,7 @@ CHECKS: Final = (
     ),
     _of_principal(
         "drift",
-        "The policies in AWS mean the same as the rendered ones",
+        "The policies in AWS have the same meaning as the rendered ones",
         "principal",
         module="_principal",
         calls=_READ,
@@ -124,7 +124,7 @@ CHECKS: Final = (
     ),
     _of_account(
         "keys",
-        "The manager has one access key, in use and not older than 90 days",
+        "The manager has one access key, which is in use and at most 90 days old",
         "keys",
         module="_usage",
         calls="1, plus 1 for each key",
@@ -157,20 +157,18 @@ CHECKS: Final = (
     ),
     _of_bootstrap(
         "status",
-        "The principal matches the site file, and the store holds an active key of it",
+        "The principal matches the site file, and the store holds its active key",
         "principal",
         calls="those of `bootstrap plan`, plus 1 for each key",
     ),
     _of_bootstrap(
         "differences",
-        "Everything in the account means the same as the site file",
+        "Everything in the account agrees with the site file",
         "principal",
         calls="those of `bootstrap plan`",
     ),
-    _of_machine(
-        "endpoint", "The endpoints of AWS answer", "surroundings", module="doctor", calls="3"
-    ),
-    _of_machine("clock", "The clock is right", "surroundings", module="doctor", role=None),
+    _of_machine("endpoint", "AWS's endpoints answer", "surroundings", module="doctor", calls="3"),
+    _of_machine("clock", "The clock is correct", "surroundings", module="doctor", role=None),
     _of_machine(
         "files",
         "Only their owner can read the credential files",
@@ -180,7 +178,7 @@ CHECKS: Final = (
     ),
     _of_machine(
         "credentials",
-        "AWS accepts the credential; it is the manager's and not too old",
+        "AWS accepts the credential, which is the manager's and not too old",
         "keys",
         module="_credentials",
         calls="2",
@@ -209,7 +207,7 @@ CHECKS: Final = (
     ),
     _of_machine(
         "metrics",
-        "The metrics of every worker are known",
+        "Every worker has metrics",
         "surroundings",
         module="manager",
         calls="2 for each worker",

@@ -1,4 +1,4 @@
-"""Compare policies by what they permit: with the rendered ones, and with the site's promises."""
+"""Compare what policies permit with the rendered ones, and with the site's promises."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def compared(
     name: str,
     partition: str = "",
 ) -> Answer:
-    """Return how the documents *there*, called *name*, differ by meaning from *rendered*.
+    """Return how the meaning of the documents *there*, called *name*, differs from *rendered*.
 
-    *partition* is the account's partition, if known. However many differences there are, the result
-    is one finding: extra permissions come first, then missing ones, then doubts about equivalence.
+    *partition* is the account's partition, if known. All differences together are one finding:
+    first extra permissions, then missing ones, then doubts about equivalence.
     """
     comparison = differences(policies_of(rendered, partition), policies_of(there, partition))
     if comparison.verdict == "same":
@@ -47,7 +47,7 @@ def compared(
 def beyond(
     without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument], partition: str
 ) -> Comparison:
-    """Return what *extra* permits beyond the policies *without* it, in *partition*."""
+    """Return what *extra* permits that the policies *without* it do not, in *partition*."""
     both = policies_of((*without, *extra), partition)
     return differences(policies_of(without, partition), both)
 
@@ -64,7 +64,7 @@ def wider(difference: Difference) -> bool:
 
 
 def doubt(comparison: Comparison) -> str:
-    """Describe what could not be decided about *comparison*; empty if nothing."""
+    """Describe the undecided parts of *comparison*; empty if there are none."""
     reasons = [f"{each}: {comparison.verdicts[each].reason}" for each in comparison.undecided]
     return f"could not decide whether any request is {'; or '.join(reasons)}" if reasons else ""
 
@@ -84,7 +84,7 @@ def actions_of(differences: Iterable[Difference], most: int = 6) -> str:
     hidden = len(actions[most:]) + sum(each.alike for each in differences)
     more = f" and {hidden} more" if hidden else ""
     if any(each.others for each in differences):
-        more = " and every other action that no statement names"
+        more = " and all other actions that no statement names"
     return ", ".join(f"`{each}`" for each in actions[:most]) + more
 
 
@@ -123,10 +123,9 @@ def _ask(difference: Difference, side: Answered, says: str) -> Ask:
 
 
 def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explained: bool) -> Answer:
-    """Prove what the restrictions of *site* promise about *policies*, located at *spot*.
+    """Prove the promises of *site*'s restrictions about *policies*, located at *spot*.
 
-    If another finding has *explained* it, a broken promise is not a finding of its own; the check
-    only counts it.
+    If another finding has already *explained* a broken promise, the check only counts it.
     """
     from cml_iam.prove import prove_site
 
@@ -135,7 +134,7 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
     unsure = [each for each in proofs if each.answer == "undecided"]
     if unsure and not broken:
         reason = f"{unsure[0].promise.title}: {unsure[0].reason}"
-        remedy = "see `cml-iam policy prove`; simpler conditions can be decided"
+        remedy = "see `cml-iam policy prove`, or use simpler conditions"
         result = check.passed(len(proofs), "", spot.account)
         return Answer(checks=(with_state(result, "not checked", reason, remedy),))
     count = f"{len(broken)} of {len(proofs)} broken" if broken else f"{len(proofs)} proved"
@@ -152,7 +151,7 @@ def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
     by = f", by {', '.join(labels)}" if labels else ""
     return check.finding(
         "CML717",
-        f"this may not hold{by}: {proof.promise.title}",
+        f"could not prove{by}: {proof.promise.title}",
         spot,
         about=proof.promise.id,
         witness=tuple(

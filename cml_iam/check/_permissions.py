@@ -1,4 +1,4 @@
-"""Permissions according to AWS: asked of its simulator, and tried with dry runs."""
+"""Permissions according to AWS, by its simulator and by dry runs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from cml_iam.workers import Health
 
 _SCP: Final = (
-    "nothing attached to the principal explains this: look for a service control policy or a "
-    "resource"
-    " control policy of the organization"
+    "no policy of the principal explains this: look for a service control policy or a resource "
+    "control policy of the organization"
 )
 _NO_MANAGER: Final = (
     "these are not the manager's own credentials, so its permissions cannot be tried"
@@ -37,10 +36,10 @@ _GIVE_MANAGER: Final = (
 
 
 def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Ask the simulator every expectation.
+    """Check every expectation with the simulator.
 
-    A failure that earlier findings explain, such as drift or another policy of the principal, is
-    not reported again: our engine decides the same request from what was read.
+    A failure that an earlier finding explains, such as drift or another policy of the principal, is
+    not reported again: our engine must decide the same request the same way.
     """
     site, attached = scene.site, scene.attached_if_read
     account = site.account  # which the credentials are of, says `identity`
@@ -66,15 +65,15 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
 
 
 def _documents(attached: Attached | None) -> tuple[PolicyDocument, ...] | None:
-    """Return everything that applies to the principal, or None if not all could be read."""
+    """Return all policies that apply to the principal, or None if any could not be read."""
     return None if attached is None else tuple(each.document for each in attached.with_boundary)
 
 
 def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Use every permission as the manager, by DryRun and reads; changes nothing.
+    """Use every permission as the manager, with DryRun and reads; changes nothing.
 
-    If something cannot be tried in a region, for example because there is no worker, the check
-    counts as not made. Refusals that the simulator already reported are not repeated.
+    If a permission cannot be tried in a region, for example because there is no worker, the check
+    counts as not made. Refusals that the simulator check already reported are not repeated.
     """
     site, account = scene.site, scene.account
     if scene.manager is None:
@@ -119,7 +118,7 @@ def _made(health: Health) -> int:
 
 
 def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
-    """Return why something in a region could not be tried, and what to do; else None."""
+    """Return why a permission could not be tried in a region, and a remedy; or None."""
     lost = [each for each in health.having(Verdict.UNCHECKED) if each.action not in refused]
     if not lost:
         return None
@@ -131,7 +130,7 @@ def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | N
 
 
 class _Explained:
-    """Says whether a fault that was found explains a failure."""
+    """Decides whether a fault that was found explains a failure."""
 
     def __init__(self, attached: Attached | None, faults: Sequence[AuditFinding]) -> None:
         self._rules = frozenset(each.rule for each in faults)
@@ -155,7 +154,7 @@ class _Explained:
         return bool(held) and _answer(self._all, judgement) == judgement.answer
 
     def hinted(self, judgement: Judgement) -> Judgement:
-        """Say where to look for what refuses a call that all attached policies allow."""
+        """Add a hint on what may refuse a call that all attached policies allow."""
         if not self._read or judgement.answer != "refused":
             return judgement
         allowed = _answer(self._all, judgement) == "allowed"
@@ -168,7 +167,7 @@ def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
 
 
 def _refused(before: Answer) -> frozenset[str]:
-    """Return the permissions of its normal work that AWS's simulator refuses the manager."""
+    """Return the permissions of normal work that AWS's simulator refuses the manager."""
     return frozenset(
         cell.permission
         for matrix in before.matrices

@@ -1,4 +1,4 @@
-"""What the principal of an account holds, compared with what the site renders for it."""
+"""The policies of the site's principal in an account, compared with the rendered ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
 
 
 def text_of(attached: Attached) -> str:
-    """Return all the principal's policies as one text to search."""
+    """Return all policies of the principal as one text to search."""
     return "\n".join(canonical(each.document) for each in attached.with_boundary)
 
 
@@ -95,7 +95,7 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report what each further policy of the principal permits beyond the site."""
+    """Report what each further policy of the principal permits that the site does not."""
     attached = scene.attached
     findings = (_extra(check, scene, each) for each in attached.extra)
     detail = f"{plural(len(attached.all), 'policy')} read, {len(attached.extra)} not of the site"
@@ -112,7 +112,7 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
         said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
         return check.finding("CML709", said, spot, about=about, remedy=_take_away(site, held))
     if not more:
-        said = f"{held.words} is held by the principal, but is not the site's; it adds nothing"
+        said = f"the principal has {held.words}, which is not the site's; it adds nothing"
         return check.finding("CML710", said, spot, about=about)
     said = f"{held.words} permits what the site does not: {actions_of(more)}"
     if holder.boundary_arn == site.boundary_arn:
@@ -122,7 +122,7 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
 
 
 def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
-    """Sort what no statement of the site names first, then what the manager never needs."""
+    """Sort actions that no statement of the site names first, then unneeded ones."""
     known = load_catalogue().actions
     needed = all(each in known for each in difference.actions)
     return difference.unlisted, not difference.others, needed
@@ -152,13 +152,13 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report whether the site's boundary or guardrail limits anything attached later.
+    """Report whether the site's boundary or guardrail limits policies that are attached later.
 
-    For each one that is missing, ask AWS whether it exists but is not attached, or was detached.
+    If one is missing, ask AWS whether it exists and is merely not attached.
     """
     site, attached = scene.site, scene.attached
     if not site.restrict.active:
-        detail = "the site restricts nothing, so there is nothing to bound"
+        detail = "the site has no restrictions, so it needs no boundary"
         return check.answer(2, detail, scene.account)
     on = [
         *(["boundary"] if attached.holder.boundary_arn == site.boundary_arn else []),
@@ -173,7 +173,7 @@ def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator
     spot = Spot(resource=holder.arn, account=scene.account)
     idle_guard = "guard" not in on and _is_there(aws, site.guard_arn)
     if holder.boundary_arn and "boundary" not in on:
-        said = f"the principal is bounded by `{holder.boundary_arn}`, not by the site's boundary"
+        said = f"the principal's boundary is `{holder.boundary_arn}`, not the site's boundary"
         yield check.finding("CML711", said, spot)
     elif "boundary" not in on and scene.rendered.boundary and _is_there(aws, site.boundary_arn):
         said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
@@ -195,9 +195,9 @@ def _is_there(aws: Aws, arn: str) -> bool:
 
 
 def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Prove the site's promises over everything the principal holds, within its boundary.
+    """Prove the site's promises for all policies of the principal, within its boundary.
 
-    If its policies are not the site's, that is already the finding.
+    If its policies are not the site's, another check reports that already.
     """
     if scene.profile == "base":  # which promises no restriction
         return Answer()

@@ -1,9 +1,9 @@
 """Ask iam:SimulatePrincipalPolicy, and read the answers.
 
 One API call has one context for all its actions and resources, so questions are grouped by context.
-Only keys that some policy mentions can matter; leaving out the others first makes most contexts
-equal. In an organization no key is left out, because its service control policies, which only the
-simulator can read, may mention any key.
+Only keys that a policy mentions can matter; without the others, most contexts are equal. In an
+organization, no key is left out, because the service control policies, which only the simulator can
+read, may mention any key.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
@@ -29,7 +29,7 @@ Question = tuple[str, str]
 """An action and a resource."""
 
 KeysOf = Callable[[Question], frozenset[str]]
-"""Returns the condition keys, in lower case, that may decide a question."""
+"""A function that returns the condition keys, in lower case, that may decide a question."""
 
 Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
@@ -46,10 +46,10 @@ _TYPES: Final = {
 
 
 class _Together:
-    """Questions that share one context: it has the keys each needs, and lacks those each must lack.
+    """Questions that share a context, which has every key they need and none they must lack.
 
     A key that no statement about a question mentions cannot change its answer, so it may be present
-    for the sake of the call's other questions.
+    for other questions of the call.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Together:
         self.asked: dict[tuple[Question, Frame], None] = {}
 
     def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
-        """Add the question if it fits; *keys* are those that matter to it."""
+        """Add the question if it fits; *keys* are the keys that matter to it."""
         has = {key.lower(): (key, value) for key, value in frame}
         for key, (_, value) in has.items():
             if key in self.absent or (key in self.context and self.context[key][1] != value):
@@ -72,10 +72,10 @@ class _Together:
 
 
 class Simulator:
-    """Collects the simulator's answers.
+    """Collects the answers of the simulator.
 
-    *keys* returns the condition keys, in lower case, to ask a question with. *doubts* returns those
-    keys missing at AWS that leave an answer undecided.
+    *keys* returns the condition keys, in lower case, to send with a question. *doubts* returns the
+    keys that AWS reports as missing and that leave an answer undecided.
     """
 
     def __init__(self, aws: Aws, principal_arn: str, keys: KeysOf, doubts: Doubts) -> None:
@@ -88,7 +88,7 @@ class Simulator:
         self._doubted: dict[tuple[Question, Frame], tuple[str, ...]] = {}
 
     def ask(self, requests: Iterable[Request], *, outside_organizations: bool = False) -> bool:
-        """Ask everything *requests* need, in as few calls as their contexts allow.
+        """Simulate all *requests*, in as few calls as their contexts allow.
 
         With *outside_organizations* it stops, and returns False, once an answer reveals one.
         """
@@ -99,7 +99,7 @@ class Simulator:
         return True
 
     def ruling(self, request: Request) -> Ruling:
-        """Return AWS's answer for *request*; unknown if there is none, or none that counts."""
+        """Return AWS's answer for *request*; unknown if there is none or it is unreliable."""
         asked = (request.action, request.resource), self._frame(request)
         if self._doubted.get(asked):
             return Ruling(None)
@@ -177,7 +177,7 @@ _REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
 def _products(
     questions: Iterable[Question],
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield (actions, resources) whose products cover all questions, in few calls.
+    """Yield (actions, resources) for few calls whose products cover all questions.
 
     The API answers every action for every resource of a call; extra answers are ignored. "*" means
     "no resource given" and cannot be combined with ARNs. Each call has the actions of one service.
@@ -194,10 +194,10 @@ def _products(
 def _read(
     results: Iterable[Mapping[str, Any]], resources: tuple[str, ...]
 ) -> Iterator[tuple[Question, Ruling, Sequence[str]]]:
-    """Yield questions, answers, and the keys AWS misses, from both response shapes of the API.
+    """Yield questions, answers, and missing keys, from both response shapes of the API.
 
-    Before 2026-07-30 there was one result for each action and resource; since then there is one for
-    each action, with the resources' results inside.
+    Before 2026-07-30, there was one result for each action and resource; since then there is one
+    for each action, which contains the results of the resources.
     """
     for result in results:
         action = result["EvalActionName"]
@@ -256,13 +256,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 
 
 def every_key(requests: Iterable[Request]) -> KeysOf:
-    """Return a function that returns, for any question, all keys that *requests* have."""
+    """Return a function that returns all keys of *requests* for any question."""
     every = _keys_of(requests)
     return lambda _: every
 
 
 def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
-    """Return a function that returns the keys which statements about a question mention."""
+    """Return a function that returns the keys mentioned by the statements about a question."""
     mentioned = [
         (each, frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))))
         for policy in policies
@@ -277,19 +277,20 @@ def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
 
 
 def keys_that_matter(mentioned: KeysOf) -> KeysOf:
-    """Return the keys function for `Simulator`, for policies that mention *mentioned*."""
+    """Return the *keys* function of `Simulator` for policies that mention *mentioned*."""
     return lambda question: _ALWAYS | mentioned(question)
 
 
 class Doubts:
-    """Which keys that AWS misses leave a question undecided.
+    """The keys that AWS reports as missing and that leave a question undecided.
 
-    MissingContextValues names the keys of all the principal's policies that the call did not give,
-    whatever their statements are about; it never names those of service control policies.
+    MissingContextValues names the keys in all policies of the principal that the call did not send,
+    even in statements about other actions; it never names keys in service control policies.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 
-    A key that any of *requests* has is known: if another request lacks it, so does the real call.
-    *mentioned* is None if the policies are not known; then any statement may be about any question.
+    A key that any of *requests* has is known: if another request lacks it, the real call lacks it
+    too. *mentioned* is None if the policies are unknown, so that any statement may be about any
+    question.
     """
 
     def __init__(
@@ -310,7 +311,7 @@ class Doubts:
         )
 
     def _is_known(self, key: str) -> bool:
-        """Return whether *key* is known; all tags that a call sends always are."""
+        """Return whether *key* is known; the tags that a call sends always are."""
         return key in self._known or key == "aws:tagkeys" or key.startswith("aws:requesttag/")
 
 
@@ -319,7 +320,7 @@ def _keys_of(requests: Iterable[Request]) -> frozenset[str]:
 
 
 def _is_about(statement: Statement, question: Question) -> bool:
-    """Return whether *statement* may decide *question*; if in doubt, True."""
+    """Return whether *statement* may decide *question*; True if in doubt."""
     action, resource = question
     named = statement.action is None or any(
         pattern_matches(each, action, ignore_case=True) for each in statement.action

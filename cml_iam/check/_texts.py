@@ -1,4 +1,4 @@
-"""The checks of single files: lint's findings, unlimited sizes, and access keys."""
+"""The checks of single files: lint, unlimited instance sizes, and access keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def lint_many(
 
 
 def _sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
-    """Yield unlimited sizes at their places in the file."""
+    """Yield findings about unlimited instance sizes, at their places in the file."""
     for finding in _open_sizes(check, policy):
         spot, subject = finding.spot, policy.subject
         if subject and subject.readings and spot.line and spot.column:
@@ -60,7 +60,7 @@ _WIDE: Final = re.compile(r'"[a-z0-9-]+\.\*"')
 def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
     """Yield a finding for each Allow that permits instance types by `family.*`.
 
-    There is no finding if the site itself asks for it: see the role of a policy.
+    There is no finding if the site itself allows it: see the role of a policy.
     """
     if policy.role is not None or not (
         _WIDE.search(policy.text) and _TYPE_KEY in policy.text.lower()
@@ -97,7 +97,7 @@ def _open_size(
     context = {"ec2:InstanceType": metal, "aws:RequestedRegion": "us-east-1"}
     request = Request("ec2:RunInstances", arn, None, context)
     decision = compile_policies(identity=[alone]).decide(request)
-    says = f"launch a {metal}, as far as this statement goes"
+    says = f"launch a {metal}, which this statement allows"
     asked = ask_of(request, decision.outcome, (statement.label,), says=says)
     witness = (asked,) if decision.allowed else ()
     said = f"{named} matches every size, including `{metal}`, so it hardly limits the cost"
@@ -107,7 +107,7 @@ def _open_size(
 _ID: Final = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
 _SECRET: Final = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _NEAR: Final = 400
-"""How many characters before and after a key's id are searched for its secret."""
+"""The number of characters before and after a key's id that are searched for its secret."""
 
 _EXAMPLE: Final = "EXAMPLE"
 
@@ -142,8 +142,8 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
     if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
         return check.finding(
             "CML807",
-            f"the access key `{key}` is here with its secret: AWS's documented example, which "
-            "gives no access",
+            f"the access key `{key}` is here with its secret, but it is AWS's example and gives no "
+            "access",
             spot,
             about=key,
             severity=Severity.INFO,
@@ -158,5 +158,5 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
 
 
 def _random(text: str) -> bool:
-    """Return whether *text* has what every 40-character secret has, and a digest never has."""
+    """Return whether *text* has the characters of a secret, which a digest never has."""
     return any(each.isupper() for each in text) and any(each.islower() for each in text)

@@ -1,4 +1,4 @@
-"""What is used: the manager's access keys, and permissions, action by action, as IAM tracks them.
+"""The use of the manager's access keys and of its permissions, as IAM tracks it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
 """
@@ -38,8 +38,8 @@ _PAUSE: Final = 0.5
 def last_accessed(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report which permissions of the site were not used for 90 days.
 
-    IAM tracks only some actions individually; the others are only counted. Refused attempts count
-    as use.
+    IAM tracks only some actions individually; the report only counts the others. Refused attempts
+    count as use.
     """
     return usage_of(check, scene.aws, scene.site, scene.account, scene.now)
 
@@ -52,7 +52,7 @@ def usage_of(
     now: datetime,
     pause: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Do the work of `last_accessed`; *pause* waits until IAM has the answer ready."""
+    """Do the work of `last_accessed`; *pause* waits until IAM has finished its report."""
     arn = site.principal_arn
     job = aws.call(
         "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
@@ -71,12 +71,12 @@ def usage_of(
         if _is_unused(used[each.action], now)
     )
     untracked = len(granted) - len(known)
-    detail = f"{len(known)} of {len(granted)} permissions tracked by AWS, {len(unused)} not used"
+    detail = f"AWS tracks {len(known)} of {len(granted)} permissions; {len(unused)} not used"
     if not services:
         return check.answer(0, "AWS lists nothing as granted", account)
     if not known:
         return check.not_checked(
-            "AWS tracks none of this principal's permissions, or none yet",
+            "AWS does not track any of this principal's permissions, or not yet",
             "try again some hours after the policy was attached",
             account,
         )
@@ -89,7 +89,7 @@ def usage_of(
 def _answer(
     aws: Aws, job: str, pause: Callable[[float], None]
 ) -> tuple[Mapping[str, Any], ...] | None:
-    """Return the services of the finished job, or None if it does not finish in time."""
+    """Return the services in the finished report, or None if it is not finished in time."""
     waited = 0.0
     services: list[Mapping[str, Any]] = []
     marker: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime 
 
 
 def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the services that were not used at all, for which AWS lists no actions."""
+    """Return the services that were never used, for which AWS lists no actions."""
     return frozenset(
         each["ServiceNamespace"]
         for each in services
@@ -140,10 +140,10 @@ def _is_unused(used: datetime | None, now: datetime) -> bool:
 def _idle_grants(
     check: Check, site: Site, unused: Sequence[Unused], account: str
 ) -> tuple[AuditFinding, ...]:
-    """Return a finding for each unused permission that is optional for a site.
+    """Return a finding for each unused permission that the site has added.
 
-    The manager needs the documented permissions: not having terminated a worker lately is no fault,
-    so those only appear in the list.
+    Documented permissions only appear in the list: it is not a fault if the manager has not
+    terminated a worker lately.
     """
     optional = {each.action for each in load_catalogue().granted(site.grant.active)}
     spot = Spot(resource=site.principal_arn, account=account)
@@ -155,7 +155,7 @@ def _idle_grants(
 
 
 def _unused_words(grant: Unused) -> str:
-    """Say what calls the permission, if a method does, and when it was last used."""
+    """Say which method uses the permission, if any, and when it was last used."""
     methods = ", ".join(f"{name}()" for name in grant.methods)
     used = f"was last used on {grant.last_used:%Y-%m-%d}" if grant.last_used else "is not used"
     return (
@@ -173,7 +173,7 @@ _ROTATION: Final = "cml-iam:rotation"
 
 
 def over_age(age: timedelta) -> bool:
-    """Return whether an access key of this *age* exceeds the allowed age, in whole days."""
+    """Return whether *age*, an access key's age in days, exceeds the maximum."""
     return age.days > MAX_KEY_AGE.days
 
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 
 def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Account, Answer]:
-    """Audit the account of *aws*; only reads, and records how many calls it took.
+    """Audit the account of *aws*; only reads, and counts its calls.
 
-    Raises AwsError if AWS does not answer even the question of identity.
+    Raises AwsError if even sts:GetCallerIdentity gets no answer.
     """
     counted = Counted(aws)
     manager = Counted(asked.manager) if asked.manager else None
@@ -66,7 +66,7 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
 def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report whose credentials these are, and whether they belong to the site's account."""
     account, site = scene.account, scene.site
-    said = f"the credentials belong to account {account}, the site is {site.account}"
+    said = f"the credentials belong to account {account}, but the site is account {site.account}"
     faults = [check.finding("CML716", said, Spot(account=account))]
     return check.answer(1, scene.identity.arn, account, faults if account != site.account else ())
 
@@ -112,7 +112,7 @@ class TemporaryKey:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to enter other accounts: the *role* there (with its path), and how to sign in."""
+    """The way into other accounts: the *role* there (with its path), and how to sign in."""
 
     sign_in: Callable[[TemporaryKey], Aws]
     role: str = DEFAULT_ROLE
@@ -134,7 +134,7 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
         if match:
             targets.setdefault(match[1], Target(match[1], match[2]))
         elif text_of_line:
-            message = f"not an account's twelve digits: `{text_of_line}`"
+            message = f"not the twelve digits of an account: `{text_of_line}`"
             problems.append(Problem(message, Place(name, number, 1)))
     if problems:
         raise DocumentError(tuple(problems))
@@ -144,9 +144,9 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
 
 
 def list_organization(aws: Aws) -> tuple[Target, ...]:
-    """Return the organization's active accounts by id; needs its management account.
+    """Return the organization's active accounts by id; only its management account may do this.
 
-    Raises InputError if there are none, since an audit of nothing would look like success.
+    Raises InputError if there are none, because an audit of no account would look like a success.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
     listed = aws.pages("organizations", "list_accounts", "Accounts")
@@ -168,12 +168,12 @@ def audit_accounts(
     way: Way,
     report: Callable[[Account], None] = lambda _: None,
 ) -> Iterator[tuple[Account, Answer]]:
-    """Audit *targets*, several at a time; yield each as it stands in their order.
+    """Audit *targets*, several at a time; yield the results in their order.
 
-    The site in *asked* applies to each account, with that account's id. An account that cannot be
-    entered counts as not checked and does not stop the others; *report* is called for each when it
-    is done. Matrices keep only unexpected cells, so that memory does not grow with the number of
-    accounts. Raises AwsError if AWS does not answer the question of identity.
+    The site in *asked* applies to each account, with that account's id. An account whose role
+    cannot be assumed counts as not checked and does not stop the others. *report* is called after
+    each account. Matrices keep only unexpected cells, so that memory does not grow with the number
+    of accounts. Raises AwsError if sts:GetCallerIdentity gets no answer.
     """
     here = aws.identity().account
 

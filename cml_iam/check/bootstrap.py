@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BootstrapScene:
-    """An account beside its site; the *documents* are those of the site's policy.
+    """An account and its site; *documents* are those of the site's policy.
 
-    *options* and *pieces* are those of `plan_bootstrap`. Without a *store* no key is looked up.
+    *options* and *pieces* are passed to `plan_bootstrap`. Without a *store*, no key is looked up.
     """
 
     aws: Aws
@@ -47,7 +47,7 @@ class BootstrapScene:
 def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     """Compare the account with the plan, and list the user's keys; only reads.
 
-    Raises as `plan_bootstrap` does.
+    Raises the errors of `plan_bootstrap`.
     """
     aws, site = scene.aws, scene.site
     plan = plan_bootstrap(aws, site, scene.documents, change_shared=True)
@@ -69,7 +69,7 @@ def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
 
 
 def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
-    """Compare the account with the site, in meaning; only reads. Raises as `plan_bootstrap` does.
+    """Compare the account with the site by meaning; only reads. Raises what `plan_bootstrap` does.
 
     The site's boundary and guardrail are compared if they are attached, or included in *pieces*.
     """
@@ -80,14 +80,14 @@ def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     plan = plan_bootstrap(scene.aws, site, scene.documents, **options)
     held = principal.boundary if principal else None
     foreign = held is not None and plan.desired.boundary is None  # else the plan changes it
-    also = f"the principal is bounded by `{held}`, which is not the site's boundary"
+    also = f"the principal's boundary is `{held}`, which is not the site's boundary"
     standing = Drift(plan, (*plan.warnings, *([also] if foreign else [])))
     beside = (check.diagnosis("beside it", State.FINDING, text) for text in standing.also)
     return Answer(diagnoses=(*_planned(check, plan), *beside), drift=(standing,))
 
 
 def _planned(check: Check, plan: Plan) -> Iterator[Diagnosis]:
-    """Yield a diagnosis of each step of *plan*, and of what it could not compare."""
+    """Yield a diagnosis for each step of *plan*, and for what it could not compare."""
     for step in plan.all_steps:
         state = State.OK if step.mark == "keep" else State.FINDING
         remedy = None if state is State.OK else "see `cml-iam bootstrap plan`"
@@ -106,7 +106,7 @@ def _on(principal: Principal | None, site: Site) -> frozenset[Piece]:
 
 
 def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report why the trail does not log, in one finding."""
+    """Report in one finding why the trail does not log."""
     site, account = scene.site, scene.account
     problems = trail_problems(scene.aws, site)
     spot = Spot(resource=str(audit_values(site)["trail_arn"]), account=account)
@@ -116,7 +116,7 @@ def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report why alarms cannot fire, in one finding."""
+    """Report in one finding why alarms cannot fire."""
     site, account = scene.site, scene.account
     problems = alarm_problems(scene.aws, site)
     spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)

@@ -1,4 +1,4 @@
-"""What prevents the manager from working, and what to do about it: troubleshooting as code.
+"""Troubleshooting as code: what prevents the manager from working, and what to do about it.
 
 for each in examine(scene):
     each.state, each.subject, each.said, each.remedy
@@ -50,11 +50,11 @@ class Who:
 
 @dataclass(frozen=True)
 class Scene:
-    """A machine, its credential and the manager; each fact is read once.
+    """A machine, its credential and the manager; reads each fact only once.
 
     *manager* and *aws* act as the manager itself; *admin*, if given, may read IAM. *profile* and
-    *endpoint_url* come from the command line. *now* returns this machine's time, *probe* what to
-    try launching in a region. With *explains*, a refusal is explained by the policies, which takes
+    *endpoint_url* come from the command line. *now* returns this machine's time, and *probe* the
+    launch to try in a region. With *explains*, refusals are explained by the policies, which takes
     further calls.
     """
 
@@ -88,7 +88,7 @@ class Scene:
 
     @fact
     def greetings(self) -> dict[str, Greeting | CmlIamError]:
-        """What answers for each service, or why nothing does."""
+        """What answers at each service's endpoint, or why nothing does."""
         return {each: self._greeting(each) for each in ("sts", "ec2", "cloudwatch")}
 
     def _greeting(self, service: str) -> Greeting | CmlIamError:
@@ -106,7 +106,7 @@ class Scene:
 
     @fact
     def deciding(self) -> Deciding | str:
-        """The policies that decide: those attached, or those the site renders, or why not known."""
+        """The policies that decide, attached or rendered, or why they are unknown."""
         who = self.who.identity
         named = principal_of_arn(who.arn) if who else None
         if who is None or named is None:
@@ -148,7 +148,7 @@ def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:
 
 
 ACCEPTED: Final = timedelta(minutes=5)
-"""How far a clock may be off before AWS refuses its signatures.
+"""The maximum error of a clock with which AWS still accepts its signatures.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 """
@@ -186,7 +186,7 @@ def _answering(check: Check, scene: Scene, greeting: Greeting) -> Diagnosis:
     if emulator:
         said += f": {emulator}, not AWS"
     elif not greeting.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
-        said += f": no address of AWS{_set_by(scene, greeting.service)}"
+        said += f": not an address of AWS{_set_by(scene, greeting.service)}"
     return check.diagnosis(greeting.service, State.OK, said)
 
 
@@ -268,7 +268,7 @@ def data(check: Check, scene: Scene, _before: Answer) -> Answer:
 
 
 def _data_age(check: Check, made: date, today: date) -> Diagnosis:
-    subject, said = "service reference", f"actions and condition keys as of {made}"
+    subject, said = "service reference", f"actions and condition keys of {made}"
     if today - made <= _STALE:
         return check.diagnosis(subject, State.OK, said)
     said += f", {(today - made).days} days old: newer actions are reported as misspelt"

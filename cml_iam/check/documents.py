@@ -50,12 +50,12 @@ _NO_SITE: Final = "no site file that defines what must hold"
 
 
 class Offline(NamedTuple):
-    """The request: the files, the site, and which of its policies is in force.
+    """A request for an audit of documents: files, the site, and which of its policies is in force.
 
-    *together*: judge the identity-based policies as attached to one principal. *processes*: how
-    many processes may share the work on many policies. *site_file*: the site file; if it is among
-    the files, it stands for the documents that the site renders. *parameters*: the values of
-    templates' parameters.
+    With *together*, the identity-based policies are judged as attached to one principal.
+    *processes* is the number of processes that may share the work. If *site_file* is among the
+    files, it stands for the documents that the site renders. *parameters* are the values of
+    template parameters.
     """
 
     given: tuple[Given, ...] = ()
@@ -83,13 +83,13 @@ class FilesScene:
 
     @fact
     def subjects(self) -> Sequence[Policy]:
-        """The policies to judge: those in the files, or without files the rendered ones."""
+        """The policies to judge: those in the files or, without files, the rendered ones."""
         if self.site and (not self.asked.given or (not self.policies and self._names_site())):
             return _rendered(self.site, self.profile)
         return self.policies
 
     def _names_site(self) -> bool:
-        """Return whether the site's own file is among those given."""
+        """Return whether the site file is among the given files."""
         there = self.asked.site_file
         given = self.asked.given
         return there is not None and any(
@@ -126,7 +126,7 @@ class FilesScene:
         if len(read) == len(files):
             return read
         if any(each.kept and each.kept.template for each in files):
-            reason = "it cannot be read, or its file does not determine all of it"
+            reason = "it cannot be read, or its file leaves a part of it open"
             raise UnsupportedError(reason, remedy=_AS_DEPLOYED)
         raise UnsupportedError("the policy cannot be read", remedy="fix what lint found in it")
 
@@ -147,10 +147,10 @@ class PoliciesScene:
 
 
 def audit_documents(asked: Offline) -> Answer:
-    """Audit the files, or without any the documents that the site renders; calls nobody.
+    """Audit the files or, without any, the documents that the site renders; makes no calls.
 
-    A check that has nothing to work on, for want of files or a site, counts as not made. Raises
-    InputError if there is neither a file nor a site.
+    A check without files or a site to work on counts as not made. Raises InputError if there is
+    neither a file nor a site.
     """
     if asked.site is None and not asked.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
@@ -177,7 +177,7 @@ def read_policies(
 ) -> tuple[PolicyDocument, ...]:
     """Return the readable documents of *policies*, for the account of *site*.
 
-    *parameters* are the values of templates' parameters. Lint reports the others.
+    *parameters* are the values of template parameters. Lint reports documents that cannot be read.
     """
     read = []
     known = {**parameters, **pseudo_of(site.account, site.partition)}
@@ -198,7 +198,7 @@ def _document(policy: Policy, known: Mapping[str, str]) -> PolicyDocument:
 
 
 def _rendered(site: Site, profile: Profile) -> list[Policy]:
-    """Return the site's policy, in its parts, and its limits."""
+    """Return the parts of the site's policy, and its limits."""
     parts = render_parts(site, profile)
     name = f"{profile} (rendered)"
     policies = [
@@ -213,7 +213,7 @@ def _rendered(site: Site, profile: Profile) -> list[Policy]:
 
 
 def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
-    """Judge the policies by lint's rules; not made if a file cannot be read."""
+    """Judge the policies by lint's rules; counts as not made if a file cannot be read."""
     policies, asked = scene.subjects, scene.asked
     findings: list[AuditFinding] = []
     kinds: dict[Kind, list[Policy]] = {}
@@ -232,7 +232,7 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     unread = _unread(scene.contents.values())
     if unread:
         many = plural(len(unread), "part")
-        reason = f"{many} of the policies cannot be read, and are listed as not judged"
+        reason = f"{many} of the policies cannot be read and are listed as not judged"
         result = with_state(result, "not checked", reason, _AS_DEPLOYED)
     over = tuple(
         Skipped(str(each.place) if each.place else "<policy>", each.message) for each in unread
@@ -294,7 +294,7 @@ def _named(files: Sequence[Policy]) -> str:
 
 
 def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer) -> Answer:
-    """Ask the manager's policy the site's expectations; report failures nothing else explains."""
+    """Check the site's expectations on the manager's policy; report unexplained failures."""
     if scene.site is None:
         return _without_site(check)
     documents, boundary = scene.documents, scene.boundary
@@ -340,7 +340,7 @@ def _drifted(before: Answer, name: str) -> bool:
 
 
 def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) -> bool:
-    """Return whether a lint finding in the document, other than advice, is the reason."""
+    """Return whether a lint finding in the document (other than advice) is the reason."""
     action = judgement.expectation.permission
     return any(
         each.severity > Severity.INFO
@@ -351,10 +351,10 @@ def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) 
 
 
 def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFinding, ...]:
-    """Drop lint findings about statements whose fault another finding already reports.
+    """Remove lint findings about statements whose fault another finding already reports.
 
-    A changed statement of ours is one fault: that it was changed. Advice on a statement is not a
-    second fault if the statement breaks an expectation.
+    If a statement of ours was changed, the change is the only fault. If a statement breaks an
+    expectation, advice on it is not a second fault.
     """
     drifted = {each.spot.file for each in findings if each.check == "file-drift"}
     ours = _sids(asked) if drifted else frozenset()

@@ -1,4 +1,4 @@
-"""The files given to an audit: policies, Markdown with policies in it, and texts with secrets."""
+"""The files of an audit: policies, Markdown that contains policies, and texts with secrets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _READ: Final = (".json", ".md", ".markdown")
 
 PASSED_OVER: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".terraform"})
 MOST_BYTES: Final = 1_000_000
-"""The maximum size of a file in a folder, in bytes; a longer one is not hand-written text."""
+"""The maximum size in bytes of a file in a folder; a larger one is not hand-written text."""
 
 _BLOCK: Final = re.compile(r"^([ \t]*)```json[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _OPENED, _CLOSED = '{"Version": "2012-10-17", "Statement": [', "]}"
@@ -45,7 +45,7 @@ _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
 _CARRIERS: Final = {
-    ".tf": "policies in Terraform are not judged; give the plan: `terraform show -json`",
+    ".tf": "policies in Terraform code are not judged; pass the plan: `terraform show -json`",
 }
 _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
 """Words that every policy contains, in any format."""
@@ -54,8 +54,8 @@ _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILIN
 class Given(NamedTuple):
     """A file: its *name* as given, its *text*, and the *sha256* of its bytes.
 
-    *named* is True if the file itself was given, rather than found in a folder. *unread* is why it
-    was not read; then there is no text.
+    *named* is True if the file itself was given, and False if it was found in a folder. *unread*
+    says why it was not read, in which case there is no text.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Given(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """A policy in a file: *text* holds it at its place in the file; *role* is its name in the site.
+    """A policy in a file: *text* has it at its place in the file; *role* is its name in the site.
 
     *role* is a name of `render.DOCUMENTS`, `policy` for a file with the name of the site's policy,
     or None. *snippet* means that the source is a single statement.
 
-    *kept* is the policy's place in a template or plan, and *subject* is the part of it that is
-    judged; *text* is then that part written out.
+    *kept* is the policy's place in a template or plan, and *subject* is the part that is judged;
+    then *text* is that part written out.
     """
 
     name: str
@@ -103,9 +103,9 @@ class Policy(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The content of a file: its *policies*, or why a possible policy is not judged.
+    """The content of a file: its *policies*, or why something in it is not judged.
 
-    *unread* is what may be a policy and cannot be read.
+    *unread* lists what may be a policy but cannot be read.
     """
 
     policies: tuple[Policy, ...] = ()
@@ -114,11 +114,11 @@ class Content(NamedTuple):
 
 
 def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
-    """Read *paths*, files and folders; raises InputError for what cannot be read.
+    """Read *paths*, files and folders; raises InputError if one cannot be read.
 
-    Reads a folder at any depth: every .json file, and every text that could contain a secret. It
-    does not follow symbolic links inside; these, and folders without any readable file, are
-    returned as not read.
+    Reads a folder at any depth: every .json file, and every text that could contain a secret. Does
+    not follow symbolic links inside; these, and folders without a readable file, are returned as
+    not read.
     """
     read: dict[str, Given] = {}
     for path in paths:
@@ -142,8 +142,9 @@ def content_of(
 
     *parameters* are the values of templates' parameters.
 
-    In Markdown each JSON block is one. A single statement in a block is read as a policy with that
-    statement, since snippets are published in that form; in a file it is a fault.
+    In Markdown, each JSON block is one policy. A single statement in a block is read as a policy
+    with that statement, because snippets are published in that form; as the content of a file, it
+    is a fault.
     """
     if given.unread is not None:
         return Content(skipped=given.unread)
@@ -167,7 +168,7 @@ def content_of(
 
 
 def _source(given: Given, *, named: bool) -> Source | None:
-    """Return the file's source if it holds policies in another format; YAML only if it may."""
+    """Return the file's source if it has policies in another format, or YAML that may have some."""
     if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
         return None
     try:
@@ -177,7 +178,7 @@ def _source(given: Given, *, named: bool) -> Source | None:
 
 
 def _kept(source: Source, site: Site | None, parameters: Mapping[str, str]) -> Content:
-    """Return the policies of a template or plan; the site names the account it is for."""
+    """Return the policies of a template or plan; the account is the site's."""
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
     for each in source.policies:
@@ -208,7 +209,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _met(path: Path) -> Given | None:
-    """Return a file found in a folder; None for one without a suffix that is not text."""
+    """Return a file found in a folder; None if it has no suffix and is not text."""
     if path.is_symlink():
         return _not_read(path, "it is a symbolic link, which is not followed")
     limit = LARGEST if path.suffix == ".json" else MOST_BYTES

@@ -49,7 +49,7 @@ def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
 
 
 def connection(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Ask EC2 in the home region for its regions, and nothing else."""
+    """Call only DescribeRegions, in the home region."""
     tried = try_permissions(scene.manager, (scene.home,), scene.probe, permissions=False)
     return Answer(
         diagnoses=tuple(
@@ -68,7 +68,7 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
         return
     allowed, refused = health.having(Verdict.ALLOWED), health.having(Verdict.REFUSED)
     whole = State.FINDING if refused else State.OK if health.ok else State.UNCHECKED
-    said = f"{len(allowed)} of {len(health.checks)} permissions are there"
+    said = f"{len(allowed)} of {len(health.checks)} permissions work"
     yield check.diagnosis(health.region, whole, said)
     for tried in refused:
         yield from _explained(check, scene, health, tried)
@@ -78,9 +78,9 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
 
 
 def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
-    """Name the deciding statements, for the actual request if AWS reveals it, or the likely one.
+    """Name the statements that decide the actual request, if AWS reveals it, or the probable one.
 
-    Without explanations the answer is AWS's own words.
+    Without explanations, the answer is AWS's message.
     """
     subject = f"{tried.action} in {health.region}"
     if not scene.explains:
@@ -93,7 +93,7 @@ def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iter
         yield check.diagnosis(subject, State.FINDING, f"{tried.detail}; {deciding}", tried.remedy)
         return
     where = f"policies {deciding.where}"
-    how = f"decoded, by the {where}" if request else where
+    how = f"decoded, with the {where}" if request else where
     requests = (request,) if request else _supposed(scene, health, tried.action)
     for why in why_refused(requests, deciding):
         remedy = tried.remedy if tried.remedy == send_fix(scene.manager.guard) else why.remedy
@@ -114,7 +114,7 @@ def _supposed(scene: Scene, health: Health, action: str) -> tuple[Request, ...]:
 
 
 def decoded(aws: Aws, denied: DeniedError) -> Request | None:
-    """Return the actual request that AWS refused, or None if it may not be decoded.
+    """Return the request that AWS refused, or None if these credentials may not decode it.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
     """
@@ -138,9 +138,9 @@ def _request(context: dict[str, Any]) -> Request:
 def supposed(
     action: str, arn: str, region: str, worker: Worker | None, launch: Sequence[Request]
 ) -> tuple[Request, ...]:
-    """Return the authorizations AWS makes for the probe of *action* by the principal *arn*.
+    """Return the authorizations that AWS makes when the principal *arn* tries *action*.
 
-    *launch* are those of RunInstances.
+    *launch* are the authorizations for RunInstances.
     """
     caller = authorization.Caller(arn)
     if action == "ec2:RunInstances":
@@ -187,7 +187,7 @@ _STATES: Final = {
     Unknown.NO_ANSWER: State.UNCHECKED,
     Unknown.FAILED: State.UNCHECKED,
 }
-"""How a check ends for these reasons; every other reason is a finding."""
+"""The states of checks for these reasons; every other reason is a finding."""
 
 _DETAILED: Final = (
     "; detailed monitoring gives a point each minute: `aws ec2 monitor-instances --instance-ids {}`"

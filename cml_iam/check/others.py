@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
 
-SCPS_UNREAD: Final = "service control policies were not given"
+SCPS_UNREAD: Final = "service control policies were not passed (--scps)"
 MAX_REASONS: Final = 3
 
 
@@ -50,7 +50,7 @@ class _Held:
 
     @property
     def by_steps(self) -> bool:
-        """Whether it takes intermediate calls."""
+        """Whether intermediate calls are needed."""
         return self.holder.standing == "by steps"
 
 
@@ -121,10 +121,10 @@ def _finding(
         who = "it" if sentences else f"`{member.label}`"
         sentences.append(f"through others {who} may {_titles(several)}: {route}")
     if first.holder.opened_to:
-        sentences.append(f"its sessions may be started by {', '.join(first.holder.opened_to)}")
+        sentences.append(f"{', '.join(first.holder.opened_to)} may start its sessions")
     openers = paths.openers(member)
     if openers:
-        sentences.append(f"it may be assumed by {', '.join(openers)}")
+        sentences.append(f"{', '.join(openers)} may assume it")
     sure = any(each.holder.standing != "depends" for each in held)
     return check.finding(
         "CML718",
@@ -137,7 +137,7 @@ def _finding(
 
 
 def _route(holder: Holder) -> str:
-    """Return the calls that lead *holder* there."""
+    """Return the calls by which *holder* reaches the goal."""
     steps = holder.path.steps if holder.path else ()
     return ", then ".join(f"{step.action} on {step.on}" for step in steps)
 
@@ -152,7 +152,7 @@ def _why(holder: Holder) -> str:
 
 
 def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
-    """Return the smallest change that ends all of it, and whether that is proved."""
+    """Return the smallest change that prevents all of this, and whether that is proved."""
     member = held[0].holder.member
     questions = [question for each in held for question in each.topic.questions]
     listed = f"list `{member.label}` under `[expected]` of the site file"
@@ -166,7 +166,7 @@ def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
 
 
 def _asks(holder: Holder) -> Iterator[Ask]:
-    """Yield the calls of a chain; the last one as it is allowed."""
+    """Yield the calls of a chain; the last one with the statements that allow it."""
     path = holder.path if holder.standing == "by steps" else None
     for step in path.steps if path else ():
         labels = tuple(each.words for each in step.by)
@@ -179,7 +179,7 @@ def _asks(holder: Holder) -> Iterator[Ask]:
 
 
 def _reasons(undecided: Sequence[_Held]) -> str:
-    """Return why some could not be answered, grouped by reason, since there are many principals."""
+    """Return why some questions have no answer, grouped by reason, as there are many principals."""
     reasons: dict[str, set[str]] = {}
     for each in undecided:
         reasons.setdefault(each.holder.cell.reason, set()).add(each.holder.member.label)
@@ -194,7 +194,7 @@ def _reasons(undecided: Sequence[_Held]) -> str:
 def _matrices(
     asked: Sequence[Topic], held: Mapping[str, Sequence[_Held]], site: Site, account: str
 ) -> Iterator[Matrix]:
-    """Yield what others may do; a matrix is omitted if nobody else may do anything."""
+    """Yield the matrices of what others may do, except those without any permission."""
     cells = []
     for each in (one for several in held.values() for one in several):
         met = is_expected(each.holder.member, each.topic, site)

@@ -1,4 +1,4 @@
-"""Why a request was refused: a statement is missing, denies, or its condition does not match."""
+"""Why a request was refused: no statement allows it, one denies it, or a condition fails."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BEYOND: Final = (
     "policy, or a change that has not taken effect everywhere yet"
 )
 _OTHER: Final = (
-    "the site file's policy allows it, so the one attached differs from it, or a boundary or a "
+    "the site file's policy allows it, so the attached policy differs from it, or a boundary or a "
     "service control policy refuses it"
 )
-_COMPARE: Final = "see what differs: `cml-iam bootstrap plan`, or --admin-profile NAME here"
-_LOOK: Final = "look at the organization's service control policies, and try again in a minute"
+_COMPARE: Final = "see what differs with `cml-iam bootstrap plan`, or pass --admin-profile NAME"
+_LOOK: Final = "check the organization's service control policies, and try again in a minute"
 _LIMITS: Final = {"boundary": "the permissions boundary", "session": "the session policy"}
 
 
@@ -41,7 +41,7 @@ class Deciding:
 
     @property
     def where(self) -> str:
-        """Where they came from, in words."""
+        """The origin of the policies, in words."""
         if self.live:
             return "attached now"
         why = (
@@ -56,7 +56,7 @@ class Deciding:
 class Why:
     """Why a request is refused, and what to change.
 
-    *sure* is False if no policy that was read refuses the request.
+    *sure* is False if none of the policies that were read refuses the request.
     """
 
     said: str
@@ -65,7 +65,7 @@ class Why:
 
 
 def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, ...]:
-    """Explain why *deciding* refuse some of *requests*, each reason once.
+    """Explain why the policies *deciding* refuse some of *requests*, with each reason only once.
 
     If they refuse none of them, the answer says so.
     """
@@ -77,7 +77,7 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
 
 
 def why(decision: Decision) -> Why:
-    """Explain why a request is refused, and what to change: a Deny, a limit, or no Allow."""
+    """Explain why a request is refused (by a Deny, a limit, or no Allow), and what to change."""
     request = decision.request
     asked = _asked(request)
     if decision.outcome == "explicitDeny":
@@ -91,8 +91,8 @@ def why(decision: Decision) -> Why:
         if gate.kind in _LIMITS and not gate.allowed:
             limit = _LIMITS[gate.kind]
             return Why(
-                f"{asked}: {limit} does not allow it, whatever the other policies say",
-                f"allow `{request.action}` in {limit} too",
+                f"{asked}: {limit} does not allow it, even if other policies do",
+                f"also allow `{request.action}` in {limit}",
             )
     return _missing(decision, asked)
 
@@ -109,12 +109,12 @@ def _missing(decision: Decision, asked: str) -> Why:
     closest = min(near, key=_distance)
     return Why(
         f"{asked}: {_name(closest)} does not allow it: {closest.reason}",
-        f"widen {_name(closest)}, or make a request that it allows",
+        f"change {_name(closest)}, or make a request that it allows",
     )
 
 
 def _distance(reason: StatementReason) -> tuple[int, int]:
-    """Return how far a statement is from applying; a different resource counts as farthest."""
+    """Return how far a statement is from applying; a different resource counts the most."""
     return sum(not each.matched for each in reason.elements), len(reason.failed)
 
 

@@ -1,6 +1,6 @@
-"""The audit report: answers sorted, waivers applied, and compared with what was checked.
+"""Make the audit report: sort the answers, apply waivers, and check the waivers themselves.
 
-Waivers accept findings on purpose. The site file has one `[[waivers]]` table for each:
+A waiver accepts findings deliberately. The site file has a `[[waivers]]` table for each:
 
     [[waivers]]
     finding = "CML822"                 # the rule's id
@@ -10,8 +10,8 @@ Waivers accept findings on purpose. The site file has one `[[waivers]]` table fo
     expires = 2027-01-31               # the last day on which it holds
 
 A faulty waiver is a finding of the audit and affects no other command. One site file serves many
-audits, of files in a commit and of the account at night, so a waiver is not called unused if its
-finding was not looked for.
+audits (of files in a commit, of the account at night), so a waiver is reported as unused only if
+the audit could have had its finding.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def make_report(
 ) -> Report:
     """Return the report of *answers*, made at *time*; *site* is the name of the site file.
 
-    Checks are sorted as in GROUPS, findings by severity and then by place. Checks with ids in
-    *skipped* are left out.
+    Checks are in the order of GROUPS, findings are sorted by severity and then by place. Leaves out
+    checks with ids in *skipped*.
     """
     left_out = tuple(dict.fromkeys(skipped))
     whole = _without(add_up(answers), frozenset(left_out))
@@ -111,7 +111,7 @@ _FIELDS: Final = (*_TEXTS, "expires")
 
 
 class GivenWaiver(NamedTuple):
-    """A waiver with its place, or what makes it invalid."""
+    """A waiver with its place, or the problems that make it invalid."""
 
     number: int
     at: Place | None
@@ -146,10 +146,10 @@ def apply_waivers(
     checks: Sequence[Check] = (),
     inputs: Sequence[Input] = (),
 ) -> tuple[tuple[AuditFinding, ...], tuple[Check, ...]]:
-    """Return *findings* with the waived ones marked and the waivers' own findings, and the check.
+    """Return *findings* with the waived ones marked, the findings about waivers, and the check.
 
-    A waiver is valid through the day it expires, in UTC. One for something not looked for, by
-    *checks* in *inputs*, is not called unused. Faults of waivers cannot be waived.
+    A waiver is valid through its day of expiry, in UTC. It is not reported as unused if *checks* of
+    *inputs* could not have had its finding. Findings about waivers cannot be waived.
     """
     if waivers is None or not waivers.given:
         return findings, ()
@@ -171,10 +171,10 @@ def apply_waivers(
 
 
 def places_of(finding: AuditFinding) -> tuple[str, ...]:
-    """Return the places of a finding that a waiver's pattern may match.
+    """Return the forms of a finding's place that a waiver's pattern may match.
 
-    `FILE:LINE:COLUMN` or an ARN as printed in a report, with or without the statement in brackets
-    and the account after it; also the file, the ARN or the account alone.
+    These are `FILE:LINE:COLUMN` or an ARN, as printed in a report, with or without the statement in
+    brackets and the account; and the file, the ARN or the account alone.
     """
     spot = finding.spot
     printed = f"{spot.place} in account {spot.account}" if spot.account else spot.place
@@ -239,13 +239,13 @@ def _wrong(given: GivenWaiver, file: str, today: date, *, used: bool) -> list[Au
         said = f"the waiver of {words} by {waiver.owner} expired on {waiver.expires}"
         return [WAIVERS.finding("CML901", said, spot, about=about)]
     if not used:
-        said = f"the waiver of {words} by {waiver.owner} waives nothing that was found"
+        said = f"the waiver of {words} by {waiver.owner} matches no finding"
         return [WAIVERS.finding("CML903", said, spot, about=about)]
     return []
 
 
 def _found_by(rule: str) -> frozenset[str]:
-    """Return the ids of the checks that find *rule*; lint's rules are found by `lint`."""
+    """Return the ids of the checks that report *rule*; `lint` reports lint's rules."""
     if rule not in audit_rules():
         return frozenset({"lint"})
     return frozenset(each.id for each in CHECKS if rule in each.finds)
@@ -256,9 +256,9 @@ _ACCOUNT: Final = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
 def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence[Input]) -> bool:
-    """Return whether all that could find *rule* at *place*, a pattern, was checked and answered.
+    """Return whether every check that could report *rule* at *place*, a pattern, was made.
 
-    If the place names a file or an account, only the checks that could find it there count.
+    If the place names a file or an account, only the checks of that file or account count.
     """
     ids = _found_by(rule)
     files = [each.name for each in inputs if each.kind == "file"]
@@ -279,5 +279,5 @@ def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence
 
 
 def _names(place: str, file: str) -> bool:
-    """Return whether *place* is in *file*: its name, a pattern that matches it, or a line of it."""
+    """Return whether *place* is in *file*: its name, a pattern that matches it, or a line in it."""
     return place.startswith(file) or fnmatchcase(file, re.sub(r"([\[?])", r"[\1]", place))

@@ -1,4 +1,4 @@
-"""The subject of checks: an account or a machine. Each fact about it is read once."""
+"""The subject of checks, an account or a machine; each fact about it is read only once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUARANTINE: Final = "AWSCompromisedKeyQuarantine"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The documents the site renders, as they are to be attached: ARN and document."""
+    """The rendered documents of a site, in the form to attach: ARN and document."""
 
     policies: tuple[tuple[str, PolicyDocument], ...]
     boundary: PolicyDocument | None
@@ -39,7 +39,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What the principal holds, sorted: the site's own policies, its guardrail, and the rest."""
+    """The policies of the principal, sorted: the site's own, its guardrail, and all others."""
 
     holder: Holdings
     own: tuple[Held, ...]
@@ -63,7 +63,7 @@ class Attached:
 
 
 def rendered_of(site: Site, profile: Profile) -> Rendered:
-    """Return what to attach for the site; None for documents that it does not render."""
+    """Return the documents to attach for the site; None for those that it does not render."""
     parts = render_parts(site, profile)
     names = [part_name(site.policy_arn, number) for number in range(1, len(parts) + 1)]
     policies = tuple(zip(names, (each.document for each in parts), strict=True))
@@ -72,7 +72,7 @@ def rendered_of(site: Site, profile: Profile) -> Rendered:
 
 
 def sort_held(site: Site, holder: Holdings) -> Attached:
-    """Sort what the principal holds; a site policy held through a group counts as foreign."""
+    """Sort the principal's policies; a site policy from a group counts as foreign."""
     held = holder.policies
     parts = {part_name(site.policy_arn, number) for number in range(1, MOST_PARTS + 1)}
     direct = [each for each in held if each.group is None]
@@ -90,9 +90,9 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
 class Live:
     """The request to audit an account: *manager* is AWS as the manager sees it, if available.
 
-    *skip* are ids of checks to leave out, *also* those of optional checks to include. *scps* are
-    the service control policies of each level above the account, if given. *principal* is the ARN
-    of whom the simulator is asked about, instead of the site's.
+    *skip* are ids of checks to leave out, *also* ids of optional checks to include. *scps* are the
+    service control policies of each level above the account, if given. *principal* is the ARN of
+    the principal to simulate instead of the site's.
     """
 
     site: Site
@@ -106,7 +106,7 @@ class Live:
 
 
 class AccountScene:
-    """The account of *aws*, and the site it is compared with."""
+    """The account of *aws*, and the site to compare it with."""
 
     def __init__(self, aws: Aws, asked: Live) -> None:
         self.aws, self.site, self.now = aws, asked.site, asked.now
@@ -117,7 +117,7 @@ class AccountScene:
 
     @fact
     def identity(self) -> Identity:
-        """Whose credentials these are."""
+        """The identity that the credentials belong to."""
         return self.aws.identity()
 
     @property
@@ -127,7 +127,7 @@ class AccountScene:
 
     @property
     def manager(self) -> Aws | None:
-        """AWS as the manager sees it: as given, or *aws* if its credentials are the manager's.
+        """AWS with the manager's credentials: as given, or *aws* if those are the manager's.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
         """
@@ -140,17 +140,17 @@ class AccountScene:
 
     @fact
     def holdings(self) -> Holdings:
-        """What the site's principal holds, as far as it can be read."""
+        """The policies of the site's principal, as far as they can be read."""
         return read_holdings(self.aws, *self.site.principal)
 
     @fact
     def attached(self) -> Attached:
-        """All that the principal holds, sorted; raises the error if something cannot be read."""
+        """All policies of the principal, sorted; raises the error if one cannot be read."""
         return sort_held(self.site, self.holdings.whole())
 
     @property
     def attached_if_read(self) -> Attached | None:
-        """What the site's principal holds, or None if not all of it can be read, or of another."""
+        """The policies of the site's principal; None if unreadable, or for another principal."""
         if self._of_another:
             return None
         try:
@@ -172,5 +172,5 @@ class AccountScene:
 
     @fact
     def rendered(self) -> Rendered:
-        """The documents the site renders, as they are to be attached."""
+        """The rendered documents of the site, in the form to attach."""
         return rendered_of(self.site, self.profile)

@@ -94,7 +94,7 @@ def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
 
 
 def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
-    """Add what would have to change, if a needed call is refused for want of an Allow."""
+    """Add a hint on what to change if a needed call is refused because no statement allows it."""
     if judgement.verdict != "fails" or not judgement.refused or judgement.statements:
         return judgement
     return judgement._replace(hint=why(authorizer.decide(judgement.refused[0])).said)
@@ -110,11 +110,11 @@ def verify_live(
 
     *policies* are all policies that apply to it, including its boundary; they show which keys
     matter to which action, so that more questions can share a call. They are read if not given. If
-    they cannot all be read, or in an organization, whose service control policies apply too and are
-    not read, every key is sent with every question, which takes more calls.
+    some cannot be read, or if the account is in an organization, whose service control policies
+    cannot be read, every key is sent with every question, which takes more calls.
 
-    A question that AWS does not answer counts as unchecked, and so does one that may depend on a
-    key that AWS misses and no expectation knows. Raises DeniedError if the caller may not simulate,
+    A question counts as unchecked if AWS does not answer it, or if the answer may depend on a
+    missing key that no expectation has. Raises DeniedError if the caller may not simulate,
     NotFoundError if there is no such principal, CredentialsError without credentials.
     """
     from cml_iam.aws import Counted
@@ -146,10 +146,10 @@ def _asked(
     requests: Sequence[Request],
     policies: Sequence[PolicyDocument] | None,
 ) -> Simulator:
-    """Return the simulator after asking *requests* with all keys that may decide them.
+    """Return the simulator after simulating *requests* with all keys that may decide them.
 
-    It evaluates service control policies with their conditions, but reveals neither the policies
-    nor which of their keys are missing: only that the account is in an organization.
+    AWS evaluates service control policies with their conditions, but reveals neither the policies
+    nor which of their keys are missing, only that the account is in an organization.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
     """
     from cml_iam.check._simulator import (
@@ -172,18 +172,18 @@ def _asked(
 
 
 def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
-    """Add the missing keys, if they are why an expectation could not be checked."""
+    """Add the missing keys, if an expectation could not be checked because of them."""
     keys = simulator.doubted(judgement.expectation.requests)
     if judgement.verdict != "unchecked" or not keys:
         return judgement
     named = f"the condition key{'s' if keys[1:] else ''} {', '.join(keys)}"
-    return judgement._replace(hint=f"AWS misses {named}, which this expectation does not give")
+    return judgement._replace(hint=f"AWS needs {named}, which this expectation does not have")
 
 
 def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:
     """Return all policies that apply to the principal; None if not all can be read.
 
-    GetContextKeysForPrincipalPolicy would take one call, but ignores the boundary.
+    GetContextKeysForPrincipalPolicy would take only one call, but it ignores the boundary.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html
     """
     from cml_iam.principal import principal_of_arn, read_holdings

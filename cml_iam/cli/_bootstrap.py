@@ -1,4 +1,4 @@
-"""What the bootstrap commands share: the options for what to create, and the plan."""
+"""The common part of the bootstrap commands: the options on what to create, and the plan."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ acting_options = options(aws_options, shared_options("site", "output", "yes", "d
 shared_policy_option = click.option(
     "--change-shared",
     is_flag=True,
-    help="Allow changing a policy that other principals have, too.",
+    help="Allow changes to a policy that other principals also have.",
 )
 
 

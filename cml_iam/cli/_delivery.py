@@ -1,4 +1,4 @@
-"""What the key commands share: stores, tests of a new key, durations, the rotator."""
+"""The common part of the key commands: stores, tests of a new key, durations, the rotator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 STORE_HELP = (
-    "Store that holds the key: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
+    "Store of the key: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
     "secretsmanager:NAME or ssm:NAME. Repeatable.  [default: the --env-file]"
 )
 
@@ -148,7 +148,7 @@ schedule_options = options(
     _phase_option(
         "--overlap",
         "1d",
-        "Time that both keys stay active; the old one must be unused for that long.",
+        "Time that both keys stay active; the old key must be unused for this long.",
     ),
     _phase_option("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),
     _phase_option("--max-age", "90d", "Maximum age of an active key."),

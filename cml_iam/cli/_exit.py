@@ -41,7 +41,7 @@ MEANING = {
     Exit.AWS: "AWS refused the call or could not be reached",
     Exit.CHANGES: "changes are pending (`plan`, `drift`, `bootstrap … --dry-run`), or policies "
     "differ (`diff`)",
-    Exit.RESUMABLE: "stopped part of the way; run the command it names to continue",
+    Exit.RESUMABLE: "stopped before the end; run the command that it prints to continue",
     Exit.UNCHECKED: "something could not be checked",
     Exit.INTERRUPTED: "interrupted from the keyboard",
     Exit.PIPE: "the reader closed the output early, as `head` does",

@@ -1,4 +1,4 @@
-"""Read the files given to a command."""
+"""Read the files that a command gets as arguments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _PARAMETERS: Final = "cml_iam.parameters"
 
 MOST = 512 << 20
-"""Maximum size of an account file, in bytes; it is read at once."""
+"""Maximum size of an account file in bytes; the whole file is read into memory."""
 
 FORMS = (".json", ".yaml", ".yml")
 """Suffixes of the files in a folder that are searched for policies."""
@@ -193,10 +193,10 @@ def _store_parameters(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The input: *texts* of policies by name, policies *kept* in other files, and the rest.
+    """The input: *texts* of policies by name, policies *kept* in other files, and everything else.
 
-    *skipped* has what is not a policy, with the reason; *unread* what may be one but cannot be
-    read.
+    *skipped* are inputs that are not policies, with the reason; *unread* are inputs that may be
+    policies but cannot be read.
     """
 
     texts: list[tuple[str, str]]
@@ -206,7 +206,7 @@ class Given:
 
     @property
     def open(self) -> list[Problem]:
-        """Everything that is not judged."""
+        """Everything that lint does not judge."""
         return [*self.unread, *(problem for each in self.kept for problem in each.open)]
 
 

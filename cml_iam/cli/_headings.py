@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
 Row = tuple[str, str]
-"""How an option is written, and what it means."""
+"""The form of an option, and its help."""
 
 TERM_WIDTH = 30
-"""Characters beside which an option's meaning starts on the same line; click's own width."""
+"""The maximum width of an option whose help starts on the same line, as in click."""
 
 
 class Heading(StrEnum):
-    """The headings in the order of the help: the command's own options come first."""
+    """The headings of the help in order; the command's own options come first."""
 
     OWN = "Options"
     STORES = "Stores of the access key"
@@ -66,7 +66,7 @@ def heading_of(parameter: click.Parameter) -> Heading:
 
 
 def write_options(command: click.Command, formatter: click.HelpFormatter) -> None:
-    """Write the options of *command* under their headings, with all meanings in one column."""
+    """Write the options of *command* under their headings, with all help texts in one column."""
     by_heading = sections(command)
     terms = [len(term) for rows in by_heading.values() for term, _ in rows]
     width = min(max(terms), TERM_WIDTH)

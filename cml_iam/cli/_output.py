@@ -1,7 +1,7 @@
 """Printing and asking: results on stdout, everything else on stderr; colour only on terminals.
 
-In CSV, every cell is text for a spreadsheet, never a formula. A question before a change names the
-account, identity and region.
+In CSV, every cell is text for a spreadsheet, never a formula. The confirmation before a change
+names the account, identity and region.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 PIPED_WIDTH = 200
-"""Width of a table, in columns, without a terminal."""
+"""Width of a table, in columns, if there is no terminal."""
 
 GAP = 3
 """Spaces between two columns of a table."""
@@ -50,7 +50,7 @@ HANGING = 2
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
 _OBEYED: Final = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""Characters that JSON may hold unescaped, but a terminal obeys or hides."""
+"""Characters that JSON may contain unescaped, but that a terminal interprets or hides."""
 
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 """Colours of additions, deletions and changes in plans and differences."""
@@ -81,14 +81,14 @@ def answer(
 
 
 def early(show: Callable[[str], object], *lines: str) -> None:
-    """Print *lines* of a text answer by *show* before the rest is known; JSON comes whole."""
+    """Print *lines* of a text answer with *show* early; JSON is printed as a whole later."""
     if settings().output != "json":
         for line in lines:
             show(line)
 
 
 def answer_each(values: Iterator[Value], show: Callable[[Iterator[Value]], Value]) -> Value:
-    """Print *values* as they come, each as a line of JSON or all as text by *show*.
+    """Print *values* as they arrive, each as a line of JSON, or as text with *show*.
 
     Returns the last one.
     """
@@ -200,7 +200,7 @@ def print_table(
 ) -> None:
     """Print *rows* as a table on stdout; cells are plain text, coloured by a leading symbol.
 
-    With *whole*, each row is one line of any length when not on a terminal.
+    With *whole*, each row is one line of any length if the output is not a terminal.
     """
     out = console()
     filled = table(columns, rows, out.width if sys.stdout.isatty() else None)
@@ -268,9 +268,9 @@ def left_out(headings: Sequence[str]) -> str:
 
 
 def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table too wide for the terminal as several, repeating the first column.
+    """Print a table that is too wide as several tables, each with the first column.
 
-    A row without content in one of them (only `-`) is left out there.
+    A row without content (only `-`) in one of these tables is left out there.
     """
     rows = [list(row) for row in rows]
     widths = [max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)]
@@ -325,7 +325,7 @@ def note(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print on stderr, even with --quiet: what failed, and what to do about it."""
+    """Print on stderr, even with --quiet, what failed and what to do about it."""
     style = _style(text, sys.stderr)
     click.secho(fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
 
@@ -333,7 +333,7 @@ def complain(text: str) -> None:
 def fitted(text: str, stream: Any, *, hanging: int | None = None) -> str:
     """Wrap *text* to the terminal's width, at words only; the next lines begin after *hanging*.
 
-    A word that fits only without the indent loses it; a longer one is left to the terminal.
+    A word that fits only without the indent loses it; the terminal breaks a longer word.
     """
     line, width = one_line(text), _columns_of(stream)
     if not 0 < width < len(line):
@@ -416,7 +416,7 @@ def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def cell(text: str) -> str:
     """Escape control characters in *text*, and put an apostrophe before a formula.
 
-    A number may have its sign. For the exact characters, use JSON.
+    A number may keep its sign. JSON has the exact characters.
     """
     made = one_line(text)
     return f"'{made}" if made.lstrip().startswith(FORMULA) and not _is_number(made) else made

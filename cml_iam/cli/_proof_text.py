@@ -12,7 +12,7 @@ from cml_iam.cli._output import INFO, WARN, json_text
 if TYPE_CHECKING:
     from cml_iam.prove import Answered, Assumption, Edit, Proof, Witness
 
-UNDECIDED: Final = "so nothing is proved: narrow the question with --never"
+UNDECIDED: Final = "so nothing is proved; narrow the question with --never"
 WAY: Final = "closes it:"
 WIDTH: Final = 80
 """Width, in columns, of a statement that users copy."""
@@ -25,13 +25,15 @@ MAX_FACTS: Final = 20
 
 
 def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
-    """Yield the lines about a promise besides its answer: why it fails or is undecided.
+    """Yield the lines below the answer to a promise: why it fails or is undecided.
 
-    Also the actions it is about, if others may be allowed or *verbose* is set.
+    With *verbose*, or if other actions may be allowed, also yields the actions it is about.
     """
     covered = ", ".join(proof.promise.covers) or "every action"
     if proof.limited:
-        yield from _wrapped(f"for {covered} only: others are allowed, see [catalogue]", indent=4)
+        yield from _wrapped(
+            f"for {covered} only; other actions are allowed, see [catalogue]", indent=4
+        )
     elif verbose:
         yield from _wrapped(f"covers {covered}", indent=4)
     if proof.answer == "undecided":
@@ -58,14 +60,14 @@ def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
 
 
 def other_reading(answer: str) -> str:
-    """Say that *answer* would result from the other reading of wildcards in ARNs."""
+    """Return the line that the other reading of wildcards in ARNs gives *answer*."""
     return f"{WARN} {answer}, if a `*` in a short ARN also matches the missing colons"
 
 
 def call_lines(
     call: Witness, lead: str = "", *, other: str = "", asked: Iterable[str] = ()
 ) -> Iterator[str]:
-    """Yield a request, what allows it, and how *other*, if given, decides it.
+    """Yield a request, the statements that allow it, and the decision of *other*, if given.
 
     *asked* are condition keys to report when the request lacks them.
     """
@@ -102,7 +104,7 @@ def key_line(key: str, value: Any) -> str:
 
 
 def promise_line(proof: Proof, lead: str) -> Iterator[str]:
-    """Yield the promise after *lead*, with its id if it does not hold."""
+    """Return the line of a promise, after *lead*, with its id if it does not hold."""
     title = f"{lead}  {proof.promise.title}"
     if proof.answer == "holds":
         yield title
@@ -170,7 +172,7 @@ def _indented(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fitted(value: Any, room: int) -> list[str]:
-    """Format *value* as JSON in *room* columns on as few lines as possible; strings stay whole.
+    """Format *value* as JSON in *room* columns, on as few lines as possible.
 
     Each element of a statement gets at least one line.
     """
@@ -210,7 +212,7 @@ def _filled(items: Sequence[str], room: int) -> Iterator[str]:
 
 
 def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str]:
-    """Yield the assumptions: how many facts, or with *every* each one, with their pages."""
+    """Yield the number of assumptions or, with *every*, each assumption with its page."""
     used = tuple(used)
     yield from _formats(used)
     facts = _facts(each for each in used if each.kind != "limit")

@@ -1,4 +1,4 @@
-"""The options that commands share, accepted before the noun or after the verb."""
+"""The options that commands share, which may stand before or after the command."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def pairs(
 
 
 def refuse_ignored(context: click.Context, command: click.Command) -> None:
-    """Raise UsageError for options before the name of *command* that it would ignore.
+    """Raise UsageError for options before *command* that the command would ignore.
 
-    A command uses the shared options that it declares, and the common ones. Values from
-    environment variables apply to the whole machine and are not refused.
+    A command uses the shared options that it declares, and the common ones. Environment variables
+    apply to the whole machine and are not refused.
     """
     if isinstance(command, click.Group):
         return
@@ -108,7 +108,7 @@ def refuse_ignored(context: click.Context, command: click.Command) -> None:
 
 
 def refuse_aws_options(needs: str) -> None:
-    """Raise UsageError for AWS options in a call that, without *needs*, does not call AWS."""
+    """Raise UsageError for AWS options if the command, without *needs*, does not call AWS."""
     offline = ("--profile", "--region", "--endpoint-url", "--expect-account")
     typed = [f for f in click.get_current_context().meta.get(_TYPED, ()) if f in offline]
     if typed:
@@ -204,7 +204,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--read-only",
         is_flag=True,
         envvar="CML_IAM_READ_ONLY",
-        help="Refuse every call that would change anything.  [env: CML_IAM_READ_ONLY]",
+        help="Refuse every call that would change something.  [env: CML_IAM_READ_ONLY]",
     ),
     "output": _option(
         Heading.SITE,

@@ -59,9 +59,10 @@ def load_site() -> Site:
 
 
 def site_with(section: str) -> Site | None:
-    """Read the site file if there is one and it has *section*; raises SiteError.
+    """Read the site file if it exists and has *section*; raises SiteError.
 
-    A command that needs one section does not check the others: that takes a third of its time.
+    A command that needs only one section does not check the others, which would take a third of its
+    time.
     """
     path = site_path()
     if not has_site():
@@ -74,7 +75,7 @@ def site_with(section: str) -> Site | None:
 
 
 def find_site() -> Site | None:
-    """Read the site file; return None if none is named and none exists here."""
+    """Read the site file; return None if none is named and there is none in the current folder."""
     return load_site() if has_site() else None
 
 
@@ -100,7 +101,7 @@ def refuse_document(beside: str) -> None:
 
 
 Role = Literal["manager", "administrator"]
-"""The role a command acts in: the manager, or the administrator who sets up the account."""
+"""The role in which a command acts: the manager, or the administrator who sets up the account."""
 
 ENVIRONMENT: Final = (
     "AWS_ACCESS_KEY_ID",
@@ -114,7 +115,7 @@ ENVIRONMENT: Final = (
 class Credential(NamedTuple):
     """What signs requests: *profile*, or *key*, or neither, in which case the SDK searches.
 
-    *origin* says where it was named.
+    *origin* says where the user named it.
     """
 
     profile: str | None = None
@@ -131,7 +132,7 @@ def connect_as(
     told: bool = True,
     **connection: Any,
 ) -> Aws:
-    """Connect to AWS as *role*; if *told*, name the credential on stderr.
+    """Connect to AWS as *role*; with *told*, print the credential's origin on stderr.
 
     Before the first other call, the account of the credentials is compared with --expect-account
     and, unless *any_account*, with that of *site*. *connection* is passed on to `aws.connect`.
@@ -270,7 +271,7 @@ def expected_account(site: Site | None) -> str | None:
     typed = settings().expect_account
     if typed and site and typed != site.account:
         raise InputError(
-            f"--expect-account says `{typed}`, but the site file is for account `{site.account}`",
+            f"--expect-account is `{typed}`, but the site file is for account `{site.account}`",
             remedy="use the site file of that account (--site), or omit --expect-account",
         )
     return typed or (site.account if site else None)
@@ -302,7 +303,7 @@ def _say_credential(aws: Aws) -> None:
 
 
 def refuse_account_of_others(aws: Aws, site: Site | None) -> None:
-    """Compare the accounts now, for a command that survives a refused first call."""
+    """Compare the accounts now, for a command that continues after a refused first call."""
     from cml_iam.aws import check_account
 
     if site is not None:

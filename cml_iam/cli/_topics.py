@@ -70,7 +70,7 @@ See also: cml-iam help credentials
 """
 
 CONFIGURATION: Final = """\
-A setting takes its value from the first of these that sets it:
+The value of a setting comes from the first of these that sets it:
   1. an option; the common options may stand before or after the command
   2. the environment variable that --help names beside the option
   3. the site file
@@ -100,7 +100,7 @@ XDG_STATE_HOME.
 
 
 _ROW: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
-"""What a row of two columns has before its second one, below which it continues."""
+"""The part of a two-column row before the second column, under which the row continues."""
 
 
 def exit_codes() -> str:
@@ -118,7 +118,10 @@ def commands(group: click.Command) -> str:
 TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {
     "commands": ("every command in one list", commands),
     "completion": ("completion in bash, zsh and fish", lambda _: COMPLETION),
-    "configuration": ("where settings come from, and which one wins", lambda _: CONFIGURATION),
+    "configuration": (
+        "where settings come from, and which one takes precedence",
+        lambda _: CONFIGURATION,
+    ),
     "credentials": ("which credential and region a command uses", lambda _: CREDENTIALS),
     "environment": ("the environment variables", lambda _: ENVIRONMENT),
     "exit-codes": ("what each exit code means", lambda _: exit_codes()),

@@ -157,7 +157,7 @@ def audit(list_rules: bool, **given: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an audit looks at, as the options of the command say it."""
+    """The subject of an audit, according to the options of the command."""
 
     files: tuple[Path, ...]
     live: bool
@@ -183,11 +183,11 @@ class Options:
 
     @property
     def calls_aws(self) -> bool:
-        """Whether an account is audited at all."""
+        """Whether any account is audited."""
         return self.live or self.several
 
     def refuse_contradictions(self) -> None:
-        """Raise UsageError for options that do not belong together."""
+        """Raise UsageError for options that exclude each other."""
         _check_skipped(self.skip)
         if self.organization and self.accounts:
             raise click.UsageError("give --accounts or --organization, not both")
@@ -361,7 +361,7 @@ def moment() -> datetime:
 
 
 def check_outs(paths: Iterable[Path]) -> None:
-    """Raise InputError for an unusable report file, before the time of an audit is spent."""
+    """Raise InputError for an unusable report file before the audit starts."""
     from cml_iam.audit.write import form_of
 
     for path in paths:

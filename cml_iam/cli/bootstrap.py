@@ -83,10 +83,10 @@ def plan(save: Path | None, **wanted: Any) -> None:
 def apply(plan_file: Path | None, **wanted: Any) -> None:
     """Create and update the user or role, its policy and its access key.
 
-    Shows the plan, then asks for confirmation on a terminal; elsewhere it needs --yes. With PLAN, a
-    file from `bootstrap plan --save`, makes exactly the changes in it, unless the account has
-    changed since. The access key is written to its store and never printed. A second run changes
-    nothing; after an interrupted run, run the command again.
+    Shows the plan, then asks for confirmation on a terminal; without a terminal, it needs --yes.
+    With PLAN, a file from `bootstrap plan --save`, makes exactly the changes in it, unless the
+    account has changed since. The access key is written to its store and never printed. A second
+    run changes nothing; after an interrupted run, run the command again.
 
     Examples:
       cml-iam bootstrap apply --profile admin
@@ -131,7 +131,7 @@ def _options_of(saved: SavedPlan) -> dict[str, Any]:
         }
     except (click.BadParameter, KeyError, TypeError, ValueError):
         raise InputError(
-            f"`{saved.path}` has options that no plan has",
+            f"`{saved.path}` has unknown options",
             remedy="make a new one with `bootstrap plan --save`",
         ) from None
 
@@ -282,7 +282,7 @@ _STATES = {
 def drift(**wanted: Any) -> None:
     """Show how the account differs from the site in meaning, and what else the principal has.
 
-    Compares the site's boundary and guardrail where they are attached. Exits with 6 when something
+    Compares the site's boundary and guardrail if they are attached. Exits with 6 when something
     differs, and with 8 when nothing differs but something could not be checked.
 
     Examples:

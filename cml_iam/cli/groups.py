@@ -1,7 +1,7 @@
-"""The groups `policy`, `bootstrap`, `key` and `worker`, and how a group makes its commands.
+"""The groups `policy`, `bootstrap`, `key` and `worker`, and how a group creates its commands.
 
-A command is written as a function with options; its group makes a `Command` of it, under the name
-in the group's table. It is imported only when it is called, to keep `--help` fast.
+A command is a function with options. Its group turns it into a `Command` with the name in the
+group's table, and imports it only when it is called, to keep `--help` fast.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Do as click does, and suggest the closest name in the error."""
+        """Like click, but suggest the closest name in the error."""
         from cml_iam.policy import did_you_mean
 
         unknown = args and args[0] not in self.lazy and not args[0].startswith("-")
@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
 
 
 class Leaf(NamedTuple):
-    """A command that is not a group: its *words* after `cml-iam`, and its line of help."""
+    """A command that is not a group: its *words* after `cml-iam`, and its one-line help."""
 
     words: str
     summary: str

@@ -83,7 +83,7 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
     several = len(found) > 1
     if checks:
         print_table(
-            [*(["region"] if several else []), "permission", "verdict", "how it is known"],
+            [*(["region"] if several else []), "permission", "verdict", "evidence"],
             [
                 [
                     *([health.region] if several else []),
@@ -117,7 +117,7 @@ _STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHE
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
-    help="File that the application reads its key from.  [default: the site's, else .env]",
+    help="File from which the application reads its key.  [default: the site's, else .env]",
 )
 @click.option(
     "--admin-profile",

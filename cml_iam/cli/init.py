@@ -107,7 +107,7 @@ def init(
 ) -> None:
     r"""Write a site file; on a terminal, ask for what the options do not say.
 
-    A restriction that is left out does not restrict. The site file also names the credential that
+    A restriction that you leave out has no effect. The site file also names the credential that
     later commands use: the key that `bootstrap apply` writes to `.env`, unless --manager names
     another.
 
@@ -130,7 +130,7 @@ def init(
     if sys.stdin.isatty() and values["account"] is None:
         values = _asked(values)
     if values["account"] is None:
-        raise InputError("no account", remedy="give it: --account 111122223333")
+        raise InputError("no account", remedy="add --account 111122223333")
     text = site_text(**_with_credentials(values))
     site = _check(text)
     if settings().dry_run:

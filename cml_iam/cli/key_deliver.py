@@ -37,8 +37,8 @@ def deliver(where: Where, source: str | None) -> None:
     """Write one working key to every store named with --to, and read it back from each.
 
     Uses the key in --from; otherwise the one in --env-file if that exists; otherwise the first
-    working key in the --to stores. If none of them holds a working key, creates one. All stores
-    hold the new key beside the old one before any of them uses it.
+    working key in the --to stores. If none of these has a working key, creates one. Every store has
+    the new key beside the old one before any of them uses it.
 
     Examples:
       cml-iam key deliver --to env:.env --to profile:cml-manager
@@ -187,8 +187,8 @@ def print_key(
 ) -> None:
     """Print the key, with its secret, for a program that reads standard input.
 
-    On a terminal, and for shell commands anywhere, this needs --unsafe-stdout: the output may be
-    kept in a scroll-back, a history or a log.
+    On a terminal, and always for shell commands, this needs --unsafe-stdout, because a scroll-back,
+    a history or a log may keep the output.
 
     Examples:
       cml-iam key print --as kubernetes | kubectl apply --server-side -f -
@@ -220,7 +220,7 @@ def _key(source: str | None) -> AccessKey:
     found = store.look().key
     if found is None or not found.secret.reveal():
         raise InputError(
-            f"`{store.name}` holds no access key", remedy="name the store: --from STORE"
+            f"`{store.name}` has no access key", remedy="name a store with a key: --from STORE"
         )
     # The id tells the account by itself, except for keys made before 2019.
     account = account_of(found.id)

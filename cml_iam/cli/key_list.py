@@ -126,7 +126,7 @@ def revoke(key_id: str, where: Where) -> None:
     """Deactivate a leaked key immediately, and replace it if the stores hold it.
 
     The key stays, inactive, so that you can review its use; `key delete` removes it. It is deleted
-    at once only if the stores held it and the user has no room for a replacement.
+    immediately only if it was in the stores and AWS allows no further key for the user.
 
     Examples:
       cml-iam key revoke KEY_ID
@@ -158,7 +158,7 @@ def _tell(done: Revoked, store: str, words: Sequence[str]) -> None:
     state = "deleted, to make room" if done.deleted else "inactive"
     say(f"{OK} {done.key_id} is {state}; it was {done.use}")
     if done.replacement:
-        say(f"{OK} {done.replacement} is in {store} instead")
+        say(f"{OK} {done.replacement} replaces it in {store}")
     if not done.deleted:
         say(f"review its use, then delete it: `cml-iam key delete {done.key_id}`")
     say_lines(f"{WARN} {word}" for word in words)
@@ -167,7 +167,7 @@ def _tell(done: Revoked, store: str, words: Sequence[str]) -> None:
 
 @click.argument("key_id", metavar="KEY_ID")
 @key_options
-@click.option("--stored", is_flag=True, help="Delete the key even if a store holds it.")
+@click.option("--stored", is_flag=True, help="Delete the key even if it is in a store.")
 @shared_options("yes", "dry_run")
 def delete(key_id: str, where: Where, stored: bool) -> None:
     """Delete an inactive key; `key revoke` deactivates one.

@@ -29,8 +29,7 @@ _EXIT: Final = {
 _health_option = click.option(
     "--health-url",
     metavar="URL",
-    help="Require a 2xx answer from URL, such as the application's /health, before the new "
-    "key is used.",
+    help="Use the new key only if URL, such as the application's /health, answers 2xx.",
 )
 
 
@@ -44,9 +43,9 @@ _health_option = click.option(
 def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelta) -> None:
     """Replace the key in its stores: create a new key, test it, use it, retire the old one.
 
-    The old key is deactivated after it has been unused for --overlap, and deleted after --cool-off;
-    run this command or `key resume` again then. Exits with 7 while it must wait, and with 3 when
-    the old key is still in use.
+    The old key is deactivated after it has been unused for --overlap, and deleted after --cool-off:
+    run this command or `key resume` again at these times. Exits with 7 while it must wait, and with
+    3 when the old key is still in use.
 
     Examples:
       cml-iam key rotate
@@ -159,7 +158,8 @@ def _say_progress(outcome: Progress) -> None:
             say(f"{WARN} {outcome.evidence}")
     elif outcome.state == "in use":
         say(
-            f"{WARN} the old key stays: {outcome.evidence}; the rotation can continue after {until}"
+            f"{WARN} the old key stays active: {outcome.evidence}; the rotation can continue after "
+            f"{until}"
         )
     else:
         say(f"{INFO} {outcome.rotation.phase} until {until}; then `cml-iam key resume`")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SIGNS = {
     "newly allowed": "+ newly allowed",
     "newly denied": "- newly denied",
-    "no longer denied explicitly": "+ no longer denied explicitly (matters where others allow it)",
-    "newly denied explicitly": "- newly denied explicitly (matters where others allow it)",
+    "no longer denied explicitly": "+ no longer denied explicitly (matters if others allow it)",
+    "newly denied explicitly": "- newly denied explicitly (matters if others allow it)",
 }
 OUTCOMES = {
     "allowed": "allowed",
@@ -48,11 +48,11 @@ IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 def diff(old: Path, new: Path) -> None:
     """Show what the policy NEW allows or denies that OLD does not.
 
-    Each difference comes with a request that shows it; that there is none is proved over every
-    possible request. If there is a site file, its expectations are checked against both policies,
-    too. OLD and NEW are files, `-` for stdin, or folders whose files count as attached together. A
-    file may be JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy
-    in it. -v prints the facts about AWS that a proof rests on.
+    Each difference comes with a request that shows it. If there is none, that is proved over every
+    possible request. If there is a site file, its expectations are also checked against both
+    policies. OLD and NEW are files, `-` for stdin, or folders whose files count as attached
+    together. A file may be JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is
+    one policy in it. -v prints the facts about AWS that a proof rests on.
 
     Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, and with 8 when no
     difference was found but one could not be ruled out.
@@ -114,7 +114,7 @@ def _actions(difference: Difference) -> str:
     hidden = len(difference.actions) - len(names) + difference.alike
     more = f", and {hidden} more that no statement distinguishes" if hidden else ""
     if difference.others:
-        more = ", and every other action that no statement names"
+        more = ", and all other actions that no statement names"
     return ", ".join(names) + more
 
 
@@ -189,7 +189,7 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
     if found.verdict == "same":
         return f"{OK} same meaning: proved for every possible request"
     if found.verdict == "undecided":
-        return f"{UNKNOWN} no difference was found, but it is not proved that there is none"
+        return f"{UNKNOWN} found no difference, but could not prove that there is none"
     if found.allows_the_same:
         return f"{WARN} {new} allows the same as {old}; they differ in explicit denies only"
     return f"{WARN} {new} is {found.verdict} than {old}".replace(

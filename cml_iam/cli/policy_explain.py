@@ -1,4 +1,4 @@
-"""`cml-iam policy explain`: the decision on one request, and the part of each statement."""
+"""`cml-iam policy explain`: the decision on one request, and the role of each statement."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def explain(
 ) -> None:
     r"""Explain whether ACTION is allowed, and why each statement did or did not apply.
 
-    You need not give what follows from the rest of the request: the region and the instance ID in
-    the ARN, the keys of the requested tags, who the principal is, and a condition key's other name.
-    Statements about other actions take one line each; -v also shows all their elements. A FILE may
-    be a folder, JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy
-    of several in it.
+    You can omit what follows from the rest of the request: the region and the instance ID in the
+    ARN, the keys of the requested tags, the principal's properties, and a condition key's other
+    name. Statements about other actions take one line each; -v also shows all their elements. A
+    FILE may be a folder, JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is
+    one policy of several in it.
 
     Exits with 0 if ACTION is allowed, and with 3 if it is denied.
 
@@ -111,7 +111,7 @@ def explain(
     attachable = principal is None or principal_arn(principal) is not None
     if not attachable and (policies or resource_policy is None):
         raise InputError(
-            f"`{principal}` has no identity policy: only users and roles have",
+            f"`{principal}` cannot have an identity policy, only users and roles can",
             remedy="name a user or role, or give a --resource-policy and no --policy",
         )
     given = [_checked(each) for path in policies for each in read_policies(path)]
@@ -136,7 +136,7 @@ def explain(
 def read_context(texts: Iterable[str]) -> dict[str, str | list[str]]:
     """Read `KEY=VALUE` pairs.
 
-    A key has a list of values if it is given twice, or as `KEY[]`, or if AWS sends it as a list.
+    A key is a list of values if it occurs twice, or as `KEY[]`, or if AWS sends it as a list.
     """
     context: dict[str, str | list[str]] = {}
     for name, value in pairs(texts, "the value of a condition key"):
@@ -184,7 +184,7 @@ def _print(explanation: Explanation, authorizer: Authorizer, unsent: Sequence[st
     symbol, words = WORDS[explanation.outcome]
     say(f"{symbol} {words}: {request.action} on {request.resource}")
     if explanation.outcome == "implicitDeny":
-        say(f"  nothing allows it in the {_silent(explanation)}")
+        say(f"  no statement allows it in the {_silent(explanation)}")
     say_lines(f"  {WARN} AWS never sends this request: {why}" for why in unsent)
     say_lines(f"  {INFO} {note}" for note in explanation.notes)
     heading = None

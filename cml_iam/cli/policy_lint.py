@@ -67,12 +67,12 @@ def lint(
 ) -> None:
     """Report faults in policies: FILEs, the JSON and YAML files of a DIR, or `-` for stdin.
 
-    Without arguments, checks the site's own policy. Each finding says where the fault is, why it is
-    one, what to do, and where possible gives a request that proves it.
+    Without arguments, checks the site's own policy. Each finding gives the place of the fault, the
+    reason, the remedy and, if possible, a request that proves it.
 
     FILEs may also be CloudFormation templates and Terraform plans (`terraform show -json`); every
     policy in them is checked. JSON that is not a policy, such as a JSON Schema, is skipped and
-    named.
+    listed.
 
     Exits with 3 on findings of --fail-on or worse, and with 8 when no policy was found or part of
     one was not checked.
@@ -126,7 +126,8 @@ def judged_all(
 ) -> list[Finding]:
     """Judge every policy as its kind, in order.
 
-    *attached*: judge policies of one kind together; only identity-based ones unless *every*.
+    With *attached*, policies of one kind are judged together: only identity-based ones or, with
+    *every*, all kinds.
     """
     from cml_iam.lint import lint_subjects
 
@@ -208,7 +209,7 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 
 
 def show_fixed(results: Sequence[Fixed]) -> None:
-    """Print each correction made or proposed, and those not made with the reason, with places."""
+    """Print each correction with its place: made, proposed, or not made with the reason."""
     mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
     for result in results:
         for finding in result.applied:
@@ -281,8 +282,8 @@ def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
 def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]) -> None:
     """Print the findings, each with remedy and witness, what is *left* open, and a summary.
 
-    *kinds* has the kind of each policy by name. For kinds not attached to a principal, says as what
-    they were judged and what was not.
+    *kinds* has the kind of each policy by name. For kinds that are not attached to a principal,
+    also prints how they were judged.
     """
     from cml_iam.lint import JUDGED_AS, is_complete
 
@@ -336,7 +337,7 @@ def _cause(finding: Finding) -> str | None:
 def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
     """Print one finding: place and message, then proof, remedy and page.
 
-    Of those *folded* into it only the rules are named.
+    For the findings *folded* into it, prints only the rules.
     """
     from cml_iam.report import Item, Request, item_lines  # a clean policy needs none of it
 

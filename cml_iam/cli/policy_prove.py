@@ -41,7 +41,7 @@ QUESTIONS = {
 }
 
 NO_ALLOW = (
-    "neither side allows anything: a Deny has an effect only together with policies that allow, so "
+    "neither side allows anything; a Deny has an effect only together with policies that allow, so "
     "name those as well, or use `cml-iam policy diff`"
 )
 
@@ -76,10 +76,10 @@ def prove(
 ) -> None:
     r"""Prove what policies can never permit, over every possible request.
 
-    Without a question, proves the promises of the site file, about FILES as if attached together to
-    one principal, or about the rendered policy. Write REQUESTS on one line: actions, `on`
-    resources, `where` conditions joined by `and`. A statement that does not hold is reported with
-    the calls that disprove it, the policy statements that allow them, and a correction.
+    Without a question, proves the promises of the site file for FILES, as if attached together to
+    one principal, or for the rendered policy. Write REQUESTS on one line: actions, `on` resources,
+    `where` conditions joined by `and`. A statement that does not hold is reported with the calls
+    that disprove it, the policy statements that allow them, and a correction.
 
     FILES may be `-` for stdin, folders, JSON, YAML, CloudFormation templates or Terraform plans;
     FILE#NAME is one policy of several in a file. -v prints the facts about AWS that a proof rests
@@ -126,8 +126,8 @@ class Judged:
 class Asked:
     """A question and its answer.
 
-    *sides* are the policies asked about, *other* is the name of the side that does not allow the
-    witness, and *keys* are the condition keys that the question names.
+    *sides* are the policies in question, *other* is the name of the side that does not allow the
+    witness, and *keys* are the condition keys in the question.
     """
 
     verdict: Verdict
@@ -167,7 +167,7 @@ def _policies(judged: Judged) -> Policies:
     if naming and (documents[1:] or beyond):
         raise InputError(
             f"`{naming[0].name}` names principals, so it is a resource policy",
-            remedy="prove it alone: policies attached to a principal name no principals",
+            remedy="prove it alone, because policies attached to a principal name no principals",
         )
     site = find_site()
     partition = site.partition if site else ""
@@ -248,7 +248,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
     if {each.lower() for each in shape.actions} <= ALWAYS_ALLOWED:
         why = f"{', '.join(shape.actions)} is allowed to every caller"
     raise InputError(
-        f"--{question}: no policy decides about these requests: {why}",
+        f"--{question}: no policy decides these requests: {why}",
         remedy="check the actions, the resources and the conditions",
     )
 

@@ -62,14 +62,14 @@ if TYPE_CHECKING:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write every document that the site file has the values for into DIR.",
+    help="Write every document for which the site file has the values into DIR.",
 )
 @shared_options("site")
 def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None:
     """Print a policy document on stdout, and nothing else.
 
-    Attach the hardened document instead of the base, not beside it: IAM adds permissions up, so
-    beside the base it would restrict nothing.
+    Attach the hardened document instead of the base document, not in addition to it: IAM adds
+    permissions up, so together with the base it would restrict nothing.
 
     Examples:
       cml-iam policy render > policy.json
@@ -124,7 +124,7 @@ def documents() -> None:
 
 @shared_options("output")
 def permissions() -> None:
-    """Print the manager's permissions and their purposes, as the documentation's tables.
+    """Print the manager's permissions and their purposes, as in the documentation's tables.
 
     On a terminal, prints a list instead, which fits its width.
 

@@ -62,8 +62,8 @@ def verify(
 
     Without FILES, checks the rendered policy; with FILES, those policies as if attached together to
     one principal. FILES may be folders, JSON, YAML, CloudFormation templates or Terraform plans;
-    FILE#NAME is one policy of several in a file. With --live, asks iam:SimulatePrincipalPolicy
-    about the principal in AWS instead.
+    FILE#NAME is one policy of several in a file. With --live, simulates the principal in AWS with
+    iam:SimulatePrincipalPolicy instead.
 
     Exits with 3 when an expectation does not hold, and with 8 when one could not be checked.
 
@@ -80,7 +80,7 @@ def verify(
     if live:
         refuse_document("--live")
         if files or boundary:
-            raise InputError("--live checks the policies attached in AWS; omit the files")
+            raise InputError("--live checks the attached policies in AWS; omit the files")
         done = _live(site, principal or site.principal_arn)
     else:
         limit = read_policy(boundary) if boundary else None
@@ -156,7 +156,7 @@ def _lines(judgement: Judgement) -> Iterator[str]:
         yield f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
     else:
         by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
-        wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
+        wrong = f"must be {expectation.expected}, but is {judgement.answer}{by}"
         yield f"{BAD} {expectation.description}: {wrong} [{expectation.id}]"
     if judgement.hint:
         yield f"    {judgement.hint}"

@@ -45,9 +45,9 @@ def who_can(
     r"""List the principals that can do ACTION on RESOURCE, always or under conditions.
 
     Evaluates policies, groups, permissions boundaries, service control policies and the resource's
-    policy together, over all possible requests. Uses what is known: the principal's ARN, name and
-    tags, the date, and the region of the resource. Follows steps: roles that a principal may
-    assume, and permissions that it may give itself.
+    policy together, over all possible requests. Uses the known facts: the principal's ARN, name and
+    tags, the date, and the region of the resource. Follows several steps: roles that a principal
+    may assume, and permissions that it may give itself.
 
     The file of --scps is a list of levels, each a list of policies. The file of --resource-policies
     is an object of policies by ARN. -v also lists those who may not.
@@ -107,10 +107,7 @@ def _account(file: Path, scps: Path | None, resources: Path | None, question: Qu
     if resources:
         account = with_resources(account, read_json(resources), str(resources))
         if not account.policy_on(question.action, question.resource):
-            note(
-                f"{WARN} {resources}: no policy in it is that of {question.resource};"
-                " it was not used"
-            )
+            note(f"{WARN} {resources}: it has no policy of {question.resource}, so it was not used")
     return account
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from cml_iam.sandbox import Conditions, Sandbox
 
 _DESCRIBE = "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]"
-_ENV_FILE = "Write the exports to FILE (mode 0600), not to stdout, once the sandbox answers."
+_ENV_FILE = (
+    "Write the exports to FILE (mode 0600) instead of stdout, as soon as the sandbox answers."
+)
 _MARK = "# Written by `cml-iam sandbox start`, removed when it ends."
 _FAULTS = "Inject delays, limits and refusals from a TOML file (see docs/sandbox.md)."
 
@@ -75,8 +77,8 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
     """Start the sandbox and keep it running; print the exports that point a shell at it.
 
     The printed key is that of the sandbox's root: random, and useless elsewhere. With --env-file,
-    the exports are in FILE once the sandbox answers, and FILE is removed when it ends, so a script
-    can wait for FILE to appear.
+    FILE contains the exports as soon as the sandbox answers, and is removed when the sandbox ends,
+    so a script can wait for FILE to appear.
 
     Examples:
       cml-iam sandbox start --port 4566
@@ -109,7 +111,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
 @_sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **given: Any) -> int:
-    """Run COMMAND against a sandbox of its own, and exit with COMMAND's exit code.
+    """Run COMMAND against a new sandbox, and exit with COMMAND's exit code.
 
     Examples:
       cml-iam sandbox run -- pytest tests/

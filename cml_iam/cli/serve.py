@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 PROBE_ATTEMPTS: Final = 2
 PROBE_SECONDS: Final = 1.4
-"""Timeout for connecting and for reading, in seconds. All attempts fit into the 4 s that an answer
-may take, so that the answer gives the reason for a failure."""
+"""Timeout for connecting and for reading, in seconds. All attempts fit into the 4 s that a response
+may take, so that it can give the reason for a failure.
+"""
 
 
 @click.option(
@@ -59,12 +60,12 @@ may take, so that the answer gives the reason for a failure."""
 @shared_options("site")
 @aws_options
 def serve(host: str, port: int, token: str | None, status_only: bool) -> None:
-    """Serve /health (200 or 503, with the reason), /metrics (Prometheus) and a page at /.
+    """Serve /health (200, or 503 with the reason), /metrics (Prometheus) and a page at /.
 
-    Listens only on this machine. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
-    `Authorization: Bearer TOKEN`, browsers as the password they ask for; without it, /health shows
-    only healthy or not. Asks CML on every running worker whether it is ready, which needs no CML
-    user. Ctrl-C and SIGTERM end it with exit code 0.
+    Listens only on this machine. To listen on other addresses, set CML_IAM_SERVE_TOKEN: programs
+    send it as `Authorization: Bearer TOKEN`, browsers ask for it as a password. Without the token,
+    /health shows only healthy or not. Checks whether CML is ready on every running worker, which
+    needs no CML user. Ctrl-C and SIGTERM end it with exit code 0.
 
     Examples:
       cml-iam serve

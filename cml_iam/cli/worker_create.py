@@ -109,7 +109,7 @@ if TYPE_CHECKING:
 @click.option(
     "--client-token",
     metavar="TEXT",
-    help="Idempotency token: repeating the command with TEXT creates no second worker.",
+    help="Idempotency token: repeating the command with the same TEXT creates no second worker.",
 )
 @wait_options
 @cml_wait_option
@@ -118,9 +118,9 @@ if TYPE_CHECKING:
 def create(name: str, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
-    First asks EC2 whether the launch is permitted; --dry-run stops there. A worker profile is tried
-    in each of its zones, then as its next type, until there is capacity. If no answer arrives, the
-    worker may exist all the same: repeat the command, which never creates a second one.
+    First checks with EC2 whether the launch is permitted; --dry-run stops there. With a worker
+    profile, tries each of its zones, then its next type, until there is capacity. If no answer
+    arrives, the worker may exist: repeat the command, which never creates a second one.
 
     Examples:
       cml-iam worker create lab-1 --wait --cml
@@ -187,7 +187,7 @@ def _refuse_read_only() -> None:
     """Raise before anything is called or written; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
-            "a launch would change something, but only reading is allowed",
+            "a launch is a change, but --read-only refuses changes",
             remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
 

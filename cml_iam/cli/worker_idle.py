@@ -56,7 +56,7 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
     "--window",
     type=length,
     metavar="TIME",
-    help="How far back to look, such as 2h or 1d.  [default: the site's, else 2h]",
+    help="Time to look back, such as 2h or 1d.  [default: the site's, else 2h]",
 )
 @click.option(
     "--cpu",
@@ -98,15 +98,15 @@ def idle(
     left_out: tuple[str, ...],
     stop: bool,
 ) -> None:
-    """Find running workers that are not in use, among WORKERS, IDs or names (* and ?), or all.
+    """Find running workers that are not in use, among all or WORKERS (IDs or names, * and ?).
 
-    A worker is idle when every rule says so over the whole window: CPU, network, and the nodes that
-    run in CML's labs. It is busy when one rule says so, and unknown when a rule lacks data. An
-    unknown worker is never stopped, nor is one with the hold tag, a Spot instance, or a member of
-    an Auto Scaling group. CML is asked with the user and password in CML_IAM_CML_USER and
+    A worker is idle if it is idle by every rule over the whole window: CPU, network, and running
+    nodes in CML's labs. It is busy if it is busy by any rule, and unknown if a rule lacks data. The
+    command never stops unknown workers, workers with the hold tag, Spot instances, or members of an
+    Auto Scaling group. It connects to CML with the user and password in CML_IAM_CML_USER and
     CML_IAM_CML_PASSWORD.
 
-    Exits with 8 when a rule could not be checked; a worker younger than the window does not count.
+    Exits with 8 when a rule could not be checked, except for workers younger than the window.
 
     Examples:
       cml-iam worker idle

@@ -44,7 +44,7 @@ MEASURES = [*(each.value.replace("_", "-") for each in EVERY), "all"]
 
 _TREND_LEAST, _TREND_MOST = 8, 96
 _COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "trend")
-"""In the order in which they are printed."""
+"""The metrics, in print order."""
 
 
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
@@ -54,7 +54,7 @@ _COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "tre
     metavar="TIME",
     default="15m",
     show_default=True,
-    help="How far back to look, such as 15m, 1h or 7d.",
+    help="Time to look back, such as 15m, 1h or 7d.",
 )
 @click.option(
     "--metric",
@@ -77,8 +77,8 @@ def metrics(
     """Show the CPU, memory, network and disk use of WORKERS, IDs or names (* and ?), or of all.
 
     CPU and memory are in percent, network and disk in bytes per second. An unknown value is never
-    shown as 0: it comes with the reason and what to do. Exits with 8 when CloudWatch could not be
-    asked; a worker that is stopped, young or without the agent does not count.
+    shown as 0, but with the reason and a remedy. Exits with 8 when CloudWatch did not answer;
+    workers that are stopped, new or without the agent do not count.
 
     Examples:
       cml-iam worker metrics

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 def orphans(context: click.Context) -> None:
     """Find instances that look like CML workers but lack the guard tag, with the reasons.
 
-    Likely ones match by name, image or tags; possible ones only by an instance type of the site.
-    The manager cannot operate them; `worker adopt` makes them workers. Exits with 3 when there are
-    likely ones.
+    Likely instances match by name, image or tags; possible ones only by an instance type of the
+    site. The manager cannot operate them; `worker adopt` makes them workers. Exits with 3 when
+    there are likely instances.
 
     Examples:
       cml-iam worker orphans
@@ -82,7 +82,7 @@ _BY_AN_ADMINISTRATOR = (
 def adopt(ids: tuple[str, ...]) -> None:
     """Add the guard tag to the instances IDS, which makes them workers.
 
-    Needs the administrator's credential: the hardened policy denies it to the manager on purpose,
+    Needs the administrator's credential: the hardened policy deliberately denies it to the manager,
     because anyone who may set the guard tag can take over any instance. With --dry-run, EC2 only
     checks whether the call is permitted.
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The manager, the regions to look in, the region to create in, and AWS itself."""
+    """The manager, the regions to search, the region for new workers, and AWS itself."""
 
     manager: WorkerManager
     regions: tuple[str, ...]
@@ -52,7 +52,7 @@ class Scene:
 
     @property
     def grants(self) -> frozenset[str]:
-        """The permissions beyond the documented ones that the site grants, by their names."""
+        """The names of the permissions that the site grants beyond the documented ones."""
         return self.site.grant.active if self.site else frozenset()
 
     @property
@@ -71,14 +71,14 @@ class Scene:
         return find_workers(self.manager, wanted, self.regions)
 
     def find_managed(self, wanted: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
-        """Do as `find`, and refuse instances without the guard tag unless *unmanaged*."""
+        """Like `find`, but refuse instances without the guard tag unless *unmanaged*."""
         found = self.find(wanted)
         foreign = [each for each in found if not self.manager.guard.marks(each.tags)]
         if foreign and not unmanaged:
             raise RefusedError(
                 f"not managed: {', '.join(each.label for each in foreign)} "
                 f"without the tag `{self.manager.guard}`",
-                remedy="add --unmanaged to act on it anyway",
+                remedy="add --unmanaged to include it anyway",
             )
         return found
 
@@ -98,7 +98,7 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
         )
     if site and chosen.no_site:
         raise InputError(
-            f"--no-site was given, but `{site_path()}` exists",
+            f"--no-site is set, but `{site_path()}` exists",
             remedy="omit --no-site, or change to another folder",
         )
     aws = connect_examined(role, site) if examined else connect_as(role, site)
@@ -149,14 +149,14 @@ def tags_of(texts: Iterable[str]) -> dict[str, str]:
 
 _ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
 _ELSEWHERE = (
-    "the site's policy allows it: the attached one may be out of date (see `cml-iam bootstrap "
-    "plan`), or a boundary or a service control policy refuses it"
+    "the site's policy allows it, so the attached policy may be out of date (see `cml-iam "
+    "bootstrap plan`), or a boundary or a service control policy refuses it"
 )
 
 
 @contextmanager
 def explained(here: Scene, launch: Launch) -> Iterator[None]:
-    """Make a DeniedError name the statements that would have to allow *launch*."""
+    """Add the statements that would have to allow *launch* to a DeniedError."""
     try:
         yield
     except errors.DeniedError as error:
@@ -172,7 +172,7 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
 
 
 def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
-    """Make the DeniedError of each outcome name the statements that would have to allow it."""
+    """Add the statements that would have to allow the call to the DeniedError of each outcome."""
     for outcome in outcomes:
         if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
             reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
@@ -250,7 +250,7 @@ def state_folder() -> Path:
 
 
 def keep_names(workers: Sequence[Worker], chosen: Settings) -> None:
-    """Keep the ids, names and states of *workers*, all there are of the site, for the Tab key."""
+    """Store the ids, names and states of *workers*, all workers of the site, for completion."""
     known = [[each.id, each.name, each.state] for each in workers if each.state not in _GONE]
     # Whatever keeps it from being written (also a user without a home): the command has its answer.
     with suppress(OSError, InputError, RuntimeError):

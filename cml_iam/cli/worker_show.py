@@ -160,7 +160,7 @@ def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]
 
 
 _ROOM_FOR_IDS = 100
-"""Terminal width, in columns, from which IDs get a column of their own beside the checks."""
+"""The minimum terminal width, in columns, for a separate column with IDs beside the checks."""
 
 
 def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
@@ -180,7 +180,7 @@ def _print_list(
         note(f"{INFO} nothing found in {', '.join(answered)}")
         if not everything:
             note(
-                f"  only instances with the tag {here.manager.guard} count; --all lists every "
+                f"  lists only instances with the tag {here.manager.guard}; --all lists every "
                 "instance"
             )
         return
@@ -280,7 +280,7 @@ _COLUMNS: Final[Mapping[str, Cell]] = {
 """The columns, in print order."""
 
 _BY_IMPORTANCE: Final = ("address", "type", "up", "zone", "private", "image", "tags")
-"""The columns beside name, state and id; a narrow terminal has room for the first ones."""
+"""The columns besides name, state and id; a narrow terminal shows only the first ones."""
 
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:

@@ -66,14 +66,14 @@ cml_options = options(
         "--cml-ca",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Trust the certificates in FILE (PEM): CML's own or its CA's.",
+        help="Trust the certificates in FILE (PEM): CML's own or that of its CA.",
         **_kept,
     ),
     shared_option(
         Heading.CML,
         "--insecure",
         is_flag=True,
-        help="Do not verify CML's certificate. Insecure: another host could answer in its place.",
+        help="Do not verify CML's certificate. Insecure: another host could impersonate CML.",
         **_kept,
     ),
     shared_option(
@@ -116,7 +116,7 @@ def cml_access() -> CmlAccess:
     if ca_file and insecure:
         raise InputError(
             "--cml-ca and --insecure contradict each other",
-            remedy="give one of them",
+            remedy="use only one of them",
         )
     access = CmlAccess(ca_file, insecure=insecure, private=bool(given.get("cml_private")))
     access.check()
@@ -135,8 +135,7 @@ def _given() -> dict[str, Any]:
     type=click.Choice([goal.value for goal in Goal]),
     default=Goal.OK.value,
     show_default=True,
-    help="State to wait for. ok: running, and both EC2 status checks passed; cml-ready: "
-    "CML is ready, too.",
+    help="State to wait for. ok: running with both EC2 status checks passed; cml-ready: also CML.",
 )
 @timeout_option
 @cml_options

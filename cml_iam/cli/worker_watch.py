@@ -79,7 +79,7 @@ def interval(text: str) -> timedelta:
     metavar="TIME",
     default="1h",
     show_default=True,
-    help="How far back the trend goes, such as 15m, 1h or 7d.",
+    help="Time span of the trend, such as 15m, 1h or 7d.",
 )
 @shared_options("site", "output")
 @aws_options
@@ -93,8 +93,8 @@ def watch(
 ) -> None:
     """Show a live table of WORKERS, IDs or names (* and ?), or of all.
 
-    On a terminal the table is updated in place; elsewhere a new one is printed each time, and with
-    -o json one line. Ctrl-C ends it with exit code 130; --count N ends it with 0, or with 8 if
+    On a terminal, the table is updated in place; otherwise each refresh prints a new table, or a
+    line with -o json. Ctrl-C ends it with exit code 130; --count N ends it with 0, or with 8 if
     something could not be checked in the last refresh.
 
     Examples:

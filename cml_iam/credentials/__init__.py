@@ -1,4 +1,4 @@
-"""Access keys: created once, delivered to a store, and never lost on the way."""
+"""Access keys: create a key once, and deliver it to a store without ever losing it."""
 
 from cml_iam.credentials._delivery import KeyPlan, deliver, plan_key
 from cml_iam.credentials._env_file import (

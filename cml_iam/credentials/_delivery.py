@@ -1,4 +1,4 @@
-"""Deliver one key to one store: decide what to do, then do it so that no crash loses a key."""
+"""Deliver one key to one store: plan the steps, then do them so that no crash loses a key."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 
 PAUSES: Final = (0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 15, 15)
-"""Seconds between tries of a new key, 90 in total; AWS documents no limit, 8 were observed."""
+"""The seconds between tries of a new key, 90 in total; AWS documents no limit, 8 were observed."""
 IN_A_ROW: Final = 3
-"""Successes in a row after which a key counts as known: AWS's endpoints learn of it one by one."""
+"""The successes in a row after which a key counts as known to all of AWS's endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
     """The plan for the key of *user* in *store*; holds no secret.
 
-    *key_id* is the key to keep, or to promote: staged by an interrupted run, or in use in some of
-    several stores. *replaces* is the id in the store to be overwritten. *orphans* are keys to
-    remove: created by an interrupted run, in no store, never used. *room* is an inactive key in the
-    store, deleted to make room for the new one. *others* are the user's keys that stay.
-    *unfinished* says that an interrupted run left files behind.
+    *key_id* is the key to keep or to promote: an interrupted run staged it, or only some of the
+    stores use it. *replaces* is the id in the store that will be overwritten. *orphans* are keys to
+    remove, which an interrupted run created and which are in no store and were never used. *room*
+    is an inactive key in the store that is deleted to make room for the new one. *others* are the
+    user's keys that stay. *unfinished* says that an interrupted run left files behind.
     """
 
     action: Literal["keep", "finish", "create"]
@@ -79,7 +79,7 @@ class KeyPlan:
 
 
 def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
-    """Plan how the store gets a working key of *user*, the user at *arn*.
+    """Plan how to put a working key of *user*, the user at *arn*, into the store.
 
     Only reads. Raises RefusedError, with the evidence, if there is no room for another key or the
     owner of a key cannot be determined.
@@ -135,8 +135,8 @@ def deliver(
 ) -> str | None:
     """Carry out *plan*, and return the id of the key now in the store.
 
-    Safe to interrupt anywhere: the next `plan_key` finds what is left. Raises IncompleteError if
-    another run is needed, RefusedError if the user's keys have changed since the plan.
+    It can be interrupted anywhere: the next `plan_key` finds what is left. Raises IncompleteError
+    if another run is needed, RefusedError if the user's keys have changed since the plan.
     """
     seen = {key.id for key in list_keys(aws, plan.user)}
     if seen - set(plan.orphans) - {plan.key_id, plan.room} != set(plan.others):
@@ -186,9 +186,9 @@ def make_key(
     pause: Callable[[float], None],
     give_up: Callable[[], None],
 ) -> str:
-    """Create a key for *user* and deliver it as *journal* says; return its id.
+    """Create a key for *user*, deliver it according to *journal*, and return its id.
 
-    Keeps the journal; if no key was created, *give_up* must end it. Raises IncompleteError if
+    Keeps the journal; *give_up* must end it if no key was created. Raises IncompleteError if
     another run is needed.
     """
     store = delivery.store
@@ -221,14 +221,14 @@ def _promote(
     plan: KeyPlan, delivery: Delivery, key: AccessKey | None, pause: Callable[[float], None]
 ) -> None:
     if key is None:
-        raise RefusedError("the staged key is gone", remedy="make a new plan")
+        raise RefusedError("the staged key no longer exists", remedy="make a new plan")
     promote_key(plan.arn, delivery, key, pause=pause)
 
 
 def promote_key(
     arn: str, delivery: Delivery, key: AccessKey, *, pause: Callable[[float], None]
 ) -> None:
-    """Put the staged *key* into use, once AWS knows it and its test has passed."""
+    """Put the staged *key* into use after AWS knows it and its test has passed."""
     await_key(delivery.sign_in, key, arn, pause=pause)
     if delivery.prove is not None:
         delivery.prove(key)
@@ -268,7 +268,8 @@ def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
 def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:
     """Return why a key in a store should not be kept, or None.
 
-    Raises RefusedError for another principal's working key: overwriting it would lose its secret.
+    Raises RefusedError for another principal's working key, because overwriting it would lose its
+    secret.
     """
     if stored.id in keys and not keys[stored.id].active:
         return "inactive"
@@ -276,13 +277,13 @@ def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn:
     if verdict == "another principal's":
         raise foreign_key(delivery, stored)
     if stored.id not in keys:
-        return None if verdict == "works" else "stale: no key of this user"
+        return None if verdict == "works" else "stale, not a key of this user"
     # IAM lists it as active, so AWS has not heard of it everywhere yet.
     return None if verdict in ("works", "not known to AWS") else verdict
 
 
 def refuse_foreign(contents: Contents, ids: Collection[str], delivery: Delivery, arn: str) -> None:
-    """Raise RefusedError for a working key in a store that is none of the user's *ids*."""
+    """Raise RefusedError if a store has a working key that is not one of the user's *ids*."""
     for key in contents.keys:
         if key.id not in ids and try_key(delivery.sign_in, key, arn) == "another principal's":
             raise foreign_key(delivery, key)
@@ -293,13 +294,13 @@ def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:
     whose = delivery.sign_in(key).identity().arn
     return RefusedError(
         f"`{delivery.store.name}` holds `{key.id}`, a working key of `{whose}`: its secret would "
-        "be overwritten, and nobody could get it back",
+        "be overwritten and lost",
         remedy="name another store (--env-file, --to), or remove that key from this one yourself",
     )
 
 
 def _sharing(key: str) -> tuple[str]:
-    return (f"`{key}` is in some of the stores and is copied to the others",)
+    return (f"`{key}` is in some of the stores and will be copied to the others",)
 
 
 def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
@@ -310,9 +311,10 @@ def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
         return
     if lock is not None:
         raise RefusedError(
-            f"a rotation begun elsewhere at {lock.since:%Y-%m-%d %H:%M} UTC has staged a key in "
+            f"a rotation that began elsewhere at {lock.since:%Y-%m-%d %H:%M} UTC has staged a key "
+            "in "
             f"`{store.name}`",
-            remedy="wait for it; an hour after its start `cml-iam key rotate` takes it over",
+            remedy="wait for it; `cml-iam key rotate` takes it over one hour after its start",
         )
 
 
@@ -335,9 +337,9 @@ def _orphans(
         use = key_use(aws, key)
         if keys[key].active and use.when is not None:
             raise RefusedError(
-                f"the key `{key}` was made after an interrupted run began, and somebody uses it: "
-                f"{use}",
-                remedy=f"find out who holds it, then `cml-iam key revoke {key}`",
+                f"the key `{key}` was created after an interrupted run began, and somebody uses "
+                f"it: {use}",
+                remedy=f"find out who has it, then run `cml-iam key revoke {key}`",
             )
     return tuple(unknown)
 
@@ -349,6 +351,6 @@ def _words(
     if contents.key and verdict:
         account = account_of(contents.key.id)
         whose = f", of account {account}" if account and verdict.startswith("stale") else ""
-        words.append(f"the store's key `{contents.key.id}` is replaced: {verdict}{whose}")
+        words.append(f"the store's key `{contents.key.id}` will be replaced: {verdict}{whose}")
     words += [f"left alone: {key_evidence(key, key_use(aws, key.id))}" for key in others]
     return words

@@ -1,9 +1,8 @@
-"""A key in environment variables: the `.env` file as a store, a child's environment.
+"""A key in environment variables: the `.env` file as a store, and a child's environment.
 
 The format is what Docker Compose and python-dotenv both accept: `NAME=value`, an optional `export`,
 quotes (which may span lines), comments after white space. If a name occurs twice, the last one
-counts.
-https://docs.docker.com/reference/compose-file/services/#env_file-format
+counts. https://docs.docker.com/reference/compose-file/services/#env_file-format
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
 ID: Final = "AWS_ACCESS_KEY_ID"
 SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 TOKENS: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-"""Names of the session token; boto3 still reads the second, the older one."""
+"""The names of the session token; boto3 still reads the second, older one."""
 
 _MARK: Final = "\ufeff"
-"""The byte order mark some editors put before the first line."""
+"""The byte order mark that some editors put before the first line."""
 _RULE = "# " + "=" * 76
 HEADER: Final = (_RULE, "# AWS Settings", _RULE)
 
@@ -136,15 +135,15 @@ class EnvFile(FileStore):
     """A file of environment variables, as read by Docker Compose."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return which services to recreate, and which have the old file mounted.
+        """Return which services to recreate, and which processes have the old file mounted.
 
         `docker compose restart` does not read the file again:
         https://docs.docker.com/reference/cli/docker/compose/restart/
         """
         held = mounted_elsewhere(self.path)
         words = [
-            f"`{self.path}` is mounted as a single file and the old one is still seen there: "
-            f"process {', '.join(held)}; create the container again, and mount the folder instead"
+            f"`{self.path}` is mounted as a single file, so these processes still see the old one: "
+            f"{', '.join(held)}; create the container again, and mount the folder instead"
         ]
         compose = [name for name in COMPOSE_FILES if (self.path.parent / name).is_file()]
         if not compose:
@@ -166,7 +165,7 @@ class EnvFile(FileStore):
     def _doubts(self, text: str) -> tuple[str, ...]:
         values = variables(text)
         return tuple(
-            f"`{self.path}` sets {name} too: an SDK that does not find that profile uses no key"
+            f"`{self.path}` also sets {name}: an SDK that does not find that profile uses no key"
             for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
             if values.get(name)
         )
@@ -181,8 +180,8 @@ def refuse_session_token(holder: str, names: Container[str]) -> None:
     for token in TOKENS:
         if token in names:
             raise RefusedError(
-                f"`{holder}` sets {token}, with which no long-term key works",
-                remedy="remove it: it belongs to a temporary credential",
+                f"`{holder}` sets {token}, but a long-term key does not work with a session token",
+                remedy="remove it, because it belongs to a temporary credential",
             )
 
 
@@ -190,7 +189,7 @@ def read_env_key(path: Path) -> AccessKey:
     """Return the access key in the environment file at *path*.
 
     Raises CredentialsError if there is no file or no key in it; RefusedError if other users may
-    read or change the file or it belongs to another user, as OpenSSH does for a private key.
+    read or change the file, or if it belongs to another user, as OpenSSH does for private keys.
     """
     found = read_file(path)
     if found is None:
@@ -203,8 +202,8 @@ def read_env_key(path: Path) -> AccessKey:
     key = known_key(values.get(ID, ""), values.get(SECRET, ""))
     if key is None or not key.secret.reveal():
         raise CredentialsError(
-            f"`{path}` holds no access key: no usable {ID} and {SECRET}",
-            remedy="`cml-iam bootstrap apply` delivers one to it",
+            f"`{path}` has no access key: no usable {ID} and {SECRET}",
+            remedy="`cml-iam bootstrap apply` delivers a key to it",
         )
     return key
 
@@ -212,12 +211,12 @@ def read_env_key(path: Path) -> AccessKey:
 def _refuse_unsafe(path: Path, found: FileState) -> None:
     if found.mode & _OTHERS:
         raise RefusedError(
-            f"`{path}` holds a secret and is open to other users ({found.mode:04o})",
-            remedy=f"`chmod 600 {path}`; if others may have read it, `cml-iam key rotate`",
+            f"`{path}` contains a secret and is accessible to other users ({found.mode:04o})",
+            remedy=f"run `chmod 600 {path}` and, if others may have read it, `cml-iam key rotate`",
         )
     if found.owner not in (os.geteuid(), _ROOT):
         raise RefusedError(
-            f"`{path}` belongs to another user, who can replace the credential in it",
+            f"`{path}` belongs to another user, who can replace its credential",
             remedy="name a file of your own in [credentials] of the site file",
         )
 

@@ -1,7 +1,7 @@
-"""Who else sees a secret file: git, which would publish it, and containers that mount it.
+"""Who else can see a file with a secret: git, which would publish it, and containers that mount it.
 
-A rename replaces the inode; a container that mounts the single file keeps reading the old one.
-Linux lists mounts per process, for the processes one may inspect:
+A rename replaces the inode, so a container that mounts the single file keeps reading the old one.
+Linux lists mounts per process, for the processes that the caller may inspect:
 https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
 """
 
@@ -27,7 +27,7 @@ SECONDS = 10.0
 def refuse_in_git(path: Path) -> None:
     """Raise RefusedError unless *path* is outside every git work tree, or ignored there.
 
-    If a folder in the path is a symbolic link, its target counts: `~/.aws` may be a link into a
+    If a folder in the path is a symbolic link, its target decides: `~/.aws` may be a link into a
     work tree. A file that git already tracks counts as not ignored, whatever the patterns say.
     """
     path = path.parent.resolve() / path.name
@@ -81,7 +81,7 @@ class _Mount:
 
 
 def is_mounted(path: Path) -> bool:
-    """Return whether the single file *path* is a mount of its own, as far as visible here."""
+    """Return whether the single file *path* is a separate mount, as far as is visible here."""
     real = PurePosixPath(path.parent.resolve() / path.name)
     return any(mount.point == real for mount in _mounts(PROCESSES / "self"))
 
@@ -89,7 +89,7 @@ def is_mounted(path: Path) -> bool:
 def mounted_elsewhere(path: Path) -> tuple[str, ...]:
     """Return processes, as `PID at PATH`, that have the file *path* mounted.
 
-    One for each mount namespace; only root sees those of other users.
+    Returns one process for each mount namespace; only root sees the processes of other users.
     """
     real = PurePosixPath(path.parent.resolve() / path.name)
     ours = [mount for mount in _mounts(PROCESSES / "self") if real.is_relative_to(mount.point)]
@@ -116,7 +116,8 @@ def mounted_elsewhere(path: Path) -> tuple[str, ...]:
 def holders(key_id: str) -> tuple[str, ...]:
     """Return processes, as `PID (name)`, that started with the key *key_id* in their environment.
 
-    Only root sees those of other users; a process that read the key from a file does not appear.
+    Only root sees the processes of other users. A process that read the key from a file does not
+    appear.
     """
     wanted = f"AWS_ACCESS_KEY_ID={key_id}".encode()
     return tuple(

@@ -1,4 +1,4 @@
-"""What file stores share: two steps, privacy, and reserved disk space."""
+"""The common part of file stores: two steps, privacy, and reserved disk space."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _PRIVATE: Final = 0o700
 class FileStore:
     """The file at the absolute *path*; its working files are in `.cml-iam` beside it.
 
-    *allow_tracked* permits a file that git does not ignore. A subclass defines how the text of the
-    file holds a key.
+    *allow_tracked* permits a file that git does not ignore. A subclass defines the format of the
+    key in the file.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class FileStore:
         """Do nothing: the folder of the file must already exist."""
 
     def reserve(self) -> None:
-        """Create the folder, and a placeholder of the coming size, from characters no key has."""
+        """Create the folder, and a placeholder of the final size, made of characters no key has."""
         _files.open_folder(self.folder)
         blank = AccessKey("x" * LONGEST, Secret("x" * LONGEST))
         _files.write_private(self._reserved, self._merged(blank, self._file()))
@@ -94,7 +94,7 @@ class FileStore:
         _files.move_file(self._staged, self.path, mode=_mode(found), owner=owner)
         held = _files.read_file(self.path)
         if held is None or self._key_in(held) != key:
-            raise CmlIamError(f"`{self.path}` does not hold what was written to it")
+            raise CmlIamError(f"`{self.path}` does not contain what was written to it")
 
     def discard(self) -> None:
         """Remove the reserved and the staged file."""
@@ -102,7 +102,7 @@ class FileStore:
         _files.remove_file(self._staged)
 
     def withdraw(self) -> None:
-        """Discard: the file itself is never created without a key."""
+        """Discard; the file itself is never created without a key."""
         self.discard()
 
     def afterwards(self) -> tuple[str, ...]:
@@ -118,10 +118,10 @@ class FileStore:
         raise NotImplementedError
 
     def _check(self, text: str) -> None:
-        """Raise RefusedError or InputError if no key should be put into *text*."""
+        """Raise RefusedError or InputError if a key must not be put into *text*."""
 
     def _doubts(self, text: str) -> tuple[str, ...]:  # noqa: ARG002 - a subclass reads it
-        """Return what in *text* may prevent its readers from using the key."""
+        """Return the parts of *text* that may prevent readers from using the key."""
         return ()
 
     def _check_folder(self) -> None:
@@ -141,7 +141,7 @@ class FileStore:
         return self.folder / f"{self._stem}.staged"
 
     def _file(self) -> FileState | None:
-        """Return the real file; raises RefusedError if no key should be put into it."""
+        """Return the real file; raises RefusedError if a key must not be put into it."""
         found = _files.read_file(self.path)
         if found is not None:
             _check_file(self.path, found)
@@ -165,7 +165,7 @@ class FileStore:
 def known_key(key_id: str, secret: str) -> AccessKey | None:
     """Return the key of these two values, or None if *key_id* cannot be one.
 
-    A damaged secret counts as missing and is not compared.
+    A damaged secret counts as absent and is not compared.
     """
     if not is_key_id(key_id):
         return None
@@ -177,7 +177,7 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"no folder `{folder}`", remedy="create it, or name another file")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"the folder `{folder}` may not be written to")
+        raise InputError(f"no permission to write to the folder `{folder}`")
 
 
 def _check_file(path: Path, found: FileState) -> None:
@@ -191,12 +191,12 @@ def _check_file(path: Path, found: FileState) -> None:
     if is_mounted(path):
         raise RefusedError(
             f"`{path}` is a separate mount and cannot be replaced atomically",
-            remedy="mount the folder that holds it instead of the single file",
+            remedy="mount its folder instead of the single file",
         )
 
 
 def _check_foreign(path: Path, found: FileState) -> None:
-    """Refuse another user's file, unless root finds it where only its owner can put files."""
+    """Refuse another user's file, unless we are root and only the owner can put files there."""
     owner = _files.user_name(found.owner)
     if os.geteuid() != 0:
         raise RefusedError(
@@ -206,8 +206,8 @@ def _check_foreign(path: Path, found: FileState) -> None:
     folder = path.parent.stat()
     if folder.st_uid not in (found.owner, 0) or folder.st_mode & _files.OTHERS_WRITE:
         raise RefusedError(
-            f"`{path}` belongs to {owner}, who would get the key, and somebody else may have put "
-            "it there",
+            f"`{path}` belongs to {owner}, who would get the key, but somebody else may have put "
+            "the file there",
             remedy=f"remove `{path}`, or work in a folder that only its owner may write to",
         )
 
@@ -225,18 +225,18 @@ def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
         owner = _files.user_name(folder.st_uid)
         yield f"the folder `{path.parent}` belongs to {owner}, who can replace the file in it"
     elif folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
-        yield f"anybody may write to the folder `{path.parent}`, and replace the file in it"
+        yield f"anybody may write to the folder `{path.parent}` and replace the file in it"
 
 
 def _mode(found: FileState | None) -> int:
-    """Return the permission bits of the new file: the owner's are kept, all others removed."""
+    """Return the permission bits of the new file: the owner's bits of the old file."""
     return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
 
 
 def _text(found: FileState, path: Path) -> str:
     """Return the text of the file at *path*; raises InputError for UTF-16, which no reader accepts.
 
-    PowerShell's `>` writes it. Other bytes that are not UTF-8 are kept.
+    PowerShell's `>` writes UTF-16. Other bytes that are not UTF-8 are kept.
     """
     if found.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) or b"\0" in found.data:
         raise InputError(

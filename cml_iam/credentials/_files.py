@@ -1,8 +1,8 @@
-"""Files that hold secrets: private from the first byte, complete or absent.
+"""Files with secrets: private from the first byte, and either complete or absent.
 
-The user's own file is read by its path. All writing happens in the private folder beside it, which
-must belong to us. The folder is held open while it is checked and its files are read or changed, so
-that nobody can replace it in between.
+The user's own file is read by its path. Files are written only in the private folder beside it,
+which must belong to us. The folder is kept open while it is checked and its files are read or
+changed, so that nobody can replace it in between.
 
 Every change on disk goes through this module, so that the crash tests can stop before and after
 each one.
@@ -48,7 +48,7 @@ class FileState:
 def read_file(path: Path) -> FileState | None:
     """Return the user's regular file at *path*, or None if there is none.
 
-    Raises RefusedError for a symbolic link and InputError for what cannot be read.
+    Raises RefusedError for a symbolic link, and InputError if the file cannot be read.
     """
     return _read_at(path, None)
 
@@ -56,8 +56,8 @@ def read_file(path: Path) -> FileState | None:
 def read_private(path: Path, owner: int | None = None) -> FileState | None:
     """Return the file at *path* in a private folder, or None if file or folder is missing.
 
-    It must belong to us, or to *owner*. Raises RefusedError if another user may have written it or
-    the folder.
+    The file must belong to us, or to *owner*. Raises RefusedError if another user may have written
+    it or the folder.
     """
     with private_folder(path.parent) as folder:
         found = None if folder is None else _read_at(path, folder)
@@ -97,7 +97,9 @@ def _read(descriptor: int, path: Path) -> FileState:
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"`{path}` is not a regular file")
     if found.st_size > LARGEST:
-        raise InputError(f"`{path}` has {found.st_size} bytes; is it a file of settings?")
+        raise InputError(
+            f"`{path}` has {found.st_size} bytes and is too large for a file of settings"
+        )
     chunks = []
     while chunk := os.read(descriptor, LARGEST):
         chunks.append(chunk)
@@ -106,7 +108,7 @@ def _read(descriptor: int, path: Path) -> FileState:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write *data* to *path* in a private folder, durably; may overwrite a file of ours in place.
+    """Write *data* durably to *path* in a private folder; may overwrite our own file in place.
 
     A new file is private from its creation. Raises CmlIamError if the disk is full, for example;
     the file may then be incomplete.
@@ -131,7 +133,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _claimed(path: Path, folder: int) -> int:
-    """Open *path*, a file that this call creates, or one of ours that only we have access to."""
+    """Open *path*, a file that this call creates, or our own file that nobody else can access."""
     try:
         return os.open(path.name, _WRITE | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=folder)
     except FileExistsError:
@@ -152,8 +154,8 @@ def move_file(
 ) -> None:
     """Rename *source*, in a private folder, to *target*, atomically replacing it.
 
-    It gets the permission bits *mode* and the *owner* (user, group), by default our own. The change
-    is durable.
+    The file gets the permission bits *mode* and the *owner* (user, group), by default our own. The
+    change is durable.
     """
     try:
         with private_folder(source.parent) as folder, _opened(target.parent) as into:
@@ -167,7 +169,7 @@ def move_file(
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise RefusedError(
                 f"`{target}` is a separate mount and cannot be replaced atomically",
-                remedy="mount the folder that holds it instead of the single file",
+                remedy="mount its folder instead of the single file",
             ) from None
         raise unusable(target, error) from None
 
@@ -216,7 +218,7 @@ def private_folder(path: Path) -> Iterator[int | None]:
     """Hold the private folder *path* open, and yield its descriptor; None if it does not exist.
 
     Raises RefusedError if it is a link or not a folder, belongs to another user, or is writable by
-    others: its contents could then be someone else's.
+    others, because its contents could then be someone else's.
     """
     try:
         descriptor: int | None = os.open(path, _FOLDER | os.O_NOFOLLOW)
@@ -243,14 +245,13 @@ def private_folder(path: Path) -> Iterator[int | None]:
 def _not_ours(path: Path, owner: int, mode: int) -> RefusedError:
     who = f"belongs to {user_name(owner)}" if owner != os.geteuid() else f"has the mode {mode:04o}"
     return RefusedError(
-        f"`{path}` {who}, so its contents may be somebody else's: nothing in it is read or changed",
-        remedy=f"look at the access keys in IAM, then remove `{path}`; or work in a folder that "
-        "only you may write to",
+        f"`{path}` {who}, so its contents may be somebody else's; nothing in it is read or changed",
+        remedy=f"check the keys in IAM and remove `{path}`, or work in a private folder",
     )
 
 
 def user_name(number: int) -> str:
-    """Return the name of the user *number* on this machine, or the number if it has none."""
+    """Return the name of the user *number* on this machine, or the number if there is no name."""
     import pwd
 
     try:
@@ -332,7 +333,7 @@ def _sync(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of *folder*; the system releases it when the process ends in any way.
+    """Hold the lock of *folder*; the system releases it when the process ends, in whatever way.
 
     Raises RefusedError if another process holds it.
     """
@@ -354,6 +355,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def unusable(path: Path, error: OSError) -> CmlIamError:
-    """Return the error for a *path* that the system refuses; it never contains what was written."""
+    """Return the error for a *path* that the system refuses, without the written data."""
     reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
     return InputError(f"cannot use `{path}`: {reason}")

@@ -5,7 +5,7 @@ comments on lines of their own, indented continuation lines. Only its key change
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 
 A Secret is a manifest for `kubectl apply --server-side -f`. Every value is printed as JSON, which
-is also YAML, so that no value can become structure.
+is also YAML, so that a value can never become structure.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Sections = dict[str, dict[str, str]]
 
 
 def sections(text: str) -> Sections:
-    """Return every profile with its options; raises ValueError for what botocore cannot read."""
+    """Return every profile with its options; raises ValueError if botocore cannot read *text*."""
     # As botocore does: no section is a default for the others.
     parser = RawConfigParser(default_section="\0")
     try:
@@ -70,7 +70,7 @@ def with_pair(text: str, profile: str, key_id: str, secret: str) -> str:
         pair = "".join(f"{name} = {value}{newline}" for name, value in values.items())
         made = f"{text}{gap}[{profile}]{newline}{pair}"
     if sections(made) != {**before, profile: {**before.get(profile, {}), **values}}:
-        raise ValueError("its layout is not understood")
+        raise ValueError("its layout is unknown")
     return made
 
 
@@ -93,12 +93,12 @@ def _set_options(text: str, profile: str, values: dict[str, str], newline: str) 
 
 
 STRONGER: Final = ("aws_session_token", "aws_security_token", "role_arn")
-"""Options that keep the SDKs from using the long-term key beside them directly.
+"""Options that prevent the SDKs from using the long-term key in the same profile directly.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 """
 STRONGER_IN_CONFIG: Final = (*STRONGER, "sso_session", "sso_start_url")
-"""The same for the config file, where SDKs also look for a browser sign-on."""
+"""The same options for the config file, where SDKs also look for a browser sign-on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class ProfileFile(FileStore):
         return f"{self.path} [{self.profile}]"
 
     def afterwards(self) -> tuple[str, ...]:
-        """Say that SDKs read the file once, https://github.com/boto/botocore/issues/704."""
+        """Note that SDKs read the file only once, https://github.com/boto/botocore/issues/704."""
         return (f"programs that use the profile `{self.profile}` keep the old key until restarted",)
 
     def prepare(self) -> None:
@@ -158,8 +158,8 @@ class ProfileFile(FileStore):
         present = [name for name in stronger if name in options]
         if present:
             raise RefusedError(
-                f"the profile `{self.profile}` in `{file}` sets {present[0]}, so that SDKs do "
-                "not use the key directly",
+                f"the profile `{self.profile}` in `{file}` sets {present[0]}, so SDKs do not use "
+                "the key directly",
                 remedy="remove that line, or name another profile",
             )
 
@@ -185,7 +185,7 @@ _META: Final = re.compile(r"^  (name|namespace): \"([a-z0-9-]+)\"$", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The Secret's *name* and *namespace*; without a namespace kubectl's current one applies."""
+    """The Secret's *name* and *namespace*; without a namespace, kubectl's current one applies."""
 
     name: str = SECRET_NAME
     namespace: str | None = None
@@ -199,7 +199,7 @@ class Manifest:
                 )
 
     def text(self, key: AccessKey) -> str:
-        """Return the manifest with *key*; its base64 hides nothing."""
+        """Return the manifest with *key*, which base64 does not protect."""
         return _template().render(
             name=self.name,
             namespace=self.namespace,
@@ -210,12 +210,12 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile(FileStore):
-    """The manifest in the file at *path*; the cluster does not know it until it is applied."""
+    """The manifest in the file at *path*, which must still be applied to the cluster."""
 
     manifest: Manifest = Manifest()
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return how to apply it to the cluster; pods read it when they start."""
+        """Return the command that applies it to the cluster; pods read it when they start."""
         return (
             f"`{self.path}` is not in the cluster yet: `kubectl apply --server-side "
             f"--field-manager=cml-iam -f {self.path}`, then restart the pods that read it",
@@ -232,14 +232,14 @@ class ManifestFile(FileStore):
         return self.manifest.text(key)
 
     def _check(self, text: str) -> None:
-        """Refuse a file that we did not write for this Secret, since all of it is replaced."""
+        """Refuse a file that we did not write for this Secret, as the whole file is replaced."""
         held = self._read(text)
         if not text or (held is not None and self.manifest.text(held) == text):
             return
         named = dict(_META.findall(text))
         other = "/".join(filter(None, (named.get("namespace"), named.get("name"))))
         raise RefusedError(
-            f"`{self.path}` is not the manifest of this Secret as cml-iam writes it",
+            f"`{self.path}` is not a manifest that cml-iam wrote for this Secret",
             remedy=f"name another file, or that Secret: k8s:{self.path}#{other or 'NAME'}",
         )
 

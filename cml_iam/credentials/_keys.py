@@ -54,7 +54,7 @@ class KeyInfo:
 class KeyUse:
     """When and where a key was last used; *when* is None for a key that was never used.
 
-    Of several uses within 15 minutes AWS records only the first.
+    AWS records only the first of several uses within 15 minutes.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
     """
 
@@ -70,7 +70,7 @@ class KeyUse:
 
 
 SignIn = Callable[[AccessKey], "Aws"]
-"""Returns a client of AWS that uses the given key."""
+"""A function that returns an AWS client with the given key."""
 
 
 def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
@@ -96,10 +96,10 @@ def key_use(aws: Aws, key_id: str) -> KeyUse:
 
 
 def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
-    """Create an access key for *user*, whose keys are *before*; the request is sent once.
+    """Create an access key for *user*, whose keys were *before*; sends the request only once.
 
-    If the response is lost, a key may exist whose secret nobody holds. It is recognized as new and
-    never used, and removed; the error is raised in any case.
+    If the response is lost, a key may exist whose secret nobody has. Such a key is new and was
+    never used, so it is removed. The error is raised in any case.
     """
     try:
         made = aws.call("iam", "create_access_key", once=True, UserName=user)["AccessKey"]
@@ -111,7 +111,7 @@ def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
 
 
 def delete_key(aws: Aws, user: str, key_id: str) -> None:
-    """Delete the key *key_id* of *user*; a missing one is no error."""
+    """Delete the key *key_id* of *user*; it is not an error if there is none."""
     try:
         aws.call("iam", "delete_access_key", UserName=user, AccessKeyId=key_id)
     except NotFoundError:
@@ -132,7 +132,7 @@ def is_key_id(text: str) -> bool:
 def account_of(key_id: str) -> str | None:
     """Return the account that *key_id* belongs to, or None if it does not encode one.
 
-    Key ids issued since 2019 carry the account in base 32, in bits 1 to 40; the first bit is set.
+    Key ids issued since 2019 contain the account in base 32, in bits 1 to 40; the first bit is set.
     """
     if len(key_id) != 20 or key_id[4] not in _UPPER_HALF:
         return None
@@ -171,11 +171,11 @@ def key_to_delete(
 ) -> str | None:
     """Return which of the user's *keys* to delete before creating another, or None.
 
-    *held* are the ids in the stores. An inactive one of them goes first: it works for nobody, and
-    its secret is about to be overwritten. Otherwise, if *quiet* is given, an inactive key in no
-    store whose use *quiet* accepts; the key *last* only if there is no other.
+    *held* are the ids in the stores. An inactive key among them is the first choice: it works for
+    nobody, and its secret is about to be overwritten. Otherwise, if *quiet* is given, it is an
+    inactive key in no store whose use *quiet* accepts; the key *last* only if there is no other.
 
-    If neither exists, raises RefusedError with the evidence and the next command to run.
+    Without such a key, raises RefusedError with the evidence and the next command to run.
     """
     if len(keys) < MOST_KEYS:
         return None
@@ -203,11 +203,11 @@ def _no_room(
     stored = ", ".join(f"`{key}`" for key in sorted(held)) or "none"
     free = [key for key in keys if key.id not in held]
     if inactive:
-        remedy = f"if nobody needs it any more: `cml-iam key delete {inactive[0].id}`"
+        remedy = f"if nobody needs it any more, run `cml-iam key delete {inactive[0].id}`"
     elif free:
         # The one without a use, or whose last use is the longest ago.
         least = min(free, key=lambda key: ((when := uses[key.id].when) and when.timestamp()) or 0)
-        remedy = f"find out who uses `{least.id}`, then `cml-iam key revoke {least.id}`"
+        remedy = f"find out who uses `{least.id}`, then run `cml-iam key revoke {least.id}`"
     else:
         remedy = "put one key into all the stores: `cml-iam key deliver --to STORE --to STORE`"
     return RefusedError(
@@ -218,6 +218,6 @@ def _no_room(
 
 
 def key_evidence(key: KeyInfo, use: KeyUse) -> str:
-    """Describe what is known of *key*."""
+    """Describe the known facts about *key*."""
     made = f", made {key.created:%Y-%m-%d}" if key.created else ""
     return f"`{key.id}` {key.status}{made}, {use}"

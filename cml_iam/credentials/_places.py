@@ -1,4 +1,4 @@
-"""The written form of stores, `env:PATH` and so on: a new kind of store is a row here."""
+"""The notation of stores, such as `env:PATH`; a new kind of store is a row here."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Connect = Callable[[], "Aws"]
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The form of a store's *name* of this kind, and how to open it.
+    """A kind of store: the form of its *name*, and how to open it.
 
-    *is_file*: the name is a file's, up to a `#`.
+    With *is_file*, the name up to a `#` is the path of a file.
     """
 
     name: str
@@ -38,12 +38,12 @@ def _env(name: str, _aws: Connect, allow_tracked: bool) -> Store:
 
 
 def _profile(name: str, _aws: Connect, allow_tracked: bool) -> Store:
-    """Return the profile in the SDKs' credentials file.
+    """Return the store for a profile in the SDKs' credentials file.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
     """
     if set(name) & set("[]\r\n"):
-        raise InputError(f"not a name of a profile: `{name}`")
+        raise InputError(f"not a profile name: `{name}`")
     path = _shared_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
     if path.exists() and not path.is_file():
         raise InputError(
@@ -86,7 +86,7 @@ STORE_FORMS: Final = ", ".join(f"{kind}:{row.name}" for kind, row in _KINDS.item
 
 
 def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store:
-    """Return the store named by *text*; *aws* returns the port for stores inside AWS.
+    """Return the store that *text* names; *aws* returns the port for stores inside AWS.
 
     Raises InputError for text that names no store.
     """

@@ -1,4 +1,4 @@
-"""Test a new key before it is used: it must do the manager's work, the application be healthy."""
+"""Test a new key before its use: its permissions, and the health of the application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS: Final = 10.0
 def ask_health(url: str) -> None:
     """Send GET to *url*; raises IncompleteError unless the response is 2xx.
 
-    Sends nothing of the key. Raises InputError if *url* is not an HTTP URL.
+    The request does not contain the key. Raises InputError if *url* is not an HTTP URL.
     """
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -39,17 +39,17 @@ def ask_health(url: str) -> None:
         said = f"does not answer ({type(error).__name__})"
     raise IncompleteError(
         f"the application is not healthy, so its key is not changed now: `{url}` {said}",
-        remedy="fix it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
+        remedy="fix it and run `cml-iam key resume`, or undo with `cml-iam key rollback`",
     )
 
 
 def prove_key(
     sign_in: SignIn, key: AccessKey, site: Site, *, report: Callable[[str], None]
 ) -> None:
-    """Use *key* for all the manager does: STS in every region, EC2 by DryRun, CloudWatch.
+    """Try the manager's permissions with *key*: STS in every region, EC2 by DryRun, CloudWatch.
 
     *report* receives what could not be tried. Raises RefusedError if a permission is refused,
-    IncompleteError if EC2 cannot be asked.
+    IncompleteError if EC2 does not answer.
     """
     aws = sign_in(key)
     for region in site.restrict.regions or (site.home_region,):
@@ -70,6 +70,5 @@ def prove_key(
         raise RefusedError(
             f"the new key `{key.id}` is not used yet, because it lacks permissions: "
             f"{', '.join(check.action for check in refused)}",
-            remedy="fix the policy and run the same command again, or undo the rotation: "
-            "`cml-iam key rollback`",
+            remedy="fix the policy and run this again, or undo with `cml-iam key rollback`",
         )

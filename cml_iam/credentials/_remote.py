@@ -1,6 +1,6 @@
-"""The stores inside AWS: a Secrets Manager secret, a Parameter Store parameter.
+"""The stores inside AWS: a Secrets Manager secret and a Parameter Store parameter.
 
-The value of each is one JSON object that holds the key; other members are kept.
+The value of each is a JSON object that contains the key; other members are kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise RefusedError(
-            f"`{name}` holds something other than a JSON object, which would be lost",
+            f"`{name}` does not contain a JSON object, and its content would be lost",
             remedy="name another one",
         ) from None
     refuse_session_token(name, {member: value for member, value in found.items() if value})
@@ -53,16 +53,16 @@ def merged(found: dict[str, Any], key: AccessKey) -> Secret:
 
 
 def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
-    """Raise CmlIamError unless the store *name* holds *key* after the delivery."""
+    """Raise CmlIamError unless the store *name* contains *key* after the delivery."""
     if held != key:
-        raise CmlIamError(f"`{name}` does not hold what was written to it")
+        raise CmlIamError(f"`{name}` does not contain what was written to it")
 
 
 @dataclass(frozen=True, slots=True)
 class _AwsStore:
     """A *resource*, by name or ARN, that *aws* may read and change.
 
-    *folder* is the private one for what must survive a crash; it never holds a secret.
+    *folder* is the private folder for what must survive a crash; it never contains a secret.
     """
 
     service: ClassVar[str]
@@ -93,8 +93,8 @@ SUFFIX: Final = "-cml-iam-pending"
 class Parameter(_AwsStore):
     """A SecureString in Parameter Store; its KMS key and tier stay as they are.
 
-    Both variables are in one parameter, since two parameters cannot change atomically. Readers see
-    a change immediately, so the staged key has a parameter of its own:
+    Both variables are in one parameter, because two parameters cannot change atomically. Readers
+    see a change immediately, so the staged key has a parameter of its own:
     https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html
     """
 
@@ -106,7 +106,7 @@ class Parameter(_AwsStore):
         return Contents(held, key_of(self._value(self._pending)))
 
     def reserve(self) -> None:
-        """Do nothing: an account without room for a parameter refuses the staged one."""
+        """Do nothing: an account without room for another parameter refuses the staged one."""
 
     def stage(self, key: AccessKey) -> None:
         """Put the new value into the pending parameter."""
@@ -125,7 +125,7 @@ class Parameter(_AwsStore):
             self.aws.call("ssm", "delete_parameter", Name=self._pending)
 
     def withdraw(self) -> None:
-        """Discard: a parameter is never created without a key."""
+        """Discard; a parameter is never created without a key."""
         self.discard()
 
     @property
@@ -145,7 +145,7 @@ class Parameter(_AwsStore):
         )
 
     def _kept(self) -> dict[str, Any]:
-        """Return the settings that a put would reset if they were left out."""
+        """Return the settings that PutParameter would otherwise reset."""
         named = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
         found = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)["Parameters"]
         return {name: found[0][name] for name in ("KeyId", "Tier") if found and found[0].get(name)}
@@ -174,7 +174,8 @@ EMPTY: Final = Secret("{}")
 class SecretsManager(_AwsStore):
     """A secret of Secrets Manager.
 
-    The staged key is the version AWSPENDING, the one in use AWSCURRENT; moving that label promotes:
+    The staged key is the version AWSPENDING, and the key in use is AWSCURRENT; moving that label
+    promotes a key:
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
     """
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The key that was deactivated, its last use, and the key now in the store.
+    """The deactivated key, its last use, and the key that is now in the store.
 
-    *replacement* is None if the revoked key was not in the store. *deleted* says that there was no
-    room to keep it beside its replacement.
+    *replacement* is None if the revoked key was not in the store. *deleted* says that the key was
+    deleted to make room for its replacement.
     """
 
     key_id: str
@@ -36,13 +36,13 @@ class Revoked:
 def revoke(rotator: Rotator, key_id: str) -> Revoked:
     """Deactivate the user's key *key_id* immediately, and replace it if the store holds it.
 
-    The key is kept, so that its use can still be inspected, unless it is in the store and there is
-    no room for another. Temporary credentials made with it stay valid until they expire, up to 36
-    hours:
+    The key is not deleted, so that its use can still be inspected, unless it is in the store and
+    there is no room for another key. Temporary credentials made with it stay valid until they
+    expire, up to 36 hours:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
-    The replacement is not tested first, since no key is worse than an inactive one.
+    The replacement is not tested first, because any key is better than an inactive one.
 
-    Raises InputError for a key that is not the user's; RefusedError, after deactivating it, if it
+    Raises InputError for a key that is not the user's, and RefusedError if the deactivated key
     cannot be replaced.
     """
     delivery = replace(rotator.delivery, prove=None)
@@ -73,7 +73,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
 
 
 def revocation_step(rotator: Rotator, key_id: str) -> str:
-    """Describe what `revoke` would do; only reads. Raises InputError as it does."""
+    """Describe what `revoke` would do; only reads. Raises the same InputError."""
     key = _own_key(rotator, key_id)
     words = (
         f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is already inactive"
@@ -88,8 +88,8 @@ def revocation_step(rotator: Rotator, key_id: str) -> str:
 def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
     """Delete the user's inactive key *key_id*, and return its last use.
 
-    Raises InputError for a key that is not the user's, RefusedError for one that is active or
-    staged, or, unless *stored*, in a store.
+    Raises InputError for a key that is not the user's, and RefusedError for a key that is active or
+    staged or (unless *stored*) in a store.
     """
     with store_locked(rotator.delivery.store):
         _check_deletion(rotator, key_id, stored=stored)
@@ -100,7 +100,7 @@ def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
 
 
 def deletion_step(rotator: Rotator, key_id: str, *, stored: bool = False) -> str:
-    """Describe what `delete` would do; only reads, and raises as it does."""
+    """Describe what `delete` would do; only reads. Raises the same errors."""
     _check_deletion(rotator, key_id, stored=stored)
     return f"delete `{key_id}`, {key_use(rotator.aws, key_id)}"
 
@@ -115,7 +115,7 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
         )
     if contents.staged is not None and contents.staged.id == key_id:
         raise RefusedError(
-            f"`{key_id}` is the new key of a run that was interrupted",
+            f"`{key_id}` is the new key of an interrupted run",
             remedy="undo that with `cml-iam key rollback`, or finish it with `cml-iam key resume`",
         )
     if not stored and any(held.id == key_id for held in contents.keys):
@@ -153,16 +153,16 @@ def _correct(rotator: Rotator) -> None:
 def rollback(rotator: Rotator) -> str:
     """Undo the rotation in progress as far as possible, and describe what was done.
 
-    Before the new key is in use, it is deleted. Afterwards the old one is reactivated, and both
-    work; a new key that nobody holds is deactivated. Raises RefusedError if no rotation is in
-    progress, and for an old key that was revoked.
+    A new key that is not in use yet is deleted. Otherwise, the old key is reactivated and both
+    work; a new key in no store is deactivated. Raises RefusedError if no rotation is in progress,
+    or if the old key was revoked.
     """
     with store_locked(rotator.delivery.store):
         return _undoing(rotator).undo()
 
 
 def rollback_step(rotator: Rotator) -> str:
-    """Describe what `rollback` would do; only reads, and raises as it does."""
+    """Describe what `rollback` would do; only reads. Raises the same errors."""
     return _undoing(rotator).words
 
 
@@ -220,7 +220,7 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
     if rotation.since is not None and used_since(use, rotation.since):
         raise RefusedError(
             f"`{new.id}` is in none of the stores, and somebody uses it: {use}",
-            remedy=f"find out who uses `{new.id}`, then `cml-iam key revoke {new.id}`",
+            remedy=f"find out who uses `{new.id}`, then run `cml-iam key revoke {new.id}`",
         )
     return _change(
         rotator,

@@ -3,9 +3,9 @@
 AWS's own order:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html
 
-The user's keys, its tags and the stores together decide the next step; steps are done one by one
-until there is something to wait for. Manual changes in between are part of that state, so every
-state has a next step, or an error that names the next command to run.
+The user's keys, its tags and the stores together determine the next step. Steps are done one by one
+until there is something to wait for. Manual changes are part of this state, so every state has a
+next step or an error that names the next command to run.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Standing = Literal["active", "inactive", "gone", "foreign"]
 _REPLACE: Final = "replace it: `cml-iam key rotate`"
 
 LAG: Final = timedelta(minutes=5)
-"""How much older a list of keys may be than the tag written after a change."""
+"""The maximum time by which a list of keys may lag behind the tag written after a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The user's tags and *keys*, what the stores hold, and the state of each key in them."""
+    """The user's tags and *keys*, the contents of the stores, and the state of each key in them."""
 
     tags: UserTags
     keys: dict[str, KeyInfo]
@@ -55,11 +55,11 @@ class View:
 
     @property
     def working(self) -> set[str]:
-        """The ids in the stores that work as this user."""
+        """The ids of the keys in the stores that work for this user."""
         return {key for key, standing in self.standing.items() if standing == "active"}
 
     def dead(self, rotation: Rotation) -> str | None:
-        """Return why no store has a working key though one should; None if all is well."""
+        """Return why no store has a working key although one should; None if one has."""
         if self.working:
             return None
         held = [f"`{key}` is {standing}" for key, standing in self.standing.items()]
@@ -68,7 +68,7 @@ class View:
         new = self.keys.get(rotation.new or "")
         if rotation.phase != "idle" and (new is None or not new.active):
             state = "gone" if new is None else "inactive"
-            return f"the new key `{rotation.new}` is {state}, and the store holds none"
+            return f"the new key `{rotation.new}` is {state}, and the store has no key"
         return None
 
 
@@ -93,7 +93,7 @@ def look(rotator: Rotator) -> View:
 
 
 def corrected(view: View, now: datetime) -> Rotation:
-    """Return the actual state of the rotation, whatever its tag says."""
+    """Return the actual state of the rotation, even if its tag differs."""
     rotation = view.tags.rotation
     if rotation.phase == "idle":
         return rotation
@@ -118,7 +118,8 @@ def corrected(view: View, now: datetime) -> Rotation:
 class RotationStep:
     """The next step, in *words*.
 
-    A *correction* only fixes the tag and is not part of a rotation: one may still begin after it.
+    A *correction* only fixes the tag and is not part of a rotation, so a rotation may still begin
+    after it.
     """
 
     words: str
@@ -136,10 +137,10 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The *rotation* from the user's tag, and *upcoming*: what `key resume` would do now.
+    """The *rotation* in the user's tag, and *upcoming*, the step that `key resume` would do now.
 
-    *trouble* says why it cannot continue, *remedy* what to do. *interrupted*: a run left files
-    here.
+    *trouble* says why it cannot continue, and *remedy* what to do. *interrupted* says that a run
+    left files here.
     """
 
     rotation: Rotation
@@ -162,25 +163,26 @@ class Status:
 def rotate(rotator: Rotator, *, if_due: bool = False) -> Progress:
     """Begin a rotation, or continue the current one, as far as possible now.
 
-    With *if_due*, none begins while the key in the store works and is young enough by the schedule.
+    With *if_due*, no rotation begins while the key in the store works and is not due by the
+    schedule.
 
-    Raises RefusedError, with the evidence, if the key in use cannot be determined, and while
-    another machine is creating a key; IncompleteError if another run is needed.
+    Raises RefusedError, with the evidence, if the key in use cannot be determined or another
+    machine is creating a key; IncompleteError if another run is needed.
     """
     with store_locked(rotator.delivery.store):
         return _run(rotator, Aim(begin=True, if_due=if_due))
 
 
 def resume(rotator: Rotator) -> Progress:
-    """Continue the current rotation as far as possible now; raises as `rotate` does."""
+    """Continue the current rotation as far as possible now; raises the errors of `rotate`."""
     with store_locked(rotator.delivery.store):
         return _run(rotator, Aim())
 
 
 def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
-    """Describe the first step of `rotate`, or without *begin* of `resume`; only reads.
+    """Describe the first step of `rotate` or, without *begin*, of `resume`; only reads.
 
-    Raises as they do.
+    Raises the same errors.
     """
     upcoming = _next(rotator, look(rotator), Aim(begin=begin, if_due=if_due))
     return upcoming.words if isinstance(upcoming, RotationStep) else _in_words(upcoming)
@@ -255,7 +257,7 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Rota
             new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
             return Progress("not due", view.tags.rotation, due, _left_over(view))
     room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
-    words = "create a new key, test it, and put it to use"
+    words = "create a new key, test it, and put it into use"
     if room is not None:
         words = f"delete `{room}`, which is inactive, to make room; {words}"
     return RotationStep(words, partial(new_key.begin, rotator, room, lost))
@@ -265,7 +267,7 @@ def _left_over(view: View) -> str:
     """Name the inactive key that takes the room of the next one."""
     idle = [key.id for key in view.keys.values() if not key.active]
     return "; ".join(
-        f"`{key}` is inactive: once nobody needs it any more, `cml-iam key delete {key}`"
+        f"`{key}` is inactive; if nobody needs it any more, run `cml-iam key delete {key}`"
         for key in idle
     )
 
@@ -275,7 +277,7 @@ def _inactive_by_then(_: KeyUse) -> bool:
 
 
 def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> RotationStep | Progress:
-    """Deactivate the old key once it was unused long enough; otherwise say what to wait for."""
+    """Deactivate the old key if it was unused long enough; otherwise say what to wait for."""
     old, new, since = rotation.old, rotation.new, rotation.since
     if old is None or new is None or since is None:
         raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
@@ -315,7 +317,7 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
         if try_key(rotator.delivery.sign_in, stored, view.tags.arn) == "works":
             return
         raise RefusedError(
-            f"the key `{new}` in the store does not work, so the old one stays",
+            f"the key `{new}` in the store does not work, so the old key stays active",
             remedy=f"replace it: `cml-iam key revoke {new}`",
         )
     used = new in held or used_since(key_use(rotator.aws, new), since)
@@ -327,15 +329,14 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
             if any(key.id == old for key in part.look().keys)
         )
         raise RefusedError(
-            f"`{behind}` still holds the old key `{old}`, so that one stays",
+            f"`{behind}` still has the old key `{old}`, so that key stays active",
             remedy=elsewhere if used else "undo the rotation: `cml-iam key rollback`",
         )
     if not used:
         raise RefusedError(
             f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
-            "it, so the old one stays",
-            remedy="continue with the store that the key was delivered to, or undo: `cml-iam key "
-            "rollback`",
+            "it, so the old key stays active",
+            remedy="continue with the store that got the key, or undo: `cml-iam key rollback`",
         )
 
 
@@ -362,7 +363,7 @@ def _in_words(outcome: Progress) -> str:
         case "not working":
             return f"nothing: no rotation is in progress; {outcome.evidence}: `cml-iam key rotate`"
         case "not due":
-            return f"nothing before {until}: the key is not due"
+            return f"nothing before {until}, because the key is not due"
         case "in use":
             return f"nothing: {outcome.evidence}; the rotation can continue after {until}"
         case "waiting":

@@ -1,7 +1,8 @@
 """The new key of a rotation, from the journal entry to the user's tag.
 
-The intention is recorded, the user is locked, and only then are keys counted. Until the new key is
-in the store, a journal beside the store records the progress; afterwards a tag of the user does.
+First the intention is recorded and the user is locked; only then are the keys counted. A journal
+beside the store records the progress until the new key is in the store; after that, a tag of the
+user does.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def room_for_key(
     contents: Contents,
     quiet: Callable[[KeyUse], bool] | None = None,
 ) -> tuple[str | None, set[str]]:
-    """Return which key to delete before creating one, and which keys an earlier run lost.
+    """Return the key to delete before creating one, and the keys that an earlier run lost.
 
-    Raises RefusedError if there is no room, and while another machine creates a key.
+    Raises RefusedError if there is no room, or while another machine creates a key.
     """
     if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
         raise busy(user.lock)
@@ -121,10 +122,10 @@ def _delete_for_room(rotator: Rotator, room: str | None) -> None:
 def _lost_keys(
     rotator: Rotator, user: UserTags, keys: tuple[KeyInfo, ...], contents: Contents
 ) -> set[str]:
-    """Return keys that a run elsewhere created and never put to use, once its lock is old.
+    """Return keys that a run elsewhere created but never put into use, if its lock is old.
 
-    Such a key is in no store and was never used, or is still staged. This rotation adopts or
-    removes it as its own.
+    These keys are in no store and were never used, or are still staged. This rotation adopts or
+    removes them as its own.
     """
     lock = user.lock
     if lock is None:
@@ -161,7 +162,7 @@ def _begun(rotator: Rotator, journal: Journal) -> Journal:
 
 
 def _lock(rotator: Rotator, journal: Journal) -> None:
-    """Take the lock; if another run has it, end as if nothing had begun."""
+    """Take the lock; if another run has it, undo what was begun."""
     try:
         take_lock(rotator, journal)
     except RefusedError:
@@ -206,22 +207,22 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
     made = make_key(
         rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
     )
-    rotator.report(f"`{made}` is created, proved and in use")
+    rotator.report(f"`{made}` is created, tested and in use")
     _tell_readers(rotator, journal)
 
 
 def _tell_readers(rotator: Rotator, journal: Journal) -> None:
-    """Report which readers do not notice the new key by themselves."""
+    """Report the readers that do not notice the new key by themselves."""
     for word in rotator.delivery.store.afterwards():
         rotator.report(word)
     for old in journal.before:
         held = holders(old)
         if held:
-            rotator.report(f"`{old}` is in the environment of: {', '.join(held)}; restart them")
+            rotator.report(f"`{old}` is in the environment of {', '.join(held)}; restart them")
 
 
 def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
-    """Return the delivery with a check: it promotes no key after the lock is lost."""
+    """Return the delivery with a check, so that it promotes no key after losing the lock."""
     prove = rotator.delivery.prove
 
     def checked(key: AccessKey) -> None:
@@ -237,27 +238,29 @@ def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...
         if key.id in journal.before:
             continue
         _delete_unused(rotator, key)
-        rotator.report(f"`{key.id}` is deleted: its secret was lost")
+        rotator.report(f"`{key.id}` is deleted, because its secret was lost")
 
 
 def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
-    """Delete *key*, which nobody can know; raises RefusedError if it is used."""
+    """Delete *key*, whose secret nobody can know; raises RefusedError if the key was used."""
     use = key_use(rotator.aws, key.id)
     if key.active and use.when is not None:
         raise RefusedError(
-            f"the key `{key.id}` was made after this rotation began, its secret is in no store, "
-            f"and it was used: {use}",
-            remedy=f"find out who uses it, then `cml-iam key revoke {key.id}`",
+            f"the key `{key.id}` was created after this rotation began and is in no store, but it "
+            f"was used: {use}",
+            remedy=f"find out who uses it, then run `cml-iam key revoke {key.id}`",
         )
     delete_key(rotator.aws, rotator.user, key.id)
 
 
 def settle(rotator: Rotator, journal: Journal) -> None:
-    """Replace the journal with the tag, once the new key is in the store."""
+    """Replace the journal with the tag after the new key is in the store."""
     store = rotator.delivery.store
     stored = store.look().key
     if stored is None:
-        raise RefusedError("the store has lost its key", remedy="run `cml-iam key resume`")
+        raise RefusedError(
+            "the store no longer contains its key", remedy="run `cml-iam key resume`"
+        )
     present = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
     old = next((key for key in journal.before if key in present), None)
     before = read_user(rotator.aws, rotator.user).rotation
@@ -280,11 +283,11 @@ def _settled(rotator: Rotator, old: KeyInfo | None, new: str, before: Rotation) 
 
 
 def forget(rotator: Rotator, journal: Journal) -> str:
-    """Delete the unused new key, and every trace of the rotation."""
+    """Delete the unused new key and all traces of the rotation."""
     store = rotator.delivery.store
     if not journal.begun:
         _leave(rotator, journal)
-        return "the rotation is undone: no key had been created"
+        return "the rotation is undone; it had not created a key"
     contents = store.look()
     staged = contents.staged
     keys = list_keys(rotator.aws, rotator.user)
@@ -292,7 +295,7 @@ def forget(rotator: Rotator, journal: Journal) -> str:
     if started:
         raise RefusedError(
             f"`{min(started)}` is already in use in some of the stores, so it is not deleted",
-            remedy="finish with `cml-iam key resume`: the old key keeps working for --overlap",
+            remedy="finish with `cml-iam key resume`; the old key keeps working for --overlap",
         )
     gone = []
     for key in keys:
@@ -315,7 +318,7 @@ def _leave(rotator: Rotator, journal: Journal) -> None:
 
 
 def tidy(rotator: Rotator) -> None:
-    """Remove what a killed run left from before its start, or after its end."""
+    """Remove what a killed run left behind before its start or after its end."""
     first, *rest = folders_of(rotator.delivery.store)
     if first.exists():
         end_journal(first)

@@ -1,7 +1,7 @@
 """The state of a key in progress: the journal beside the store, the user's tags, the lock.
 
-The journal is enough to continue after a crash, and holds no secret; the tags let any machine
-continue. One run at a time creates a key of a user.
+The journal is enough to continue after a crash, and contains no secret. With the tags, any machine
+can continue. Only one run at a time creates a key of a user.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NAME: Final = "journal.json"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A key is being created for the *user* (an ARN) and *store*; *before* are its earlier keys.
+    """A record that a key is being created for *user* (an ARN) and *store*, who had *before*.
 
     *rotation* is the token of its rotation, or None. *lost* are keys that another run created and
-    lost; they are handled together with this one. Until a rotation has *begun*, *before* is unknown
-    and no key has been created.
+    lost; they are handled together with this key. Until a rotation has *begun*, *before* is unknown
+    and no key was created.
     """
 
     user: str
@@ -51,7 +51,7 @@ class Journal:
 def read_journal(folder: Path) -> Journal | None:
     """Return the journal in *folder*, or None if nothing is in progress.
 
-    Raises InputError for an unreadable one, which never counts as absent.
+    Raises InputError if the journal cannot be read; it never counts as absent then.
     """
     path = folder / NAME
     found = _files.read_private(path)
@@ -72,12 +72,12 @@ def read_journal(folder: Path) -> Journal | None:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"cannot read the journal `{path}`: {type(error).__name__}: {error}",
-            remedy="look at the user's keys, then remove it by hand",
+            remedy="check the user's keys, then remove the journal by hand",
         ) from None
 
 
 def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
-    """Return the journal of a run for *store* and the user at *arn*, a rotation if *rotating*.
+    """Return the journal of a run (with *rotating*, a rotation) for *store* and the user at *arn*.
 
     None if nothing is in progress. Raises RefusedError for the journal of another run.
     """
@@ -87,7 +87,7 @@ def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
     if (journal.user, journal.store) != (arn, store.name):
         raise RefusedError(
             f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
-            remedy="finish that one first, with its site file and its stores: "
+            remedy="finish that run first, with its site file and its stores: "
             f"`cml-iam {'key resume' if journal.rotation else 'bootstrap apply'}`",
         )
     if journal.rotation and not rotating:
@@ -97,14 +97,14 @@ def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
         )
     if rotating and not journal.rotation:
         raise RefusedError(
-            "a run that delivers a key was interrupted here",
+            "the delivery of a key was interrupted here",
             remedy="finish it first: `cml-iam bootstrap apply`",
         )
     return journal
 
 
 def write_journal(folder: Path, journal: Journal) -> None:
-    """Keep *journal* in *folder*, durably."""
+    """Write *journal* to *folder* durably."""
     raw = {
         "version": VERSION,
         "user": journal.user,
@@ -119,7 +119,7 @@ def write_journal(folder: Path, journal: Journal) -> None:
 
 
 def end_journal(folder: Path) -> None:
-    """Remove the journal, since nothing is in progress any more."""
+    """Remove the journal when nothing is in progress any more."""
     _files.remove_file(folder / f"{NAME}.new")
     _files.remove_file(folder / NAME)
     close_folder(folder)
@@ -134,10 +134,10 @@ FREE: Final = "free"
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The *phase* of a rotation, and since when.
+    """The *phase* of a rotation, and its start.
 
-    `observing`: the key *new* is in the store, *old* is still active. `deactivated`: *old* is
-    inactive; if it was *revoked* it is not reactivated. `idle`: no rotation is in progress.
+    `observing`: the key *new* is in the store, and *old* is still active. `deactivated`: *old* is
+    inactive, and will not be reactivated if it was *revoked*. `idle`: no rotation is in progress.
     """
 
     phase: Phase = "idle"
@@ -154,7 +154,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who is creating a key right now, and since when."""
+    """The run that is creating a key, and its start."""
 
     token: str
     since: datetime
@@ -172,7 +172,7 @@ class UserTags:
 def read_user(aws: Aws, user: str) -> UserTags:
     """Return the user's ARN and the content of its tags.
 
-    Raises NotFoundError if there is no such user, InputError for tags with unknown content.
+    Raises NotFoundError if the user does not exist, and InputError for tags with unknown content.
     """
     raw: dict[str, Any] = aws.call("iam", "get_user", UserName=user)["User"]
     tags = tags_of(raw)
@@ -182,7 +182,7 @@ def read_user(aws: Aws, user: str) -> UserTags:
     except (ValueError, KeyError) as error:
         raise InputError(
             f"the tags `{STATE_TAG}` and `{LOCK_TAG}` of `{user}` cannot be read: {error}",
-            remedy="look at the user's keys, then remove both tags",
+            remedy="check the user's keys, then remove both tags",
         ) from None
     return UserTags(raw["Arn"], rotation, lock)
 
@@ -245,15 +245,15 @@ def _parsed(text: str) -> datetime:
 OVERLAP: Final = timedelta(days=1)
 COOL_OFF: Final = timedelta(days=7)
 STALE_LOCK: Final = timedelta(hours=1)
-"""Age at which a lock is stale: a rotation creates and delivers its key within minutes."""
+"""The age at which a lock is stale; a rotation creates and delivers its key within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long both keys stay active (*overlap*), and the old one inactive (*cool_off*).
+    """How long both keys stay active (*overlap*), and the old key inactive (*cool_off*).
 
-    A lack of recorded uses within 20 minutes proves nothing: of several uses within 15 minutes AWS
-    records only the first. *max_age* is the age that no active key may reach.
+    No recorded use within 20 minutes proves nothing, because AWS records only the first of several
+    uses within 15 minutes. *max_age* is the age that no active key may reach.
     """
 
     overlap: timedelta = OVERLAP
@@ -261,7 +261,7 @@ class Schedule:
     max_age: timedelta = MAX_KEY_AGE
 
     def due(self, key: KeyInfo) -> datetime | None:
-        """Return when the rotation of *key* must begin to finish in time."""
+        """Return the time at which the rotation of *key* must begin to finish in time."""
         if key.created is None:
             return None
         return key.created + self.max_age - self.overlap - self.cool_off
@@ -269,7 +269,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rotator:
-    """All that a rotation of *user*'s key needs; *report* receives a line for each step done."""
+    """Everything that a rotation of *user*'s key needs; *report* receives a line for each step."""
 
     aws: Aws
     user: str
@@ -284,10 +284,10 @@ class Rotator:
 class Progress:
     """The state that a rotation has reached.
 
-    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*. `in
-    use`: the old key is still used. `not due`: the key is young enough, and rotation was requested
-    only if due. `not working`: no rotation is in progress, and no key in the store works.
-    *evidence* gives details, *remedy* says what to do.
+    `done`: only the key in the store is left. `waiting`: nothing to do before *until*. `in use`:
+    the old key is still used. `not due`: the key is not due, and a rotation was requested only if
+    due. `not working`: no rotation is in progress, and no key in the store works. *evidence* gives
+    details, *remedy* says what to do.
     """
 
     state: Literal["done", "waiting", "in use", "not due", "not working"]
@@ -308,7 +308,7 @@ class Progress:
 
 
 def take_lock(rotator: Rotator, journal: Journal) -> None:
-    """Lock the user; raises RefusedError if another run holds the lock or is faster."""
+    """Lock the user; raises RefusedError if another run has the lock or is faster."""
     token = journal.rotation or ""
     held = read_user(rotator.aws, rotator.user).lock
     if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
@@ -333,10 +333,10 @@ def free_lock(rotator: Rotator, journal: Journal) -> None:
 
 
 def busy(held: Lock) -> RefusedError:
-    """Return the error for when another run is creating a key."""
+    """Return the error that another run is creating a key."""
     over = held.since + STALE_LOCK
     return RefusedError(
-        f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
+        f"another run has been creating a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
         remedy="wait for it; if it was interrupted, run the same command again after "
         f"{over:%H:%M} UTC",
     )

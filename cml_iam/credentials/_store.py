@@ -1,4 +1,4 @@
-"""Where a credential is delivered: the store protocol, and several stores as one."""
+"""The stores to which a credential is delivered: the protocol, and several stores as one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a store holds: the key in use, and one staged but not in use yet.
+    """The contents of a store: the key in use, and a key that is staged but not in use yet.
 
-    *words* tell the user what else a delivery changes in the store. Of several stores taken as one,
-    *key* is the one that all of them hold, and *held* are all keys that any of them holds.
+    *words* tell the user what else a delivery changes in the store. For several stores as one,
+    *key* is the key in all of them, and *held* are the keys in any of them.
     """
 
     key: AccessKey | None
@@ -36,14 +36,14 @@ class Contents:
 
 
 class Store(Protocol):
-    """A place for one credential, changed in two steps: stage, then promote.
+    """A place for one credential, which changes in two steps: stage, then promote.
 
-    A staged key is durable, and nobody reads it. Each step may be repeated.
+    A staged key is durable, but no reader uses it. Each step may be repeated.
     """
 
     @property
     def name(self) -> str:
-        """The user's name for it: a path, a name in AWS."""
+        """The store's name for the user: a path, or a name in AWS."""
 
     @property
     def folder(self) -> Path:
@@ -52,7 +52,7 @@ class Store(Protocol):
     def look(self) -> Contents:
         """Return the store's contents; only reads.
 
-        Raises RefusedError or InputError if a key could not, or should not, be stored.
+        Raises RefusedError or InputError if a key cannot, or must not, be stored.
         """
 
     def prepare(self) -> None:
@@ -77,15 +77,15 @@ class Store(Protocol):
         """Discard, and remove what `reserve` created if it never held a key."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return what its readers must do before they see a new key."""
+        """Return what readers must do before they see a new key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the key goes, and how to test it.
+    """The destination of a key, and its test.
 
-    *prove*, if given, must raise a CmlIamError unless a new key can do its work. AWS knows the key
-    by then, but it is not in use yet.
+    *prove*, if given, must raise a CmlIamError unless a new key has the manager's permissions. It
+    is called when AWS knows the key, before the key is in use.
     """
 
     store: Store
@@ -97,8 +97,8 @@ class Delivery:
 class Together:
     """Several *stores* with different names, treated as one.
 
-    No promotion begins before the key is durable in all of them. A run interrupted between two
-    promotions continues from the key that a store already holds.
+    No promotion begins before the key is durable in every store. If a run was interrupted between
+    two promotions, the next one continues from the key that one store already has.
     """
 
     stores: tuple[Store, ...]
@@ -111,16 +111,16 @@ class Together:
 
     @property
     def name(self) -> str:
-        """The names, in an order independent of how they were given."""
+        """The names of the stores, in a fixed order."""
         return ", ".join(sorted(store.name for store in self.stores))
 
     @property
     def folder(self) -> Path:
-        """The folder of one of them, always the same."""
+        """The folder of one of the stores, always the same one."""
         return min(store.folder for store in self.stores)
 
     def look(self) -> Contents:
-        """Return the key that all hold, and one staged, or promoted in only some of them."""
+        """Return the key in all stores, and a key that is staged, or promoted in only some."""
         found = [store.look() for store in self.stores]
         keys = [each.key for each in found]
         held = tuple(key for key in dict.fromkeys(keys) if key is not None)
@@ -145,7 +145,7 @@ class Together:
             store.stage(key)
 
     def promote(self, key: AccessKey) -> None:
-        """Stage *key* wherever it is neither staged nor in use, then promote it everywhere."""
+        """Stage *key* in every store that does not have it yet, then promote it everywhere."""
         waiting = []
         for store in self.stores:
             found = store.look()

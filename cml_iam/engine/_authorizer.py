@@ -1,7 +1,7 @@
 """Compiled policies, and the decision: the fast path of the engine.
 
-`decide` asks only the statements about the action. They are looked up once per action and kept in a
-bucket as plain tuples of functions. Decisions are not cached; each is computed.
+`decide` tests only the statements about the action. They are looked up once per action and cached
+in a bucket as plain tuples of functions. Decisions are not cached.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 _decision: Final = tuple.__new__
-"""Makes a named tuple in half the time of calling its class."""
+"""Creates a named tuple in half the time that calling its class takes."""
 
 MAX_BUCKETS: Final = 4096
 """The maximum number of cached actions, so that memory stays bounded."""
@@ -58,7 +58,7 @@ class Bucket:
 
 
 class Decision(NamedTuple):
-    """The answer to *request*: its *outcome*, by the policies of *gates*.
+    """The answer to *request*: its *outcome* under the policies in *gates*.
 
     The explanation is computed only when it is read. This is a named tuple because millions of them
     are created.
@@ -82,7 +82,7 @@ class Decision(NamedTuple):
 
     @property
     def statements(self) -> tuple[StatementReason, ...]:
-        """The statements that decided: all that deny, or else all that allow; may be empty."""
+        """The statements that decided: all that deny or, without these, all that allow."""
         return self.explanation.deciding
 
     @property
@@ -151,7 +151,7 @@ class Authorizer:
         return explain(request, outcome, self.gates)
 
     def matched(self, request: Request) -> tuple[tuple[Gate, CompiledStatement], ...]:
-        """Return the statements that apply to *request*, whatever they decide."""
+        """Return the statements that apply to *request*, whatever their effect."""
         bucket = self._buckets.get(request.action) or self._bucket(request.action)
         caller = Caller.parse(request.principal)
         return tuple(
@@ -203,9 +203,9 @@ def compile_policies(
     """Compile the policies that apply to a principal and a resource.
 
     *identity* are all policies of the user and its groups, or of the role. *boundary*, *session*
-    (the session policies), *resource* (a bucket's, a key's, a role's trust policy …) and *endpoint*
-    (of the VPC endpoint) are None if there is none, which differs from an empty list. *scps* and
-    *rcps* list the policies of each level, from the root to the account.
+    (the session policies), *resource* (the policy of a bucket or key, a role's trust policy …) and
+    *endpoint* (the policy of the VPC endpoint) are None if there is none, which is different from
+    an empty list. *scps* and *rcps* list the policies of each level, from the root to the account.
 
     Raises DocumentError for a document that is not a policy. Elements that are well-formed but can
     never match, such as an unknown operator, are listed in `Authorizer.problems`.
@@ -274,7 +274,7 @@ def _ask(
     *,
     bounded: bool,
 ) -> tuple[bool, Naming]:
-    """Return whether one of *statements* denies, and how directly one allows."""
+    """Return whether any of *statements* denies, and how directly one allows the caller."""
     allowed = Naming.NOT
     for each in statements:
         named = _named(each, caller, bounded=bounded)

@@ -1,8 +1,8 @@
 """Compare a value of the request with a policy's values, by type.
 
-A comparison returns True if one of the policy's values matches, False if none does, and None if
-that is undefined: the request's value or a policy value is not a number, date, address, boolean or
-ARN, or a variable has no value. An undefined condition does not match, even if it is negated.
+A comparison returns True if one of the policy's values matches, False if none does, and None if the
+result is undefined: a value is not the required number, date, address, boolean or ARN, or a
+variable has no value. An undefined condition does not match, even if it is negated.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ VaryingTest = Callable[[str, Context], "bool | None"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the values of a document share: whether it has *variables*, and its *keys*."""
+    """The context of a document's values: whether it may have *variables*, and its *keys*."""
 
     variables: bool
     keys: Keys = field(compare=False)
@@ -49,7 +49,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A policy's prepared values: *plain* takes the request's value, *varying* also its context.
+    """A policy's prepared values: *plain* tests the request's value, *varying* also its context.
 
     Exactly one of them is set. *problems* lists values that can never match.
     """
@@ -162,7 +162,7 @@ def _varies(fields: Fields) -> bool:
 
 
 def booleans(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare true and false, ignoring case."""
+    """Compare the values true and false, ignoring case."""
     inner = texts(any_case=True)(values, scope)
     if inner.varying is not None:
         return Comparison(varying=_boolean_varying(values, scope), problems=inner.problems)

@@ -2,11 +2,11 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
 
-The index finds the few statements about an action among many others. Positions are those that the
-Simulate* API reports: lines and columns count from 1. A statement starts just after the previous
-token: after its own `{` if it is the only one, after the `[` of the list if it is the first, and
-after the `}` of the previous one otherwise. It ends just after its own `}`. (Derived from the
-published examples.)
+The index finds the few statements about an action among many others. Positions are as the Simulate*
+API reports them: lines and columns count from 1. A statement starts just after the previous token:
+after its own `{` if it is the only one, after the `[` of the list if it is the first, and after the
+`}` of the previous one otherwise. It ends just after its own `}`. (Derived from the published
+examples.)
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ActionPattern:
 
     *service* is None for `*`, which matches the actions of every service. *test* takes an action's
     name in lower case, without its service. *problem* says why the pattern matches no action at
-    all; inside `NotAction` a pattern like that excludes nothing.
+    all; inside `NotAction`, it then excludes nothing.
     """
 
     text: str
@@ -73,7 +73,7 @@ class ActionPattern:
 
     @property
     def exact(self) -> bool:
-        """Whether it names one action, without wildcards."""
+        """Whether the pattern names one action, without wildcards."""
         return self.problem is None and not _is_wild(self.name)
 
     def matches(self, action: str) -> bool:
@@ -121,10 +121,10 @@ Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledStatement:
-    """A statement of a policy of type *kind*; *actions* are of `NotAction` if *not_action*.
+    """A statement in a policy of type *kind*; with *not_action*, *actions* come from `NotAction`.
 
-    *resource* is None if every resource matches. *rule* is the rest of the test, once the statement
-    is known to be about the action.
+    *resource* is None if every resource matches. *rule* is the rest of the test, for a statement
+    that is known to be about the action.
     """
 
     document: PolicyDocument
@@ -193,7 +193,7 @@ def _compile(
 def _resources(
     named: tuple[str, ...] | None, kind: PolicyType, scope: Scope, *, negated: bool
 ) -> tuple[tuple[ResourcePattern, ...], ResourceTest | None]:
-    """Parse Resource, or NotResource if *negated*; without one a statement applies to its own."""
+    """Parse Resource or, if *negated*, NotResource; without one, return `*`."""
     if named is None:
         return (), None
     patterns = tuple(

@@ -136,7 +136,7 @@ class OperatorName(NamedTuple):
         return self.base in OPERATORS and OPERATORS[self.base].negated
 
     def matches_missing_key(self, *, negated: bool) -> bool:
-        """Return whether the condition matches when the request lacks the key.
+        """Return whether the condition matches if the request lacks the key.
 
         `ForAllValues` matches (all of no values match), `ForAnyValue` does not, even with
         `IfExists`. Without a qualifier, `IfExists` and the negated operators match.
@@ -165,7 +165,7 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
 
 
 def unknown_operator(text: str) -> str | None:
-    """Return what is wrong with the operator *text*, or None if it is known."""
+    """Return the problem with the operator *text*, or None if it is known."""
     name = OperatorName.parse(text)
     if name.known:
         return None
@@ -210,7 +210,7 @@ def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> Compile
 
 
 class _Asked:
-    """What a condition tests besides values: the key, and the result when it is missing."""
+    """What a condition tests besides values: the key, and the result if it is absent."""
 
     __slots__ = ("key", "keys", "missing", "qualifier", "wanted")
 
@@ -263,7 +263,7 @@ def _one_varying(asked: _Asked, test: VaryingTest) -> ConditionTest:
 def _many(
     asked: _Asked, found: Comparison, quantify: Callable[[Sequence[bool]], bool]
 ) -> ConditionTest:
-    """Test a multi-valued key: all values, or any value, must match; one value is a list of one.
+    """Test a multi-valued key: all values, or any, must match; a single value is a list of one.
 
     A key whose only value is an empty string has no values, as AWS documents for set operators:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys

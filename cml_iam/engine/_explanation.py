@@ -1,6 +1,6 @@
 """Why each statement did or did not apply, as values to print or assert.
 
-Services also refuse some requests by themselves; the notes say which.
+Services refuse some requests whatever the policies say; notes mention those.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _REFUSED: Final = (
         "AWS manages this alias: KMS refuses every change to it, whatever policies allow",
     ),
 )
-"""What a service itself refuses: service, resource, and reason.
+"""Requests that a service itself refuses: service, resource and reason.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create-service-linked-role.html
@@ -59,7 +59,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
 
 
 def notes(request: Request, kinds: AbstractSet[PolicyType]) -> Iterator[str]:
-    """Yield what decides *request* besides policies of the types *kinds*, as sentences."""
+    """Yield sentences on what decides *request* besides policies of the types *kinds*."""
     service, _, name = request.action.partition(":")
     if request.action.lower() in ALWAYS_ALLOWED:
         yield "no policy can refuse sts:GetCallerIdentity, not even by a Deny"
@@ -131,10 +131,10 @@ class ConditionReason(NamedTuple):
 
 
 class StatementReason(NamedTuple):
-    """Why one statement did or did not apply.
+    """The reason why one statement did or did not apply.
 
-    *policy* is the document's name, *kind* the type of policy, *level* that of an organization's
-    policy, counted from 1 at the root.
+    *policy* is the document's name and *kind* the type of policy. *level* is the level of an
+    organization's policy, counted from 1 at the root.
     """
 
     policy: str
@@ -152,7 +152,7 @@ class StatementReason(NamedTuple):
 
     @property
     def failed(self) -> tuple[ElementReason | ConditionReason, ...]:
-        """The elements and conditions that keep the statement from applying."""
+        """The elements and conditions that prevent the statement from applying."""
         parts: tuple[ElementReason | ConditionReason, ...] = (*self.elements, *self.conditions)
         return tuple(each for each in parts if not each.matched)
 
@@ -163,12 +163,12 @@ class StatementReason(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The Sid, or else the statement's number counted from 1."""
+        """The Sid, or the statement's number counted from 1 if there is none."""
         return self.statement.label
 
     @property
     def reason(self) -> str:
-        """What kept the statement from applying, or that it applies, in words."""
+        """A sentence on why the statement did not apply, or that it applies."""
         return "; ".join(map(str, self.failed)) or "it applies"
 
     def as_json(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class StatementReason(NamedTuple):
 
 
 class GateReason(NamedTuple):
-    """Whether the policies of one type allow, apart from Deny; *level* as in StatementReason."""
+    """Whether the policies of one type allow, ignoring Deny; *level* is as in StatementReason."""
 
     kind: PolicyType
     allowed: bool
@@ -215,7 +215,7 @@ class GateReason(NamedTuple):
 class Explanation(NamedTuple):
     """A decision with a reason for each statement of each policy, in the policies' order.
 
-    *notes* say what else decides the request besides these policies.
+    *notes* say what decides the request besides these policies.
     """
 
     request: Request
@@ -226,7 +226,7 @@ class Explanation(NamedTuple):
 
     @property
     def deciding(self) -> tuple[StatementReason, ...]:
-        """The statements that decided: all that deny, or else all that allow; may be empty."""
+        """The statements that decided: all that deny or, without these, all that allow."""
         matched = tuple(each for each in self.statements if each.matched)
         effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
         return tuple(each for each in matched if each.effect == effect)
@@ -316,9 +316,9 @@ def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementRea
 
 
 def _matches_nothing(compiled: CompiledStatement, asked: _Asked) -> str:
-    """Return what in NotResource keeps the statement from matching at all; empty if nothing.
+    """Return the part of NotResource that prevents the statement from ever matching, or "".
 
-    AWS does not document what a policy variable without a value does there.
+    AWS does not document the effect of a policy variable without a value in NotResource.
     """
     context = asked.request.context
     for each in compiled.resources if compiled.statement.not_resource is not None else ():

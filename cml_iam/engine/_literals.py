@@ -98,9 +98,9 @@ def inside(text: str, networks: tuple[Network, ...]) -> bool | None:
 
 
 def network(text: str) -> Network | None:
-    """Return the range `address/length`, or of one address; None if *text* is neither.
+    """Return the range `address/length`, or the range of one address; None if *text* is neither.
 
-    Bits after the length may be set: `192.168.1.7/16` is `192.168.0.0/16`.
+    Bits beyond the length are ignored: `192.168.1.7/16` is `192.168.0.0/16`.
     """
     base, slash, length = text.partition("/")
     found = address(base)

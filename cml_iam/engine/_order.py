@@ -31,7 +31,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind*. At least one must allow the request.
+    """The policies of one *kind*, at least one of which must allow the request.
 
     *level* is the level of an organization, counted from 1.
     """
@@ -52,7 +52,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 class Allows(NamedTuple):
     """Which policies allow the request; None for a type of policy that is absent.
 
-    *resource* is how the most direct matching Allow of the resource policy names the caller.
+    *resource* says how directly an Allow of the resource policy names the caller.
     """
 
     identity: bool
@@ -101,8 +101,9 @@ def _own_account_allows(allows: Allows) -> bool:
 def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
     """Return whether the resource policy suffices within one account.
 
-    Naming the account only delegates. If it names the role, the boundary and the session policies
-    still limit; if it names the user, the session or everyone, only explicit denies do.
+    A policy that names the account only delegates. If it names the role, the boundary and the
+    session policies must still allow; if it names the user, the session or everyone, they can only
+    deny explicitly.
     """
     if (
         caller.text is None or caller.arn is None
@@ -116,8 +117,8 @@ def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
 def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
     """Return whether the caller's account differs from the resource's.
 
-    The account in an ARN counts only with a resource policy: a shared subnet, for example, has its
-    owner's account in its ARN but no policy that could allow.
+    The account in an ARN counts only if there is a resource policy: a shared subnet, for example,
+    has its owner's account in its ARN but cannot have a policy.
     """
     if request.resource_account is None and allows.resource is None:
         return False
@@ -125,7 +126,7 @@ def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
 
 
 def is_across_accounts(request: Request, caller: Caller) -> bool:
-    """Return whether the resource's account, given or in its ARN, is not the caller's."""
+    """Return whether the caller's account differs from the resource's, which may be in the ARN."""
     if caller.account is None:
         return False
     if request.resource_account is not None:

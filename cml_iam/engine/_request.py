@@ -2,11 +2,10 @@
 
 Condition keys ignore case but are looked up as fast as exact ones: the first spelling that a policy
 uses becomes the only one inside an authorizer. If a request lacks a key in that spelling, other
-spellings are searched, unless all keys of the request are known to have the right spelling or no
-policy uses them.
+spellings are searched, unless every key of the request is in the right spelling or unused.
 
-The caller determines whom a resource policy names and how directly, and so which other policies
-must allow.
+The caller determines how directly a resource policy names it, and thereby which other policies must
+allow the request.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-request.html
@@ -65,7 +64,7 @@ class Request(NamedTuple):
 def single_text(value: Any) -> str | None:
     """Return the one string of a context value, or None if the key is multi-valued.
 
-    A list is multi-valued even with a single element: the type of the key counts.
+    A list is multi-valued even with a single element, because the type of the key counts.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     if isinstance(value, str):
@@ -102,7 +101,7 @@ class Keys:
         self._known: set[str] = set()
 
     def spell(self, key: str) -> str:
-        """Return the single spelling of *key*; for use while compiling."""
+        """Return the single spelling of *key*; only used while compiling."""
         return self._by_lower.setdefault(key.lower(), key)
 
     def get(self, context: Mapping[str, Any], key: str) -> Any:
@@ -141,7 +140,7 @@ class Naming(IntEnum):
 
     NOT = 0
     ACCOUNT = 1
-    """The account: it only delegates; the account's own policies must allow too."""
+    """The account: it only delegates, so the account's own policies must allow too."""
     IDENTITY = 2
     """The role, or the user behind a federated user's session."""
     DIRECTLY = 3
@@ -199,7 +198,7 @@ def names_principals(kind: PolicyType) -> bool:
 
 
 def naming(statement: Statement, caller: Caller, *, bounded: bool) -> Naming:
-    """Return how *statement* names *caller*; *bounded*: it has a permissions boundary.
+    """Return how *statement* names *caller*, who is *bounded* if it has a permissions boundary.
 
     A statement with neither Principal nor NotPrincipal names nobody. An account in the NotPrincipal
     of a Deny exempts the account itself, not the users and roles in it.

@@ -74,7 +74,7 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
 
 
 def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
-    """Return the test of the text of the field *index* alone; its pattern has no variables."""
+    """Return the test for the field *index* alone, whose pattern has no variables."""
     return patterns((parts,), "." if index == FIELDS - 1 else INSIDE).test()
 
 
@@ -101,8 +101,8 @@ class Short(Enum):
     """How a policy type treats an ARN with fewer than six fields."""
 
     PAD = "the missing fields are `*`"
-    PAD_IF_WILD = "so with a wildcard in it; else it names nothing"
-    PAD_IF_WILD_AT_END = "so with `*` at its end; else it is invalid"
+    PAD_IF_WILD = "the missing fields are `*` if it has a wildcard; otherwise it names nothing"
+    PAD_IF_WILD_AT_END = "the missing fields are `*` if it ends with `*`; otherwise it is invalid"
     INVALID = "it is invalid"
 
 
@@ -121,8 +121,8 @@ SHORT: Final[Mapping[PolicyType, Short]] = {
 class ResourcePattern:
     """One element of `Resource` or `NotResource`.
 
-    *fields* is None if nothing can match; *everything* is the pattern `*`. With *spoils* the
-    element also excludes nothing for certain: a `NotResource` that has it matches nothing.
+    *fields* is None if nothing can match; *everything* is the pattern `*`. With *spoils*, a
+    `NotResource` with this element matches nothing.
     """
 
     text: str
@@ -177,7 +177,7 @@ def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
 
 
 def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
-    """Substitute variables; None if one has no value, or has a colon outside the last field."""
+    """Substitute variables; None if one has no value, or a colon outside the last field."""
     found = []
     for index, field in enumerate(fields):
         literal = resolved(field, context)
@@ -209,7 +209,7 @@ def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
 
 
 def not_resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest:
-    """Return the test of `NotResource`: nothing named matches, and every element is defined."""
+    """Return the test of `NotResource`: every element is defined, and none matches."""
     if any(each.everything or each.spoils for each in patterns):
         return lambda resource, context: False  # noqa: ARG005 - nothing to look at
     return lambda resource, context: all(

@@ -53,7 +53,7 @@ _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def arn_template(action: str, resources: Sequence[str]) -> str:
-    """Return the template that the first of *resources* matches, or the action's main one.
+    """Return the ARN template that the first of *resources* matches, or the action's main one.
 
     `*` for an action without resource types, and for an unknown one.
     https://servicereference.us-east-1.amazonaws.com/
@@ -94,7 +94,7 @@ LISTED: Final = {
 }
 """The resource within the principal's account if a call of these actions names none.
 
-IAM documented it for users (in 2021); for the others, it is the resource in refusals of live IAM.
+IAM documented it for users in 2021; the others are the resources in refusals of live IAM.
 """
 
 TRUST_ACTIONS: Final = "sts:assume"
@@ -233,7 +233,7 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
 
 
 def _unnamed(action: str, given: SimulationInput, shape: Shape) -> str:
-    """Return the resource asked about when none is named."""
+    """Return the resource that is simulated if none is named."""
     listed = LISTED.get(action.lower())
     if shape == "new" or listed is None or given.source is None:
         return EVERYTHING
@@ -289,10 +289,10 @@ def _levels_allow(
 def _contributing(
     outcome: Outcome, matched: Sequence[CompiledStatement]
 ) -> Iterator[CompiledStatement]:
-    """Yield the statements the API lists: none for an implicit deny.
+    """Yield the statements that the API lists: none for an implicit deny.
 
-    A Deny is listed alone, except that one of the boundary comes with the identity policies' Allow;
-    a boundary's Allow is never listed.
+    A Deny is listed alone, except that a Deny in the boundary is listed with the Allow of the
+    identity policies. A boundary's Allow is never listed.
     """
     if outcome == IMPLICIT_DENY:
         return

@@ -95,8 +95,8 @@ def invalid(message: str) -> SimulationError:
 class SimulationInput:
     """The input common to both calls.
 
-    *resources* is empty if none were named; *source* is the ARN of the principal whose own policies
-    are simulated, if any.
+    *resources* is empty if the request names none. *source* is the ARN of the principal whose own
+    policies are simulated, if any.
     """
 
     actions: tuple[str, ...]
@@ -114,7 +114,7 @@ class SimulationInput:
 
 
 def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) -> SimulationInput:
-    """Parse the parameters *request*; *known* are the valid ones. Raises SimulationError."""
+    """Parse the parameters in *request*; *known* are the valid names. Raises SimulationError."""
     for name in request:
         if name not in known:
             raise invalid(f"unknown parameter: `{name}`")
@@ -256,7 +256,7 @@ def _organization(
 
 
 def read_context(entries: Any) -> dict[str, str | list[str]]:
-    """Parse ContextEntries: a key of a `…List` type, or with several values, gets a list."""
+    """Parse ContextEntries; a key of a `…List` type, or with several values, becomes a list."""
     if isinstance(entries, str) or not isinstance(entries, Sequence):
         raise invalid("`ContextEntries` must be a list")
     context: dict[str, str | list[str]] = {}

@@ -25,7 +25,7 @@ SOURCE_TYPES: Final[Mapping[PolicyType, str]] = {
     "boundary": "Permissions Boundary Policy",
     "resource": "Resource Policy",
 }
-"""The values of SourcePolicyType that the API returns; its model lists others."""
+"""The values of SourcePolicyType that the API returns; the API's model has others."""
 
 RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowed")
 
@@ -49,7 +49,7 @@ class Verdict:
 def old_results(
     action: str, verdicts: Iterable[Verdict], missing: Sequence[str], *, named: bool
 ) -> list[Answer]:
-    """Return one result for each resource; *named* is whether the caller named resources."""
+    """Return one result for each resource; *named* says whether the caller named resources."""
     return [_old_result(action, each, missing, named=named) for each in verdicts]
 
 

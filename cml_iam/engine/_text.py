@@ -33,7 +33,7 @@ class Wildcard(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A placeholder for the value of the condition key *key*; *default* replaces an absent one."""
+    """A placeholder for the value of the condition key *key*; *default* is used if it is absent."""
 
     key: str
     keys: Keys = field(compare=False, repr=False)
@@ -73,7 +73,7 @@ def tokens(text: str, *, variables: bool, wildcards: bool, keys: Keys) -> tuple[
 
 
 def merged(parts: Iterable[Token]) -> tuple[Token, ...]:
-    """Join adjacent literal texts, and adjacent `*`, which mean the same as one."""
+    """Join adjacent literal texts, and replace adjacent `*` with one."""
     joined: list[Token] = []
     for part in parts:
         last = joined[-1] if joined else None
@@ -188,10 +188,10 @@ def expression(parts: Sequence[Token], any_char: str = ".") -> re.Pattern[str]:
 
 
 def expression_text(parts: Sequence[Token], any_char: str = ".") -> str:
-    """Return an expression that takes linear time however many `*` it has.
+    """Return an expression that takes linear time, no matter how many `*` it has.
 
-    The first occurrence of the text between two `*` is as good as any later one, so what comes
-    before it need not be retried: an atomic group, `(?>…)`.
+    The first occurrence of the text between two `*` is as good as any later one, so an atomic
+    group, `(?>…)`, prevents retries.
     """
     runs: list[list[str]] = [[]]
     for part in parts:

@@ -1,4 +1,4 @@
-"""The parts of the engine that reasoning about policies needs; deciding needs none of them."""
+"""The parts of the engine for reasoning about policies; decisions need none of them."""
 
 from cml_iam.engine._comparison import Scope
 from cml_iam.engine._compile import ActionPattern, CompiledStatement

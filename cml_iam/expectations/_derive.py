@@ -1,4 +1,4 @@
-"""Derive the expectations of a site from the catalogue."""
+"""Derive the expectations of a site from the permission catalogue."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ UNLISTED_ACTIONS: Final = {
     "cloudwatch:DeleteAlarms": "silence alarms",
     "s3:GetObject": "read data",
 }
-"""Actions the manager must not have, and what they would allow."""
+"""Actions that the manager must not be allowed, and what they would make possible."""
 
 
 def derive_expectations(site: Site) -> tuple[Expectation, ...]:
     """Return every expectation of *site*: what must work, and what must be refused.
 
-    A call that violates only a restriction *site* does not have is expected to be allowed, so that
-    a policy that refuses too much is found as surely as one that refuses too little.
+    A call is expected to be allowed if it violates only a restriction that *site* does not have.
+    This finds policies that refuse too much as surely as those that refuse too little.
     """
     catalogue, stage, active = load_catalogue(), Stage.of(site), site.restrict.active
     return tuple(
@@ -118,7 +118,7 @@ def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:
 
 
 def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[int, ...]:
-    """Return what must be refused: everything, or with free regions what names an image."""
+    """Return the authorizations to refuse: all or, if regions are free, those naming an image."""
     return tuple(
         index
         for index, request in enumerate(requests)
@@ -127,7 +127,7 @@ def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[in
 
 
 def _elsewhere_violates(permission: Permission, stage: Stage, region: str) -> tuple[str, ...]:
-    """Return what *permission* violates in *region*: also `images` without a listed image."""
+    """Return what *permission* violates in *region*: also `images` if that lists none."""
     restrict = stage.site.restrict
     if permission.action == RUN and restrict.images and not restrict.other_images:
         return ("regions", "images") if region not in restrict.images else ("regions",)
@@ -149,9 +149,9 @@ def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
 
 
 def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
-    """Return a use of another account's worker, which carries the guard tag.
+    """Return a use of another account's worker, which has the guard tag.
 
-    Without the restriction a policy names no account, and only the owner decides.
+    Without the restriction, a policy names no account, and only the owner decides.
     """
     worker = replace(stage.worker(stage.regions[0]), account=OTHER_ACCOUNT)
     return expect(
@@ -165,7 +165,7 @@ def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
 
 
 def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectation]:
-    """Take over a foreign instance; change, respell or remove a worker's tag; remove all tags."""
+    """Yield edits of tags: take over an instance; change, respell, remove or wipe tags."""
     region, action = stage.regions[0], permission.action
     for edit in edits(stage.site, action):
         instance = stage.untagged(region) if edit.untagged else stage.worker(region)
@@ -174,7 +174,7 @@ def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectati
 
 
 def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
-    """Tag resources outside a launch: disks and images that other policies may rely on."""
+    """Yield taggings outside a launch: of disks and images, on which other policies may rely."""
     region, caller = stage.regions[0], stage.caller
     worker = stage.worker(region)
     existing = {

@@ -16,7 +16,7 @@ SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 
 
 AS_SENT: Final = "-as-sent"
-"""The end of the id of a launch with the tags that CML Cloud Manager sends."""
+"""The suffix of the id of a launch with the tags that CML Cloud Manager sends."""
 
 
 class Expectation(NamedTuple):
@@ -24,7 +24,7 @@ class Expectation(NamedTuple):
 
     *violates* names the restrictions of the site that refuse the call; a call that violates none
     must be allowed. *decisive* are the positions in *requests* of the authorizations that the
-    restriction itself must refuse: a sound policy refuses each of them, not just one of the call's.
+    restriction itself must refuse; a sound policy refuses each of these.
     """
 
     id: str
@@ -67,9 +67,9 @@ def expect(
 class Judgement(NamedTuple):
     """The result of an expectation.
 
-    *answer* is the call's answer: allowed if each of its authorizations is; None if some
-    authorization could not be decided and none was refused. *statements* name what decided; *hint*
-    names the statement that comes closest to allowing a missing permission.
+    *answer* is the answer to the call: allowed if each of its authorizations is; None if one could
+    not be decided and none was refused. *statements* are the statements that decided; *hint* names
+    the statement that comes closest to allowing a missing permission.
     """
 
     expectation: Expectation
@@ -96,7 +96,7 @@ class Ruling(NamedTuple):
 def judge(
     expectations: Iterable[Expectation], decide: Callable[[Request], Ruling]
 ) -> tuple[Judgement, ...]:
-    """Ask *decide* for every authorization of *expectations*, and judge the calls."""
+    """Decide every authorization of *expectations* with *decide*, and judge the calls."""
     return tuple(_judge(each, decide) for each in expectations)
 
 

@@ -1,9 +1,9 @@
 """What the expectations are made of: the resources of calls, and the cases of the restrictions.
 
 Each resource (a worker, a foreign instance, another region, a launch) breaks exactly one
-restriction of the site. Their ids are descriptive, because people see them as witnesses. Cases of
-the four main restrictions are derived for every site, those of others only if the site has the
-restriction.
+restriction of the site. Their ids are descriptive, because people see them as witnesses. The cases
+of the four main restrictions apply to every site, the cases of other restrictions only if the site
+has them.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ class Stage(NamedTuple):
 
     @property
     def tag(self) -> Tag:
-        """The guard tag, or a stand-in if the site has none."""
+        """The guard tag, or an example if the site has none."""
         return guard_tag(self.site)
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The regions the manager works in."""
+        """The regions in which the manager works."""
         return self.site.restrict.regions or (self.site.home_region,)
 
     @property
     def launch_regions(self) -> tuple[str, ...]:
-        """The regions to launch in."""
+        """The regions for launches."""
         return launch_regions(self.site)
 
     @property
@@ -91,7 +91,7 @@ class Stage(NamedTuple):
         return self._instance("i-0bad7a90000000003", region, {"Name": "database"})
 
     def launch(self, region: str, changes: Mapping[str, Any] | None = None) -> ask.Launch:
-        """Return a launch as the manager makes it, with *changes* applied."""
+        """Return a typical launch of the manager, with *changes* applied."""
         parts = dict(_LAUNCH)
         for row in self.rows:
             parts |= row.usual(self.site, region)
@@ -100,20 +100,20 @@ class Stage(NamedTuple):
         return ask.Launch(region=region, account=self.site.account, image=image, **parts)
 
     def launches(self, region: str) -> Iterator[ask.Launch]:
-        """Yield launches that must be allowed: with a key pair, and with all the site lists."""
+        """Yield launches that must be allowed: with a key pair, and with every listed resource."""
         yield self.launch(region, {"key_name": "cml-admin"})
         for row in sorted(self.rows, key=lambda row: row.main):
             for changes in row.variants(self.site, region):
                 yield self.launch(region, changes)
 
     def use(self, permission: Permission, region: str) -> tuple[Request, ...]:
-        """Return the authorizations of the manager's use of *permission* in *region*."""
+        """Return the authorizations for the manager's use of *permission* in *region*."""
         if permission.action == RUN:
             return ask.launch(self.caller, self.launch(region))
         return self.use_on(permission, self.worker(region))
 
     def use_on(self, permission: Permission, instance: ask.Instance) -> tuple[Request, ...]:
-        """Return the authorizations of a use of *permission* on *instance*."""
+        """Return the authorizations for a use of *permission* on *instance*."""
         if not permission.resources:
             return ask.describe(self.caller, permission.action, instance.region)
         if permission.access == "Tagging":
@@ -136,7 +136,7 @@ _SPLIT = tuple(sorted(LAUNCH_RESTRICTIONS))
 
 
 def derive_cases(stage: Stage) -> Iterator[Expectation]:
-    """Yield what each restriction must allow and refuse, and what each launch must."""
+    """Yield the calls that each restriction must allow or refuse, and the launches."""
     for row in stage.rows:
         for case in row.cases(stage.site):
             yield from _expected(stage, case, (row.name,))
@@ -189,9 +189,9 @@ def _name(case: Case) -> str:
 
 
 def _launch_elsewhere(stage: Stage, region: str) -> Expectation:
-    """Return a launch with another account's resources; only a split launch pins the account.
+    """Return a launch with another account's resources, which only a split launch rules out.
 
-    Otherwise the policy names no account, and only the owner of the resources decides.
+    Otherwise, the policy names no account, and only the owner of the resources decides.
     """
     tags = stage.launch(region).tags["instance"]
     everything = dict.fromkeys(("instance", "volume", "network-interface"), tags)

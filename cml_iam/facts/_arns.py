@@ -44,7 +44,7 @@ def arn_of_format(text: str) -> ArnPattern:
 
 
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:
-    """Return whether some ARN matches both; compares the last field first, which differs most."""
+    """Return whether any ARN matches both; compares the last field first, as it differs most."""
     return patterns_overlap(one[-1], other[-1]) and all(map(patterns_overlap, one, other))
 
 
@@ -58,7 +58,7 @@ EXAMPLE_ACCOUNT: Final = "111122223333"
 """The account in examples; AWS's own pages use it."""
 
 OTHER_ACCOUNT: Final = "999999999999"
-"""An account that has nothing to do with the site."""
+"""An account without any relation to the site."""
 
 EXAMPLE_REGIONS: Final = {
     "aws": (
@@ -132,7 +132,7 @@ def service_principal(service: str, partition: str) -> str:
 
 @cache
 def known_regions(partition: str) -> tuple[str, ...]:
-    """Return the regions of *partition* in the shipped list, which dates from the release."""
+    """Return the regions of *partition* in the shipped list, which is as old as the release."""
     return tuple(_regions()[partition])
 
 
@@ -174,6 +174,6 @@ def all_regions() -> tuple[str, ...]:
 
 
 def meant_region(region: str, known: tuple[str, ...]) -> str | None:
-    """Return a remedy that names the closest of *known*, or None; prefers swapped letters."""
+    """Return a remedy that names the most similar of *known*, or None; prefers swapped letters."""
     mixed_up = [name for name in known if sorted(name) == sorted(region)]
     return did_you_mean(region, mixed_up) or did_you_mean(region, known)

@@ -1,4 +1,4 @@
-"""The context of a request as AWS sends it: keys that follow from action, resource and caller."""
+"""The context of a request as AWS sends it, with the keys that follow from other parts."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ Follows = tuple[str, Any, str]
 
 
 def principal_arn(caller: str | None) -> str | None:
-    """Return the value of aws:PrincipalArn for *caller*: for a session the role's ARN.
+    """Return the value of aws:PrincipalArn for *caller*; for a session, it is the role's ARN.
 
-    None for a caller without one, or if AWS does not document it: a service, an identity provider.
+    None if the caller has no ARN, or if AWS does not document it: for services and identity
+    providers.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
     match = _PRINCIPAL.fullmatch(caller or "")
@@ -82,7 +83,7 @@ def sent_context(
 
 
 def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterator[str]:
-    """Yield why AWS never sends a request for *action* on *resource* with the keys of *context*."""
+    """Yield reasons why AWS never sends this request, with these keys in its *context*."""
     prefix, _, name = action.partition(":")
     owner = service(prefix)
     known = owner.action(name) if owner else None
@@ -130,7 +131,7 @@ def _follows(
         keys = [listed] if isinstance(listed, str) else list(listed)
         missing = [tag for tag in tags if tag.lower() not in map(str.lower, keys)]
         if missing:
-            raise InputError(f"`aws:TagKeys` does not list `{missing[0]}`, a tag that is requested")
+            raise InputError(f"`aws:TagKeys` lacks `{missing[0]}`, which is a requested tag")
     if arn := principal_arn(principal):
         yield "aws:PrincipalArn", arn, "of this principal it is"
         yield "aws:PrincipalAccount", principal_account(principal), "of this principal it is"
@@ -146,7 +147,7 @@ def _add(sent: dict[str, Any], key: str, value: Any, why: str, action: str) -> N
 
 
 def _check_pairs(sent: Mapping[str, Any]) -> None:
-    """Raise if a key is present without the other one that it depends on."""
+    """Raise InputError if a key is present without the other key that it depends on."""
     values = {same_key(key): value for key, value in sent.items()}
     for key in sent:
         needed = only_with(key)

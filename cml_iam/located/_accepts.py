@@ -1,9 +1,8 @@
-"""Recognize values that a JSON Schema accepts, much faster than `jsonschema`.
+"""Recognize values that conform to a JSON Schema, much faster than `jsonschema`.
 
-Most documents are valid and need no explanation; importing `jsonschema` alone takes longer than
-everything else a command does. Whatever this module does not know is left to `jsonschema`, as is
-every rejection.
-https://json-schema.org/draft/2020-12/json-schema-validation
+Most documents are valid and need no explanation, but importing `jsonschema` alone takes longer than
+everything else in a command. `jsonschema` handles whatever this module does not know, and every
+invalid value. https://json-schema.org/draft/2020-12/json-schema-validation
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class _UnknownError(Exception):
 
 
 def accepts(value: Any, schema: Schema) -> bool:
-    """Return whether *schema* certainly accepts *value*; False means no or unknown."""
+    """Return whether *value* certainly conforms to *schema*; False means no or unknown."""
     try:
         return _accepts(value, schema, schema)
     except _UnknownError:
@@ -65,7 +64,7 @@ def _type(value: Any, wanted: Any, _: Schema, __: Schema) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether *value* is a number as JSON has them: TOML also has `nan` and `inf`."""
+    """Return whether *value* is a JSON number; TOML also has `nan` and `inf`."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 

@@ -1,8 +1,8 @@
 """A parsed document with the position of each of its values, and JSON parsed into one.
 
-The standard library's parser keeps no positions, and a finding without a place makes its reader
-search, so policies are parsed by this module. It accepts strict JSON (RFC 8259) with one
-difference: a name used twice in one object is an error, as it is for IAM.
+The parser of the standard library keeps no positions, and the reader of a finding without a place
+must search, so this module parses policies. It accepts strict JSON (RFC 8259) with one difference:
+a repeated name in an object is an error, as it is for IAM.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Located:
     names: Mapping[Path, Span] = field(repr=False)
 
     def place(self, path: Path = ()) -> Place:
-        """Return the start of the value at *path*, or of its nearest enclosing value."""
+        """Return the start of the value at *path*, or of the nearest enclosing value."""
         while path and path not in self.values:
             path = path[:-1]
         return self.source.place(self.values[path].start)
@@ -154,7 +154,7 @@ class _Parser:
                 return elements, at
 
     def _next(self, at: int, close: str) -> tuple[int, bool]:
-        """Step over the comma or closing bracket at *at*; return whether it was the bracket."""
+        """Skip the comma or closing bracket at *at*, and return whether it was the bracket."""
         at = self._space(at)
         here = self.text[at : at + 1]
         if here == close:

@@ -1,6 +1,6 @@
 """Report JSON Schema violations in words and with places.
 
-Schemas may carry `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …),
+Schemas may have `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …),
 because "is not valid under any of the given schemas" helps nobody.
 """
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cml_iam.located._json import Located, Path
 
     Locate = Callable[[Path, bool], Place | None]
-    """A function from a path, and whether its name (not its value) is meant, to a place."""
+    """A function that returns the place of the value at a path or, if the flag is set, of its name.
+    """
 
 _JSON_TYPES = {
     "object": "a table of names and values",
@@ -32,7 +33,7 @@ _JSON_TYPES = {
 
 
 def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tuple[Problem, ...]:
-    """Return everything *schema* finds wrong with *value*, in document order.
+    """Return every violation of *schema* in *value*, in document order.
 
     *place* returns the place of a path (of its name if the second argument is true).
     """
@@ -48,7 +49,7 @@ def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tup
 
 
 def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Return everything *schema* finds wrong with a document parsed with positions."""
+    """Return every violation of *schema* in a document parsed with positions."""
     return schema_problems(
         located.value,
         schema,
@@ -57,7 +58,7 @@ def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Probl
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a remedy naming the closest of *known*, ignoring case, or None."""
+    """Return a remedy that names the most similar of *known*, ignoring case, or None."""
     from difflib import get_close_matches
 
     by_case = {candidate.lower(): candidate for candidate in known}
@@ -96,7 +97,7 @@ def _unknown(error: Any, path: Path, place: Locate, schema: Mapping[str, Any]) -
 
 
 def _elsewhere(name: str, schema: Mapping[str, Any]) -> str | None:
-    """Return a remedy naming the tables of *schema* that have *name*, or None."""
+    """Return a remedy that names the tables of *schema* with *name*, or None."""
     tables = []
     for table, inner in schema.get("properties", {}).items():
         named = inner.get("additionalProperties")
@@ -121,7 +122,7 @@ def _type(error: Any, path: Path, place: Locate) -> list[Problem]:
 
 
 def _as_table(error: Any, path: Path) -> str | None:
-    """Return a remedy if the text of a table's only required key stands for the table, or None."""
+    """Return a remedy if a table was given as the text of its only required key, or None."""
     required = error.schema.get("required", ())
     if len(required) != 1 or len(path) != 1 or not isinstance(error.instance, str | int):
         return None
@@ -168,7 +169,7 @@ def _shown(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """Return *value* as JSON and TOML write it, which can differ from Python."""
+    """Return *value* in the notation of JSON and TOML, which can differ from Python's."""
     if value is None or isinstance(value, str | bool):
         return json.dumps(value, ensure_ascii=False)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,7 +1,7 @@
 """TOML with the position of every value.
 
-`tomllib` parses the values and checks the syntax; this module walks the same text for positions.
-The walk may rely on valid syntax and only has to find where things begin.
+`tomllib` parses the values and checks the syntax; then this module reads the same text again for
+positions. It can rely on valid syntax and only has to find where values begin.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
     """Parse *text*, called *name* in messages.
 
     Raises DocumentError with the place of the first syntax error, and for excessive nesting, keys
-    and numbers, on which the parser would spend unlimited time or stack.
+    and numbers, which would take the parser unlimited time or stack.
     """
     import tomllib
 
@@ -67,9 +67,9 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
 
 
 def _check_bounds(source: Source) -> None:
-    """Raise DocumentError for excessive nesting or length, before anything parses the text.
+    """Raise DocumentError for excessive nesting or length, before the text is parsed.
 
-    Reads each character once, whatever the syntax.
+    Reads each character only once.
     """
     depth = 0
     for token in _TOKEN.finditer(source.text):
@@ -78,9 +78,9 @@ def _check_bounds(source: Source) -> None:
         if depth > _DEEPEST:
             raise _beyond(source, at, f"nested more than {_DEEPEST} levels deep")
         if kind == "key":
-            raise _beyond(source, at, f"a key of more than {_MOST_PARTS} parts")
+            raise _beyond(source, at, f"a key with more than {_MOST_PARTS} parts")
         if kind == "word":
-            raise _beyond(source, at, f"a name or number of more than {_LONGEST} characters")
+            raise _beyond(source, at, f"a name or number with more than {_LONGEST} characters")
 
 
 def _beyond(source: Source, at: int, message: str) -> DocumentError:
@@ -99,7 +99,7 @@ def _syntax_problem(error: tomllib.TOMLDecodeError, source: Source) -> Problem:
 
 
 class _Walk:
-    """Finds the spans; *values* and *names* are filled by `document`."""
+    """Finds the spans; `document` fills *values* and *names*."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,6 +1,6 @@
 """YAML with the position of every value.
 
-Plain scalars are read as JSON would: a date stays a string, as `Version: 2012-10-17` requires, and
+Plain scalars have their JSON meaning: a date stays a string, as `Version: 2012-10-17` requires, and
 so do `yes`, `on` and an account number with a leading zero. A local tag, `!Sub text`, becomes an
 object with one member: `{"!Sub": "text"}`.
 """
@@ -21,10 +21,10 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-li
 """
 
 MOST_VALUES: Final = 200_000
-"""The maximum number of values in one text, with every alias expanded."""
+"""The maximum number of values in one text after expanding every alias."""
 
 MOST_CHARACTERS: Final = 4 * MOST_YAML
-"""The maximum number of characters of all plain values together, with every alias expanded."""
+"""The maximum number of characters in all plain values after expanding every alias."""
 
 _MOST_PROBLEMS: Final = 100
 """The maximum number of repeated names that are reported."""
@@ -43,7 +43,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
 
     source = Source(name, text.removeprefix("\ufeff"))
     if len(source.text.encode("utf-8", "replace")) > MOST_YAML:
-        raise _error(source, 0, f"YAML of more than {MOST_YAML} bytes is not read")
+        raise _error(source, 0, f"YAML with more than {MOST_YAML} bytes is not read")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_depth(yaml.parse(source.text, Loader=loader), source)
@@ -60,7 +60,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
 
 
 def _refuse_depth(events: Any, source: Source) -> None:
-    """Raise DocumentError before a recursive parser meets endless brackets."""
+    """Raise DocumentError for deep nesting, which a recursive parser would not survive."""
     depth = 0
     for event in events:
         kind = type(event).__name__
@@ -96,10 +96,12 @@ class _Document:
         start = node.start_mark.index
         self.budget.values += 1
         if self.budget.values > MOST_VALUES:
-            raise _error(self.source, start, f"more than {MOST_VALUES} values, aliases counted")
+            raise _error(
+                self.source, start, f"more than {MOST_VALUES} values, including those from aliases"
+            )
         self.budget.characters += len(node.value) if node.id == "scalar" else 0
         if self.budget.characters > MOST_CHARACTERS:
-            message = f"more than {MOST_CHARACTERS} characters, aliases counted"
+            message = f"more than {MOST_CHARACTERS} characters, including those from aliases"
             raise _error(self.source, start, message)
         if len(path) > MAX_DEPTH:  # an alias may stand within what it stands for
             raise _too_deep(self.source, start)

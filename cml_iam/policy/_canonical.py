@@ -1,7 +1,7 @@
 """Compare documents by meaning, say how they differ, and measure them as AWS does.
 
-IAM returns lists in a different order and single elements as lists or bare, so texts differ where
-nothing changed (a well-known source of false drift).
+IAM returns lists in a different order, and single elements as lists or without one, so texts differ
+although nothing changed (a well-known source of false drift).
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Statement:
 
     @property
     def label(self) -> str:
-        """The Sid, or else the statement's number counted from 1."""
+        """The Sid, or the statement's number counted from 1 if there is none."""
         return self.sid or f"statement {self.index + 1}"
 
 
@@ -246,7 +246,7 @@ class Shape:
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
     """Combine *conditions* into one that requires all of them.
 
-    If an operator tests a key twice, the key is written in a different case, which does not count.
+    If an operator tests a key twice, the key is repeated in a different case, which has no meaning.
     """
     result: Conditions = {}
     for condition in conditions:
@@ -281,10 +281,10 @@ _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 
 
 def other_document(value: Any, *, named: bool) -> str | None:
-    """Return what the parsed JSON *value* is instead of a policy; None if it may be one.
+    """Return a description of the parsed JSON *value* if it is not a policy; None if it may be one.
 
-    A file that is *named*, not found in a folder, is meant to be a policy: it counts as one unless
-    it is plainly something else.
+    A *named* file, in contrast to one found in a folder, is intended as a policy and counts as one
+    unless it is obviously something else.
     """
     if not isinstance(value, dict):
         statements = isinstance(value, list) and any(map(is_statement, value))

@@ -1,4 +1,4 @@
-"""Apply a plan: check what would stop it, do its steps, resolve unanswered calls."""
+"""Apply a plan: check for obstacles, do its steps, resolve unanswered calls."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _NAMES: Final = {
 
 
 def foresee(aws: Aws, plan: Plan) -> Plan:
-    """Add to *plan* what AWS would refuse, and which workers it puts out of reach.
+    """Add to *plan* what AWS would refuse, and the workers that the manager would lose.
 
-    Only reads; reports what it could not read as not foreseen.
+    Only reads; lists what it could not read as unforeseen.
     """
     refused = list(plan.refused)
     lost: list[str] = []
@@ -157,7 +157,7 @@ def do_steps(
 
 
 def call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any]:
-    """Make *call*, and repeat it while AWS does not yet see its prerequisites.
+    """Make *call*, and repeat it until AWS sees its prerequisites.
 
     IAM is eventually consistent: the result of an earlier step may not be visible yet.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html

@@ -1,4 +1,4 @@
-"""Audit resources: a trail that really logs, its bucket and log group, filters and alarms.
+"""Audit resources: a trail that logs, its bucket and log group, filters and alarms.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and-update-a-trail-by-using-the-aws-cli-create-trail.html
 """
@@ -125,7 +125,7 @@ class _Audit:
             others = [each.label for each in live.statements if each.sid not in ours]
             if others:
                 raise RefusedError(
-                    f"the bucket `{name}` serves something else, too: {', '.join(others)}",
+                    f"the bucket `{name}` also serves another purpose: {', '.join(others)}",
                     remedy="use a separate bucket: set `bucket` in [audit]",
                 )
         call = self._call("s3", "put_bucket_policy", **address, Policy=wanted.text)
@@ -207,12 +207,12 @@ class _Audit:
         return (*lost_deliveries(self.status() or {}), *self._former_bucket())
 
     def _former_bucket(self) -> Iterator[str]:
-        """Yield the change of bucket, if the site file names a different one than in use."""
+        """Yield the change of bucket, if the site file does not name the current bucket."""
         bucket = (self.live_trail or {}).get("S3BucketName")
         if bucket not in (None, self.names.bucket):
             yield (
-                f"the bucket `{bucket}` keeps the events recorded until now, but gets no more; "
-                f"from now on cml-iam manages only `{self.names.bucket}`"
+                f"the bucket `{bucket}` keeps the events recorded so far, but receives no more; "
+                f"from now on, cml-iam manages only `{self.names.bucket}`"
             )
 
     # the trail

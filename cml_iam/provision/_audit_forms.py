@@ -218,7 +218,7 @@ def _watched_cloudformation(each: Watched, watch: Watch) -> dict[str, Any]:
 
 
 def _kept(kind: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resource that outlives its stack: it is, or leads to, the evidence."""
+    """Return a resource that remains after its stack, because it is needed as evidence."""
     keep = dict.fromkeys(("DeletionPolicy", "UpdateReplacePolicy"), "Retain")
     return {"Type": kind, **keep, "Properties": properties}
 

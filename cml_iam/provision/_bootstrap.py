@@ -85,11 +85,12 @@ def plan_bootstrap(
     "guard" also these policies of the site; with "audit" the trail and the alarms, set as in
     *watch*. A user's key goes to *delivery*; without one, keys are not considered.
 
-    A policy that cml-iam neither created nor adopted is not rewritten, nor, without
-    *change_shared*, one that other principals have too: the plan names its holders and is refused.
+    The plan is refused, and names the holders, if it would rewrite a policy that cml-iam neither
+    created nor adopted or (without *change_shared*) that other principals also have.
 
-    Raises RefusedError for credentials of an account other than the site's, and if going on would
-    be unsafe; QuotaError for a document larger than AWS accepts; DocumentError for an invalid one.
+    Raises RefusedError for credentials of another account than the site's, or if it would be unsafe
+    to continue; QuotaError for a document that is too large for AWS; DocumentError for an invalid
+    one.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
@@ -257,8 +258,8 @@ class _Account:
     def attached_policies(self, desired: tuple[Managed, ...]) -> Iterator[Step]:
         """Yield the steps for policies and their attachments.
 
-        New policies are attached before existing ones change, so that everything allowed both
-        before and after stays allowed in between, and everything denied stays denied.
+        New policies are attached before existing ones change, so that what is allowed (or denied)
+        both before and after is also allowed (or denied) in between.
         """
         held = self.live.attached if self.live else ()
         steps = {each.arn: self.policy(each) for each in desired}

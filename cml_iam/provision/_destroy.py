@@ -102,7 +102,7 @@ def rollback_steps(aws: Aws, desired: Desired) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Something a user holds: how to list it, its id in an element, the calls that remove it."""
+    """Something that belongs to a user: how to list it, its id, and the calls that remove it."""
 
     word: str
     listing: str
@@ -168,9 +168,9 @@ def destroy_steps(
 ) -> Draft:
     """Return the steps that delete the principal and the site's policies.
 
-    Keys are deactivated first. What others may have attached to the user comes next, since removing
-    it may be refused; irreversible deletions come last. Raises RefusedError for a principal that is
-    not ours.
+    Keys are deactivated first. Then everything that others may have attached to the user is
+    removed, because AWS may refuse that. Irreversible deletions come last. Raises RefusedError for
+    a principal that is not ours.
     """
     draft = Draft()
     if principal is not None and "principal" in desired.pieces:
@@ -237,7 +237,7 @@ def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
 
 
 def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
-    why = f"could not check for any {word} ({error.code}): if there is one, AWS does not delete"
+    why = f"could not check for any {word} ({error.code}): if there is one, AWS will not delete"
     return Draft(unchecked=(f"{why} the user",))
 
 
@@ -271,7 +271,7 @@ def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: De
         return Draft(unchecked=(f"could not check for the policy `{arn}` ({error.code})",))
     others = read_holders(aws, arn, but=(kind, name))
     if piece not in desired.pieces:
-        return Draft(warnings=(f"the {piece} policy `{arn}` stays; --{piece} deletes it, too",))
+        return Draft(warnings=(f"the {piece} policy `{arn}` stays; --{piece} also deletes it",))
     if not ours(tags):
         return Draft(warnings=(f"the policy `{arn}` stays: it was not made by cml-iam",))
     if others:

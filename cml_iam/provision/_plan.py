@@ -26,7 +26,7 @@ PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to AWS; with *once* it must not be repeated if unanswered.
+    """One call to AWS; with *once*, it must not be repeated if there is no answer.
 
     *region* is None for services without regions, and for the connection's region.
     """
@@ -82,7 +82,7 @@ class Desired:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be done elsewhere so that the manager can work under the policy."""
+        """What must be done elsewhere so that the manager can work under the policy."""
         if not self.documents or self.site.launch_warning is None:
             return ()
         note = launch_note(self.site, *self.documents)
@@ -114,8 +114,8 @@ class Plan:
 
     *warnings* are about what stays unchanged, *unchecked* about what could not be determined. *key*
     is None for a role, and without a delivery. *later* are steps that are not part of the plan.
-    *refused* is why it cannot be applied as it is. *foreseen* are consequences elsewhere,
-    *unforeseen* what could not be checked for those.
+    *refused* says why the plan cannot be applied. *foreseen* are consequences elsewhere, and
+    *unforeseen* says which of these could not be checked.
     """
 
     identity: Identity
@@ -173,8 +173,8 @@ def key_step(key: KeyPlan) -> Step:
         lines.append("created by an interrupted run, which is completed now")
     elif key.unfinished:
         lines.append("leftovers of an interrupted run are removed")
-    lines += [f"- `{orphan}`: its secret was lost, it is deleted" for orphan in key.orphans]
+    lines += [f"- `{orphan}`: deleted, because its secret was lost" for orphan in key.orphans]
     if key.room:
-        lines.append(f"- `{key.room}`: inactive, it is deleted to make room for the new one")
+        lines.append(f"- `{key.room}`: inactive, deleted to make room for the new key")
     lines += key.words
     return Step(mark, "access key", key.key_id or f"of {key.user}", tuple(lines))

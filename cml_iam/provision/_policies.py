@@ -37,8 +37,8 @@ _ADOPT: Final = (
     " `policy` in the site file"
 )
 _OWN_POLICY: Final = (
-    "leave it as it is: name a new `policy` under [principal] in the site file, apply, and detach"
-    " this policy from the {kind}; or change it for everyone: {command}"
+    "either leave it unchanged: name a new `policy` under [principal] in the site file, apply, and "
+    "detach this policy from the {kind}; or change it for everyone: {command}"
 )
 
 _GET_HOLDERS: Final = "get the permission `iam:ListEntitiesForPolicy`"
@@ -85,11 +85,11 @@ def guard_of(site: Site) -> Managed:
 
 
 def policy_step(aws: Aws, managed: Managed, live: Policy | None, desired: Desired) -> Step:
-    """Return the step that makes the managed policy mean what is desired."""
+    """Return the step that gives the managed policy the desired meaning."""
     if live is None:
         return _create(managed, desired)
     if same_meaning(live.document, load_policy(managed.text)):
-        return Step("keep", "policy", managed.name, (f"{live.default} means the same",))
+        return Step("keep", "policy", managed.name, (f"{live.default} has the same meaning",))
     return _change(managed, live, read_versions(aws, managed.arn))
 
 
@@ -110,7 +110,7 @@ def _create(managed: Managed, desired: Desired) -> Step:
 def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> Step:
     """Return the step that creates a new default version.
 
-    The previous default stays as the highest version below the new one, where a rollback finds it.
+    The previous default remains the highest version below the new one, where a rollback finds it.
     Versions above it, which were rolled back, are deleted; of five versions the oldest is too.
     """
     lines = [*difference(live.document, load_policy(managed.text))]
@@ -148,11 +148,11 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
 def shared_policy(
     aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool, agreed: bool
 ) -> Draft:
-    """Return who else holds a policy that *changes*, or is not ours: such a change is refused.
+    """Return the problem if a policy that *changes* is not ours, or also belongs to others.
 
-    A foreign policy that would stay unchanged and has no other holder may be adopted. Of one that
-    is ours, a change for other holders, known or not, is only reported if *agreed*. *but* is the
-    principal that the policy is for.
+    A foreign policy that would stay unchanged and has no other holder may be adopted. If our own
+    policy changes for other holders, known or not, this is only reported if *agreed*. *but* is the
+    principal of the plan.
     """
     others, unknown = "", Draft()
     try:
@@ -244,7 +244,7 @@ def _leftover(
 ) -> Draft:
     if not ours(tags):
         named = (
-            f"the policy `{arn}` has the name of a part, but was not made by cml-iam: it is kept"
+            f"the policy `{arn}` is kept: it has the name of a part, but was not made by cml-iam"
         )
         return Draft(warnings=(named,))
     attached = live is not None and arn in live.attached
@@ -252,5 +252,5 @@ def _leftover(
     others = read_holders(aws, arn, but=(kind, name))
     if others:
         holders = ", ".join(map(str, others))
-        return Draft(steps, (f"the policy `{arn}` is kept: {holders} has it too",))
+        return Draft(steps, (f"the policy `{arn}` is kept: {holders} also has it",))
     return Draft((*steps, removal_step(aws, arn)))

@@ -1,7 +1,7 @@
 """A plan as text lines, as data, and in a file to apply later if nothing has changed.
 
-The applied plan is always a new one that must equal the file's, so that editing the file cannot
-make cml-iam do anything.
+The applied plan is always a new plan that must equal the one in the file, so editing the file has
+no effect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BLOCK: Final = 4
 
 
 def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
-    """Yield the lines of *plan* for people; without *refusals* for who raises them next."""
+    """Yield the lines of *plan* for people; *refusals* includes the reasons against it."""
     yield f"account    {plan.identity.account}"
     yield f"acting as  {plan.identity.arn}"
     yield f"principal  {plan.principal}"
@@ -57,7 +57,7 @@ def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
 
 
 def steps_lines(steps: Iterable[Step]) -> Iterator[str]:
-    """Yield the lines of *steps*; a block that two have, as boundary and policy, is shown once."""
+    """Yield the lines of *steps*; equal blocks, as in boundary and policy, are shown once."""
     shown: dict[tuple[str, ...], Step] = {}
     for step in steps:
         first = shown.setdefault(step.lines, step)
@@ -161,7 +161,7 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def check_fresh(saved: SavedPlan, plan: Plan) -> None:
-    """Raise RefusedError unless *plan*, made just now, equals the saved one."""
+    """Raise RefusedError unless *plan*, which is new, equals the saved plan."""
     now = _facts(plan)
     changed = [words for name, words in _WHAT.items() if saved.facts.get(name) != now[name]]
     if changed:

@@ -59,7 +59,7 @@ class Holder:
 
 
 def read_holders(aws: Aws, arn: str, *, but: tuple[Kind, str]) -> tuple[Holder, ...]:
-    """Return who holds the policy at *arn*, attached or as boundary, except the principal *but*.
+    """Return the principals with the policy at *arn*, attached or as boundary, except *but*.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html
     """
@@ -113,7 +113,7 @@ class Grants:
 def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
     """Return other sources of the principal's permissions: inline policies and groups.
 
-    What may not be read is reported as not checked.
+    Sources that may not be read are reported as not checked.
     """
     looks: dict[str, Callable[[], tuple[str, ...]]] = {
         "inline policy": lambda: inline_policies(aws, kind, name)
@@ -151,7 +151,7 @@ def _check_number(resource: str, tags: Mapping[str, str]) -> None:
     if len(tags) > MOST_TAGS:
         raise RefusedError(
             f"{resource} would have {len(tags)} tags, but AWS allows {MOST_TAGS}",
-            remedy="give fewer with --tag, or remove some from it first",
+            remedy="pass fewer with --tag, or remove some tags from it first",
         )
 
 
@@ -206,7 +206,7 @@ def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desir
     if desired.path is not None and live.path != desired.path:
         raise RefusedError(
             f"the {kind} `{name}` is at the path `{live.path}`, and moving it changes its ARN",
-            remedy=f"omit --path, or give --path {live.path}",
+            remedy=f"omit --path, or pass --path {live.path}",
         )
     if live.trust is None or same_meaning(live.trust, load_policy(trust(desired))):
         return Step("keep", kind, name)
@@ -261,8 +261,8 @@ def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
         return Step("keep", "instance profile", name)
     if live.roles:
         raise RefusedError(
-            f"the instance profile `{name}` already holds the role `{live.roles[0]}`, and can "
-            "hold only one",
+            f"the instance profile `{name}` already has the role `{live.roles[0]}`, and can have "
+            "only one",
             remedy="choose another name for the role, or empty the profile by hand",
         )
     return Step("change", "instance profile", name, (line,), (add,))

@@ -23,7 +23,7 @@ Profile = Literal["base", "hardened"]
 PROFILES: Final[tuple[Profile, ...]] = ("base", "hardened")
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
-"""What a document is for; the words are those of `policy lint --kind`."""
+"""The purposes of documents, in the words of `policy lint --kind`."""
 
 TRUST_CHARACTERS: Final = 2048
 SCP_CHARACTERS: Final = 5120
@@ -175,7 +175,7 @@ _FORMS: Final = (
     ),
     DocumentForm(
         "guard",
-        "Deny statements that restrict the base policy or AdministratorAccess, too",
+        "Deny statements that also restrict the base policy or AdministratorAccess",
         "identity",
         partial(values_of.guard_values, for_organization=False),
     ),

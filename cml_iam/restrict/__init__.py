@@ -90,7 +90,7 @@ OPTIONS: Final = tuple(row.name for row in RESTRICTED if not row.main)
 GRANTS: Final = tuple(row.name for row in GRANTED)
 
 LAUNCH_RESTRICTIONS: Final = frozenset(row.name for row in RESTRICTED if row.splits)
-"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
+"""The restrictions on one resource type of a launch; with any, RunInstances is split by type."""
 
 
 def restrictions_from(raw: Mapping[str, Any], account: str) -> Restrictions:
@@ -104,7 +104,7 @@ def restrictions_from(raw: Mapping[str, Any], account: str) -> Restrictions:
 
 
 def grants_from(raw: Mapping[str, Any]) -> Grants:
-    """Return the values of `[grant]`, which the schema has accepted."""
+    """Return the values of `[grant]`, which must conform to the schema."""
     return Grants(**_values(GRANTED, raw))
 
 
@@ -124,13 +124,13 @@ def rules_of(site: Restricted) -> tuple[Rule, ...]:
 
 
 def resources_of(site: Restricted) -> dict[str, Only]:
-    """Return, by type, the only resources that a launch may use, if *site* lists any."""
+    """Return the resources that *site* lists for a launch, by type; it may use no others."""
     rows = (row for row in ROWS if row.active(site))
     return {only.type: only for row in rows for only in row.resources(site)}
 
 
 def promises_of(site: Restricted) -> Iterator[Promise]:
-    """Yield what the restrictions of *site* promise."""
+    """Yield the promises of the restrictions of *site*."""
     for row in ROWS:
         if row.active(site):
             yield from row.promised(site)

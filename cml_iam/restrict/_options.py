@@ -37,7 +37,7 @@ class Restrictions:
 
     @property
     def other_images(self) -> bool:
-        """Whether images are allowed by owner or tag where the region lists none."""
+        """Whether images are allowed by owner or tag in regions that list none."""
         return bool(self.image_owners or self.image_tag)
 
 
@@ -57,7 +57,7 @@ class Grants:
 
 
 class Restricted(Protocol):
-    """What a restriction reads from a site."""
+    """The parts of a site that a restriction reads."""
 
     @property
     def account(self) -> str: ...
@@ -74,7 +74,7 @@ class Restricted(Protocol):
 class Option(NamedTuple):
     """An option of the site file.
 
-    *schema* is its JSON Schema, whose description is its help; *read* converts the accepted value
+    *schema* is its JSON Schema, whose description is the help text; *read* converts a valid value
     for `Restrictions` or `Grants`.
     """
 
@@ -84,7 +84,7 @@ class Option(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """Options that exclude each other: at *path* in the site file, or the *name* there."""
+    """Options that exclude each other, at the value at *path* in the site file, or its *name*."""
 
     message: str
     path: tuple[str | int, ...]

@@ -1,8 +1,8 @@
 """A restriction: a row of data from which documents, expectations and promises are derived.
 
-A row states its meaning once, as rules: of these actions on that type of resource, only calls that
-pass a test are permitted. An Allow has the test among its conditions; a Deny, and the promise, are
-about the calls that fail it.
+A row states its meaning once, as rules: only calls that pass a test are permitted for certain
+actions on a type of resource. An Allow has the test among its conditions; a Deny and the promise
+are about the calls that fail it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cml_iam.tag import Tag
 RUN: Final = "ec2:RunInstances"
 
 MAX_LISTED: Final = 4
-"""Maximum number of names in a title; of more names it gives the number."""
+"""The maximum number of names in a title; a longer list is replaced by its number."""
 
 _NEGATIONS: Final = {
     "ArnLike": "ArnNotLike",
@@ -32,8 +32,9 @@ _NEGATIONS: Final = {
     "StringEquals": "StringNotEquals",
     "StringLike": "StringNotLike",
 }
-"""The negation of each operator. It holds if the key is missing, unless the operator itself does.
-For Bool and Null the value is negated, too."""
+"""The negation of each operator. It holds if the key is absent, unless the operator itself holds
+then. For Bool and Null, the value is negated instead.
+"""
 
 _OPPOSITES: Final = {"true": "false", "false": "true"}
 
@@ -49,11 +50,11 @@ Situation = Literal[
     "other manner",
     "unlisted action",
 ]
-"""What is unusual about the call of an expectation."""
+"""The unusual property of the call in an expectation."""
 
 
 class KeyTest(NamedTuple):
-    """That the condition *key* of a request has one of *values*, by *operator*.
+    """A test that the condition *key* of a request has one of *values*, by *operator*.
 
     *denied_by* is the operator of a Deny, if it is not the usual negation.
     """
@@ -65,29 +66,29 @@ class KeyTest(NamedTuple):
 
     @property
     def holds(self) -> Conditions:
-        """The condition that the test passes."""
+        """The condition under which the test passes."""
         return {self.operator: {self.key: self.values}}
 
     @property
     def fails(self) -> Conditions:
-        """The condition that the test fails."""
+        """The condition under which the test fails."""
         turned = self.operator in ("Bool", "Null")
         values = _OPPOSITES[self.values] if turned else self.values
         return {_NEGATIONS[self.operator]: {self.key: values}}
 
     @property
     def denied(self) -> Conditions:
-        """The condition of a Deny: that the test fails."""
+        """The condition of a Deny, under which the test fails."""
         return {self.denied_by: {self.key: self.values}} if self.denied_by else self.fails
 
 
 class Rule(NamedTuple):
-    """Of *actions* on resources of *type*, only calls that pass one of *tests* are permitted.
+    """The rule that *actions* on resources of *type* must pass one of *tests*.
 
-    *sid* names the Deny of all others. *allow* names the Allow statement for the resources of
-    *type* in a launch, if they need one of their own; *type* is empty if the rule is about all
-    resources. *resources* are the Deny's, if they are not all of that type; *not_actions* are the
-    actions that the rule ignores.
+    *sid* names the Deny of all other calls. *allow* names the Allow statement for the resources of
+    *type* in a launch, if they need their own; *type* is empty if the rule is about all resources.
+    *resources* are the resources of the Deny, if these are not all of the type; *not_actions* are
+    actions to which the rule does not apply.
     """
 
     sid: str
@@ -123,14 +124,14 @@ class Rule(NamedTuple):
 
 
 class Only(NamedTuple):
-    """Of the resource *type*, a launch may use only those with *ids*; *shared*: of any account."""
+    """The only resources of *type* that a launch may use; *shared* ones are of any account."""
 
     type: str
     ids: tuple[str, ...]
     shared: bool = False
 
     def arns(self, site: Restricted, account: str = "", partition: str = "") -> tuple[str, ...]:
-        """Return their ARNs in *account* and *partition*, by default the site's."""
+        """Return the ARNs of the resources in *account* and *partition*, by default the site's."""
         owner = "*" if self.shared else account or site.account
         where = f"arn:{partition or site.partition}:ec2:*:{owner}"
         return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
@@ -144,10 +145,10 @@ class Only(NamedTuple):
 class Case(NamedTuple):
     """A call that demonstrates the restriction: it must be refused, or allowed if *allowed*.
 
-    It is a launch that differs from the usual one by *changes* and is decided by the authorization
-    on *type*; with other *actions*, a typical use of each. *context* are condition keys that
-    differ. *words* complete the description: "launch …". An empty *region* means the first launch
-    region.
+    The call is a launch that differs from the usual one by *changes*, and the authorization on
+    *type* decides it; with other *actions*, it is a typical use of each. *context* are the
+    condition keys that differ. *words* complete the description "launch …". An empty *region* means
+    the first launch region.
     """
 
     words: str
@@ -162,15 +163,15 @@ class Case(NamedTuple):
 
 
 class Promise(NamedTuple):
-    """Something that must hold for all requests, or for all sequences of requests.
+    """A statement that must hold for all requests, or for all sequences of requests.
 
-    *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
-    but what *reference* does (`within`; *shapes* are what it does not); none of the resources of
-    the one shape that do not carry *tag* can be reached by its actions, in any number of steps
-    (`taken over`); none of them loses it (`lost`).
+    *manner* is the kind of statement. `never`: no request of *shapes* is allowed. `within`: the
+    policies grant only what *reference* grants (*shapes* are all other requests). `taken over`: the
+    actions of the only shape cannot reach its resources without *tag*, in any number of steps.
+    `lost`: none of these resources loses *tag*.
 
-    *closing* are conditions that fix a statement that breaks it. *limits* say what no policy can
-    promise here, because no request reveals it.
+    *closing* are conditions that fix a statement which breaks the promise. *limits* say what no
+    policy can promise, because requests do not reveal it.
     """
 
     id: str
@@ -184,10 +185,10 @@ class Promise(NamedTuple):
 
     @property
     def covers(self) -> tuple[str, ...]:
-        """The actions it is about; empty for every action.
+        """The actions that the promise is about; empty for every action.
 
-        The promise `catalogue` covers all other actions: as long as it holds, there are none, and
-        this promise is about everything.
+        The promise `catalogue` covers all other actions: as long as it holds, none of them is
+        allowed, and this promise is about everything.
         """
         if self.reference is not None or any(s.not_actions is not None for s in self.shapes):
             return ()
@@ -207,13 +208,13 @@ def _unchanged(*_: Any) -> Mapping[str, Any]:
 class Restriction(NamedTuple):
     """One restriction, by its *name* in the site file: its meaning and consequences.
 
-    *main* marks the four that every site should have: without the restriction, calls that violate
-    it must work. *splits*: it is about one resource type of a launch, so that RunInstances needs a
-    statement for each type. *resources* are the only ones of a type that a launch may use. *title*
-    is the promise that no call breaks rules and resources, with {} for what is listed; *limits* are
-    what no policy can promise; *promises* are further ones. *usual* says how a permitted launch
-    differs in a region; *variants* are further launches that must be allowed; *cases* show what is
-    refused.
+    *main* marks the four restrictions that every site should have; without them, calls that violate
+    them must work. *splits* says that the restriction is about one resource type of a launch, so
+    that RunInstances needs a statement for each type. *resources* are the only resources of a type
+    that a launch may use. *title* is the promise that no call breaks the rules, with {} for the
+    listed values; *limits* are what no policy can promise; *promises* are further promises. *usual*
+    says how a permitted launch differs in a region, *variants* are further launches that must be
+    allowed, and *cases* show what is refused.
     """
 
     name: str
@@ -231,7 +232,7 @@ class Restriction(NamedTuple):
     contradictions: Callable[[Restricted], Iterable[Contradiction]] = _none
 
     def active(self, site: Restricted) -> bool:
-        """Return whether the site has the restriction."""
+        """Return whether *site* has the restriction."""
         return self.name in site.restrict.active | site.grant.active
 
     def promised(self, site: Restricted) -> Iterator[Promise]:
@@ -268,12 +269,12 @@ def operations(site: Restricted) -> tuple[str, ...]:
 
 
 def every(site: Restricted, kind: str) -> str:
-    """Return the ARN of every EC2 resource of *kind*, whoever owns it."""
+    """Return an ARN pattern for every EC2 resource of *kind*, whoever owns it."""
     return f"arn:{site.partition}:ec2:*:*:{kind}/*"
 
 
 def own(site: Restricted, kind: str, partition: str = "*") -> str:
-    """Return the ARN of every resource of *kind* in the account; ARNs of images have no account."""
+    """Return an ARN pattern for the resources of *kind* in the account; image ARNs have none."""
     account = "" if kind == "image" else site.account
     return f"arn:{partition}:ec2:*:{account}:{kind}/*"
 
@@ -286,7 +287,7 @@ def launched_types() -> tuple[str, ...]:
 
 
 def listing(values: Sequence[str]) -> str:
-    """Return *values* as text, or their number."""
+    """Return *values* as text, or only their number if there are many."""
     if len(values) > MAX_LISTED:
         return f"the {len(values)} that the site names"
     *most, last = values
@@ -294,5 +295,5 @@ def listing(values: Sequence[str]) -> str:
 
 
 def names(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names in a policy's element, which is one name or a list."""
+    """Return the names in an element of a policy, which is one name or a list."""
     return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)

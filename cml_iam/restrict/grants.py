@@ -1,6 +1,6 @@
 """Permissions beyond the documented ones; iam:PassRole is limited to one role and EC2.
 
-RunInstances with any role to pass would give every role's permissions.
+If any role could be passed, RunInstances would give the permissions of every role.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ GRANTED = (
     *(
         Restriction(name=option.name, options=(option,), splits=False)
         for option in (
-            flag("metric_data", "cloudwatch:GetMetricData: metrics of many workers in few calls."),
+            flag(
+                "metric_data",
+                "cloudwatch:GetMetricData: read metrics of many workers at once.",
+            ),
             flag("detailed_monitoring", "ec2:MonitorInstances: turn on one-minute metrics."),
             flag(
                 "instance_type_details",
-                "ec2:DescribeInstanceTypes: what an instance type offers.",
+                "ec2:DescribeInstanceTypes: read the properties of instance types.",
             ),
         )
     ),

@@ -1,7 +1,7 @@
-"""One tag marks the workers: only tagged instances are operated, and only a launch sets the tag.
+"""One tag marks the workers: only tagged instances can be operated, and only a launch sets the tag.
 
-Whoever sets the tag decides what is a worker. EC2 itself sends ec2:CreateAction, so tags can be set
-on new resources during a launch, and later any but the guard tag, in any case.
+Whoever sets the tag decides which instances are workers. EC2 itself sends ec2:CreateAction, so a
+policy can allow all tags during a launch, and later all tags except the guard tag, in any case.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ AT_LAUNCH: Final = KeyTest("ec2:CreateAction", "RunInstances")
 class TagTests(NamedTuple):
     """The tests of a request for the guard tag.
 
-    aws:RequestTag ignores the case of the key, as condition key names do; aws:TagKeys has the key
-    as a value and so checks its spelling (*spells*). A DeleteTags without keys deletes all tags, so
-    one must be *named*: ForAllValues is true of no keys.
+    aws:RequestTag ignores the case of the tag's key, as all names of condition keys do. aws:TagKeys
+    has the key as a value, so it checks the spelling (*spells*). DeleteTags without keys deletes
+    all tags, and ForAllValues is true without keys, so at least one must be *named*.
     """
 
     carries: KeyTest
@@ -57,14 +57,14 @@ def tag_tests(mark: Tag) -> TagTests:
 
 
 def guard_tag(site: Restricted) -> Tag:
-    """Return the guard tag, or a stand-in without one."""
+    """Return the guard tag, or an example if the site has none."""
     return site.restrict.guard_tag or DEFAULT_TAG
 
 
 def launch_note(site: Restricted, *policies: str) -> str:
-    """Return what CML Cloud Manager must send at launch, and where that is set; for people.
+    """Return a sentence on the tag that CML Cloud Manager must send at launch, and its setting.
 
-    Empty where *site* has no guard tag, or none of the texts *policies* asks for one.
+    Empty if *site* has no guard tag, or if none of the texts *policies* requires one.
     """
     mark = site.restrict.guard_tag
     if mark is None or (policies and not any(f"aws:RequestTag/{mark.key}" in e for e in policies)):
@@ -77,7 +77,7 @@ def launch_note(site: Restricted, *policies: str) -> str:
 
 
 def send_fix(mark: Tag) -> str:
-    """Return how CML Cloud Manager comes to send the guard tag *mark*, and cml-iam to know it."""
+    """Return how to make CML Cloud Manager send the guard tag *mark*, and to tell cml-iam."""
     return (
         f"add `{mark}` to `default_tags` of the worker-controller's region file, then to "
         "`[manager] tags`"
@@ -103,7 +103,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     launch = [rule for rule in _rules(site) if "Launch" in rule.sid]
     yield Promise(
         "foreign-operated",
-        "no instance without the guard tag is operated, in any number of steps",
+        "no instance without the guard tag can be operated, in any number of steps",
         (Shape(operations(site), instances),),
         "taken over",
         tests.carries.holds,
@@ -112,13 +112,13 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     )
     yield Promise(
         "foreign-retagged",
-        "no tag of an instance without the guard tag is changed",
+        "no tag of an instance without the guard tag can be changed",
         (Shape(TAGGING, instances, merged(tests.carries.fails, LATER)),),
         closing=tests.carries.holds,
     )
     yield Promise(
         "guard-tag-kept",
-        "no worker loses the guard tag",
+        "no worker can lose the guard tag",
         (Shape(TAGGING, instances),),
         "lost",
         tests.spares.holds,
@@ -126,18 +126,18 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     )
     yield Promise(
         "launch-tagged",
-        "no instance is launched without the guard tag",
+        "no instance can be launched without the guard tag",
         tuple(rule.fails(site) for rule in launch),
         closing=merged(tests.sets.holds, tests.spells.holds),
     )
     yield Promise(
         "operated-resources",
-        "only the account's own instances are operated",
+        "only the account's own instances can be operated",
         (Shape(operations(site), not_resources=(workers,)),),
     )
     yield Promise(
         "tagged-resources",
-        "only the account's own instances are tagged, and at launch their disks and interfaces",
+        "only the account's own instances can be tagged, and at launch their disks and interfaces",
         (Shape(TAGGING, not_resources=(workers, *made)), Shape(TAGGING, made, LATER)),
     )
 
@@ -145,7 +145,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
 def _other_case(mark: Tag) -> Assumption:
     text = (
         f"an instance with the tag {respelt(mark.key)}={mark.value} counts as one with {mark}: "
-        "condition keys ignore the case of a tag's key, EC2 does not, and no policy can "
+        "condition keys ignore the case of a tag's key but EC2 does not, and no policy can "
         "distinguish the two"
     )
     return Assumption("limit", "foreign-operated", text, TAG_CASE)
@@ -158,7 +158,7 @@ def _usual(site: Restricted, _: str) -> Mapping[str, Mapping[str, Mapping[str, s
 
 
 def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, object]]:
-    """Yield the launch that also tags the network interface."""
+    """Yield a launch that also tags the network interface."""
     tags = _usual(site, region)["tags"]
     yield {"tags": {**tags, "network-interface": tags["instance"]}}
 
@@ -177,9 +177,9 @@ def _cases(site: Restricted) -> Iterator[Case]:
 
 
 class Edit(NamedTuple):
-    """A call that would set or remove the guard tag: of a worker, or of an *untagged* instance.
+    """A call that would set or remove the guard tag on a worker, or on an *untagged* instance.
 
-    *tags* are those that CreateTags sets, or the keys that DeleteTags removes.
+    *tags* are the tags that CreateTags sets, or the keys that DeleteTags removes.
     """
 
     name: str
@@ -197,12 +197,12 @@ def edits(site: Restricted, action: str) -> tuple[Edit, ...]:
         return (
             Edit("take-over", take_over, {mark.key: mark.value}, untagged=True),
             Edit("change", "change a worker's guard tag", {mark.key: "other"}),
-            Edit("respell", "set the guard tag's key in other case", {other: "x"}),
+            Edit("respell", "set the guard tag's key in another case", {other: "x"}),
             Edit("among", "set the guard tag among others", {"Owner": "x", mark.key: "x"}),
         )
     return (
         Edit("remove", "remove a worker's guard tag", (mark.key,)),
-        Edit("respell", "remove the guard tag's key in other case", (other,)),
+        Edit("respell", "remove the guard tag's key in another case", (other,)),
         Edit("among", "remove the guard tag among others", ("Owner", mark.key)),
         Edit("wipe", "remove all tags of a worker at once", ()),
     )
@@ -228,7 +228,7 @@ GUARD_TAG = Restriction(
     options=(
         tag(
             "guard_tag",
-            "The tag, one key and its value, that marks a managed worker.",
+            "The tag that marks a managed worker: one key and its value.",
             "the guard tag is one key and its value, such as { ManagedBy = "
             '"lablet-cloud-manager" }',
         ),

@@ -1,4 +1,4 @@
-"""Workers are launched only from these images: by id, or elsewhere by owner or tag."""
+"""Workers are launched only from listed images or, in regions without a list, by owner or tag."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def by_owner(site: Restricted) -> KeyTest | None:
 
 
 def by_tag(site: Restricted) -> KeyTest | None:
-    """Return the test that the image has the tag; the manager has no way to set it."""
+    """Return the test that the image has the tag, which the manager cannot set."""
     mark = site.restrict.image_tag
     return KeyTest(f"aws:ResourceTag/{mark.key}", mark.value) if mark else None
 
@@ -59,7 +59,7 @@ def _ids(site: Restricted) -> list[str]:
 
 
 def _elsewhere(site: Restricted) -> tuple[KeyTest, ...]:
-    """Return what admits an image in any region: a listed id, an owner, a tag."""
+    """Return the tests that admit an image in any region: a listed id, an owner, a tag."""
     tests = (_by_region(site), by_owner(site), by_tag(site))
     return tuple(test for test in tests if test)
 
@@ -87,7 +87,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
         # whoever sets an image's tags decides which are launched.
         yield Promise(
             "images-not-tagged",
-            "no tag of an image is set or removed",
+            "no tag of an image can be set or removed",
             (Shape(TAGGING, (every(site, "image"),)),),
         )
 
@@ -95,8 +95,9 @@ def _promises(site: Restricted) -> Iterator[Promise]:
 def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
     """Yield launches of an image that is not listed, if images are listed.
 
-    A policy may test the ARN or ec2:ImageID; both name an unlisted image, as a request has only
-    one. An image has a different id in every region, so regions and partitions need no distinction.
+    A policy may test the ARN or ec2:ImageID; here both name an unlisted image, because a request
+    has only one image. An image has a different id in every region, so regions and partitions do
+    not matter.
     """
     region = _by_region(site)
     if region:
@@ -110,7 +111,7 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
 
 
 def launch_regions(site: Restricted) -> tuple[str, ...]:
-    """Return the regions to launch in: those with listed images, and others if owners decide."""
+    """Return the regions for launches: those with listed images, and all if owners are allowed."""
     restrict = site.restrict
     known = EXAMPLE_REGIONS[site.partition]
     regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
@@ -130,7 +131,7 @@ def _usual(site: Restricted, region: str) -> Mapping[str, Any]:
 
 
 def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, Any]]:
-    """Yield an image for every way in which one may be launched in *region*."""
+    """Yield an image for each way in which images may be launched in *region*."""
     restrict = site.restrict
     if restrict.images.get(region):
         # Whoever owns it: a listed image needs no listed owner.
@@ -178,14 +179,14 @@ def _contradictions(site: Restricted) -> Iterator[Contradiction]:
         for index, image in enumerate(images):
             if first.setdefault(image, region) != region:
                 yield Contradiction(
-                    f"image `{image}` is listed for `{first[image]}` already, but an image has a "
+                    f"image `{image}` is already listed for `{first[image]}`, but an image has a "
                     "different id in every region",
                     ("restrict", "images", region, index),
-                    f"give the id it has in `{region}`",
+                    f"write the image's id in `{region}`",
                 )
         if restrict.regions and region not in restrict.regions:
             yield Contradiction(
-                f"images for `{region}`, which is not among the allowed regions",
+                f"images are listed for `{region}`, which is not an allowed region",
                 ("restrict", "images", region),
                 "add it to `restrict.regions`, or remove these images",
                 name=True,
@@ -219,8 +220,7 @@ IMAGES = Restriction(
         Option(
             "images",
             {
-                "description": "Images that may be launched, by region; a region listed here "
-                "allows no others.",
+                "description": "The only images that may be launched in a region, by region.",
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": REGION,
@@ -230,8 +230,9 @@ IMAGES = Restriction(
         ),
         tag(
             "image_tag",
-            "A tag of images that may be launched, in regions for which [restrict.images] lists"
-            " none. Only the account's own images have this tag; the manager cannot set it.",
+            "A tag of the images that may be launched in regions without a list in "
+            "[restrict.images]. Only the account's own images can have this tag, which the manager "
+            "cannot set.",
             'the image tag is one key and its value, such as { Approved = "cml" }',
         ),
     ),

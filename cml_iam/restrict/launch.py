@@ -180,15 +180,15 @@ ENCRYPTED_VOLUMES = Restriction(
 
 
 def launch_promise(site: Restricted) -> Promise:
-    """Promise that a launch uses its own account, and no snapshot, template or reservation.
+    """Promise that a launch uses only its own account, and no snapshot, template or reservation.
 
-    An image's ARN names no account, and a listed subnet may be shared by the account that owns it.
+    The ARN of an image names no account, and another account may share a listed subnet.
     """
     kinds = ("instance", "key-pair", "network-interface", "volume", "image", "security-group")
     subnets = listed_subnets(site).arns(site, partition="*")
     return Promise(
         "launch-resources",
-        "a launch uses only images and the account's own key pairs, networks and disks",
+        "a launch can use only images and the account's own key pairs, networks and disks",
         (
             Shape(
                 (RUN,),
@@ -204,7 +204,7 @@ def launch_promise(site: Restricted) -> Promise:
 def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
     """Yield launches in *region* with resources that the manager does not need.
 
-    Every policy refuses the launch with a role: iam:PassRole is not in the catalogue.
+    Every policy refuses a launch with a role, because iam:PassRole is not in the catalogue.
     """
     marks = [tag for tag in (site.restrict.image_tag, guard_tag(site)) if tag]
     snapshot = {

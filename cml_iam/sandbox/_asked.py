@@ -1,6 +1,6 @@
 """The authorizations of a call: its action on every resource, and any further actions.
 
-An operation whose resources are not known here needs its permission on every resource.
+An operation with unknown resources needs its permission on every resource.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -201,7 +201,7 @@ def _plain_parameter(name: str) -> str:
 def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
     """Return the local ARN of every name; for a different ARN, that one too.
 
-    The call acts on this account, so a foreign ARN must not be the only one asked about.
+    The call acts on this account, so a foreign ARN must not be the only authorized resource.
     """
     found: list[str] = []
     for each in map(str, named):

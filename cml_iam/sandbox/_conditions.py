@@ -1,4 +1,4 @@
-"""Configurable conditions of a sandbox: the pace, delays and refusals of the real AWS.
+"""The configurable conditions of a sandbox: the speed, delays and refusals of the real AWS.
 
 Without any, a sandbox is as fast and as consistent as possible. docs/sandbox.md describes the file
 format.

@@ -60,7 +60,7 @@ class Server(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             raise InputError(
                 f"cannot listen on `{LOOPBACK}:{port}`: {error}",
-                remedy="choose another port, or 0 for any free one",
+                remedy="choose another port, or 0 for any free port",
             ) from error
         self._thread = Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

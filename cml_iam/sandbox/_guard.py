@@ -57,7 +57,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
 
 
 def _check_session(principal: Principal, call: Call) -> None:
-    """Refuse what credentials of GetSessionToken and GetFederationToken cannot call.
+    """Refuse the calls that credentials of GetSessionToken and GetFederationToken cannot make.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
     """

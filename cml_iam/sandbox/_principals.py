@@ -77,7 +77,7 @@ def policies_of(world: World, principal: Principal) -> Policies:
 
 
 def note_policies(world: World) -> None:
-    """Record what applies to every user and role from now on, if changes take time."""
+    """Record the policies of every user and role from now on, if changes take time."""
     if not world.conditions.seconds.policy_change:
         return
     for entity in (*world.entities("user"), *world.entities("role")):
@@ -88,7 +88,7 @@ def note_policies(world: World) -> None:
 
 
 def _policies_then(world: World, principal: Principal) -> Policies:
-    """Return what applied to *principal* before the latest changes took effect."""
+    """Return the policies of *principal* before the latest changes took effect."""
     arn = holder(world, principal).arn
     then = world.now() - timedelta(seconds=world.conditions.seconds.policy_change)
     known = [policies for since, policies in world.policies_then.get(arn, ()) if since <= then]

@@ -145,7 +145,7 @@ def start_sandbox(
     if not _ONE.acquire(blocking=False):
         raise RefusedError(
             "this process already runs a sandbox, and moto's state is global to the process",
-            remedy="stop the other one first, or start this one in a process of its own",
+            remedy="stop the other sandbox first, or start this one in a separate process",
         )
     try:
         moto = Moto(account)

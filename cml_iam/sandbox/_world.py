@@ -1,4 +1,4 @@
-"""The sandbox's state beside moto's models: callers, kept answers, pending changes."""
+"""The sandbox's state besides moto's models: callers, stored answers, pending changes."""
 
 from __future__ import annotations
 

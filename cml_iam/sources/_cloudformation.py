@@ -47,7 +47,7 @@ def policies_in_template(located: Located) -> Source:
     for logical, resource in located.value["Resources"].items():
         path: Path = ("Resources", logical)
         if logical.startswith("Fn::"):
-            message = f"`{logical}` is not expanded: policies in it are not judged"
+            message = f"`{logical}` is not expanded, so policies in it are not judged"
             unread.append(Problem(message, located.name_place(path)))
         elif _is_resource(resource):
             kind, where = resource["Type"], places("cloudformation")
@@ -92,10 +92,10 @@ def _control(resource: dict[str, Any]) -> Any:
 def _found(
     located: Located, path: Path, value: Any, names: frozenset[str]
 ) -> Iterator[Path | Problem | Kept]:
-    """Yield the path of each policy under *path*, and a problem for each that cannot be read.
+    """Yield the path of each policy under *path*, and a problem for each unreadable one.
 
-    *names* are those of the properties that are policies, whatever their value. Elsewhere a text
-    that looks like a policy is one if it is a document.
+    *names* are the properties that are policies, whatever their value. Elsewhere, a text that looks
+    like a policy is one if it is a policy document.
     """
     if isinstance(value, dict):
         if is_document(value):
@@ -126,10 +126,12 @@ def _is_property(step: str | int) -> bool:
 
 
 def _document_only(found: Path | Problem | Kept) -> Path | Problem | Kept:
-    """Return a problem for a text in JSON that looks like a policy and is no document."""
+    """Return a problem for a JSON text that looks like a policy but is not a policy document."""
     if not isinstance(found, Kept) or is_document(found.written.value):
         return found
-    message = f"`{found.label}` looks like a policy and is no document of one: not judged"
+    message = (
+        f"`{found.label}` looks like a policy but is not a policy document, so it is not judged"
+    )
     return Problem(message, found.written.place())
 
 
@@ -152,7 +154,7 @@ def _opaque(located: Located, path: Path, value: Any) -> Iterator[Path | Problem
     if called is None and value is not None:
         yield path
     elif called and not is_absent(value):
-        yield Problem(f"`{called[0]}` leaves `{label(path)}` open: not judged", place)
+        yield Problem(f"`{called[0]}` leaves `{label(path)}` open, so it is not judged", place)
 
 
 def _kept(located: Located, found: Path | Kept, resource: dict[str, Any]) -> Kept:

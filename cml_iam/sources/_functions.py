@@ -1,4 +1,4 @@
-"""CloudFormation's functions, as far as the template alone determines them.
+"""CloudFormation's functions, as far as the template alone determines their results.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Pieces = tuple[str | None, ...]
-"""A text in pieces; None stands for a piece that the template leaves open."""
+"""A text in pieces; None represents a piece that the template leaves open."""
 
 OPEN: Final[Pieces] = (None,)
 NO_VALUE: Final = "AWS::NoValue"
 _LONGEST: Final = 1 << 16
-"""The maximum number of characters; nested references could make a text endless."""
+"""The maximum number of characters, because nested references could make a text endless."""
 
 _VARIABLE: Final = re.compile(r"\$\{(!?)([^{}]*)\}")
 _RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")
@@ -29,7 +29,7 @@ _RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")
 
 
 def function(value: Any) -> tuple[str, Any] | None:
-    """Return the full name and the argument of the function in *value*; None if it is none."""
+    """Return the full name and the argument of the function in *value*; None if it is not one."""
     if not isinstance(value, dict) or len(value) != 1:
         return None
     ((name, argument),) = value.items()
@@ -40,7 +40,7 @@ def function(value: Any) -> tuple[str, Any] | None:
 
 
 def is_absent(value: Any) -> bool:
-    """Return whether *value* means that nothing is there: `!Ref AWS::NoValue`."""
+    """Return whether *value* means "no value": `!Ref AWS::NoValue`."""
     return function(value) == ("Ref", NO_VALUE)
 
 
@@ -138,7 +138,7 @@ def _join(argument: Any, known: Mapping[str, str]) -> Pieces:
 
 @dataclass(slots=True)
 class _Parts:
-    """Pieces joined together, up to a length that no policy element has."""
+    """Pieces joined together, up to a length that no policy element reaches."""
 
     found: list[str | None] = field(default_factory=list)
     size: int = 0

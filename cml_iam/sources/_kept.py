@@ -44,9 +44,9 @@ class Kept(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file whose *form* is given in words; *unread* is what may be a policy but cannot be read.
+    """A file, its *form* in words, and *unread*: what may be a policy but cannot be read.
 
-    If it contains no policy, the words say so.
+    If the file contains no policy, *form* says so.
     """
 
     form: str
@@ -55,18 +55,18 @@ class Source(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A policy as JSON, with the place in the file for each place in this *text*."""
+    """A policy as JSON *text*, with the place in the file for each place in the text."""
 
     text: str
     places: Mapping[tuple[int, int], Place] = MappingProxyType({})
 
 
 class Subject(NamedTuple):
-    """A policy to judge: its *name*, the *readings* of it, and what none of these decides.
+    """A policy to judge: its *name*, its *readings*, and what remains *open*.
 
-    There are two readings if something is *open*: as anything, and as something that nothing else
-    names. What holds in both does not depend on it. There are none if its structure is open.
-    *start* is where the policy begins, unless it is a file of its own.
+    If a value is open, there are two readings: one with any value, and one with a value that
+    nothing else names. What holds in both does not depend on the value. There is no reading if the
+    structure is open. *start* is the place where the policy begins, unless it is a file of its own.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Address(Text):
-    """A text without lines of its own in its file: every place in it is its name."""
+    """A text without its own lines in its file; its name is the place of everything in it."""
 
     def place(self, offset: int) -> Place:  # noqa: ARG002 - the same for all
         """Return the name alone."""

@@ -25,19 +25,19 @@ _TELLING: Final = re.compile(
 
 
 _CARRIED: Final = re.compile(r"['\"]?(?:Effect|PolicyDocument)['\"]?\s*:")
-"""What every policy in YAML contains, and every template with one."""
+"""A pattern that every policy in YAML, and every template with a policy, contains."""
 
 
 def may_hold_policy(text: str) -> bool:
-    """Return whether YAML found in a folder may hold a policy, so that its faults matter."""
+    """Return whether YAML in a folder may contain a policy, so that its faults must be reported."""
     return _CARRIED.search(text) is not None
 
 
 def read_source(text: str, name: str) -> Source | None:
     """Return the policies of the file *name*; None if it is not YAML, a template or a plan.
 
-    It is then JSON, if anything: a single policy. Raises DocumentError for YAML that cannot be
-    read.
+    If None, the file can only be a single policy in JSON. Raises DocumentError for YAML that cannot
+    be read.
     """
     if PurePath(name).suffix in _YAML or _TELLING.match(text):
         return _of_yaml(parse_yaml(text, name))

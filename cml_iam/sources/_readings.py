@@ -1,4 +1,4 @@
-"""A policy of a file as JSON: what the file leaves open is reported, never invented for a proof."""
+"""A policy of a file as JSON; what the file leaves open is reported, never guessed for a proof."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TEXTS: Final = {
 """The elements of a statement, and the depth at which they contain texts."""
 
 _UNNAMED: Final = "left-open"
-"""A text that no policy contains."""
+"""A text that does not occur in any policy."""
 
 _AS_DEPLOYED: Final = (
     "pass parameter values with --parameter NAME=VALUE, or the deployed policy as JSON"
@@ -46,7 +46,7 @@ _SITE: Final = (
 
 
 class _StructureError(Exception):
-    """The existence or the effect of a statement is left open."""
+    """The file leaves the existence or the effect of a statement open."""
 
 
 def pseudo_of(account: str, partition: str) -> dict[str, str]:
@@ -70,9 +70,9 @@ def subject_of(
 ) -> Subject:
     """Return *kept* as a subject for lint; *known* are pseudo parameters, the site's if any.
 
-    *parameters* are the values of the template's parameters. An unknown account counts as one that
-    the policy does not name, so findings are true of any account. The region is one of the
-    partition. Never raises, whatever the content.
+    *parameters* are the values of the template's parameters. An unknown account is replaced by one
+    that the policy does not name, so findings are true of any account. The region is one of the
+    partition. Never raises an error.
     """
     values = {**kept.known, **parameters, **(known or pseudo_of(_account(kept), "aws"))}
     values.setdefault("AWS::Region", first_region(values["AWS::Partition"]))
@@ -91,7 +91,7 @@ def subject_of(
 def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
     """Return *kept* as a document whose statements know their places in the file.
 
-    Raises UnsupportedError if something open is not *known*, and DocumentError for grammar errors.
+    Raises UnsupportedError if an open value is not *known*, and DocumentError for grammar errors.
     """
     try:
         filled = _Fill(kept, {**kept.known, **known}, wide=True).fill()
@@ -101,7 +101,7 @@ def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
     if left:
         lines = "; ".join(str(each) for each in left)
         remedy = _AS_DEPLOYED if known else f"{_SITE}; or {_AS_DEPLOYED}"
-        raise UnsupportedError(f"`{kept.name}` is left open: {lines}", remedy=remedy)
+        raise UnsupportedError(f"`{kept.name}` has open parts: {lines}", remedy=remedy)
     problems = grammar_problems(filled.located)
     if problems:
         raise DocumentError(problems)
@@ -121,7 +121,7 @@ class _Filled:
 
 @dataclass(slots=True)
 class _Fill:
-    """One traversal of a policy; *wide*: read what is open as anything."""
+    """One traversal of a policy; with *wide*, open values can be anything."""
 
     kept: Kept
     known: Mapping[str, str]
@@ -139,7 +139,7 @@ class _Fill:
         return _Filled(Located(value, written.source, self.values, self.names), self.open)
 
     def _value(self, raw: Any, at: Path, to: Path) -> Any:
-        """Return *raw*, located *at* this path, in its form for the path *to*."""
+        """Return *raw*, which is located *at* this path, in the form for the path *to*."""
         if at in self.kept.written.values:
             self.values[to] = self.kept.written.values[at]
         if called := function(raw):

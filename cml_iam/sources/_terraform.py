@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _DATA: Final = "aws_iam_policy_document"
 _SCP: Final = "SERVICE_CONTROL_POLICY"
-"""The type of a policy of AWS Organizations that names none."""
+"""The default type of a policy of AWS Organizations."""
 
 _SOURCES: Final = frozenset(
     {
@@ -54,8 +54,8 @@ def is_terraform(value: Any) -> bool:
 def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     """Return every policy document among the values of the resources.
 
-    The document of a data source counts if no resource contains it. What is known only after apply
-    is returned as not read.
+    The document of a data source counts if no resource contains it. Values that are known only
+    after apply are returned as not read.
     """
     planned = value.get("planned_values") or value.get("values") or {}
     resources = list(_resources(planned))
@@ -112,11 +112,11 @@ def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
         for name in sorted(places("terraform").names(kind, control.get("type", _SCP))):
             if _is_unknown(unknown.get(name)):
                 place = Place(f"{file}: {change.get('address')}", 0, 0)
-                yield Problem(f"`{name}` is known only after apply: not judged", place)
+                yield Problem(f"`{name}` is known only after apply, so it is not judged", place)
 
 
 def _is_unknown(value: Any) -> bool:
-    """Return whether the whole *value* is unknown, or the policy in one of its blocks."""
+    """Return whether the whole *value*, or the policy in one of its blocks, is unknown."""
     if isinstance(value, list):
         return any(map(_is_unknown, value))
     return _is_unknown(value.get("policy")) if isinstance(value, dict) else value is True
@@ -142,9 +142,9 @@ def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
 
 
 def _texts(value: Any, path: Path, names: Collection[str]) -> Iterator[tuple[Path, str, bool]]:
-    """Yield each text that is a policy by its attribute's name, or may be one by its content.
+    """Yield each text that is a policy by the name of its attribute, or may be one by its content.
 
-    With whether it is one by its name.
+    Also yields whether the name makes it one.
     """
     if isinstance(value, str):
         name = next(step for step in reversed(path) if isinstance(step, str))
@@ -164,7 +164,7 @@ def _kept(text: str, file: str, label: str, kind: Hint | None, *, named: bool) -
     except DocumentError as error:
         return Problem(f"not a policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
     if not named and not is_document(inner.value):
-        message = "looks like a policy and is no document of one: not judged"
+        message = "looks like a policy but is not a policy document, so it is not judged"
         return Problem(message, Place(name, 0, 0))
     source = Address(name, text)
     return Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))

@@ -1,7 +1,6 @@
-"""Who: which principals of an account may do what, always or under conditions.
+"""Which principals of an account may do something, always or under conditions.
 
-account = account_of(json.load(file))
-asker = Asker(account, now)
+account = account_of(json.load(file)) asker = Asker(account, now)
 asker.cell(Question("ec2:StopInstances", arn), State(account.members[0])).answer
 """
 

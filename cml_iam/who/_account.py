@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 LISTS: Final = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 DOWNLOAD: Final = "aws iam get-account-authorization-details --output json"
-"""The command that prints all pages of an account's authorization details."""
+"""The command that prints the complete authorization details of an account."""
 
 OF_TRUST: Final = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
-"""Prefixes of the actions that a role's trust policy decides about, in lower case."""
+"""Prefixes, in lower case, of the actions that a role's trust policy decides."""
 
 MAX_ITEMS: Final = 1000
-"""Elements per page; AWS allows no more."""
+"""The number of elements per page, which is AWS's maximum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of the *role* of that name, which has no path in the ARN of a session."""
+    """A session of the role named *role*; the ARN of a session does not have the role's path."""
 
     account: str
     role: str
@@ -74,7 +74,7 @@ class Session:
 
 
 def session_of(arn: str) -> Session | None:
-    """Return the session of a role that *arn* names; None for anything else.
+    """Return the role session that *arn* names; None if it names anything else.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
@@ -85,7 +85,7 @@ def session_of(arn: str) -> Session | None:
 
 @dataclass(frozen=True)
 class Account:
-    """The *members* of an account, the policies of its *groups*, and what limits them all.
+    """The *members* of an account, the policies of its *groups*, and the policies that limit all.
 
     *scps* are the service control policies of each level, from the root to the account; *resources*
     are resource policies by ARN.
@@ -106,19 +106,19 @@ class Account:
 
     @cached_property
     def roles(self) -> Mapping[str, Member]:
-        """The roles by name, which only one role of an account has."""
+        """The roles by name, which is unique in an account."""
         return {member.name: member for member in self.members if member.kind == "role"}
 
     def role_of_session(self, arn: str) -> Member | None:
-        """Return the role that *arn* is a session of, if it is one of this account."""
+        """Return the role of the session *arn*, if it is a role of this account."""
         session = session_of(arn)
         return self.roles.get(session.role) if session and session.account == self.number else None
 
     def policy_on(self, action: str, resource: str) -> PolicyDocument | None:
-        """Return the policy of *resource* that decides about *action*, if it is known.
+        """Return the resource policy that decides *action* on *resource*, if it is known.
 
-        It is the trust policy of a role of this account, or a policy that was given. The policy
-        of a bucket or access point also decides about its objects.
+        This is the trust policy of a role in this account, or one of the given policies. The policy
+        of a bucket or access point also decides for its objects.
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-policy-language-overview.html
         """
         if action.lower().startswith(OF_TRUST):
@@ -133,7 +133,7 @@ class Account:
 
 
 def read_account(aws: Aws) -> Account:
-    """Read the account of *aws*; raises DeniedError if that is not allowed."""
+    """Read the account of *aws*; raises DeniedError if the caller may not."""
     whole: dict[str, list[Any]] = {name: [] for name in LISTS}
     more: dict[str, Any] = {}
     while True:
@@ -148,11 +148,11 @@ def read_account(aws: Aws) -> Account:
 def account_of(raw: Any, name: str = "the account") -> Account:
     """Return the account in a response of iam:GetAccountAuthorizationDetails.
 
-    Raises InputError if *raw* is not a response like that, or only one page of it.
+    Raises InputError if *raw* is not a response of this operation, or only one page of one.
     """
     if not isinstance(raw, Mapping) or not {"UserDetailList", "RoleDetailList"} <= raw.keys():
         raise InputError(
-            f"`{name}` is not the answer of iam:GetAccountAuthorizationDetails",
+            f"`{name}` is not a response of iam:GetAccountAuthorizationDetails",
             remedy=f"write it with `{DOWNLOAD} > account.json`",
         )
     if raw.get("IsTruncated"):
@@ -164,7 +164,7 @@ def account_of(raw: Any, name: str = "the account") -> Account:
 
 
 def with_scps(account: Account, raw: Any, name: str = "the service control policies") -> Account:
-    """Return *account* limited by the policies of each level, from the root to the account.
+    """Return *account* with the policies of each level, from the root to the account.
 
     *raw* is a list of levels, each a list of policy documents; or an object with `levels`, each
     with its `policies` as AWS Organizations describes them (`Name`, `Content`), and optionally
@@ -250,7 +250,7 @@ class _Reader:
         )
 
     def _holdings(self, kind: Owner, raw: Mapping[str, Any]) -> Holdings:
-        """Return the policies that a user, role or group itself has."""
+        """Return the policies of a user, role or group itself."""
         group = raw["GroupName"] if kind == "group" else None
         unread: list[Unread] = []
         policies = [

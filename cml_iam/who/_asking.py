@@ -1,8 +1,8 @@
-"""May this user or role do that: never, always, or under which conditions.
+"""Whether a user or role may do something: never, always, or under conditions.
 
-First the known facts about the requests are substituted into the policies; then the proof is asked
-whether any request is allowed, and whether every one is. Principals with the same remaining
-statements are asked about once.
+First, the known facts about the requests are substituted into the policies. Then the proof decides
+whether any request is allowed, and whether every request is. Principals with the same remaining
+statements share one proof.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer = Literal["no", "yes", "depends", "undecided"]
 Counts = Literal["grants", "must"]
 
 ANYTHING: Final = Statement(0, "Allow", "any policy", action=("*",), resource=("*",))
-"""The permissions of a principal that granted itself everything."""
+"""The permissions of a principal that gave itself every permission."""
 
 MUST: Final = (*OF_TRUST, "kms:")
 """Prefixes of actions that the resource's policy must allow as well."""
@@ -37,7 +37,7 @@ MUST: Final = (*OF_TRUST, "kms:")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who may do *action* on *resource*, in requests that meet *conditions*; *id* names it."""
+    """The question who may do *action* on *resource* in requests that meet *conditions*."""
 
     action: str
     resource: str = "*"
@@ -46,16 +46,16 @@ class Question:
 
     @classmethod
     def of(cls, shape: Shape, id: str = "") -> Question:  # noqa: A002 - what it is called
-        """Return the question for *shape*; raises InputError if it contains several."""
+        """Return the question for *shape*; raises InputError if there is more than one."""
         plain = shape.not_actions is None and len(shape.actions) == 1
         if not plain or {"*", "?"} & set(shape.actions[0]):
-            raise InputError("ask who may do one action, written in full: `ec2:StopInstances`")
+            raise InputError("name one action, in full: `ec2:StopInstances`")
         if shape.not_resources is not None or len(shape.resources) > 1:
-            raise InputError("ask about one resource, an ARN that may have wildcards, or `*`")
+            raise InputError("name one resource: an ARN, which may have wildcards, or `*`")
         return cls(shape.actions[0], shape.resources[0], shape.conditions, id)
 
     def of_any(self) -> Question:
-        """Return the question about any other user, role, group or policy, if one is named."""
+        """Return the same question about any user, role, group or policy, if this names one."""
         if ":iam:" not in self.resource or {"*", "?"} & set(self.resource):
             return self
         return replace(self, resource=f"{self.resource.partition('/')[0]}/example")
@@ -68,10 +68,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A *member* with its own policies; *granted*: after it gave itself every permission.
+    """A *member* with its own policies, perhaps after it changed them.
 
-    *free*: without its permissions boundary; *joined*: a group that it added itself to; *retagged*:
-    with tags of its own choice.
+    *granted*: it gave itself every permission; *free*: it removed its permissions boundary;
+    *joined*: the group to which it added itself; *retagged*: it chose its own tags.
     """
 
     member: Member
@@ -83,11 +83,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The answer about one principal: *by* the statements that allow the *example*.
+    """The answer for one principal; *by* are the statements that allow the *example*.
 
-    *remains* are the conditions that an answer `depends` on, one line each; *refused* is a request
-    that does not meet them. *reason* says what is undecided. *colon* is the proof's answer to
-    `never` if wildcards of ARNs match colons, when that differs.
+    *remains* are the conditions on which the answer depends, one per line; *refused* is a request
+    that does not meet them. *reason* says why the answer is undecided. *colon* is the proof's
+    answer to `never` if wildcards in ARNs match colons, when that is different.
     """
 
     answer: Answer
@@ -101,22 +101,22 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What policies say of an action: *key* is the same for all that are answered alike.
+    """The policies of a principal on an action; principals with the same *key* get the same answer.
 
-    *beginnings* are those of the resources that identity policies allow it on.
+    *beginnings* are the beginnings of the resources on which identity policies allow the action.
     """
 
     key: Hashable
     beginnings: frozenset[str]
 
     def covers(self, arn: str) -> bool:
-        """Say whether a policy may allow it on *arn*."""
+        """Return whether a policy may allow the action on *arn*."""
         return arn.startswith(tuple(self.beginnings))
 
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """All principals with the same remaining *sets* of statements and the same request facts."""
+    """All principals with the same remaining *sets* of statements and the same known facts."""
 
     question: Question
     sets: tuple[tuple[PolicyType, frozenset[Statement]], ...]
@@ -129,7 +129,7 @@ class _Class:
 class _Decided:
     """The answer about a class: *by* policy kind (as a number) and statement.
 
-    *idle* are statements that allow nothing here: their conditions cannot be met together.
+    *idle* are statements that allow nothing here, because their conditions contradict each other.
     """
 
     answer: Answer
@@ -143,13 +143,13 @@ class _Decided:
 
 NO: Final = _Decided("no")
 ANOTHERS: Final = (
-    "the resource is in account {}: its own policy must allow it too, and was not given"
-    " (--resource-policies)"
+    "the resource is in account {}: its own policy must allow it too, but is unknown (pass "
+    "--resource-policies)"
 )
 FEDERATE: Final = "sts:GetFederationToken"
 FEDERATED: Final = (
-    "the resource's policy names federated-user sessions ({}), which are not followed;"
-    f" this user may call {FEDERATE}"
+    "the resource's policy names federated-user sessions ({}), which this command does not follow, "
+    "and this user may call {FEDERATE}"
 )
 RESOURCE_POLICY: Final = "the resource's policy"
 TRUST: Final = "its trust policy"
@@ -157,7 +157,7 @@ SELF_GRANTED: Final = Held("its own making", None, PolicyDocument((ANYTHING,), V
 
 
 class Asker:
-    """Asks about the members of one account at one time."""
+    """Answers questions about the members of one account at one point in time."""
 
     def __init__(self, account: Account, now: datetime) -> None:
         self.account = account
@@ -170,9 +170,9 @@ class Asker:
         self._decided: dict[_Class, _Decided] = {}
 
     def cell(self, question: Question, state: State, trust: PolicyDocument | None = None) -> Cell:
-        """Answer *question* for *state*, together with the resource's policy if it is known.
+        """Answer *question* for *state*, with the resource's policy if it is known.
 
-        *trust* is the trust policy of the role in question.
+        *trust* replaces the trust policy of the role in question.
         """
         unread = state.member.holdings.unread
         if unread:
@@ -187,13 +187,13 @@ class Asker:
         return _told(decided, lefts, question)
 
     def is_another_accounts(self, question: Question) -> bool:
-        """Say whether another account has the resource, whose policy was not given."""
+        """Return whether the resource is in another account and its policy is unknown."""
         owner = question.resource.split(":", 5)[4:5]
         of_another = owner and owner[0].isdigit() and owner[0] != self.account.number
         return bool(of_another) and not self.account.policy_on(question.action, question.resource)
 
     def _federated(self, question: Question, state: State) -> tuple[str, ...]:
-        """Return the federated-user sessions that may do it, if *state* may start one of them."""
+        """Return the federated-user sessions that may do it, if *state* may start one."""
         document = self.account.policy_on(question.action, question.resource)
         if document is None or state.member.kind != "user":
             return ()
@@ -203,13 +203,13 @@ class Asker:
     def possible(
         self, question: Question, state: State, trust: PolicyDocument | None = None
     ) -> bool:
-        """Return whether `cell` answers that something may be allowed."""
+        """Return whether the answer of `cell` is that something may be allowed."""
         if state.member.holdings.unread:
             return False
         return self._decide(question, state, trust)[0].answer in {"yes", "depends"}
 
     def reach(self, action: str, state: State) -> Reach | None:
-        """Return what the policies of *state* say of *action*; None where one allows it nowhere."""
+        """Return the policies of *state* on *action*; None if a policy type allows it nowhere."""
         lefts = self._lefts(Question(action), state)
         if state.member.holdings.unread or not all(each.allows for each in lefts):
             return None
@@ -241,7 +241,7 @@ class Asker:
         return self._decided[key], lefts
 
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
-        """Return what remains of every kind of policy that limits *state*."""
+        """Return the remaining statements of every type of policy that limits *state*."""
         known = tuple(self._known(question).items())
         key = (state, question.action, known)
         if key not in self._of_state:
@@ -261,7 +261,7 @@ class Asker:
         return tuple(lefts)
 
     def _of_resource(self, question: Question, state: State, said: PolicyDocument) -> Left:
-        """Return what remains of the resource's policy for *state*."""
+        """Return the remaining statements of the resource's policy for *state*."""
         facts = self._facts_of(question, state)
         bounded = state.member.holdings.boundary is not None and not state.free
         name = TRUST if question.action.lower().startswith(OF_TRUST) else RESOURCE_POLICY
@@ -293,7 +293,7 @@ class Asker:
     def _needed(
         self, question: Question, state: State, lefts: tuple[Left, ...]
     ) -> tuple[tuple[str, str, str], ...]:
-        """Return conditions for the known keys that the statements still test."""
+        """Return conditions for the known values of keys that the statements still test."""
         names = frozenset().union(*(each.keys for each in lefts))
         if not names:
             return ()
@@ -310,7 +310,7 @@ class Asker:
 
 
 def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
-    """Return the answer about one of a class, in terms of its own policies' statements."""
+    """Return the answer for one member of a class, with the statements of its own policies."""
     by = dict.fromkeys(o for n, each in decided.by for o in lefts[n].statements[each])
     remains: tuple[str, ...] = ()
     if decided.answer == "depends":
@@ -332,14 +332,14 @@ def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
 
 
 def _about(request: Request | None, question: Question) -> Request | None:
-    """Return *request* with the resource in question, if that is a single one."""
+    """Return *request* with the resource of *question*, if it is about a single one."""
     if request is None or question.of_any() == question:
         return request
     return request._replace(resource=question.resource)
 
 
 def _decide(one: _Class) -> _Decided:
-    """Ask the proof about one class."""
+    """Answer the question for one class with the proof."""
     conditions = {operator: dict(block) for operator, block in one.question.conditions.items()}
     for operator, key, value in one.facts:
         conditions.setdefault(operator, {}).setdefault(key, value)
@@ -362,7 +362,7 @@ def _decide(one: _Class) -> _Decided:
 
 
 def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
-    """Yield the statements that allow no request, if others do."""
+    """Yield the statements that allow no request, if there are others that do."""
     for number, (kind, statements) in enumerate(one.sets):
         allows = [each for each in statements if each.effect == "Allow"]
         if len(allows) < 2:

@@ -1,4 +1,4 @@
-"""What is known of a request in advance: the caller, the time, and the question's conditions."""
+"""The facts known about a request in advance: the caller, the time, and the conditions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
 class Facts:
     """The values of condition keys, by lower case; None for a key known to be absent.
 
-    With *tags*, requests have no other tags of the principal. *like* are patterns of values about
-    which no more is known.
+    With *tags*, requests have no other tags of the principal. *like* are the patterns of values
+    that are not known exactly.
     """
 
     values: Mapping[str, str | None]
@@ -37,7 +37,7 @@ class Facts:
         return name in self.values or (self.tags and name.startswith(TAGS))
 
     def without_tags(self) -> Facts:
-        """Return the same facts with nothing known of the principal's tags."""
+        """Return the same facts without those about the principal's tags."""
         values = {k: value for k, value in self.values.items() if not k.startswith(TAGS)}
         return Facts(values, tags=False, like=self.like)
 
@@ -48,7 +48,7 @@ class Facts:
 
 
 def facts_of(member: Member, account: Account, now: datetime) -> Facts:
-    """Return what requests of *member* have at the time *now*.
+    """Return the facts about requests of *member* at the time *now*.
 
     A role's session may have more tags if its trust policy lets somebody pass session tags.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -92,7 +92,7 @@ def passes_tags(trust: PolicyDocument) -> bool:
 
 
 def facts_of_question(shape: Shape) -> dict[str, str | None]:
-    """Return the values that every request of *shape* has: from its conditions, and the region.
+    """Return the values that every request of *shape* has, by its conditions and its region.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-ec2-console.html
     """

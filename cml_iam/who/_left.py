@@ -36,29 +36,29 @@ class Left:
 
     @cached_property
     def allows(self) -> bool:
-        """Whether it allows anything."""
+        """Whether any statement allows something."""
         return any(each.effect == "Allow" for each in self.statements)
 
     @cached_property
     def beginnings(self) -> frozenset[str]:
-        """The beginnings, up to a wildcard or variable, of the resources that it allows."""
+        """The beginnings, up to a wildcard or variable, of the resources that are allowed."""
         allows = (each for each in self.statements if each.effect == "Allow")
         named = (text for each in allows for text in each.resource or ("",))
         return frozenset(VARIABLE_PART.split(text, 1)[0] for text in named)
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The condition keys that it still tests, in lower case."""
+        """The condition keys that the statements still test, in lower case."""
         return frozenset(key for each in self.statements for key in keys_of(each))
 
     @cached_property
     def names_resources(self) -> bool:
-        """Whether it distinguishes resources."""
+        """Whether the statements distinguish resources."""
         every = (None, ("*",))
         return any(e.resource not in every or e.not_resource for e in self.statements)
 
     def about(self, resource: str) -> Left:
-        """Return what remains of it for requests on *resource*."""
+        """Return the statements that remain for requests on *resource*."""
         if resource == "*" or not self.names_resources:
             return self
         found: dict[Statement, tuple[Origin, ...]] = {}
@@ -70,7 +70,7 @@ class Left:
 
 
 class Gathering:
-    """Substitutes known facts into policies; once for principals that the policies treat alike."""
+    """Substitutes known facts into policies, once for all principals that they treat alike."""
 
     def __init__(self) -> None:
         self.compiled = Compiled()
@@ -78,7 +78,7 @@ class Gathering:
         self._keys: dict[Any, tuple[str, ...]] = {}
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
-        """Return what *policies*, all of one *kind*, say about *action* given *facts*."""
+        """Return the statements of *policies*, all of one *kind*, about *action* given *facts*."""
         held = tuple((each.name, id(each.document), each.group) for each in policies)
         about = (kind, action, held)
         if about not in self._keys:
@@ -128,11 +128,11 @@ SIGNS: Final[Mapping[str, str]] = {
     "ipaddress": "=",
     "notipaddress": "!=",
 }
-"""The sign of a condition operator in a question, if it has one."""
+"""The sign for a condition operator in a question, if there is one."""
 
 
 def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
-    """Yield what one kind of policy still requires: one of its Allow statements, and no Deny."""
+    """Yield the requirements of one kind of policy: one of its Allow statements, and no Deny."""
     left = tuple(left)
     allows = [_words(e, resource) for e in left if e.effect == "Allow"]
     if allows and all(allows):
@@ -143,7 +143,7 @@ def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
 
 
 def _words(said: Statement, resource: str) -> str:
-    """Describe where *said* applies to requests on *resource*; empty if it always does."""
+    """Describe when *said* applies to requests on *resource*; empty if it always does."""
     words = []
     asked = arn_pattern(resource)
     named = [arn_pattern(each) for each in said.resource or ("*",)]

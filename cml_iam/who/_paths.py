@@ -1,9 +1,9 @@
-"""How a principal gains what its own policies do not allow: step by step, through others.
+"""Paths by which principals gain what their own policies do not allow, through other principals.
 
-A principal may first give itself permissions, remove its boundary or join a group; it may become
-another: assume its role, create its keys, pass its role to something new. The ways are in
-`policies/escalations.toml`. Each step is asked of all policies together, including a role's trust
-policy.
+A principal may first give itself permissions, remove its boundary or join a group. Then it may act
+as another principal: assume a role, create keys for a user, or pass a role to something new. These
+ways are in `policies/escalations.toml`. All policies together, including a role's trust policy,
+decide each step.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Step:
 
     @property
     def on(self) -> str:
-        """Whom or what the call is about."""
+        """The resource of the call."""
         return self.question.resource
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How *member* gets there: its *steps*, after which it acts as *actor*, with that *cell*."""
+    """The *steps* by which *member* reaches the goal, acting as *actor* with the answer *cell*."""
 
     member: Member
     steps: tuple[Step, ...]
@@ -63,10 +63,10 @@ class Path:
 
 
 class Able:
-    """Who may make one call about something, grouped by what their policies say of it.
+    """The principals that may make one call, grouped by what their policies say about it.
 
-    Groups are found by the beginnings of the resources that their policies allow it on, so that
-    one who may assume a single role costs nothing where another is asked about.
+    Groups are looked up by the beginnings of the resources on which their policies allow the call.
+    A principal that may assume only one role is thus never considered for another role.
     """
 
     def __init__(self, action: str, standings: Iterable[Standing], asker: Asker) -> None:
@@ -84,7 +84,7 @@ class Able:
             self.groups[key].append(standing)
 
     def on(self, arn: str) -> Iterator[list[Standing]]:
-        """Yield the groups whose policies may allow it on *arn*, each once."""
+        """Yield the groups whose policies may allow the call on *arn*, each once."""
         beginnings = (arn[:length] for length in range(len(arn) + 1))
         groups = (group for each in beginnings for group in self._by_beginning.get(each, ()))
         yield from {id(group): group for group in groups}.values()
@@ -98,7 +98,7 @@ class _Search:
         self._left: dict[int, tuple[int, list[Standing]]] = {}
 
     def left(self, standings: list[Standing]) -> list[Standing]:
-        """Return those of *standings* whose principals have no path yet."""
+        """Return the *standings* whose principals have no path yet."""
         number, left = self._left.get(id(standings), (-1, standings))
         if left and number != len(self.found):
             left = [each for each in left if each.state.member.arn not in self.found]
@@ -107,7 +107,7 @@ class _Search:
 
 
 class Paths:
-    """Finds every member's shortest path to what is asked."""
+    """Finds the shortest path of every member to the goal of a question."""
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
@@ -120,7 +120,7 @@ class Paths:
         self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
-        """Return a path, by ARN, for each member that gets there; empty if its own policies do."""
+        """Return a path, by ARN, for each member that reaches the goal, perhaps without steps."""
         if question not in self._found:
             self._found[question] = self._search(question)
         return self._found[question]
@@ -139,9 +139,9 @@ class Paths:
         return search.found
 
     def of(self, member: Member, question: Question) -> Path | None:
-        """Return a path of *member*, whose policies may have changed, while all others' have not.
+        """Return a path of *member*, whose policies may differ from those in the account.
 
-        None means that there is none, since the paths of others are those of the account as it is.
+        None means that there is no path. All other members have their policies in the account.
         """
         found = self.to(question)
         if self._account.by_arn.get(member.arn) is member:
@@ -161,7 +161,7 @@ class Paths:
         return None
 
     def _next(self, member: Member) -> tuple[tuple[Member, Standing, Hop], ...]:
-        """Return whom *member* can become in one step, after changing itself or not."""
+        """Return the member that *member* can become in one step, perhaps after changing itself."""
         if member not in self._nexts:
             self._nexts[member] = tuple(
                 (target, standing, hop)
@@ -176,14 +176,14 @@ class Paths:
         return self._nexts[member]
 
     def _may_reach(self, call: Call, state: State) -> bool:
-        """Say whether *state* has anything to do with *call*; only then is it worth a proof."""
+        """Return whether *state* may be able to make *call*, so that a proof is worthwhile."""
         if call.whom and (call.whom.everyone or state.member.arn in call.whom.arns):
             return True
         reach = self._asker.reach(call.question.action, state)
         return reach is not None and reach.covers(call.question.resource)
 
     def _alone(self, member: Member, question: Question) -> Path | None:
-        """Return how *member* gets there by itself: as it is, or after changing itself."""
+        """Return the path of *member* without others: as it is, or after changing itself."""
         for standing in self._ways.standings(member):
             if self._asker.possible(question, standing.state):
                 steps = tuple(map(self._step, standing.hops))
@@ -191,14 +191,14 @@ class Paths:
         return None
 
     def _by_new_role(self, question: Question) -> list[Path]:
-        """Return the end of all paths through a role that somebody makes, if it gets there."""
+        """Return the end of all paths through a newly created role, if it reaches the goal."""
         state = State(self._ways.new_role, granted=True)
         if not self._asker.possible(question, state):
             return []
         return [Path(state.member, (), state.member, self._asker.cell(question, state))]
 
     def _spread(self, first: Iterable[Path], search: _Search) -> None:
-        """Find all who reach the ends of the paths *first*, nearest first."""
+        """Find all members that can reach the ends of the paths *first*, nearest first."""
         pending = deque(first)
         while pending:
             path = pending.popleft()
@@ -210,14 +210,14 @@ class Paths:
                     pending.append(search.found[member.arn])
 
     def _prepared(self, question: Question, search: _Search) -> Iterator[Path]:
-        """Yield paths of members that first give another a policy, and then become it."""
+        """Yield paths of members that first give another member a policy, and then become it."""
         for way in gives("everything"):
             for target in self._targets(way, question):
                 if target.arn not in search.found:
                     yield from self._through(target, way, question, search)
 
     def _targets(self, way: Escalation, question: Question) -> Iterator[Member]:
-        """Yield the members that would get there if somebody gave them a policy by *way*."""
+        """Yield the members that would reach the goal if somebody gave them a policy by *way*."""
         kind = resource_kind(way)
         for member in self._account.members if kind in {"user", "role"} else ():
             linked = member.kind != kind or member.service_linked
@@ -275,7 +275,7 @@ class Paths:
         return self._step(hop) if self._asker.possible(hop.question, hop.state) else None
 
     def openers(self, member: Member) -> tuple[str, ...]:
-        """Return the labels of those who can become the role *member* in one step."""
+        """Return the labels of the members that can become the role *member* in one step."""
         if member.kind == "user":
             return ()
         leading = self._leading_to(member, _Search())
@@ -287,7 +287,7 @@ class Paths:
         return Step(hop.question, hop.also, cell.by, cell.remains)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
-        """Yield the principals that can become *target* and are not found yet."""
+        """Yield the principals without a path that can become *target*."""
         for number, (call, standings) in enumerate(self._callers_of(target)):
             left = search.left(standings)
             if not left or not self._is_open(target, number):
@@ -308,7 +308,7 @@ class Paths:
         return self._callers[target]
 
     def _groups(self, call: Call, target: Member) -> Iterator[list[Standing]]:
-        """Yield those whom the trust policy of *call* names, and groups whose policies may do."""
+        """Yield groups that the trust policy of *call* names, or whose policies may allow it."""
         whom = call.whom
         if whom:
             members = self._account.by_arn
@@ -321,7 +321,7 @@ class Paths:
         yield from self._able_to(call.question.action).on(target.arn)
 
     def _is_open(self, target: Member, number: int) -> bool:
-        """Say whether a group may make its call; one that is not answered alike is asked singly."""
+        """Return whether a group may make its call; true if each member must be checked."""
         call, standings = self._callers[target][number]
         if call.whom and call.whom.singly:
             return True

@@ -1,8 +1,8 @@
-"""Statements with known facts substituted; the rest decides, and is often the same for many.
+"""Statements after substituting known facts; what remains is often the same for many principals.
 
-A condition on known keys is decided: either it or its statement is dropped. Known policy variables
-become text. Whether a statement matches a fully named resource is decided. Principals with
-equivalent policies end up with the same statements.
+A condition on known keys is decided: if it holds, it is dropped, otherwise its statement is. Known
+policy variables become text. It is also decided whether a statement matches a fully named resource.
+Principals with equivalent policies end up with the same statements.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EVERYONE: Final = Principals(everyone=True)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a statement comes from: a *policy* of that name and *kind*, perhaps a *group*'s."""
+    """The origin of a statement: a *policy* by name, its *kind*, and its *group*, if any."""
 
     policy: str
     statement: str
@@ -59,7 +59,7 @@ class Origin:
 
 
 class Compiled:
-    """The documents of an account, each compiled once, and their statements about an action."""
+    """The documents of an account, each compiled once, with their statements about an action."""
 
     def __init__(self) -> None:
         self._about: dict[tuple[int, PolicyType, str], tuple[CompiledStatement, ...]] = {}
@@ -93,7 +93,7 @@ class Compiled:
 
 
 def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | None:
-    """Return what *said* says about *action* given *facts*; None if it never applies."""
+    """Return what remains of *said* for *action* given *facts*; None if it never applies."""
     put = _Putting(facts, variables=said.document.version == VERSION_2012)
     conditions = put.conditions(said)
     if conditions is None:
@@ -122,8 +122,8 @@ def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | N
 def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | None:
     """Return *statement* for requests on *resource*, an ARN or an ARN pattern.
 
-    None if it is only about others. If *resource* is a full ARN that it matches, the result matches
-    every resource.
+    None if the statement is only about other resources. If *resource* is a full ARN that the
+    statement matches, the result matches every resource.
     """
     named = statement.resource if statement.not_resource is None else statement.not_resource
     if named is None or statement.resource == ("*",):
@@ -159,9 +159,10 @@ def _meets(one: ArnPattern | None, other: ArnPattern | None) -> bool:
 def spoken_to(
     said: CompiledStatement, member: Member, *, bounded: bool
 ) -> Iterator[tuple[Principals, tuple[Condition, ...]]]:
-    """Return how a resource policy's statement names *caller*; None if it does not.
+    """Return how a statement of a resource policy names *caller*; None if it does not.
 
-    Everyone counts as named directly, an account as the caller's account.
+    A statement for everyone counts as naming the caller directly; naming the account counts as
+    naming the caller's account.
     """
     statement = said.statement
     parsed = Caller.parse(member.arn)
@@ -215,7 +216,7 @@ class _Putting:
         self._facts, self._variables = facts, variables
 
     def conditions(self, said: CompiledStatement) -> tuple[Condition, ...] | None:
-        """Return the remaining conditions; None if one of the others does not hold."""
+        """Return the conditions that remain undecided; None if one certainly does not hold."""
         left = []
         for each in said.conditions:
             condition = each.condition
@@ -231,9 +232,9 @@ class _Putting:
         return tuple(left)
 
     def _condition(self, said: Condition) -> Condition | None:
-        """Return *said* with known values; None if it never holds.
+        """Return the condition *said* with known values; None if it never holds.
 
-        A variable without a value is not known to differ from anything either.
+        A variable without a value neither equals anything nor certainly differs from it.
         """
         name = OperatorName.parse(said.operator)
         values = self.texts(said.values, arns=name.base.startswith("arn"))
@@ -246,7 +247,7 @@ class _Putting:
         return None
 
     def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
-        """Return *texts* without those with a valueless variable, which match nothing."""
+        """Return *texts* except those with a variable that has no value, which match nothing."""
         if not any("${" in text for text in texts):
             return texts
         made = (self._text(text, arns=arns) for text in texts)

@@ -1,7 +1,7 @@
-"""The smallest change after which a principal may no longer do something, and the proof of it.
+"""The smallest change after which a principal may no longer do something, with its proof.
 
-A change is tried on the account as it was read: the same questions are asked again of the principal
-as it then is. Changes that touch nobody else and leave most permissions come first.
+A change is tried on the account as it was read, and the same questions are answered again for the
+changed principal. Changes that affect nobody else and remove few permissions come first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DENY: Final = "the added Deny"
 class Remedy:
     """A change in *words*, and the *member* after it.
 
-    *remains* are the actions that the change is not proved to end.
+    *remains* are the actions that the change does not provably prevent.
     """
 
     words: str
@@ -38,16 +38,16 @@ class Remedy:
 
     @property
     def proved(self) -> bool:
-        """Whether the principal may then do nothing of what was asked, by whatever steps."""
+        """Whether the change provably prevents everything in question, by whatever steps."""
         return not self.remains
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """Something that is still possible: *question*, which a *path* leads to.
+    """A *question* whose answer is still yes, and the *path* that leads to it.
 
-    *first* is the call to prevent, *by* the statements of identity policies that allow it. Without
-    a path it is undecided.
+    *first* is the call to prevent; *by* are the statements of identity policies that allow it.
+    Without a path, the answer is undecided.
     """
 
     question: Question
@@ -74,7 +74,7 @@ class _Change:
 def remedy(
     member: Member, questions: Sequence[Question], asker: Asker, paths: Paths
 ) -> Remedy | None:
-    """Return what takes the answers to *questions* from *member*; None if nothing is known to."""
+    """Return a change after which *member* may do nothing in *questions*; None if none is known."""
     words: list[str] = []
     left = tuple(_still_open(member, questions, asker, paths))
     while left and len(words) < MAX_CHANGES:
@@ -105,7 +105,7 @@ def _still_open(
 
 
 def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_Change]:
-    """Yield changes of *member* that may end some of what is *left*, the smallest first."""
+    """Yield changes of *member* that may prevent some of what is *left*, the smallest first."""
     origins = tuple(dict.fromkeys(origin for each in left for origin in each.by))
     groups = {origin.group for origin in origins}
     if len(groups) == 1 and None not in groups:
@@ -130,7 +130,7 @@ def _without_group(member: Member, group: str) -> _Change:
 
 
 def _lists(member: Member, still: _Open) -> bool:
-    """Say whether the statements that allow it list the action in full."""
+    """Return whether the statements that allow the call list its action in full."""
     action = still.first.action.lower()
     statements = [
         statement
@@ -170,7 +170,7 @@ def _without_statements(member: Member, origins: Sequence[Origin]) -> _Change:
 def _edited(
     member: Member, origins: Sequence[Origin], edit: Callable[[Statement], Statement | None]
 ) -> Member:
-    """Return *member* with the statements of *origins* edited, or removed where that gives None."""
+    """Return *member* with *edit* applied to the statements of *origins*; None removes one."""
 
     def document_of(held: Held) -> Held:
         kept = [
@@ -194,7 +194,7 @@ def _is_in(statement: Statement, held: Held, origins: Iterable[Origin]) -> bool:
 
 
 def _may_take_off(member: Member, asker: Asker) -> bool:
-    """Say whether *member* could take a Deny off itself, so that one would end nothing."""
+    """Return whether *member* could remove a Deny from itself, so that adding one is useless."""
     kind = member.kind.title()
     calls = (f"iam:Delete{kind}Policy", f"iam:Detach{kind}Policy")
     return any(asker.reach(call, State(member)) is not None for call in calls)

@@ -22,22 +22,22 @@ STANDINGS: Final[tuple[Standing, ...]] = ("yes", "depends", "by steps", "undecid
 
 NOT_COVERED: Final = (
     "the account's root user, whom only service control policies limit",
-    "resource policies that were not given",
+    "resource policies that were not passed to the command",
     "what other accounts' policies and service control policies allow their principals",
     "session policies, such as a permission set's own or those passed to sts:AssumeRole",
     "sessions of federated users",
     "a principal that first removes a Deny from its own policies",
     "resource control policies and the policies of VPC endpoints",
 )
-"""What an answer does not cover."""
+"""The limits of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What one principal may do: by its own policies (*cell*), or by the steps of a *path*.
+    """What one principal may do by its own policies (*cell*), or by the steps of a *path*.
 
     *opened_to* are services, accounts and providers that may start sessions of a role. *tagging* is
-    the call with which it sets the resource tags that its own permission depends on.
+    the call with which it sets the resource tags on which its own permission depends.
     """
 
     member: Member
@@ -57,12 +57,12 @@ class Holder:
 
     @property
     def rank(self) -> int:
-        """The rank of the standing: the most certain first."""
+        """The rank of the standing; the most certain one is first."""
         return STANDINGS.index(self.standing)
 
 
 def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Holder, ...]:
-    """Return the answer for every principal; *paths* includes what takes several steps."""
+    """Return the answer for every principal; with *paths*, also by several steps."""
     found: Mapping[str, Path] = {}
     if paths and not asker.is_another_accounts(question):
         found = paths.to(question)
@@ -83,7 +83,7 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
 
 
 def opened_to(member: Member, account: Account) -> tuple[str, ...]:
-    """Return who, besides the account's users and roles, may start sessions of a role."""
+    """Return the principals outside the account that may start sessions of a role."""
     names: dict[str, None] = {}
     for statement in member.trust.statements if member.trust else ():
         if statement.effect != "Allow" or statement.principal is None:
@@ -167,15 +167,15 @@ def _request_json(cell: Cell) -> dict[str, Any] | None:
 
 
 ANY_TOPIC = "anything"
-"""The name in the site file of principals that may do everything."""
+"""The name of the site file's list of principals that may do everything."""
 
 NEW_VERSION: Final = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion")
-"""The actions that change what a managed policy says."""
+"""The actions that change the content of a managed policy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Something that only the manager should be able to do; any of *questions* counts.
+    """Something that only the manager should be able to do, as *questions* about its parts.
 
     *id* is its name in `[expected]` of the site file, *title* completes "may …".
     """
@@ -186,7 +186,7 @@ class Topic:
 
 
 def topics(site: Site) -> tuple[Topic, ...]:
-    """Return the questions about everybody in the account of *site*.
+    """Return the questions to answer for everybody in the account of *site*.
 
     The workers are the instances with the guard tag, in the site's region if there is only one.
     """
@@ -248,7 +248,7 @@ def _topics(site: Site) -> Iterator[Topic]:
 
 
 def _read(store: str, start: str, site: Site) -> Question:
-    """Return the question who may read a store of the manager's key, in any region.
+    """Return the question who may read a store with the manager's key, in any region.
 
     The ARN of a secret ends with six characters that only AWS knows.
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html

@@ -1,8 +1,8 @@
-"""The calls by which a principal changes what it may do, or becomes another.
+"""The calls by which a principal changes its own permissions, or becomes another principal.
 
-A principal may give itself permissions, take off its boundary or join a group; it may assume a
-role, make keys for a user, pass a role to something new. `policies/escalations.toml` lists the
-ways. Each call is asked of all policies together, a role's trust policy included.
+A principal may give itself permissions, remove its boundary or join a group. It may assume a role,
+create keys for a user, or pass a role to something new. `policies/escalations.toml` lists these
+ways. All policies together, including a role's trust policy, decide each call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRUSTS_ALL: Final = PolicyDocument(
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A call that is allowed: *question* by *state*, beside *trust*, with the calls *also*."""
+    """An allowed call: *question* by *state*, under *trust*, together with the calls *also*."""
 
     state: State
     question: Question
@@ -44,7 +44,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A state that a principal can bring itself into, and the hops that it takes."""
+    """A state that a principal can bring itself into, and the calls (hops) that lead to it."""
 
     state: State
     hops: tuple[Hop, ...] = ()
@@ -52,10 +52,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whom of an account a trust policy names: some by *arns*, the *account*, or *everyone*.
+    """The principals of an account that a trust policy names: *arns*, the *account*, or *everyone*.
 
-    The account's principals need permissions of their own as well; the others do not. *singly*
-    says that not all of the account are answered alike.
+    If only the account is named, its principals also need permissions of their own. *singly* says
+    that the answer can differ between the account's principals.
     """
 
     arns: frozenset[str]
@@ -66,10 +66,11 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call after which the caller acts as somebody else: *question*, beside *trust*.
+    """A call after which the caller acts as another principal: *question*, under *trust*.
 
-    *whom* the trust policy names is None without one. The calls *others* go with it. *rewritten*
-    says that it changes the trust policy, so that the role has to be assumed afterwards.
+    *whom* are the principals that the trust policy names; None without one. The calls *others* are
+    needed too. *rewritten* says that the call changes the trust policy, so the role must be assumed
+    afterwards.
     """
 
     question: Question
@@ -80,7 +81,7 @@ class Call:
 
 
 class Ways:
-    """The ways of the members of one account."""
+    """The calls that are possible for the members of one account."""
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
@@ -111,7 +112,7 @@ class Ways:
         return self._calls[target]
 
     def hop(self, call: Call, state: State) -> Hop | None:
-        """Return *call* as *state* makes it; None where something of it is not allowed."""
+        """Return *call* as *state* makes it; None if any part of it is not allowed."""
         possible = self._asker.possible
         if not self._may_all(call.others, state) or not possible(call.question, state, call.trust):
             return None
@@ -123,7 +124,7 @@ class Ways:
         return Hop(state, call.question, call.trust, also)
 
     def _changes(self, state: State) -> Iterator[tuple[State, Hop]]:
-        """Yield what *state* can make of itself in one call."""
+        """Yield the states into which *state* can change itself with one call."""
         member = state.member
         granting = self._first(state, "everything") if not state.granted else None
         if granting:
@@ -139,7 +140,7 @@ class Ways:
             yield from self._joins(state)
 
     def _retags(self, state: State) -> Iterator[tuple[State, Hop]]:
-        """Yield how *state* may change its own tags, by which policies may allow it more."""
+        """Yield the states with other tags, for which policies may allow more."""
         kind = state.member.kind.title()
         for verb in ("Tag", "Untag"):
             question = Question(f"iam:{verb}{kind}", state.member.arn)
@@ -148,7 +149,7 @@ class Ways:
                 return
 
     def _joins(self, state: State) -> Iterator[tuple[State, Hop]]:
-        """Yield the groups that *state* may join. Who may give itself everything needs none."""
+        """Yield the states after joining a group; none if it may give itself everything anyway."""
         for way in gives("a group"):
             for name, group in self._account.groups.items():
                 if name in state.member.groups:
@@ -166,7 +167,7 @@ class Ways:
         return None
 
     def _own_resources(self, way: Escalation, member: Member) -> Iterable[str]:
-        """Return what the first call of *way* is about, for *member* itself."""
+        """Return the resources of the first call of *way*, for *member* itself."""
         kind = resource_kind(way)
         if kind == member.kind:
             return (member.arn,)
@@ -180,7 +181,7 @@ class Ways:
         return ()
 
     def _taken(self, way: Escalation, state: State, resources: Iterable[str]) -> Hop | None:
-        """Return the first call of *way* about one of *resources*, if all calls are allowed."""
+        """Return the first call of *way* on one of *resources*, if all calls are allowed."""
         first, *others = way.steps
         if self._asker.reach(first.action, state) is None:
             return None
@@ -219,17 +220,17 @@ class Ways:
 
 @cache
 def gives(gain: str) -> tuple[Escalation, ...]:
-    """Return the ways of the table that give *gain*."""
+    """Return the ways in the table that give *gain*."""
     return tuple(way for way in escalations() if way.gives == gain)
 
 
 def resource_kind(way: Escalation) -> str:
-    """Return what the first call of *way* is about: `user`, `role`, `group` or `policy`."""
+    """Return the resource kind of the first call of *way*: `user`, `role`, `group` or `policy`."""
     return (way.steps[0].resource or "").partition("/")[0]
 
 
 def _question(way: Escalation, resource: str) -> Question:
-    """Return the question of the first call of *way*, about *resource*."""
+    """Return the question for the first call of *way* on *resource*."""
     first = way.steps[0]
     conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
     if first.action == CREATE_ROLE:
@@ -252,7 +253,7 @@ def _services(trust: PolicyDocument) -> Iterator[str]:
 
 
 def _audience(trust: PolicyDocument, account: Account) -> Audience:
-    """Return whom of *account* the trust policy names."""
+    """Return the principals of *account* that the trust policy names."""
     arns: set[str] = set()
     whole = everyone = conditional = False
     for statement in trust.statements:

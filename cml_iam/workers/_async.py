@@ -41,9 +41,9 @@ class AsyncWorkerManager:
     """The methods of `WorkerManager` as coroutines, for one event loop or several.
 
     Each call runs in one of at most *threads* threads and reuses existing clients. A coroutine that
-    is cancelled or times out ends immediately: a call waiting for a thread is not sent, and one in
-    progress is carried out and its response dropped, since a request to AWS cannot be withdrawn.
-    Use it as an asynchronous context manager, or `close` it.
+    is cancelled or times out ends immediately: a call that waits for a thread is not sent, and a
+    call in progress completes without its response being used, because a request to AWS cannot be
+    withdrawn. Use it as an asynchronous context manager, or `close` it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AsyncWorkerManager:
         guard: Tag | None = None,
         threads: int = THREADS,
     ) -> None:
-        """Use *manager*, or make one with the other arguments, as `WorkerManager` takes them."""
+        """Use *manager*, or create one with the other arguments, as for `WorkerManager`."""
         if not isinstance(manager, WorkerManager):
             manager = WorkerManager(manager, session=session, guard=guard)
         self.manager = manager

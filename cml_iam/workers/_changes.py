@@ -48,7 +48,7 @@ class Launch:
 
     *nested* requests nested virtualization, which only 8th generation Intel types have; a metal
     type does not need it. *user_data* is plain text, not base64. *sent_tags*, by resource type,
-    replace the guard tag, the name and *tags*: to try a launch as another client sends it.
+    replace the guard tag, the name and *tags*: this tries a launch as another client sends it.
     """
 
     name: str
@@ -252,8 +252,8 @@ def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: Tag) -> Chang
 def adopt_change(ids: Sequence[str], guard: Tag) -> Change:
     """Add the guard tag to instances, which makes them workers.
 
-    The hardened policy refuses it to the manager by design: whoever may set the guard tag may take
-    over any instance.
+    The hardened policy deliberately refuses this to the manager, because whoever may set the guard
+    tag may take over any instance.
     """
     return Change(
         "create_tags", {"Resources": _checked(ids), "Tags": as_aws({guard.key: guard.value})}

@@ -1,4 +1,4 @@
-"""What only CML itself knows: whether it is up, and how many nodes run.
+"""The state that only CML itself knows: whether it is ready, and how many nodes run.
 
 `GET /api/v0/system_information` needs no sign-in and returns `ready`. `POST /api/v0/authenticate`
 returns a token, with which `GET /api/v0/system_stats` counts the nodes of each compute host.
@@ -40,10 +40,10 @@ _OTHER_NAME: Final = {62, 64}
 
 @dataclass(frozen=True, slots=True)
 class CmlAnswer:
-    """CML's answer at *address*: whether it is *ready*; otherwise *said* is what came instead.
+    """CML's answer at *address*: *ready*, or *said*, a description of the answer.
 
-    *answered*: something did answer. *hopeless*: waiting longer changes nothing, and *remedy* says
-    what would.
+    *answered* says that there was an answer. *hopeless* says that waiting longer does not help;
+    then *remedy* says what does.
     """
 
     ready: bool
@@ -97,9 +97,8 @@ def _tls_context(
 class CmlAccess:
     """How to reach CML: over https with certificate checks, unless *insecure*.
 
-    *ca_file* holds the authorities, or certificates, to trust instead of the system's; a server
-    that presents exactly a certificate of that file is trusted under any name. *private* uses the
-    private address.
+    *ca_file* contains the authorities or certificates to trust instead of the system's. A server is
+    trusted under any name if its certificate is in the file. *private* uses the private address.
     """
 
     ca_file: Path | None = None
@@ -293,7 +292,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     except (OSError, HTTPException) as error:
         why = "timed out" if isinstance(error, TimeoutError) else visible(str(error))
         return Activity(
-            unknown=f"CML at {address} could not be asked: {why}",
+            unknown=f"CML at {address} did not answer: {why}",
             remedy="check that port 443 is open from here, and that CML runs",
         )
     except (ValueError, KeyError, TypeError, AttributeError):

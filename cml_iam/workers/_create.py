@@ -1,8 +1,8 @@
-"""Create one worker: in other zones or types if capacity is missing, never two per request.
+"""Create exactly one worker per request, in another zone or of another type if capacity is missing.
 
 A launch without a response may have created a worker. The request is therefore stored on disk until
-its outcome is known. Requests are sent by us, not by botocore, whose retries hide that the first
-attempt had no response, and repeating means the same request with the same client token.
+its outcome is known. This module retries instead of botocore, which would hide that the first
+attempt had no response. A retry is the same request with the same client token.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
@@ -70,8 +70,8 @@ def create_worker(
 ) -> Worker:
     """Launch one worker from *launch*, in the first of *tries* with capacity.
 
-    A pending launch with the same *key* is finished first, and its worker returned: no second one
-    is created. After the worker was reported to the user, call `pending.forget(key)`.
+    A pending launch with the same *key* is finished first and its worker returned, so no second
+    worker is created. After the worker was reported to the user, call `pending.forget(key)`.
 
     Raises IncompleteError if the outcome is unknown (repeating is safe), CapacityError if no place
     has capacity, and any other AwsError from EC2: then nothing was created.

@@ -102,7 +102,7 @@ def _of_workers(workers: Iterable[Worker], seen: Watched) -> Iterator[str]:
     )
     yield _family(
         "worker_cml_ready",
-        "Whether CML is ready; absent if it was not asked or did not answer.",
+        "Whether CML is ready; absent if it was not queried or did not answer.",
         [
             (_worker(each), seen.cml[each.id].ready)
             for each in running

@@ -73,7 +73,7 @@ class Listing:
 
 
 def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]) -> Listing:
-    """Return what *look*, such as `manager.get_all_instances`, finds in each of *regions*.
+    """Return the results of *look*, such as `manager.get_all_instances`, in each of *regions*.
 
     A failure affects only its region. Raises CredentialsError if no region answered and one refused
     the credential.
@@ -304,7 +304,7 @@ def try_permissions(
 ) -> tuple[Health, ...]:
     """Try every permission in each of *regions*; *probe* returns the launch to try there.
 
-    Without *permissions*, EC2 is only asked for its regions.
+    Without *permissions*, only calls DescribeRegions.
     """
 
     def health(region: str) -> Health:

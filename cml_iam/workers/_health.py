@@ -53,7 +53,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether *action* is permitted; *detail* says how that is known, or why it is not.
+    """Whether *action* is permitted; *detail* has the evidence, or says why it is unknown.
 
     *error* is AWS's error, unless it simply permitted the call.
     """
@@ -76,9 +76,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the manager can do in *region*; *failure* is why EC2 could not be asked at all.
+    """What the manager can do in *region*; *failure* says why EC2 did not answer, if so.
 
-    *worker* and *launch* are what the permissions were tried with, if anything.
+    *worker* and *launch* were used to try the permissions, if there are any.
     """
 
     region: str
@@ -225,7 +225,7 @@ def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]
 
 
 def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Check]:
-    """Return a worker for dry runs: only one shows a permission that depends on the tag."""
+    """Return a worker for dry runs, which a permission that depends on the tag needs."""
     action = "ec2:DescribeInstances"
     states = ["pending", "running", "stopping", "stopped"]
     try:
@@ -359,7 +359,7 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
 
 
 def _passing(action: str, scene: _Scene) -> Check:
-    """Try a launch with the role; what else the launch is refused for says nothing about it."""
+    """Try a launch with the role; other reasons for a refusal do not count."""
     if scene.launch is None or not scene.launch.instance_profile:
         remedy = f"name one in a worker profile for {scene.region}: `instance_profile`"
         return Check(action, Verdict.UNCHECKED, _NO_PROFILE, remedy)

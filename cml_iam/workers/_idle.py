@@ -1,8 +1,8 @@
-"""Which running workers are not in use: every rule must agree, with complete data.
+"""Find running workers that are not in use, by every rule and with complete data.
 
 CPU and network alone cannot distinguish an idle worker from one with quiet labs, whose waiting
-nodes need little of either. CML itself is therefore asked which nodes run, unless that rule is left
-out. A worker is left alone if its tag says so, or if AWS would do more than stop it.
+nodes need little of either. Therefore CML itself reports which nodes run, unless that rule is
+skipped. A worker is kept if it has the hold tag, or if AWS would do more than stop it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the site file says of a launch: its profiles, images and places, and the launch to try."""
+"""Launches according to the site file: profiles, images and places, and the launch to try."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def profile_image(
 def launch_to_try(manager: WorkerManager, site: Site | None, region: str) -> Launch | None:
     """Return the launch that *site* makes in *region*, to be tried; may leave values open.
 
-    It is that of the first worker profile which launches there, else what the site's restrictions
-    name; with the tags that CML Cloud Manager sends, where the site file names them. None without a
-    site file.
+    It is the launch of the first worker profile for the region, otherwise one from the site's
+    restrictions, with the tags that CML Cloud Manager sends according to the site file. None
+    without a site file.
     """
     if site is None:
         return None
@@ -127,7 +127,7 @@ def launch_to_try(manager: WorkerManager, site: Site | None, region: str) -> Lau
 def _profile_launches(manager: WorkerManager, site: Site, region: str) -> Iterator[Launch]:
     """Yield what each profile launches first in *region*, without user data.
 
-    A profile for another region, or whose image cannot be found, launches nothing.
+    Skips profiles for another region, or with an image that cannot be found.
     """
     for profile in site.workers.values():
         if profile.region not in (None, region):
@@ -143,7 +143,7 @@ def _profile_launches(manager: WorkerManager, site: Site, region: str) -> Iterat
 def _site_launch(site: Site, region: str) -> Launch:
     """Return the launch that *restrict* of the site names; what that leaves open is empty.
 
-    What belongs to one region, such as a subnet, is tried in the home region alone.
+    Resources of one region, such as subnets, are tried only in the home region.
     """
     restrict = site.restrict
     at_home = region == site.home_region

@@ -60,9 +60,9 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 class WorkerManager:
     """Runs the workers of one account, as one principal.
 
-    Every method takes *region*, by default that of *aws*, and raises the AwsError that fits its
-    failure. Each uses only the permission that the catalogue lists for it. The only state about
-    workers is where their metrics were last found; the manager may be used from many threads.
+    Every method takes *region*, by default the region of *aws*, and raises an AwsError that matches
+    the failure. It needs only the permission that the catalogue lists for it. The only state kept
+    about workers is where their metrics were last found. The manager may be used from many threads.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class WorkerManager:
         credentials are used. Raises InputError for both, and what `cml_iam.connect` raises.
         """
         if aws is not None and session is not None:
-            raise InputError("give a connection or a session, not both")
+            raise InputError("pass a connection or a session, not both")
         self._aws = aws or connect(session=session)
         self._now = now
         self._history = History()
@@ -91,8 +91,8 @@ class WorkerManager:
     ) -> Worker:
         """Launch one worker with the guard tag on it and its volumes; *once* disables retries.
 
-        If there is no response, the worker may exist all the same; the error's remedy names the
-        client token, with which the same request is safe to repeat.
+        If there is no response, the worker may exist nevertheless; the error's remedy names the
+        client token with which the same request can safely be repeated.
         """
         where = self._region(region)
         try:
@@ -159,7 +159,7 @@ class WorkerManager:
     def find_instances(
         self, instance_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Worker, ...]:
-        """Return those of *instance_ids* that exist here; an unknown one is no error."""
+        """Return the instances with *instance_ids* that exist here; ignores unknown ids."""
         wanted = [check_id(each) for each in instance_ids]
         filters = [_filter("instance-id", wanted)]
         return tuple(self._instances(region, MaxResults=PAGE, Filters=filters))
@@ -201,7 +201,7 @@ class WorkerManager:
     def find_images_by_id(
         self, image_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Image, ...]:
-        """Return those of up to 200 *image_ids* that this account can still see."""
+        """Return the images, of up to 200 *image_ids*, that this account can still see."""
         found = self._aws.pages(
             "ec2",
             "describe_images",
@@ -252,8 +252,8 @@ class WorkerManager:
     ) -> Health:
         """Ask EC2 for its regions, then check each permission of the catalogue.
 
-        Without *permissions* only the regions are asked for. Nothing is changed: EC2 is asked with
-        DryRun, CloudWatch for one data point. Launching is tried with *probe*, or with what it
+        Without *permissions*, only calls DescribeRegions. Changes nothing: EC2 calls use DryRun,
+        and CloudWatch returns one data point. Launching is tried with *probe*, or with what it
         returns once EC2 has answered; values left open ("" or None) are taken from an existing
         worker. Never raises an AwsError; what could not be checked is marked.
         """
@@ -297,7 +297,7 @@ class WorkerManager:
         window: timedelta = DEFAULT_WINDOW,
         measures: Sequence[Measure] = EVERY,
     ) -> Utilization:
-        """Return CPU, memory, network and disk over the last *window*; unknown has a reason.
+        """Return CPU, memory, network and disk over the last *window*; unknown ones with a reason.
 
         Pass the Worker, not only its id: the location of memory and disk metrics depends on its
         image, type and volumes. Raises CredentialsError; every other failure becomes the reason of

@@ -83,8 +83,7 @@ REMEDY: Final = {
     Unknown.OTHER_DIMENSIONS: "make the agent report per worker too: "
     '"aggregation_dimensions": [["InstanceId"]] in its configuration, with "append_dimensions" '
     'of "InstanceId": "${aws:InstanceId}"',
-    Unknown.NOT_IDENTIFIED: "pass the worker as `get_instance_details` returns it: the place of "
-    "its points depends on its image, type and volumes",
+    Unknown.NOT_IDENTIFIED: "pass the worker of `get_instance_details`: metrics depend on image",
     Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
     Unknown.STALE: "check whether the worker or its agent hangs; the last point is too old",
     Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
@@ -111,7 +110,7 @@ NOT_ASKED: Final = frozenset(
         Unknown.FAILED,
     }
 )
-"""The reasons that say nothing about the worker: CloudWatch could not be asked."""
+"""The reasons that say nothing about the worker, because CloudWatch did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,7 @@ class Utilization:
         }
 
     def since(self, start: datetime) -> Utilization:
-        """Return the same with the points from *start* on; makes no calls."""
+        """Return the metric with only the points from *start* on; makes no calls."""
         metrics = {
             each: replace(
                 metric, points=tuple(point for point in metric.points if point.at >= start)

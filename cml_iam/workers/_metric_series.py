@@ -47,7 +47,7 @@ class Window:
 
 
 def choose_period(window: timedelta, *, detailed: bool) -> int:
-    """Return the seconds per point: as fine as the monitoring, few enough, and still kept."""
+    """Return the fewest seconds per point that monitoring, limits and retention allow."""
     seconds = window.total_seconds()
     least = DETAILED_PERIOD if detailed else BASIC_PERIOD
     for age, kept in _KEPT:

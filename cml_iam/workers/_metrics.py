@@ -1,4 +1,4 @@
-"""Worker load from CloudWatch; if unknown, why, and what to do about it.
+"""Worker load from CloudWatch or, if it is unknown, the reason and a remedy.
 
 Each set of dimensions is a separate metric, and a request for one finds no point of another. The
 candidates for a measure are therefore tried in rounds: each round requests everything still unknown
@@ -49,7 +49,7 @@ _DISK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What to measure: *worker*, or if only that is known an *id* in a *region*."""
+    """The subject to measure: *worker* or, if only these are known, an *id* in a *region*."""
 
     id: str
     region: str
@@ -83,7 +83,7 @@ class Candidate:
 
     @property
     def form(self) -> str:
-        """What it shares with the corresponding candidate of another worker."""
+        """The properties that the corresponding candidate of another worker also has."""
         return f"{self.namespace} {self.metric}: {self.dimension_names}"
 
 
@@ -142,7 +142,7 @@ def _memory(dimensions: Dimensions) -> Candidate:
 def _disk_candidates(
     measure: Measure, alone: Dimensions, worker: Worker | None
 ) -> tuple[Candidate, ...]:
-    """Return the instance's own sum, and that of its volumes, the only one on bare metal.
+    """Return the instance's own sum, and the sum of its volumes, the only one on bare metal.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
     https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html

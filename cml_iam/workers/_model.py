@@ -1,4 +1,4 @@
-"""What AWS reports about a worker, as values."""
+"""The values that AWS reports about a worker."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Worker:
     def address(self) -> str | None:
         """Its address: the public one, or the private one; None while stopped.
 
-        A stopped instance keeps its private address, where nothing answers, and loses its public
-        one unless that is an Elastic IP address.
+        A stopped instance keeps its private address, which does not answer, and loses its public
+        address unless that is an Elastic IP address.
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html
         """
         return self.public_ip or (None if self.state == "stopped" else self.private_ip)

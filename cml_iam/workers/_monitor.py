@@ -52,7 +52,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the manager can work: *reasons* if not, *unchecked* for what is not known."""
+    """Whether the manager can work: *reasons* why not, and *unchecked* permissions."""
 
     ok: bool
     connected: bool
@@ -77,7 +77,7 @@ class Watched:
 
     *regions* are those listed, *why_unlisted* says why there is no *fleet*. *usage* covers the last
     quarter of an hour, *trends* the last hours. *statuses* and *cml* are by worker id; a worker
-    that was not asked about is in neither. *site* is the name of the site file.
+    that was not queried is in neither. *site* is the name of the site file.
     """
 
     report: Report
@@ -117,8 +117,8 @@ class Monitor:
 
     *prober* checks whether EC2 answers; its connection should time out within *patience*, so that
     the reason is known by then. *manager* does the rest, once EC2 has answered the prober.
-    *identify* returns whose credentials these are, *cml* asks CML on a worker; without it, CML is
-    not asked.
+    *identify* returns the owner of the credentials. *cml* queries CML on a worker; without it, CML
+    is not queried.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class Monitor:
     def _report(self, until: float) -> tuple[Report, float]:
         connection = self._connection.get(_left(until))
         if connection.value is None or connection.error:
-            why = connection.error.message if connection.error else "not asked yet"
+            why = connection.error.message if connection.error else "not queried yet"
             self._log(failure_lines(why))
             return Report(False, False, self.home, (f"EC2 in {self.home}: {why}",)), 0.0
         if connection.value.failure:
@@ -272,7 +272,7 @@ def _left(until: float) -> float:
 
 
 def _untold(permissions: Cached[Any]) -> str:
-    """Return why nothing, or nothing new, is known of the permissions; else empty."""
+    """Return why nothing, or nothing new, is known about the permissions; empty if all is known."""
     if permissions.value is None:
         return "they are being tried for the first time"
     late = permissions.age > 2 * PERMISSION_SECONDS

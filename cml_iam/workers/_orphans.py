@@ -48,7 +48,7 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What workers of this site look like: types (with * and ?) and the ids of images."""
+    """The signs of a worker of this site: types (with * and ?) and the ids of images."""
 
     types: tuple[str, ...] = ()
     images: frozenset[str] = frozenset()
@@ -68,7 +68,7 @@ def looks_of(site: Site) -> Looks:
 def find_orphans(
     manager: WorkerManager, instances: Sequence[Worker], looks: Looks
 ) -> tuple[Orphan, ...]:
-    """Return those of *instances* that look like workers but are not, likely ones first."""
+    """Return the *instances* that look like workers but are not, likely ones first."""
     others = [
         each for each in instances if not manager.guard.marks(each.tags) and each.state not in _GONE
     ]
@@ -81,7 +81,7 @@ def find_orphans(
 
 
 def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
-    """Return those of *workers* without the guard tag; raises RefusedError for invalid ones.
+    """Return the *workers* without the guard tag; raises RefusedError for those not to adopt.
 
     IAM treats two tags whose keys differ only in case as one, and which of them counts is
     undefined.

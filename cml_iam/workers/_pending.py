@@ -47,7 +47,7 @@ class PendingLaunches:
         """Return the pending launch *key*, or None.
 
         Raises InputError for an unreadable file (it never counts as absent), and if *user_data*
-        differs from what was sent: the same request cannot be repeated then.
+        differs from what was sent, because then the same request cannot be repeated.
         """
         path = self._path(key)
         if not os.path.lexists(path):
@@ -89,7 +89,7 @@ class PendingLaunches:
         return pending
 
     def change(self, key: str, pending: PendingLaunch) -> None:
-        """Replace what is stored as *key* with *pending*."""
+        """Replace the launch stored as *key* with *pending*."""
         self._write(key, pending).replace(self._path(key))
         self._sync()
 

@@ -38,7 +38,7 @@ def launch_tags(tags: Mapping[str, str], name: str, guard: Tag) -> dict[str, str
 def check_update(tags: Mapping[str, str], guard: Tag) -> None:
     """Raise unless *tags* may be set on an existing worker."""
     if not tags:
-        raise InputError("no tag given", remedy="give at least one as KEY=VALUE")
+        raise InputError("no tag given", remedy="name at least one as KEY=VALUE")
     _leave_guard_alone(tags, guard)
     check_tags(tags)
     if "Name" in tags:
@@ -111,8 +111,8 @@ def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
     for key in keys:
         if guard.is_key(key):
             raise RefusedError(
-                f"`{key}` is the guard tag: with another value, the manager loses the worker or "
-                "takes over a foreign one",
+                f"`{key}` is the guard tag: another value makes the manager lose the worker or "
+                "take over a foreign instance",
                 remedy="only an administrator may set it, with other credentials",
             )
 

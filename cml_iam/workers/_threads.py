@@ -21,7 +21,7 @@ Out = TypeVar("Out")
 
 
 def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
-    """Return what *do* returns for each of *items*, in order, several at a time."""
+    """Return the results of *do* for *items*, in order, several at a time."""
     if len(items) < 2:
         return [do(each) for each in items]
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Cached(Generic[Value]):
-    """A cached value: *value*, *age* in seconds, and why there is no newer one, if so."""
+    """A cached *value*, its *age* in seconds, and why there is no newer one, if there should be."""
 
     value: Value | None
     age: float = 0.0
@@ -43,7 +43,7 @@ class Cached(Generic[Value]):
 class Cache(Generic[Value]):
     """Runs *make* at most once at a time; a result is valid for *seconds*.
 
-    Nobody waits longer than they ask to, however long *make* hangs.
+    Callers wait only as long as they choose, even if *make* hangs.
     """
 
     def __init__(

@@ -67,7 +67,7 @@ class Waited:
     cml: CmlAnswer | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return how it ended as JSON values; CML's answer only if it was asked."""
+        """Return the outcome as JSON values, with CML's answer if it was queried."""
         ended = {"reached": self.reached, "detail": self.detail or None}
         return ended | ({"cml": asdict(self.cml)} if self.cml else {})
 
@@ -95,7 +95,7 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Waited, ...]:
-    """Wait until each of *workers* reaches *goal*, cannot any more, or *timeout* is over.
+    """Wait until each of *workers* reaches *goal* or no longer can, or until *timeout*.
 
     *tell* is called for each change; *cml* asks CML, by default as CmlAccess does. Missing
     responses and throttling are waited out; every other AwsError is raised.

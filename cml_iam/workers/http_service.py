@@ -130,7 +130,7 @@ class _Server(ThreadingHTTPServer):
                 self._close(each)
 
     def _one_too_many(self) -> socket.socket:
-        """Return the oldest connection of the address that holds the most."""
+        """Return the oldest connection of the address with the most connections."""
         (most, _), *_ = Counter(each.address for each in self._readers.values()).most_common(1)
         return next(one for one, reader in self._readers.items() if reader.address == most)
 
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _page(self) -> None:
-        """Answer 200 whatever the page shows; programs use /health."""
+        """Answer 200 in any case; programs use /health."""
         if self._trusted():
             self._answer(200, self.server.page.get())
         else:

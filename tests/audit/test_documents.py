@@ -403,7 +403,7 @@ def test_what_is_not_judged_is_named_with_the_reason(
 
     assert [Path(each["name"]).name for each in said] == [name]
     assert said[0]["reason"] in {
-        "policies in Terraform are not judged; give the plan: `terraform show -json`",
+        "policies in Terraform code are not judged; pass the plan: `terraform show -json`",
         "it is not a policy: it has no `Statement`",
         "it is a CloudFormation template without a policy",
         "it is a plan or state of Terraform without a policy",

@@ -165,7 +165,7 @@ def test_what_was_not_used_is_told_with_the_methods_that_would() -> None:
     assert part.findings == ()
     count = len(load_catalogue().permissions)
     assert part.checks[0].detail == (
-        f"3 of {count} permissions tracked by AWS, 2 not used; "
+        f"AWS tracks 3 of {count} permissions; 2 not used; "
         f"{count - 3} that AWS does not track individually"
     )
 

@@ -287,7 +287,7 @@ def test_an_admin_in_a_group_comes_with_what_it_permits(cloud: Cloud) -> None:
     assert finding.witness
     assert {each.outcome for each in finding.witness} == {"allowed"}
     assert finding.witness[0].action == "ec2:ModifyInstanceAttribute"
-    assert "every other action" in finding.message
+    assert "all other actions" in finding.message
     assert "aws:PrincipalArn" not in finding.witness[0].context
 
 

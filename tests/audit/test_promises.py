@@ -46,7 +46,7 @@ def test_a_door_that_no_expectation_tries_is_found_by_the_proof(
 
     (found,) = [each for each in part.findings if each.severity > Severity.INFO]
     assert (found.rule, found.check) == ("CML717", "promises")
-    assert "by Tidy: no instance without the guard tag is operated" in found.message
+    assert "by Tidy: no instance without the guard tag can be operated" in found.message
     assert found.witness[0].action == "ec2:TerminateInstances"
     states = {each.id: each.state for each in part.checks}
     assert (states["expectations"], states["promises"]) == ("passed", "failed")

@@ -104,7 +104,7 @@ def test_an_account_without_others_is_clean(root: Aws) -> None:
     assert others(report) == {}
     (check,) = (each for each in report.checks if each.id == "who-else")
     assert check.state == "passed"
-    assert "service control policies were not given" in check.detail
+    assert "service control policies were not passed (--scps)" in check.detail
     assert not [each for each in report.matrices if each.how == "others"]
 
 
@@ -141,11 +141,10 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         " change the manager's boundary, pass the role worker and stop or redirect the trail:"
         " by statement 1 of all (group helpers)",
         "role/night-shift": "`role/night-shift` may stop a worker: by statement 1 of own;"
-        " it may be assumed by user/alice",
-        "user/bob": "`user/bob` may create keys for the manager: by statement 1 of own; through"
-        " others"
-        " it may start a worker, stop a worker, terminate a worker, retag a worker and pass the"
-        f" role worker: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
+        " user/alice may assume it",
+        "user/bob": "`user/bob` may create keys for the manager: by statement 1 of own; it may,"
+        " through others, start a worker, stop a worker, terminate a worker, retag a worker and"
+        f" pass the role worker: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
         "user/carol": "`user/carol` may retag a worker: by statement 1 of own",
         "user/dave": "`user/dave` may pass the role worker: by statement 1 of own",
         "user/erin": "`user/erin` may stop or redirect the trail: by statement 1 of own",
@@ -282,8 +281,8 @@ def test_each_route_is_named_with_what_it_leads_to(root: Aws) -> None:
     make_user(root, "keymaker", allowing("iam:CreateAccessKey", targets))
 
     assert others(audited(root))[f"{ROOT}:user/keymaker"].message == (
-        "through others `user/keymaker` may stop a worker:"
+        "`user/keymaker` may, through others, stop a worker:"
         f" iam:CreateAccessKey on {ROOT}:user/stopper;"
-        " through others it may stop or redirect the trail:"
+        " it may, through others, stop or redirect the trail:"
         f" iam:CreateAccessKey on {ROOT}:user/redirector"
     )

@@ -180,8 +180,8 @@ def test_an_mfa_code_that_nobody_can_type(
     error = call("p")
 
     assert error.message == (
-        "a role that profile `p` named by --profile assumes asks for an MFA code, and there is no "
-        "terminal to ask on"
+        "a role that profile `p` named by --profile assumes needs an MFA code, but there is no "
+        "terminal to enter it"
     )
     assert "Enter MFA code" not in "".join(capsys.readouterr())
 

@@ -82,7 +82,7 @@ def test_a_foreign_answer_is_described() -> None:
     assert said["200, JSON"].endswith("HTTP 200 with JSON of another kind")
     assert said["200, XML of another kind"].endswith("HTTP 200 with XML that begins with <feed>")
     assert said["301 to elsewhere"].endswith("HTTP 301 to https://portal.example/")
-    assert said["an endless body"].endswith("its answer is longer than 1024 KiB")
+    assert said["an endless body"].endswith("its response is longer than 1024 KiB")
     assert said["a byte now and then, in the body"].endswith(
         "did not complete its answer within 1 s"
     )

@@ -116,7 +116,7 @@ def test_an_expected_account_beside_another_site_file_is_refused(administrator: 
     ran = administrator("worker", "list", "--expect-account", "999988887777")
 
     assert ran.code == 2
-    assert "--expect-account says `999988887777`" in ran.err
+    assert "--expect-account is `999988887777`" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_the_command_line_and_the_environment_come_before_the_site_file(
     ("spoil", "code", "words"),
     [
         ("no file", 4, "`cml-iam bootstrap apply` creates the key and writes it"),
-        ("no key", 4, "holds no access key"),
-        ("open", 2, "is open to other users (0644)"),
+        ("no key", 4, "has no access key"),
+        ("open", 2, "is accessible to other users (0644)"),
         ("link", 2, "is a symbolic link"),
         ("profile", 4, "`credentials.manager` in the site file"),
     ],

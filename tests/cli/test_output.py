@@ -135,7 +135,7 @@ def test_a_narrow_table_wraps_text_before_names(narrow: Narrow) -> None:
     name = "cloudwatch:GetMetricStatistics"
     row = (name, "? could not check", "no worker in this region to try it on")
 
-    lines = narrow(lambda: print_table(("permission", "verdict", "how it is known"), [row]))
+    lines = narrow(lambda: print_table(("permission", "verdict", "evidence"), [row]))
 
     assert name in "\n".join(lines)
 

@@ -200,7 +200,7 @@ def test_init_refuses_what_could_not_be_read_back(
 
 def test_what_could_not_be_checked_comes_with_the_reason() -> None:
     expectation = derive_expectations(Site(account="111122223333"))[0]
-    hint = "AWS misses the condition key aws:SourceVpce, which this expectation does not give"
+    hint = "AWS needs the condition key aws:SourceVpce, which this expectation does not have"
 
     said, why = _lines(Judgement(expectation, None, hint=hint))
 

@@ -37,7 +37,7 @@ def test_a_broken_promise_shows_the_call_its_statement_and_what_closes_it(cml_ia
     ran = cml_iam("policy", "prove", "base.json")
 
     assert ran.code == 3
-    assert "✖ broken  no instance without the guard tag is operated" in ran.out
+    assert "✖ broken  no instance without the guard tag can be operated" in ran.out
     assert "    ec2:TerminateInstances\n       on arn:aws:ec2:" in ran.out
     assert "allowed by EC2InstanceManagement (base.json:4:5)" in ran.out
     assert '"Effect": "Deny"' in ran.out
@@ -85,8 +85,8 @@ def test_a_promise_about_some_actions_is_no_plain_pass_where_others_are_allowed(
     promises = json.loads(cml_iam("-o", "json", "policy", "prove", "other.json").out)["promises"]
 
     assert "✔" not in ran.out
-    assert "▲ holds   no instance without the guard tag is operated" in ran.out
-    assert "for ec2:RunInstances only: others are allowed, see [catalogue]" in ran.out
+    assert "▲ holds   no instance without the guard tag can be operated" in ran.out
+    assert "for ec2:RunInstances only; other actions are allowed, see [catalogue]" in ran.out
     assert {each["id"] for each in promises if each["answer"] == "broken"} == {
         *("within-base", "catalogue", "regions"),
     }
@@ -160,9 +160,9 @@ def test_what_cannot_be_decided_is_said_beside_what_is_broken(cml_iam: Any, tmp_
     ran = cml_iam("policy", "prove", "odd.json")
 
     assert ran.code == 3, "what is broken comes before what is undecided"
-    assert "? undecided  no instance without the guard tag is operated" in ran.out
+    assert "? undecided  no instance without the guard tag can be operated" in ran.out
     assert "different values of ec2:InstanceType" in ran.out
-    assert "so nothing is proved: narrow the question with --never" in ran.out
+    assert "so nothing is proved; narrow the question with --never" in ran.out
 
 
 def test_two_questions_at_once_are_refused(cml_iam: Any) -> None:

@@ -139,7 +139,7 @@ def test_a_foreign_instance_is_terminated_in_two_calls_and_both_are_told(cml_iam
     start = lines.index("    [foreign-operated]")
     instance = "arn:aws:ec2:us-east-1:111122223333:instance/i-0foreign000000001"
     assert lines[start - 1 : start + 11] == [
-        "✖ broken  no instance without the guard tag is operated, in any number of steps",
+        "✖ broken  no instance without the guard tag can be operated, in any number of steps",
         "    [foreign-operated]",
         "    1. ec2:CreateTags",
         f"       on {instance}",

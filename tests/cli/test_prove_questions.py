@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
     ),
     "a resource the action does not take": (
         ["--never", "ec2:StopInstances on arn:aws:s3:::bucket", "base.json"],
-        "no policy decides about these requests",
+        "no policy decides these requests",
         "AWS authorizes ec2:StopInstances on only the resource types of",
     ),
     "what every request has": (

@@ -99,7 +99,7 @@ def test_a_store_left_out_keeps_the_old_key_from_being_taken_away(run: Run, tmp_
     refused = run("key", "resume", *to("env:.env", "profile:cml"), "--overlap", "0")
 
     assert refused.code == 2
-    assert "still holds the old key" in refused.err
+    assert "still has the old key" in refused.err
     run("key", "deliver", "--from", "env:.env", *to("profile:cml"), "--yes")
     assert run("key", "resume", *to("env:.env", "profile:cml"), "--overlap", "0").code == 7
 
@@ -196,7 +196,7 @@ def test_a_store_without_a_key_is_said_to_be_so(run: Run, tmp_path: Path, comman
     ran = run("key", command, *rest)
 
     assert ran.code == 2
-    assert "holds no access key" in ran.err
+    assert "has no access key" in ran.err
 
 
 def test_delivering_needs_a_store_and_a_yes(run: Run) -> None:

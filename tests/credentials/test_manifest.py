@@ -51,7 +51,7 @@ def test_a_name_that_is_none_in_kubernetes_is_refused(name: str) -> None:
 def test_a_file_that_is_not_ours_is_not_overwritten(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.yaml").write_text(text)
 
-    with pytest.raises(errors.RefusedError, match="not the manifest"):
+    with pytest.raises(errors.RefusedError, match="not a manifest that"):
         ManifestFile(tmp_path / "s.yaml", manifest=Manifest("aws", "prod")).look()
 
 

@@ -67,7 +67,7 @@ def test_a_process_that_has_the_file_mounted_alone_is_found(tmp_path: Path) -> N
             ["nsenter", "--mount", "--user", f"--target={process.pid}", "cat", tmp_path / "inside"],
             capture_output=True,
         )
-    assert "the old one is still seen there" in said
+    assert "these processes still see the old one" in said
     assert (held.returncode, held.stdout) == (0, b"")  # and that is true
 
 

@@ -170,7 +170,7 @@ def test_the_old_key_stays_when_the_new_one_does_not_work(scene: Scene) -> None:
     path = scene.folder / ".env"
     path.write_text(path.read_text()[:-6] + "AAAAA\n")
 
-    with pytest.raises(errors.RefusedError, match="does not work, so the old one stays"):
+    with pytest.raises(errors.RefusedError, match="does not work, so the old key stays active"):
         resume(scene.rotator(SLOW))
 
 

@@ -117,7 +117,7 @@ def test_a_store_that_holds_the_old_key_keeps_it(scene: Scene) -> None:
     part = parts_of(scene.store)[0]
     part.promote(scene.start)
 
-    with pytest.raises(errors.RefusedError, match="still holds the old key"):
+    with pytest.raises(errors.RefusedError, match="still has the old key"):
         resume(scene.rotator(SLOW))
     assert scene.iam.keys[scene.start.id].status == "Active"
 

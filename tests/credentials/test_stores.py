@@ -138,7 +138,7 @@ def test_what_does_not_read_back_is_an_error(
         lambda **given: put(**given) if given["Name"].endswith("pending") else {},
     )
 
-    with pytest.raises(errors.CmlIamError, match="does not hold what was written"):
+    with pytest.raises(errors.CmlIamError, match="does not contain what was written"):
         store.promote(NEXT)
 
 
@@ -258,7 +258,7 @@ def test_a_value_that_would_be_lost_is_refused(tmp_path: Path, value: str) -> No
     aws.call("secretsmanager", "create_secret", Name="x", SecretString=Secret(value))
 
     for store in (SecretsManager(aws, "x", tmp_path), Parameter(aws, "x", tmp_path)):
-        with pytest.raises(errors.RefusedError, match="other than a JSON object") as caught:
+        with pytest.raises(errors.RefusedError, match="does not contain a JSON object") as caught:
             store.look()
         assert value not in caught.value.message.replace(store.name, "")
 

@@ -124,7 +124,7 @@ def test_a_mistyped_secret_is_told_from_a_wrong_key(patient: Patient) -> None:
 
     accepted = only(patient.visit("credentials"), "accepted")
 
-    assert "exists, but the secret in use does not belong to it" in accepted["said"]
+    assert "exists, but the secret does not belong to it" in accepted["said"]
 
 
 # Solution 2: check if the IAM user is active (not deleted)

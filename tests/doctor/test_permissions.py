@@ -52,7 +52,7 @@ def test_a_part_of_the_permissions_is_not_fine(patient: Patient) -> None:
     whole, *_ = (each for each in patient.visit("permissions") if " in " not in each["subject"])
 
     assert whole["state"] == "finding"
-    assert whole["said"] == f"{len(BASE) - 1} of {len(BASE)} permissions are there"
+    assert whole["said"] == f"{len(BASE) - 1} of {len(BASE)} permissions work"
 
 
 # Solution 1 and 2: review the policy, and ensure that all required permissions are included
@@ -161,7 +161,7 @@ def test_the_message_is_decoded_where_that_is_permitted(patient: Patient) -> Non
 
     found = findings(patient)
 
-    assert "[decoded, by the policies attached now]" in found["ec2:StopInstances"]["said"]
+    assert "[decoded, with the policies attached now]" in found["ec2:StopInstances"]["said"]
 
 
 def test_an_administrator_decodes_it_for_a_manager_who_may_not(patient: Patient) -> None:
@@ -178,7 +178,7 @@ def test_without_an_administrator_the_site_files_policy_is_asked(patient: Patien
 
     said = findings(patient, admin=False)["ec2:RunInstances"]["said"]
 
-    assert "the site file's policy allows it, so the one attached differs from it" in said
+    assert "the site file's policy allows it, so the attached policy differs from it" in said
     assert (
         "[policies of the site file; these credentials may not read the attached policies]" in said
     )
@@ -216,7 +216,7 @@ def test_what_the_policies_allow_is_refused_beyond_them(patient: Patient) -> Non
 
     found = findings(patient, admin=False)["ec2:StopInstances"]
 
-    assert "the one attached differs from it" in found["said"]
+    assert "the attached policy differs from it" in found["said"]
     assert "cml-iam bootstrap plan" in found["remedy"]
 
 

@@ -186,7 +186,7 @@ def test_the_command_shows_a_tree_with_symbols_and_words(cml_iam, policy_file):
     assert (ran.code, ran.err) == (3, "")
     assert ran.out.splitlines() == [
         f"✖ implicitly denied: ec2:StopInstances on {ARN}",
-        "  nothing allows it in the identity policy",
+        "  no statement allows it in the identity policy",
         "",
         f"identity policy: {policy_file}",
         "  • Allow Mine: does not apply",
@@ -317,7 +317,7 @@ def test_the_request_has_what_follows_from_the_rest_of_it(cml_iam, tmp_path, key
         (("--context", "aws:PrincipalArn=arn:aws:iam::111122223333:user/x"), "of this principal"),
         (
             ("--context", "aws:RequestTag/Lab=1", "--context", "aws:TagKeys=Team"),
-            "`aws:TagKeys` does not list `Lab`",
+            "`aws:TagKeys` lacks `Lab`",
         ),
         (("--context", "aws:MultiFactorAuthAge=100"), "only if aws:MultiFactorAuthPresent is true"),
     ],
@@ -343,7 +343,7 @@ def test_only_users_and_roles_have_an_identity_policy(cml_iam, tmp_path, princip
     ran = explained(cml_iam, tmp_path, "ec2:StopInstances", "--principal", principal)
 
     assert (ran.code, ran.out) == (2, "")
-    assert f"`{principal}` has no identity policy" in ran.err
+    assert f"`{principal}` cannot have an identity policy" in ran.err
 
 
 @pytest.mark.parametrize("principal", ["*", "cloudtrail.amazonaws.com"])

@@ -144,11 +144,11 @@ MANY = 100_000
     [
         ("a=" + "[" * MANY, "nested more than 64 levels deep"),
         ("a=" + "{a=" * MANY, "nested more than 64 levels deep"),
-        ("b=1\na=" + "1" * MANY, "a name or number of more than 1000 characters"),
-        ("a=0x" + "f" * MANY, "a name or number of more than 1000 characters"),
-        (".".join("a" * MANY) + "=1", "a key of more than 16 parts"),
-        ("[" + " . ".join("a" * MANY) + "]", "a key of more than 16 parts"),
-        (".".join(['"a"'] * MANY) + "=1", "a key of more than 16 parts"),
+        ("b=1\na=" + "1" * MANY, "a name or number with more than 1000 characters"),
+        ("a=0x" + "f" * MANY, "a name or number with more than 1000 characters"),
+        (".".join("a" * MANY) + "=1", "a key with more than 16 parts"),
+        ("[" + " . ".join("a" * MANY) + "]", "a key with more than 16 parts"),
+        (".".join(['"a"'] * MANY) + "=1", "a key with more than 16 parts"),
     ],
     ids=["arrays", "tables", "integer", "hexadecimal", "key", "header", "quoted key"],
 )

@@ -87,7 +87,7 @@ def test_a_bucket_that_is_left_for_another_is_named_with_what_becomes_of_it(worl
 
     (said,) = world.plan(**wanted(site=site)).warnings
 
-    assert f"the bucket `cml-audit-{ACCOUNT}` keeps the events recorded until now" in said
+    assert f"the bucket `cml-audit-{ACCOUNT}` keeps the events recorded so far" in said
     assert "manages only `another-bucket`" in said
     world.apply(**wanted(site=site))
     assert world.plan(**wanted(site=site)).warnings == ()

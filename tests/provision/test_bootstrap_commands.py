@@ -299,15 +299,15 @@ def test_no_secret_is_in_the_error_when_storing_fails(
         ('{"format": ' + "1" * 100_000 + "}", "is not a plan"),
         (
             '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
-            "has options that no plan has",
+            "has unknown options",
         ),
         (
             '{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}',
-            "has options that no plan has",
+            "has unknown options",
         ),
         (
             '{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}',
-            "has options that no plan",
+            "has unknown options",
         ),
     ],
     ids=["nested", "digits", "name", "kind", "choice"],

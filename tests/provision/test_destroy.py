@@ -126,8 +126,8 @@ def test_guard_and_boundary_stay_until_they_are_named(tmp_path: Path) -> None:
 
     assert detached == [f"{POLICY} to {USER}", f"{site.guard} to {USER}"]
     assert [each.rpartition("; ")[2] for each in warnings] == [
-        "--guard deletes it, too",
-        "--boundary deletes it, too",
+        "--guard also deletes it",
+        "--boundary also deletes it",
     ]
     assert sorted(each.name for each in iam.policies.values()) == [site.boundary, site.guard]
     plan = plan_destruction(world.aws, site, ["principal", "boundary", "guard"])

@@ -76,7 +76,7 @@ def test_a_part_that_is_not_ours_is_left(world: World) -> None:
 
     assert made is not None
     (warning,) = world.plan(delivery=None).warnings
-    assert "was not made by cml-iam: it is kept" in warning
+    assert "it has the name of a part, but was not made by cml-iam" in warning
     assert world.again(delivery=None) == []
 
 

@@ -69,7 +69,7 @@ def test_destroy_leaves_what_is_not_named_and_says_so(run: Run) -> None:
     done = run("bootstrap", "destroy", "--yes")
 
     assert done.code == 0, done.err
-    assert "--guard deletes it, too" in done.err
+    assert "--guard also deletes it" in done.err
     assert ".env` has one" in done.err
     rest = run("bootstrap", "destroy", "--yes", "--guard", "--boundary")
     assert "2 done" in rest.out

@@ -163,7 +163,7 @@ instance_types = ["C5.large"]
         (
             '[restrict.images]\nus-east-1 = ["ami-12345678"]\nus-west-2 = ["ami-12345678"]',
             "s:6:14",
-            "listed for `us-east-1` already",
+            "already listed for `us-east-1`",
         ),
         ('[restrict.images]\n"arn:aws:ec2:us-east-1" = []', "s:4:1", "a region is a name"),
         ('[restrict]\nsource_ips = ["300.1.1.1/8"]', "s:5:15", "not an address or range"),
@@ -172,7 +172,7 @@ instance_types = ["C5.large"]
         (
             '[restrict]\nregions = ["us-east-1"]\n[restrict.images]\nus-west-2 = ["ami-12345678"]',
             "s:7:1",
-            "not among the allowed regions",
+            "not an allowed region",
         ),
         (
             '[restrict]\nregions = ["us-east-1", "us-west-2"]\n'

@@ -184,7 +184,7 @@ def test_a_document_that_is_a_function_is_not_read_and_said() -> None:
     assert source is not None
     assert source.policies == ()
     assert [each.message for each in source.unread] == [
-        "`Ref` leaves `Resources.R` open: not judged"
+        "`Ref` leaves `Resources.R` open, so it is not judged"
     ]
 
 
@@ -457,7 +457,7 @@ def test_what_is_known_only_after_apply_is_said() -> None:
     (problem,) = source.unread
     assert (
         str(problem)
-        == "plan.json: aws_iam_policy.r: `policy` is known only after apply: not judged"
+        == "plan.json: aws_iam_policy.r: `policy` is known only after apply, so it is not judged"
     )
 
 

@@ -106,7 +106,7 @@ def test_a_policy_that_the_file_lacks_leaves_its_holder_undecided(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("ec2:Stop*",), "ask who may do one action, written in full"),
+        (("ec2:Stop*",), "name one action, in full"),
         (("ec2:StopInstances", "on", "arn:aws:s3:::bucket"), "AWS never sends this request"),
         (("ec2:StopInstance",), "did you mean"),
     ],

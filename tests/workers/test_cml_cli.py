@@ -62,7 +62,7 @@ def test_a_certificate_that_is_not_trusted_ends_the_wait_and_says_what_to_give(
         (["worker", "start", "lab", "--cml"], "add --wait"),
         (
             ["worker", "wait", "lab", "--for", "cml-ready", "--insecure", "--cml-ca", "x"],
-            "give one of them",
+            "use only one of them",
         ),
         (["worker", "wait", "lab", "--for", "cml-ready", "--cml-ca", "none.pem"], "none.pem"),
     ],

@@ -224,7 +224,7 @@ def test_read_only_is_refused_before_anything_is_asked_or_kept(shell: Shell) -> 
     said = shell("create", "new", "--image", IMAGE, "--read-only")
 
     assert (said.code, said.out) == (2, "")
-    assert "only reading is allowed" in said.err
+    assert "only reads are allowed" in said.err
     assert "asking EC2" not in said.err
     assert "no known answer" not in shell("create", "new", "--image", IMAGE).err
     assert shell("create", "more", "--image", IMAGE, "--read-only", "--dry-run").code == 0

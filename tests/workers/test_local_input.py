@@ -63,7 +63,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "contradicting ways to ask CML": (
         ("wait", "lab-1", "--cml-ca", "text", "--insecure"),
-        "give one of them",
+        "use only one of them",
     ),
     "user data that is not there": (
         ("create", "lab-1", *IMAGE, "--user-data", "nosuch"),

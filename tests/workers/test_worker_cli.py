@@ -465,7 +465,7 @@ def test_read_only_changes_nothing_but_may_look_and_try(cli: Cli, lab: str) -> N
     said = cli("worker", "stop", "lab", "--yes", "--read-only")
 
     assert said.code == 2
-    assert "only reading is allowed" in said.err
+    assert "only reads are allowed" in said.err
     assert cli("worker", "stop", "lab", "--dry-run", "--read-only").code == 0
     assert cli("health", "--read-only", "--region", "us-east-1").code == 0
     assert states(cli) == ["running"]
@@ -475,7 +475,7 @@ def test_another_account_than_expected_stops_it(cli: Cli) -> None:
     said = cli("worker", "list", "--expect-account", "111122223333")
 
     assert said.code == 2
-    assert "--expect-account says `111122223333`" in said.err
+    assert "--expect-account is `111122223333`" in said.err
     assert "`123456789012`" in said.err
 
 

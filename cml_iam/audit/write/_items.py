@@ -71,7 +71,7 @@ def findings_alike(
 ) -> list[list[AuditFinding]]:
     """Group *findings* that differ only in the account; new and known ones stay separate.
 
-    In an organization the same documents exist in every account, and so do their faults.
+    In an organization, every account often has the same documents, with the same faults.
     """
     return _alike(
         findings,
@@ -87,9 +87,9 @@ def request_of(ask: Ask) -> Request:
 
 
 def path_of(finding: AuditFinding) -> tuple[Station, ...]:
-    """Return the steps of a witness that is a sequence: each call, and the tag that links two.
+    """Return the steps of a sequence: each call, and the tag that links two calls.
 
-    The last call is always an outcome to prevent, whatever its decision is called.
+    The last call is always the one to prevent, whatever its decision.
     """
     stations: list[Station] = []
     for first, second in pairwise(finding.witness):
@@ -98,7 +98,7 @@ def path_of(finding: AuditFinding) -> tuple[Station, ...]:
         else:
             stations.append(Station(first.action, first.says, f"{PASSED} refused", "good"))
         if tag := _tag(first, second):
-            text = "the tag that the condition asks for"
+            text = "the tag that the condition requires"
             stations.append(Station(tag, text, f"{NOTED} matches", "info"))
     last = finding.witness[-1]
     word = "allowed" if last.outcome == "allowed" else "refused"
@@ -118,7 +118,7 @@ def _alike(
 
 
 def _tag(first: Ask, second: Ask) -> str:
-    """Return the tag, as `key=value`, that *first* sets and *second* requires, or an empty text."""
+    """Return the tag, as `key=value`, that *first* sets and *second* requires, or ""."""
     asked = dict(_resource_tags(second))
     for key in sorted(first.context):
         name = key[len(_SET) :]
@@ -136,7 +136,7 @@ def _resource_tags(ask: Ask) -> Iterator[tuple[str, Any]]:
 
 _STANDINGS: Final = (
     Place(FAILED, "yes", "wrong", "every request is allowed"),
-    Place(WARNED, "depends", "partly", "some requests are allowed, under the conditions listed"),
+    Place(WARNED, "depends", "partly", "some requests are allowed, under the listed conditions"),
     Place(WARNED, "by steps", "partly", "through other principals, or after changing itself"),
     Place(UNKNOWN, "undecided", "unknown-cell", "it could not be read or decided"),
     Place("", "no", "none", "no request is allowed, and no path leads to one"),
@@ -145,7 +145,7 @@ _STANDINGS: Final = (
 
 
 def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
-    """Yield one grid for matrices alike; every grid after the first shows only unexpected cells."""
+    """Yield one grid for equal matrices; every grid after the first shows only unexpected cells."""
     for number, alike in enumerate(_alike(matrices, lambda matrix: matrix.account, repr)):
         matrix = alike[0]
         accounts = tuple(each.account for each in alike if each.account)
@@ -177,7 +177,7 @@ def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
 
 
 def _place(cell: MatrixCell | None) -> Place | None:
-    """Return one cell of the grid: the answer, and if it is wrong, the expected one."""
+    """Return one cell of the grid: the answer and, if it is wrong, the expected one."""
     if cell is None:
         return None
     requests = tuple(map(request_of, cell.asks))
@@ -188,12 +188,12 @@ def _place(cell: MatrixCell | None) -> Place | None:
         return Place(UNKNOWN, "not checked", "unknown-cell", detail, requests)
     if cell.met:
         return Place(PASSED, cell.answer, cell.answer, "", requests)
-    detail = f"Must be {cell.expected}, is {cell.answer}."
+    detail = f"Must be {cell.expected}, but is {cell.answer}."
     return Place(FAILED, cell.answer.upper(), "wrong", detail, requests)
 
 
 def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
-    """Return what another principal may do; one that the site file expects is not marked."""
+    """Return the cell of another principal; not marked if the site file expects it."""
     (known,) = (each for each in _STANDINGS if each.word == cell.standing)
     if cell.met:
         detail = f"The site file expects it. {known.detail.capitalize()}."

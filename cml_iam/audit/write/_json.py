@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from cml_iam.lint import Severity
 
 VERSION: Final = 2
-"""Version of the JSON format; readers refuse any other."""
+"""The version of the JSON format; reports of other versions are refused."""
 
 SCHEMA: Final = "audit-report.schema.json"
 _DERIVED: Final = ("version", "conclusion", "counts")
-_REMEDY: Final = "give a report that `cml-iam audit` wrote as JSON"
+_REMEDY: Final = "pass a report that `cml-iam audit` wrote as JSON"
 
 
 def json_report(report: Report, fail_on: Severity) -> str:
@@ -55,7 +55,8 @@ def read_report(text: str, name: str) -> Report:
         raise InputError(f"`{name}` is not an audit report", remedy=_REMEDY)
     if value["version"] != VERSION:
         raise InputError(
-            f"`{name}` is an audit report of version `{value['version']}`; this reads {VERSION}",
+            f"`{name}` is an audit report of version `{value['version']}`, but this program reads "
+            f"version {VERSION}",
             remedy="make both reports with the same cml-iam",
         )
     schema = json.loads(shipped_text("policies", SCHEMA))
@@ -68,7 +69,7 @@ def read_report(text: str, name: str) -> Report:
 
 
 def _parsed(text: str, name: str) -> Any:
-    """Parse with the fast parser; only faulty text is parsed again, for line numbers."""
+    """Parse with the fast parser; parse only faulty text again, for line numbers."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -82,9 +83,9 @@ Asked = tuple[str, str | None]
 def compare_reports(now: Report, earlier: Report) -> Since:
     """Return what changed between two reports: findings by fingerprint, checks by state.
 
-    A finding is new if it is open now and was not before. It is gone if it was open, was checked
-    again, and no longer appears. If its check could not be made this time, was not requested, or
-    its file was not read, it is neither.
+    A finding is new if it is open now but was not before. It is gone if it was open, was checked
+    again, and no longer appears. It is neither if its check could not be made or was not requested,
+    or if its file was not read.
     """
     before = {each.fingerprint for each in earlier.open}
     present = {each.fingerprint for each in now.findings}
@@ -132,7 +133,7 @@ def encoded(value: Any) -> Any:
 def decoded(value: Any, kind: Any) -> Any:
     """Return parsed JSON as a value of type *kind*; raises ValueError for an invalid date.
 
-    The schema must have accepted the value before; it also defines what may be missing.
+    The value must conform to the schema, which also defines the optional fields.
     """
     origin = get_origin(kind)
     if origin in (Union, UnionType):
@@ -163,7 +164,7 @@ def _types(kind: Any) -> dict[str, Any]:
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """Decode *value* as whichever of *kinds* it looks like: null, a string, or the other."""
+    """Decode *value* as the one of *kinds* that it looks like: null, a string, or another type."""
     if value is None and NoneType in kinds:
         return None
     if isinstance(value, str) and str in kinds:

@@ -2,9 +2,8 @@
 
 A passed check is a passed test. An open finding at or above the requested severity is a failed
 test, a waived finding a skipped one, and a minor finding a passed one with a note. A check that
-could not be made is an error: both services mark a run with errors as failed, while a skipped test
-would look fine.
-https://github.com/jenkinsci/xunit-plugin
+could not be made is an error, because both services mark a run with errors as failed, while a
+skipped test would look fine. https://github.com/jenkinsci/xunit-plugin
 https://docs.gitlab.com/ci/testing/unit_test_reports/
 """
 
@@ -169,7 +168,7 @@ def _suite(name: str, cases: list[_Case], report: Report) -> Element:
 
 
 def _testcase(case: _Case, number: int) -> Element:
-    """Return the element; numbers repeated names, since services identify tests by name."""
+    """Return the element; numbers repeated names, because services identify tests by name."""
     from xml.etree.ElementTree import Element, SubElement
 
     name = shown(case.name) + (f" ({number})" if number > 1 else "")

@@ -1,8 +1,8 @@
 """The report as SARIF 2.1.0, which code scanning services read.
 
 Findings are results, waivers are suppressions, and a check that could not be made is a notification
-of a failed invocation. A finding in an account, without a file, points to the site file that
-declares it: services show only results that have a file.
+of a failed invocation. A finding in an account has no file and points to the site file, because
+services show only results with a file.
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 """
@@ -231,7 +231,7 @@ def _unaudited(account: Account) -> Object:
 
 
 def _text(text: str) -> Object:
-    """Return a message object, with anything SARIF would read as a link or placeholder escaped."""
+    """Return a message object, escaping what SARIF would read as a link or placeholder."""
     plain = "\n".join(shown(line) for line in text.split("\n"))
     plain = re.sub(r"\[(?=[^\]]*\]\()", r"\\[", plain)
     return {"text": re.sub(r"\{(\d+)\}", r"{{\1}}", plain)}

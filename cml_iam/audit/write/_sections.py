@@ -1,4 +1,4 @@
-"""The audit report as a document: the head, then the sections, most important first."""
+"""The audit report as a document: the head, then the sections, the most important first."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def document_of(report: Report, fail_on: Severity) -> Document:
             for section in _sections(report)
             if section.rows or section.items or section.grids
         ),
-        foot="Made by cml-iam from files and AWS's answers. It loads nothing and sends nothing.",
+        foot="Made by cml-iam from files and AWS's answers. This page loads and sends nothing.",
     )
 
 
 def _about(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield what the report is about; with several accounts they get a section of their own."""
+    """Yield the subject of the report; several accounts have a section of their own."""
     names = [_named(each.id, each.name) for each in report.accounts]
     if not names and report.about:
         names = [report.about.account]
@@ -94,18 +94,18 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _documents(report: Report) -> str:
-    """Return what was judged: the files that may hold policies, or else the site's document."""
+    """Return the subject: the files that may contain policies, or else the site's document."""
     over = {each.name for each in report.passed_over}
     names = [each.name for each in report.inputs if each.account is None and each.name not in over]
     files = [each for each in names if each.endswith(_POLICY_FILES)]
     if files:
         more = f" and {len(files) - 3} more" if files[3:] else ""
         return ", ".join(files[:3]) + more
-    return f"{report.about.document} (of the site)" if report.about else ""
+    return f"{report.about.document} (from the site)" if report.about else ""
 
 
 def _whom(report: Report) -> str:
-    """Return the account, principal and document in short, for a title."""
+    """Return the account, principal and document for a title."""
     said = dict(_about(report))
     principal = said.get("principal", "").rpartition("/")[2]
     parts = (said.get("account", ""), principal, said.get("document", ""))
@@ -132,7 +132,7 @@ def _sections(report: Report) -> Iterator[Section]:
         "Not checked",
         (Column("what"), Column("why", ": "), Column("what to do", "\n    do: ")),
         tuple(_lost(report)),
-        lead="There may be faults that this report does not show.",
+        lead="The account or files may have faults that this report does not show.",
     )
     for severity, findings in words.by_severity(report.open):
         heading = _HEADINGS[severity.word]
@@ -153,7 +153,7 @@ def _sections(report: Report) -> Iterator[Section]:
             Column("found", "\n      found: "),
         ),
         tuple(_changes(report)),
-        lead="Requests that a document decides differently from the rendered one.",
+        lead="Requests that a document and the rendered one decide differently.",
     )
     yield from _of_account(report)
     yield from _of_files(report)
@@ -167,7 +167,7 @@ def _of_account(report: Report) -> Iterator[Section]:
         "Access keys",
         _columns("key", "status", "age", "last used", "of"),
         tuple(_key(key, span) for key in report.keys),
-        lead=f"A key is due for rotation when it is {limit} days old.",
+        lead=f"A key should be rotated when it is {limit} days old.",
         note=f"Bar: the key's age. Dashed line: {limit} days. Mark on the bar: its last use.",
         lines=False,
     )
@@ -238,8 +238,8 @@ def _of_files(report: Report) -> Iterator[Section]:
 
 
 _MATRIX: Final = (
-    "What the principal can do in each situation, and whether the site file requires that. "
-    "Each cell links to the deciding statement and to the request that shows it."
+    "What the principal can do in each situation, and whether the site file requires it. Each cell "
+    "links to the deciding statement and to a request that shows it."
 )
 
 
@@ -308,7 +308,7 @@ def _changes(report: Report) -> Iterator[Row]:
 
 
 def _key(key: KeyLine, span: int) -> Row:
-    """Return a row with a bar for the key's age; all bars share a scale that includes 90 days."""
+    """Return a row with a bar for the key's age; all bars have one scale that includes 90 days."""
     limit = MAX_KEY_AGE.days
     late = key.age > limit
     mark = min((key.last_used - key.created).days, key.age) if key.last_used else None

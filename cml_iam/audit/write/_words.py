@@ -88,7 +88,7 @@ def _found(report: Report) -> list[str]:
 
 
 def _left(report: Report) -> list[str]:
-    """Describe what was not asked at all, since what was not judged is not clean."""
+    """Describe what was not checked at all and therefore must not count as clean."""
     left = [
         (len(report.skipped), "check", "left out"),
         (len(report.passed_over), "file", "not judged"),
@@ -107,7 +107,7 @@ def _lost(report: Report) -> list[str]:
 
 
 def elsewhere(spot: Spot) -> str:
-    """Return the place, with the account if the place does not name it."""
+    """Return the place of a finding, with the account if the place does not name it."""
     where = spot.place
     if spot.account and spot.account not in where:
         return f"{where} in account {spot.account}" if where else f"account {spot.account}"
@@ -153,9 +153,9 @@ def by_severity(
 
 
 def as_expected(matrix: Matrix) -> str:
-    """Say how many cells of a matrix are as expected.
+    """Return how many cells of a matrix are as expected, in words.
 
-    For many accounts only unexpected cells are kept.
+    With many accounts, only unexpected cells are kept.
     """
     states = Counter(each.met for each in matrix.cells)
     if states[True] or not matrix.cells:
@@ -165,12 +165,12 @@ def as_expected(matrix: Matrix) -> str:
 
 
 def seen(check: Check) -> str:
-    """Return what a check saw, or why it could not look."""
+    """Return the detail of a check, or the reason why it was not made."""
     return (check.reason or "no reason given") if check.state == "not checked" else check.detail
 
 
 def waived_words(finding: AuditFinding) -> str:
-    """Say who waived a finding, why, and until when; empty if it is not waived."""
+    """Return who waived a finding, why, and until when; empty if it is not waived."""
     waiver = finding.waiver
     if waiver is None:
         return ""
@@ -178,7 +178,7 @@ def waived_words(finding: AuditFinding) -> str:
 
 
 def since(change: Since) -> str:
-    """Summarize in one line what changed since the earlier report."""
+    """Summarize the changes since the earlier report in one line."""
     parts = [
         f"{len(change.new)} new",
         f"{len(change.gone)} gone",
@@ -188,7 +188,7 @@ def since(change: Since) -> str:
 
 
 def last_use(key: KeyLine) -> str:
-    """Say when and for what a key was last used, as far as AWS knows."""
+    """Return when and for which service a key was last used, as far as AWS knows."""
     if key.last_used is None:
         return "no use known"
     where = " ".join(filter(None, (key.service, key.region)))
@@ -196,12 +196,12 @@ def last_use(key: KeyLine) -> str:
 
 
 def left_out(report: Report) -> str:
-    """Say which checks were skipped on request; empty if none."""
+    """Return which checks were skipped on request, in words; empty if none."""
     return f"skipped on request: {listed(report.skipped)}" if report.skipped else ""
 
 
 def belongs(finding: AuditFinding, check: Check) -> bool:
-    """Return whether *finding* comes from *check*; one without an account, in any account."""
+    """Return whether *finding* comes from *check*; any account matches one without an account."""
     return finding.check == check.id and finding.spot.account in (check.account, None)
 
 

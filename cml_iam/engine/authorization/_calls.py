@@ -1,4 +1,4 @@
-"""Calls with the resources they name: who calls, on what, and what AWS authorizes for it."""
+"""Calls with their callers and resources, and the authorizations that AWS makes for them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Context = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and from where; *arn* belongs to an IAM user, a role session or the root user.
+    """A caller and its address; *arn* belongs to an IAM user, a role session or the root user.
 
-    *mfa* is None for a long-term access key: its requests do not carry the MFA keys at all.
+    *mfa* is None for a long-term access key, whose requests have no MFA keys.
     """
 
     arn: str
@@ -93,7 +93,7 @@ CREATED: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An existing instance, and what EC2 reports about it to IAM."""
+    """An existing instance, with the properties that EC2 reports to IAM."""
 
     id: str
     region: str

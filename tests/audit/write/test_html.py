@@ -206,7 +206,7 @@ def test_the_title_and_the_head_say_whose_report_it_is() -> None:
     one = write_report(replace(samples.CLEAN, inputs=()), "html")
     assert (
         "<title>Clean: audit of 111122223333 (production), cml-cloud-manager-service,"
-        " hardened (of the site), 2026-11-23T22:05:53Z</title>"
+        " hardened (from the site), 2026-11-23T22:05:53Z</title>"
     ) in one
     for name, value in (("Account", "111122223333 (production)"), ("Principal", samples.USER)):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in one

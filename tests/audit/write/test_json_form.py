@@ -112,7 +112,7 @@ def test_what_is_no_report_is_refused_by_name(text: str) -> None:
 def test_a_report_of_another_version_is_refused() -> None:
     text = write_report(samples.EMPTY, "json").replace('"version": 2', '"version": 3')
 
-    with pytest.raises(InputError, match="version `3`; this reads 2"):
+    with pytest.raises(InputError, match="version `3`, but this program reads version 2"):
         read_report(text, "old.json")
 
 
