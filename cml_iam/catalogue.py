@@ -126,7 +126,7 @@ def load_catalogue() -> Catalogue:
 
 
 def granting(action: str) -> str:
-    """Return what grants *action*: a statement of the base policy or an option of the site."""
+    """Return the origin of *action*: a statement of the base policy or an option of the site."""
     catalogue = load_catalogue()
     for group in catalogue.groups:
         if any(each.action == action for each in group.permissions):

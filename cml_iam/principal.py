@@ -77,7 +77,7 @@ class Held:
 
     @property
     def words(self) -> str:
-        """What the policy is, and how the principal comes to hold it."""
+        """A description of the policy, and how the principal gets it."""
         kind = f"the policy `{self.arn}`" if self.arn else f"the inline policy `{self.name}`"
         return f"{kind}, through the group `{self.group}`," if self.group else kind
 

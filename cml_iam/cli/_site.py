@@ -113,7 +113,7 @@ ENVIRONMENT: Final = (
 
 
 class Credential(NamedTuple):
-    """What signs requests: *profile*, or *key*, or neither, in which case the SDK searches.
+    """The credential that signs requests: *profile*, *key*, or neither, so that the SDK searches.
 
     *origin* says where the user named it.
     """

@@ -1,7 +1,7 @@
 """`cml-iam demo`, the whole workflow: render, lint, bootstrap, verify, use, and be refused.
 
-Nothing is staged: each step calls the same functions as the commands, the credential comes from the
-file that bootstrap wrote, and every result is compared with the expected one.
+Every step is real: it calls the same functions as the commands, uses the credential in the file
+that bootstrap wrote, and compares the result with the expected one.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class _Told:
 
 
 class _Play:
-    """The acts, in order; each uses what the earlier ones made."""
+    """The steps, in order; each uses the results of earlier steps."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, told: _Told) -> None:
         self.folder = folder
@@ -276,7 +276,7 @@ class _Play:
         left = manager.get_all_instances(managed_only=False)
         foreign = next(each for each in left if each.id == self.foreign)
         untouched = (foreign.state, foreign.tags.get("ManagedBy")) == ("running", "another-team")
-        self.told("and nothing happened: the other team's instance runs on", ok=untouched)
+        self.told("and nothing happened: the other team's instance is still running", ok=untouched)
 
     def _terminate(self, manager: WorkerManager, worker: Worker) -> None:
         with self.act("Terminate the worker"):

@@ -105,7 +105,7 @@ def init(
     force: bool,
     **given: Any,
 ) -> None:
-    r"""Write a site file; on a terminal, ask for what the options do not say.
+    r"""Write a site file; on a terminal, ask for the values that the options do not give.
 
     A restriction that you leave out has no effect. The site file also names the credential that
     later commands use: the key that `bootstrap apply` writes to `.env`, unless --manager names

@@ -55,7 +55,7 @@ _sandbox_options = options(
     cls=LazyGroup,
     lazy={
         "start": ("sandbox:start", "Start the sandbox and keep it running."),
-        "run": ("sandbox:run", "Run a command against a sandbox of its own."),
+        "run": ("sandbox:run", "Run a command against a new sandbox."),
         "token": ("sandbox:token", "Print a web identity token for a sandbox."),
     },
 )

@@ -1,4 +1,4 @@
-"""What the application's clients share: credentials, errors, and result classes."""
+"""The common part of the application's clients: credentials, errors and result classes."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
 
 class Allows(NamedTuple):
-    """Which policies allow the request; None for a type of policy that is absent.
+    """The types of policy that allow the request; None for a type without policies.
 
     *resource* says how directly an Allow of the resource policy names the caller.
     """

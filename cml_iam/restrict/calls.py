@@ -43,18 +43,18 @@ def _outside_regions(site: Restricted) -> Iterator[Rule]:
 
 
 def _regional(site: Restricted) -> Iterator[Promise]:
-    """Promise that no action works in another region; the catalogue's make the better examples.
+    """Promise that no action works in another region; actions of the catalogue are better examples.
 
-    Calls with the same answer in every region (DescribeRegions) may be sent to any.
+    Calls with the same answer in every region (DescribeRegions) may be sent to any region.
     """
     elsewhere = _in_regions(site).fails
     regional = tuple(each.action for each in permissions(site) if not each.any_region)
     actions = tuple(each.action for each in permissions(site))
     anywhere = " and ".join(each for each in actions if each not in regional)
-    text = f"{anywhere} may be used in any region, as it is the same everywhere"
+    text = f"{anywhere} may be used in any region, because its answer is the same everywhere"
     yield Promise(
         "regions",
-        f"nothing is done outside {listing(site.restrict.regions)}",
+        f"nothing can be done outside {listing(site.restrict.regions)}",
         (
             Shape(regional, conditions=elsewhere),
             Shape(not_actions=actions, conditions=elsewhere),
@@ -71,7 +71,7 @@ REGIONS = Restriction(
     options=(
         Option(
             "regions",
-            {"description": "Regions the manager may act in.", **list_of(REGION)},
+            {"description": "The regions in which the manager may act.", **list_of(REGION)},
             tuple,
         ),
     ),
@@ -92,7 +92,7 @@ def _from_networks(site: Restricted) -> Rule:
 
 
 def addresses(site: Restricted) -> tuple[str, ...]:
-    """Return an address in each of the ranges that the manager may call from."""
+    """Return an address in each range from which the manager may call."""
     ranges = (ip_network(each, strict=False) for each in site.restrict.source_ips)
     return tuple(str(each[0]) for each in ranges)
 
@@ -128,14 +128,14 @@ SOURCE_IPS = Restriction(
     options=(
         listed(
             "source_ips",
-            "Addresses (CIDR) the manager may call from. Calls through a VPC endpoint have no"
-            " public address and are refused.",
+            "The addresses (CIDR) from which the manager may call. Calls through a VPC endpoint "
+            "have no public address and are refused.",
             "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
-            'an address or range of them is written as "203.0.113.0/24" or "2001:db8::/32"',
+            'an address range is written as "203.0.113.0/24" or "2001:db8::/32"',
         ),
     ),
     splits=False,
-    title="nothing is done from outside {}",
+    title="nothing can be done from outside {}",
     rules=lambda site: (_from_networks(site),),
     cases=_calls_from,
     contradictions=_bad_ranges,
@@ -160,11 +160,12 @@ MFA_TO_TERMINATE = Restriction(
     options=(
         flag(
             "mfa_to_terminate",
-            "Terminating needs a session with MFA. A user's access key alone never has one.",
+            "Terminating a worker needs a session with MFA, which a user's access key alone never "
+            "has.",
         ),
     ),
     splits=False,
-    title="nothing is terminated without MFA",
+    title="nothing can be terminated without MFA",
     rules=lambda _: (
         Rule("DenyTerminateWithoutMfa", (KeyTest(_MFA, "true", "Bool"),), _TERMINATE, type=""),
     ),

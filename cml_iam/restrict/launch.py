@@ -24,7 +24,7 @@ def _of_listed_types(site: Restricted) -> Rule:
 
 
 def _other_type(site: Restricted) -> Iterator[Case]:
-    """Yield the launch of a type that the site does not list, if there is one."""
+    """Yield a launch of a type that the site does not list, if there is one."""
     patterns = site.restrict.instance_types
     for kind in _OTHER_TYPES:
         if not any(pattern_matches(each, kind) for each in patterns):
@@ -50,7 +50,7 @@ INSTANCE_TYPES = Restriction(
     options=(
         listed(
             "instance_types",
-            "Instance types that may be launched; * and ? are wildcards.",
+            "The instance types that may be launched; * and ? are wildcards.",
             r"^[a-z0-9*?-]+\.[a-z0-9*?-]+$",
             'an instance type is a family and a size in lower case, such as "c5.large", "c5.*" or'
             ' "*.metal"',
@@ -87,7 +87,7 @@ SUBNETS = Restriction(
     options=(
         listed(
             "subnets",
-            "Subnets that workers may be launched into.",
+            "The subnets into which workers may be launched.",
             "^subnet-([0-9a-f]{8}|[0-9a-f]{17})$",
             'a subnet id is "subnet-" and 8 or 17 hexadecimal digits',
         ),
@@ -112,7 +112,7 @@ GROUPS_OF_INTERFACE: Final = Assumption(
     "limit",
     "security-groups",
     "an instance launched on an existing network interface has the security groups of that "
-    "interface, which no condition key of the launch names",
+    "interface, which no condition key of the launch contains",
     "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html",
 )
 
@@ -121,7 +121,7 @@ SECURITY_GROUPS = Restriction(
     options=(
         listed(
             "security_groups",
-            "Security groups that workers may be launched with.",
+            "The security groups with which workers may be launched.",
             "^sg-([0-9a-f]{8}|[0-9a-f]{17})$",
             'a security group id is "sg-" and 8 or 17 hexadecimal digits',
         ),
@@ -146,7 +146,7 @@ IMDSV2 = Restriction(
     options=(
         flag("imdsv2", "A launch must require IMDSv2 (MetadataOptions.HttpTokens=required)."),
     ),
-    title="every launched instance requires a token to read its metadata (IMDSv2)",
+    title="every launched instance requires a token for its metadata (IMDSv2)",
     rules=lambda _: (
         Rule("DenyLaunchWithoutImdsv2", (KeyTest("ec2:MetadataHttpTokens", "required"),)),
     ),
@@ -160,7 +160,7 @@ IMDSV2 = Restriction(
 ON_DEMAND_ONLY = Restriction(
     name="on_demand_only",
     options=(flag("on_demand_only", "No Spot instances."),),
-    title="no Spot instance is launched",
+    title="no Spot instance can be launched",
     rules=lambda _: (Rule("DenySpot", (KeyTest("ec2:InstanceMarketType", "on-demand"),)),),
     cases=lambda _: (Case("as a Spot instance", {"market": "spot"}),),
 )
@@ -170,7 +170,7 @@ _ENCRYPTED = KeyTest("ec2:Encrypted", "true", "Bool", denied_by="StringNotEquals
 ENCRYPTED_VOLUMES = Restriction(
     name="encrypted_volumes",
     options=(flag("encrypted_volumes", "Every volume that a launch creates must be encrypted."),),
-    title="no unencrypted volume is created at launch",
+    title="no unencrypted volume can be created at launch",
     rules=lambda _: (
         Rule("DenyPlainVolumes", (_ENCRYPTED,), type="volume", allow="LaunchEncryptedVolume"),
     ),

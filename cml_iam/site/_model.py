@@ -121,7 +121,7 @@ class Application(NamedTuple):
     tagged: tuple[str, ...] = ("instance",)
 
     def sends(self, tag: Tag) -> bool:
-        """Say whether the instances that it launches carry *tag*."""
+        """Return whether the instances that it launches have *tag*."""
         return "instance" in self.tagged and self.tags.get(tag.key) == tag.value
 
 
@@ -214,7 +214,7 @@ class Site:
 
     @property
     def launch_warning(self) -> Problem | None:
-        """What CML Cloud Manager must send at launch; None where the site file says it does."""
+        """The tag that CML Cloud Manager must send at launch; None if it does, by the site file."""
         mark = self.restrict.guard_tag
         if mark is None or (self.application and self.application.sends(mark)):
             return None

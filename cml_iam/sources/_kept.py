@@ -118,7 +118,7 @@ def _paths(value: Any, at: Path) -> Iterator[Path]:
 
 
 _SAID: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
-"""Elements of a policy statement; even a faulty one has at least one of them."""
+"""Elements of a policy statement; even a faulty statement has at least one of them."""
 
 _LOOKS: Final = re.compile(
     r"\s*[\[{](?=.*(\b(Statement|Effect|NotAction)\b|20(12-10|08-10)-17))", re.S
@@ -128,7 +128,7 @@ _CONTROLS: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where one form of file holds policies; `policies/policy-places.toml` explains the fields."""
+    """The places of policies in a file form; see `policies/policy-places.toml` for the fields."""
 
     page: str
     named: tuple[str, ...]
@@ -141,7 +141,7 @@ class Places:
     def names(self, kind: str, control: Any) -> frozenset[str]:
         """Return the names of the policies of a resource of the type *kind*.
 
-        *control* is the type of a policy of AWS Organizations, which has others than IAM's.
+        *control* is the type of a policy of AWS Organizations.
         """
         if kind == self.control["type"]:
             return frozenset({self.control["content"]} if control in _CONTROLS else ())
@@ -150,19 +150,19 @@ class Places:
         return frozenset(() if kind.startswith(self.other) else self.named)
 
     def purpose(self, kind: str, control: Any) -> Literal["identity", "resource", "scp"] | None:
-        """Return the kind of the policies of a resource of the type *kind*; None if not known."""
+        """Return the kind of the policies of a resource of the type *kind*; None if unknown."""
         if kind == self.control["type"]:
             return "scp" if control == _CONTROLS[0] else None
         return "identity" if kind.startswith(self.attached) else "resource"
 
     def why_unjudged(self, kind: str) -> str | None:
-        """Return what the policies of a resource of the type *kind* are, if they have no rules."""
+        """Return the name of the policies of the type *kind*, if there are no rules for them."""
         return next((why for each, why in self.unjudged.items() if kind.startswith(each)), None)
 
 
 @cache
 def places(form: Literal["cloudformation", "terraform"]) -> Places:
-    """Return where the files of a form hold policies."""
+    """Return the places of policies in files of a form."""
     row: dict[str, Any] = tomllib.loads(shipped_text("policies", "policy-places.toml"))[form]
     fields: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in row.items()
@@ -181,5 +181,5 @@ def is_document(value: Any) -> bool:
 
 
 def looks_like_policy(text: str) -> bool:
-    """Return whether *text* may be meant as a policy in JSON, even if it cannot be read."""
+    """Return whether *text* is probably intended as a policy in JSON, even if unreadable."""
     return _LOOKS.match(text) is not None

@@ -149,7 +149,7 @@ ANOTHERS: Final = (
 FEDERATE: Final = "sts:GetFederationToken"
 FEDERATED: Final = (
     "the resource's policy names federated-user sessions ({}), which this command does not follow, "
-    "and this user may call {FEDERATE}"
+    "and this user may call sts:GetFederationToken"
 )
 RESOURCE_POLICY: Final = "the resource's policy"
 TRUST: Final = "its trust policy"
