@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 SITES_OWN = "site"
-"""The value of `--boundary` given without one: the site's own boundary."""
+"""The value of `--boundary` without an ARN: the site's own boundary."""
 
 _WATCH_OPTIONS = (
     shared_option(

@@ -147,7 +147,7 @@ def _print_permissions(catalogue: Catalogue) -> None:
 
 
 def _refuse_trust(trust: Trust) -> None:
-    """Refuse a --trust that would change nothing of what is printed."""
+    """Refuse --trust if it would not change the output."""
     if on_command_line("trust"):
         raise InputError(
             "--trust has no effect on a single JSON document",

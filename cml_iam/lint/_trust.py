@@ -74,7 +74,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
             what = (
                 "assume the role"
                 if subject.kind == "trust"
-                else "call " + (listed(actions) if actions else "all but what is listed")
+                else "call " + (listed(actions) if actions else "everything except what is listed")
             )
             caller = request.principal or "an anonymous caller"
             yield Found(

@@ -132,7 +132,7 @@ def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
 
 
 OUR_TAG: Final = ("cml-iam:managed", "true")
-"""The tag on what cml-iam created or adopted."""
+"""The tag on resources that cml-iam created or adopted."""
 
 MOST_TAGS: Final = 50
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""

@@ -75,7 +75,7 @@ def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[i
 
 
 def _moment(zone: ZoneInfo, before: datetime, after: datetime) -> int:
-    """Return the second at which the offset changes to that of *after*."""
+    """Return the time, in seconds, at which the UTC offset changes to the offset at *after*."""
     old, low, high = _offset(zone, before), int(before.timestamp()), int(after.timestamp())
     while high - low > 1:
         middle = (low + high) // 2

@@ -175,5 +175,5 @@ class _Creation:
         raise IncompleteError(
             f"cannot tell whether the worker was created: {error.message}",
             remedy="repeat the same command: it never creates a second worker, and "
-            f"{int(SETTLED.total_seconds()) // 60} minutes after the first attempt it can tell",
+            f"{int(SETTLED.total_seconds()) // 60} minutes after the first attempt it is certain",
         ) from None
