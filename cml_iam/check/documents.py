@@ -24,7 +24,6 @@ from cml_iam.lint import JUDGED_AS, Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_limits, render_parts
 from cml_iam.report import plural
-from cml_iam.sources import document_of, pseudo_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,10 +179,9 @@ def read_policies(
     *parameters* are the values of template parameters. Lint reports documents that cannot be read.
     """
     read = []
-    known = {**parameters, **pseudo_of(site.account, site.partition)}
     for each in policies:
         try:
-            document = _document(each, known)
+            document = _document(each, site, parameters)
         except (DocumentError, UnsupportedError):
             continue
         if not attachment_problems(document):
@@ -191,10 +189,13 @@ def read_policies(
     return tuple(read)
 
 
-def _document(policy: Policy, known: Mapping[str, str]) -> PolicyDocument:
-    if policy.kept:
-        return document_of(policy.kept, known)
-    return parse_policy(policy.text, policy.name)
+def _document(policy: Policy, site: Site, parameters: Mapping[str, str]) -> PolicyDocument:
+    if not policy.kept:
+        return parse_policy(policy.text, policy.name)
+    # Most files are plain JSON, and need none of this.
+    from cml_iam.sources import document_of, pseudo_of
+
+    return document_of(policy.kept, {**parameters, **pseudo_of(site.account, site.partition)})
 
 
 def _rendered(site: Site, profile: Profile) -> list[Policy]:

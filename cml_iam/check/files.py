@@ -15,7 +15,7 @@ from cml_iam.files import LARGEST, decoded, open_regular
 from cml_iam.lint import recognized_kind
 from cml_iam.policy import is_statement, other_document
 from cml_iam.render import DOCUMENTS
-from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, subject_of
+from cml_iam.sources import Source, may_hold_policy, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -179,6 +179,9 @@ def _source(given: Given, *, named: bool) -> Source | None:
 
 def _kept(source: Source, site: Site | None, parameters: Mapping[str, str]) -> Content:
     """Return the policies of a template or plan; the account is the site's."""
+    # Most files are plain JSON, and need none of this.
+    from cml_iam.sources import pseudo_of, subject_of
+
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
     for each in source.policies:

@@ -17,7 +17,7 @@ from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
-from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
+from cml_iam.sources import may_hold_policy, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,6 +157,9 @@ def _is_attached(kept: Kept) -> bool:
 
 
 def _document(kept: Kept) -> PolicyDocument:
+    # Most files are plain JSON, and need none of this.
+    from cml_iam.sources import document_of, pseudo_of
+
     site = find_site() if kept.template else None
     known = pseudo_of(site.account, site.partition) if site else {}
     return document_of(kept, {**parameters(), **known})
@@ -217,7 +220,6 @@ def read_given(arguments: Sequence[str]) -> Given:
     folder, it is unread.
     """
     from cml_iam.policy import other_document
-    from cml_iam.sources import subject_of
 
     given = Given([], [], [], [])
     for name, text, named in chain.from_iterable(map(_texts, arguments)):
@@ -229,6 +231,9 @@ def read_given(arguments: Sequence[str]) -> Given:
             given.unread.extend(error.problems)
             continue
         if source is not None:
+            # Most files are plain JSON, and need none of this.
+            from cml_iam.sources import subject_of
+
             values = parameters()
             given.kept.extend(subject_of(each, None, values) for each in source.policies)
             given.unread.extend(source.unread)

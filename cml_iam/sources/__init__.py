@@ -1,8 +1,18 @@
-"""Policies in their usual sources: YAML, CloudFormation templates, Terraform plans."""
+"""Policies in their usual sources: YAML, CloudFormation templates, Terraform plans.
 
-from cml_iam.sources._kept import Kept, Reading, Source, Subject
+What fills in a template or plan is imported on first use: most files are plain JSON.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.later import later
+from cml_iam.sources._kept import Kept, Reading, Source, Subject, plain_subject
 from cml_iam.sources._read import may_hold_policy, read_source
-from cml_iam.sources._readings import document_of, plain_subject, pseudo_of, subject_of
+
+if TYPE_CHECKING:
+    from cml_iam.sources._readings import document_of, pseudo_of, subject_of
+
+_LATER: Final = dict.fromkeys(("document_of", "pseudo_of", "subject_of"), "_readings")
 
 __all__ = [
     "Kept",
@@ -16,3 +26,5 @@ __all__ = [
     "read_source",
     "subject_of",
 ]
+
+__getattr__ = later(__name__, _LATER)

@@ -82,6 +82,11 @@ class Subject(NamedTuple):
         return reading.places.get((place.line, place.column), self.start)
 
 
+def plain_subject(name: str, text: str) -> Subject:
+    """Return a file that contains only a JSON policy."""
+    return Subject(name, None, (Reading(text),))
+
+
 @dataclass(frozen=True, slots=True)
 class Address(Text):
     """A text without its own lines in its file; its name is the place of everything in it."""

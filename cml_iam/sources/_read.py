@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.located import parse_json, parse_yaml
 from cml_iam.policy import other_document
-from cml_iam.sources._cloudformation import is_template, policies_in_template
 from cml_iam.sources._kept import Kept, Source
-from cml_iam.sources._terraform import is_terraform, policies_in_plan
 
 if TYPE_CHECKING:
     from cml_iam.located import Located
@@ -47,6 +45,10 @@ def read_source(text: str, name: str) -> Source | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    # Most files are plain JSON, and need none of this.
+    from cml_iam.sources._cloudformation import is_template, policies_in_template
+    from cml_iam.sources._terraform import is_terraform, policies_in_plan
+
     if is_terraform(value):
         return policies_in_plan(value, name)
     return policies_in_template(parse_json(text, name)) if is_template(value) else None
@@ -66,6 +68,8 @@ def _of_yaml(documents: tuple[Located, ...]) -> Source:
 
 
 def _of_one(located: Located, label: str) -> Source:
+    from cml_iam.sources._cloudformation import is_template, policies_in_template
+
     if is_template(located.value):
         return policies_in_template(located)
     other = other_document(located.value, named=False)

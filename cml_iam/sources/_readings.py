@@ -58,11 +58,6 @@ def pseudo_of(account: str, partition: str) -> dict[str, str]:
     }
 
 
-def plain_subject(name: str, text: str) -> Subject:
-    """Return a file that contains only a JSON policy."""
-    return Subject(name, None, (Reading(text),))
-
-
 def subject_of(
     kept: Kept,
     known: Mapping[str, str] | None = None,
