@@ -33,12 +33,11 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
             if each.writes and not each.takes_no_resource and not _denied(subject, each)
         ]
         if names:
-            yield Found(
+            yield item.found(
                 f"{listed(names)} {'are' if len(names) > 1 else 'is'} allowed on every resource, "
                 "without a condition",
                 item.place(),
                 f"name the resources, or restrict it by tag, region or type{_rendered(names)}",
-                item.label,
             )
 
 
@@ -56,19 +55,17 @@ def everything(subject: Subject) -> Iterator[Found]:
             continue
         but_some = "" if item.written.not_resource is None else " but those listed"
         if item.statement.not_action is not None:
-            yield Found(
+            yield item.found(
                 "every action except those listed is allowed, including actions that AWS adds later"
                 + _for_services(item),
                 item.place("NotAction"),
                 "list the actions that are needed in `Action`; or make it a Deny",
-                item.label,
             )
         elif item.everything:
-            yield Found(
+            yield item.found(
                 f"every action on every resource{but_some} is allowed",
                 item.place("Action"),
                 "list the actions that are needed",
-                item.label,
             )
 
 
@@ -80,12 +77,11 @@ def service_wide(subject: Subject) -> Iterator[Found]:
         for element in item.named:
             if element.actions and not element.text.partition(":")[2].strip("*"):
                 service = element.actions[0].service
-                yield Found(
+                yield item.found(
                     f"every action of `{service}` is allowed, including actions that AWS adds "
                     "later",
                     item.place("Action", element.index),
                     "list the actions that are needed",
-                    item.label,
                 )
 
 
@@ -117,12 +113,11 @@ def _for_services(item: Item) -> str:
 def pass_any_role(subject: Subject) -> Iterator[Found]:
     """Yield iam:PassRole on every role: whoever can launch then has the permissions of any role."""
     for item, roles, place in _on_every_role(subject, TO_SERVICES):
-        yield Found(
+        yield item.found(
             f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
             "of any role that EC2 may assume",
             place,
             "name the role that is needed",
-            item.label,
         )
 
 
@@ -131,11 +126,10 @@ def linked_roles(subject: Subject) -> Iterator[Found]:
     for item, roles, place in _on_every_role(subject, LINKED):
         if any(each.condition.key.lower() == "iam:awsservicename" for each in item.asked):
             continue
-        yield Found(
+        yield item.found(
             f"a service-linked role may be created for any service: {roles} is allowed",
             place,
             "name the services: `iam:AWSServiceName` with `StringEquals`, or the ARN of the role",
-            item.label,
         )
 
 

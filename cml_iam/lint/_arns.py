@@ -69,11 +69,10 @@ def malformed(subject: Subject) -> Iterator[Found]:
     )
     for item, text, place in (*_resources(subject), *values):
         if problem := _problem(text, subject.kind):
-            yield Found(
+            yield item.found(
                 problem,
                 place,
                 "an ARN is `arn:partition:service:region:account:resource`",
-                item.label,
             )
 
 
@@ -89,13 +88,12 @@ def incomplete(subject: Subject) -> Iterator[Found]:
             if pattern[field] == "" and formats and all(each[field] == "*" for each in formats):
                 missing.append(name)
         if missing:
-            yield Found(
+            yield item.found(
                 f"`{text}` has no {' and no '.join(missing)}, but according to AWS's reference of "
                 f"{facts.updated()} every ARN of this type has {'both' if missing[1:] else 'one'}, "
                 "so it names nothing",
                 place,
                 "name what is missing, or put `*` in its place",
-                item.label,
             )
 
 
@@ -108,15 +106,14 @@ def unknown_regions(subject: Subject) -> Iterator[Found]:
         regional = pattern[2] in facts.EXACT_SERVICES
         if pattern[3] and (pattern[3] != "global" or regional) and _is_unknown(pattern[3]):
             yield _unknown_region(pattern[3], item, place)
-    for item in subject.items:
-        for asked in item.asked:
-            condition = asked.condition
-            if not facts.is_region(condition.key) or not asked.operator.base.startswith("string"):
-                continue
-            for index, value in enumerate(condition.values):
-                folded = value.lower() if "ignorecase" in asked.operator.base else value
-                if "${" not in value and _is_unknown(folded):
-                    yield _unknown_region(value, item, item.condition_place(condition, index))
+    for item, asked in subject.asked():
+        condition = asked.condition
+        if not facts.is_region(condition.key) or not asked.operator.base.startswith("string"):
+            continue
+        for index, value in enumerate(condition.values):
+            folded = value.lower() if "ignorecase" in asked.operator.base else value
+            if "${" not in value and _is_unknown(folded):
+                yield _unknown_region(value, item, item.condition_place(condition, index))
 
 
 def _is_unknown(region: str) -> bool:
@@ -125,12 +122,11 @@ def _is_unknown(region: str) -> bool:
 
 
 def _unknown_region(region: str, item: Item, place: Place | None) -> Found:
-    return Found(
+    return item.found(
         f"AWS's list of regions, as of this release, has no `{region}`",
         place,
         facts.meant_region(region, facts.all_regions())
         or "use the code of the region, such as `eu-central-1`",
-        item.label,
     )
 
 

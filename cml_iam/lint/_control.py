@@ -23,40 +23,36 @@ def control(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         written = item.written
         if written.effect != "Deny":
-            yield Found(
+            yield item.found(
                 "a resource control policy of your own can have only `Deny` statements: AWS's "
                 "`RCPFullAWSAccess` allows",
                 item.place("Effect"),
                 "make it a Deny of what must be forbidden",
-                item.label,
             )
         if not _is_everybody(item):
             element = "NotPrincipal" if written.principal is None else "Principal"
-            yield Found(
+            yield item.found(
                 "a resource control policy applies to everybody: "
                 '`"Principal": "*"` and nothing else',
                 item.place(element),
                 "exempt callers with a condition, for example on `aws:PrincipalArn`",
-                item.label,
             )
         if written.not_action is not None:
-            yield Found(
+            yield item.found(
                 "a resource control policy has no `NotAction`",
                 item.place("NotAction"),
                 "list the actions in `Action`",
-                item.label,
             )
         for index, text in enumerate(written.action or ()):
             prefix, colon, _ = text.lower().partition(":")
             if not colon or prefix not in published("control"):
                 what = f"`{prefix}`" if colon else "every service"
-                yield Found(
+                yield item.found(
                     f"`{text}`: AWS's list of services that support resource control policies does "
                     f"not include {what}",
                     item.place("Action", index),
                     "name the actions with the prefixes of services that support such policies, "
                     "such as `s3:*`",
-                    item.label,
                 )
 
 
@@ -86,11 +82,10 @@ def hit_by_control(subject: Subject) -> Iterator[Found]:
         ):
             if key and _refuses(item, context):
                 condition = item.written.conditions[keys.index(key)]
-                yield Found(
+                yield item.found(
                     f"the condition on `{condition.key}` also refuses {whom}",
                     item.condition_place(condition),
                     remedy,
-                    item.label,
                 )
 
 

@@ -58,12 +58,11 @@ def redundant(subject: Subject) -> Iterator[Found]:
         if len(found) < len(item.named) or _first_of_twins(item, found, subject):
             continue
         wides = list(dict.fromkeys(cover.wide.label for cover in found))
-        yield Found(
+        yield item.found(
             f"{listed(wides)} already {'allow' if len(wides) > 1 else 'allows'} everything that "
             "this statement allows",
             item.place(),
             "remove it",
-            item.label,
         )
 
 
@@ -78,12 +77,11 @@ def redundant_elements(subject: Subject) -> Iterator[Found]:
             condition = asked.condition
             compares = asked.family == "numeric" and not asked.operator.base.endswith("equals")
             if compares and len(condition.values) > 1:
-                yield Found(
+                yield item.found(
                     f"{condition.operator} with several numbers holds if one of them fits, so only "
                     "one of them makes a difference",
                     item.condition_place(condition),
                     "name one number",
-                    item.label,
                 )
 
 
@@ -95,11 +93,10 @@ def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[F
         covering = (text for other, text in wide.items() if other != form and _plainly(other, form))
         other = seen.get(form) or next(covering, None)
         if other is not None:
-            yield Found(
+            yield item.found(
                 f"`{texts[index]}` is already included in `{other}`",
                 item.place(element, index),
                 "remove one of the two",
-                item.label,
             )
         seen.setdefault(form, texts[index])
 
@@ -133,11 +130,10 @@ def _included_sessions(item: Item) -> Iterator[Found]:
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
         role = session and f"{session[1]}:iam::{session[2]}:role/{session[3]}"
         if role in names:
-            yield Found(
+            yield item.found(
                 f"`{name}` is a session of `{role}`, which is a principal of the statement too",
                 item.place("Principal", "AWS", index),
                 "remove one of the two",
-                item.label,
             )
 
 
@@ -160,12 +156,11 @@ def _shadowed(item: Item, found: list[Cover], subject: Subject) -> Found:
     wides = {id(cover.wide) for cover in found}
     witness = matched(item, action=found[0].element.text).witness
     words = described(witness.request, item, found[0].wide) if witness else ""
-    return Found(
+    return item.found(
         f"{what}: {_place_of(found)} {'refuse' if len(wides) > 1 else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         item.place() if whole else item.place("Action", found[0].element.index),
         "remove it, or exempt it from the Deny",
-        item.label,
         (subject.step(witness.request, words),) if witness else (),
     )
 
@@ -178,12 +173,11 @@ def _undone(item: Item, found: list[Cover], subject: Subject) -> Found:
     regions = next((cover.regions for cover in found if cover.regions), None)
     where = f" in {listed(list(regions.values))}" if regions else ""
     request = found[0].beyond
-    return Found(
+    return item.found(
         f"{what}{where}: {_place_of(found)} {'allow' if len(wides) > 1 else 'allows'} the same "
         "without the restriction, and no Allow can restrict another Allow",
         item.place(),
         f"put the restriction into {listed(wides)}, or remove the action there",
-        item.label,
         (subject.step(request, described(request, item, found[0].wide)),) if request else (),
     )
 

@@ -46,20 +46,19 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.htm
 
 def foreign_keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that an action of the statement never has."""
-    for item in subject.items:
-        for asked in item.asked:
-            key = asked.condition.key
-            if key.lower() in GLOBAL_KEYS or not asked.operator.known:
-                continue
-            if is_unknown_key(key) or is_provider_key(key):
-                continue
-            if subject.kind == "resource" and key.lower().startswith(_OF_ACCESS_POINTS):
-                continue
-            lacking, all_lack = _lacking(item, key)
-            if lacking and not asked.test({}):
-                yield _never(item, asked.condition, lacking, all_lack=all_lack)
-            elif lacking and _surprises(item, asked, lacking, all_lack=all_lack):
-                yield _always(item, asked.condition, lacking, all_lack=all_lack)
+    for item, asked in subject.asked():
+        key = asked.condition.key
+        if key.lower() in GLOBAL_KEYS or not asked.operator.known:
+            continue
+        if is_unknown_key(key) or is_provider_key(key):
+            continue
+        if subject.kind == "resource" and key.lower().startswith(_OF_ACCESS_POINTS):
+            continue
+        lacking, all_lack = _lacking(item, key)
+        if lacking and not asked.test({}):
+            yield _never(item, asked.condition, lacking, all_lack=all_lack)
+        elif lacking and _surprises(item, asked, lacking, all_lack=all_lack):
+            yield _always(item, asked.condition, lacking, all_lack=all_lack)
 
 
 def tags_of_some(subject: Subject) -> Iterator[Found]:
@@ -74,14 +73,13 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
             lacking = facts.services_without(key)
             if asked.operator.known and lacking:
                 holds = "always" if asked.test({}) else "never"
-                yield Found(
+                yield item.found(
                     f"according to AWS's reference of {updated()}, {len(lacking)} services have "
                     "no key "
                     f"`{asked.condition.key}` ({listed(list(lacking), most=3)}): for them the "
                     f"condition {holds} holds",
                     item.condition_place(asked.condition),
                     "put actions of these services into a separate statement",
-                    item.label,
                 )
 
 
@@ -154,11 +152,10 @@ def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack:
     )
     if without.startswith("AWS's reference"):
         consequence = f"if that is all, {consequence}"
-    return Found(
+    return item.found(
         f"{without}: {consequence}",
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
-        item.label,
         correction=_every_region(item, condition, claim="grant"),
     )
 
@@ -172,11 +169,10 @@ def _always(item: Item, condition: Condition, lacking: list[Action], *, all_lack
         so += f" for {them}: the condition restricts nothing"
     else:
         so += " and the action is always refused"
-    return Found(
+    return item.found(
         so,
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
-        item.label,
         correction=_every_region(item, condition, claim="narrower"),
     )
 
@@ -221,13 +217,12 @@ def needs_any(subject: Subject) -> Iterator[Found]:
         if dead:
             names = [each.text for each in dead]
             them = "them" if len(names) > 1 else "it"
-            yield Found(
+            yield item.found(
                 f"AWS's reference of {updated()} lists no resource for {listed(names)}, so "
                 f'only `"Resource": "*"` names {them}: if that is all, the statement {item.grants} '
                 f"nothing for {them}",
                 item.place("Action", dead[0].index),
                 'put these actions into a separate statement with `"Resource": "*"`',
-                item.label,
                 correction=any_resource(item),
             )
 
@@ -254,13 +249,12 @@ def _take_no_resource(element: Named) -> bool:
 def _dead_found(item: Item, dead: list[Named]) -> Found:
     names = [each.text for each in dead]
     targets = {t.type for each in dead for action in each.actions for t in action.targets}
-    return Found(
+    return item.found(
         f"according to AWS's reference of {updated()}, {listed(names)} "
         f"{'do' if len(names) > 1 else 'does'} not apply to any of these resources: the statement "
         f"{item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
         item.place("Action", dead[0].index),
         f"{'they apply' if len(names) > 1 else 'it applies'} to {listed(sorted(targets - {''}))}",
-        item.label,
     )
 
 
@@ -272,13 +266,12 @@ def _of_no_account(item: Item, element: Named) -> bool:
 
 
 def _accountless(item: Item, elements: list[Named]) -> Found:
-    return Found(
+    return item.found(
         f"AWS's reference of {updated()} lists the resource of "
         f"{listed([each.text for each in elements])} without an account, and these resources have "
         "one: AWS may not match them",
         item.place("Action", elements[0].index),
         "try the call to see which form AWS uses, or also allow the ARN without the account",
-        item.label,
     )
 
 
@@ -292,12 +285,11 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
         if pattern is None or text == "*":
             continue
         if not any(_is_about(action.targets, pattern) for action in actions):
-            yield Found(
+            yield item.found(
                 f"according to AWS's reference of {updated()}, no action of the statement "
                 f"applies to `{text}`",
                 item.place("Resource", index),
                 "remove it, or add the intended action",
-                item.label,
             )
 
 
@@ -345,12 +337,11 @@ def _core(item: Item) -> tuple[Condition, ...]:
 def _contradiction(item: Item, core: Sequence[Condition]) -> Found:
     *others, last = (f"{each.operator} `{each.key}`" for each in core)
     both = "both " if len(others) == 1 else ""
-    return Found(
+    return item.found(
         f"no request can meet {both}{', '.join(others)} and {last}: {_why(core)}, so the "
         f"statement {item.grants} nothing",
         item.condition_place(core[-1]),
         "put alternatives into one list of values, or into separate statements",
-        item.label,
     )
 
 
@@ -366,12 +357,11 @@ def _why(core: Sequence[Condition]) -> str:
 
 def _other_region(item: Item, condition: Condition) -> Found:
     regions = sorted({pattern[3] for _, pattern in item.resources})
-    return Found(
+    return item.found(
         f"the resources are in {listed(regions)}, but the condition requires "
         f"{listed(list(condition.values))}: the statement {item.grants} nothing",
         item.condition_place(condition),
         "name the same regions in both",
-        item.label,
     )
 
 
@@ -384,12 +374,11 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
         place = item.place()
         known = (place.file if place else "", item.label) in said
         if not known and _certainly_matches_nothing(item):
-            yield Found(
+            yield item.found(
                 f"no request that AWS sends matches this statement: it {item.grants} nothing",
                 place,
                 "run `cml-iam policy explain` with an intended request to see which part does not "
                 "match",
-                item.label,
             )
 
 

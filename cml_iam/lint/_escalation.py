@@ -201,11 +201,10 @@ def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Reque
     more = "; and more" if len(gains) > SHOWN else ""
     escalation, way = ways[0]
     actions = list(dict.fromkeys(each.action for each in way))
-    return Found(
+    return item.found(
         f"{listed(actions)} can lead to other permissions: {'; '.join(gains[:SHOWN])}{more}",
         item.place(),
         "name the users, groups, roles and policies it is for, and set a permissions boundary "
         f"(see {escalation.page})",
-        item.label,
         tuple(subject.step(each, f"{each.action} on {each.resource}") for each in way),
     )

@@ -103,20 +103,18 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
     name = "NotPrincipal" if statement.principal is None else "Principal"
     has = statement.principal is not None or statement.not_principal is not None
     if has and subject.kind in _WITHOUT_PRINCIPAL:
-        yield Found(
+        yield item.found(
             f"`{name}` is not allowed in {_WITHOUT_PRINCIPAL[subject.kind]}",
             item.place(name),
             "remove it; if this is a role's trust policy or a resource's policy, "
             "pass `--kind trust` or `--kind resource`",
-            item.label,
         )
     if not has and subject.kind in _WITH_PRINCIPAL:
         what = _WITH_PRINCIPAL[subject.kind]
-        yield Found(
+        yield item.found(
             f"the statement has no `Principal`, which {what} must have",
             item.place(),
             "add `Principal` with the principals to which it applies",
-            item.label,
         )
 
 
@@ -125,20 +123,18 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
     has = statement.resource is not None or statement.not_resource is not None
     if subject.kind == "trust" and has:
         name = "Resource" if statement.resource is not None else "NotResource"
-        yield Found(
+        yield item.found(
             f"`{name}` is not allowed in a trust policy: its resource is the role itself",
             item.place(name),
             "remove it",
-            item.label,
         )
     meant_otherwise = statement.principal is not None or statement.not_principal is not None
     lacks = not meant_otherwise if subject.kind in _WITHOUT_PRINCIPAL else subject.kind == "rcp"
     if lacks and not has:
-        yield Found(
+        yield item.found(
             "the statement has neither `Resource` nor `NotResource`",
             item.place(),
             'add the resources it applies to, `"Resource": "*"` for all',
-            item.label,
         )
 
 
@@ -163,11 +159,10 @@ def sids(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         sid = item.statement.sid
         if sid is not None and not _SID.fullmatch(sid):
-            yield Found(
+            yield item.found(
                 f"the Sid `{sid}` has characters other than letters and digits",
                 item.place("Sid"),
                 "use letters of the English alphabet and digits only",
-                item.label,
             )
 
 
@@ -199,12 +194,11 @@ def variables_version(subject: Subject) -> Iterator[Found]:
         ]
         found = next((text for text in texts if "${" in text), None)
         if found:
-            yield Found(
+            yield item.found(
                 f"`{found}` is plain text here: a document of Version {item.document.version} "
                 "has no policy variables",
                 item.place(),
                 f'set `"Version": "{VERSION_2012}"`',
-                item.label,
                 correction=latest_version(item),
             )
 
@@ -229,9 +223,8 @@ def empty(subject: Subject) -> Iterator[Found]:
         hollow += [("Condition",)] if conditions == {} else []
         hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
         for path in hollow:
-            yield Found(
+            yield item.found(
                 f"`{path[-1]}` is empty and has no effect",
                 item.place(*path),
                 "remove it, or write the intended content",
-                item.label,
             )

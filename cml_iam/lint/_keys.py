@@ -58,15 +58,14 @@ def open_ids(subject: Subject) -> Iterator[Found]:
 
     A variable whose value is an id, such as `${aws:PrincipalAccount}`, is accepted.
     """
-    for item, asked in _texts(subject):
+    for item, asked in subject.asked("string"):
         key = asked.condition.key
         for index, value in enumerate(asked.condition.values):
             if problem := _open_id(item, asked, value):
-                yield Found(
+                yield item.found(
                     f"`{value}` {problem}, so `{key}` restricts little or nothing",
                     item.condition_place(asked.condition, index),
                     "write the intended ids",
-                    item.label,
                 )
 
 
@@ -91,16 +90,15 @@ def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
 
 def made_up(subject: Subject) -> Iterator[Found]:
     """Yield conditions on HTTP headers that every caller can set freely."""
-    for item, asked in _texts(subject):
+    for item, asked in subject.asked("string"):
         header = _MADE_UP.get(asked.condition.key.lower())
         if header:
-            yield Found(
+            yield item.found(
                 f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller can "
                 "set freely: it excludes nobody",
                 item.condition_place(asked.condition),
                 "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
                 "`aws:SourceVpce`",
-                item.label,
             )
 
 
@@ -109,17 +107,16 @@ def shorter_prefixes(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
     """
-    for item, asked in _texts(subject):
+    for item, asked in subject.asked("string"):
         name, negated = asked.condition.key.lower(), asked.operator.negated
         if name == "s3:prefix" and negated is item.allows:
-            yield Found(
+            yield item.found(
                 f"{asked.condition.operator} on `s3:prefix` does not prevent listing these "
                 "objects: a request with a shorter prefix, or without one, is not refused and "
                 "lists them too",
                 item.condition_place(asked.condition),
                 "allow the intended prefixes (`StringLike` in an Allow), or refuse the "
                 "others (`StringNotLike` in a Deny)",
-                item.label,
             )
 
 
@@ -128,7 +125,7 @@ def only_wildcards(subject: Subject) -> Iterator[Found]:
 
     Conditions on tokens are excluded: other rules test them with a stranger's token.
     """
-    for item, asked in _texts(subject):
+    for item, asked in subject.asked("string"):
         condition, key = asked.condition, asked.condition.key.lower()
         like = "like" in asked.operator.base and not facts.is_provider_key(key)
         if not like or not any(map(_EVERYTHING.fullmatch, condition.values)):
@@ -136,11 +133,10 @@ def only_wildcards(subject: Subject) -> Iterator[Found]:
         several = bool(asked.operator.qualifier) or key in facts.SEVERAL_VALUES
         absent, present = asked.test({}), asked.test({key: ["x"] if several else "x"})
         says, remedy = _WILDCARD_ONLY[absent, present]
-        yield Found(
+        yield item.found(
             f"{condition.operator} with `*` {says}",
             item.condition_place(condition),
             remedy.format(condition.key),
-            item.label,
         )
 
 
@@ -164,24 +160,22 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpceaccount
     """
-    for item in subject.items:
-        for asked in item.asked:
-            if asked.condition.key.lower() not in _OF_ENDPOINTS:
-                continue
-            named = {action.service for action in item.actions.values()}
-            lacking = sorted(named - facts.published("endpoint"))
-            every = item.everything or item.statement.not_action is not None
-            if not lacking and not every:
-                continue
-            holds = "always" if asked.test({}) else "never"
-            yield Found(
-                f"few services send `{asked.condition.key}`, and AWS's page does not list "
-                f"{'most of these services' if every else listed(lacking)}: for them the "
-                f"condition {holds} holds",
-                item.condition_place(asked.condition),
-                "put the services that send the key into a separate statement",
-                item.label,
-            )
+    for item, asked in subject.asked():
+        if asked.condition.key.lower() not in _OF_ENDPOINTS:
+            continue
+        named = {action.service for action in item.actions.values()}
+        lacking = sorted(named - facts.published("endpoint"))
+        every = item.everything or item.statement.not_action is not None
+        if not lacking and not every:
+            continue
+        holds = "always" if asked.test({}) else "never"
+        yield item.found(
+            f"few services send `{asked.condition.key}`, and AWS's page does not list "
+            f"{'most of these services' if every else listed(lacking)}: for them the "
+            f"condition {holds} holds",
+            item.condition_place(asked.condition),
+            "put the services that send the key into a separate statement",
+        )
 
 
 _PAIRED: Final = {
@@ -210,27 +204,25 @@ def unpaired(subject: Subject) -> Iterator[Found]:
         for asked in item.asked:
             partners, why, remedy = _PAIRED.get(asked.condition.key.lower(), ((), "", ""))
             if partners and names.isdisjoint(partners) and not asked.operator.negated:
-                yield Found(
+                yield item.found(
                     f"`{asked.condition.key}` {why}",
                     item.condition_place(asked.condition),
                     remedy,
-                    item.label,
                 )
 
 
 def texts_for_arns(subject: Subject) -> Iterator[Found]:
     """Yield StringLike with wildcards on a key that is an ARN."""
-    for item, asked in _texts(subject):
+    for item, asked in subject.asked("string"):
         condition = asked.condition
         kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
         like = "like" in asked.operator.base
         if like and kind == "ARN" and any("*" in value for value in condition.values):
-            yield Found(
+            yield item.found(
                 f"in {condition.operator} a `*` also stands for colons, so the values may match "
                 f"ARNs with unintended accounts, types or names; `{condition.key}` is an ARN",
                 item.condition_place(condition),
                 "use ArnLike, which compares field by field",
-                item.label,
             )
 
 
@@ -239,19 +231,12 @@ def audience_lists(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """
-    for item, asked in _texts(subject) if subject.kind == "trust" else ():
+    for item, asked in subject.asked("string") if subject.kind == "trust" else ():
         key, plain = asked.condition.key, asked.condition.operator.partition(":")[2]
         if asked.operator.qualifier and key.lower().endswith(":aud") and facts.is_provider_key(key):
-            yield Found(
+            yield item.found(
                 f"{asked.condition.operator} compares `{key}` as a list, but the audience of "
                 "most providers' tokens is a single text",
                 item.condition_place(asked.condition),
                 f"use {plain}, unless this provider's tokens have several audiences",
-                item.label,
             )
-
-
-def _texts(subject: Subject) -> Iterator[tuple[Item, KeyCondition]]:
-    """Yield the conditions that compare texts."""
-    for item in subject.items:
-        yield from ((item, asked) for asked in item.asked if asked.family == "string")

@@ -69,13 +69,12 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
         of = sorted(needed & having)
         where = f"exists on {listed(of)} only" if of else "exists on none of them"
         why = f" ({listed(keys)} {where}, so the condition refuses everything else)"
-    return Found(
+    return item.found(
         "no instance can be launched: RunInstances is allowed, but not on "
         f"{listed([each.type for each in missing], most=6)}{why}, and a launch needs all of them",
         item.place("Action", _run_element(item) or 0),
         "add a statement that allows ec2:RunInstances on these resource types, without keys they "
         "do not have",
-        item.label,
         _refusals(subject, run, missing),
         _completed_launch(subject, item, missing),
     )
@@ -114,12 +113,11 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
     denies = [each for each in about if not each.allows]
     alone = (e for e in denies if any(_is_refused(subject, [*allowing, e], run, t) for t in denied))
     item = next(alone, denies[0])
-    return Found(
+    return item.found(
         "no instance can be launched: this statement refuses RunInstances on every "
         f"{listed([each.type for each in denied], most=6)}, which a launch needs",
         item.place(),
         "name the intended resources: a negated condition also holds if its key is absent",
-        item.label,
         _refusals(subject, run, denied),
     )
 
@@ -181,12 +179,11 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     request = sent(asked) if locked_out else None
     if request:
         item = restricted[0]
-        yield Found(
+        yield item.found(
             "the health check can fail: it may call ec2:DescribeRegions in any region, but the "
             "call is not allowed in every region",
             _region_place(item),
             'allow ec2:DescribeRegions on `"Resource": "*"` without a condition',
-            item.label,
             (subject.step(request, f"ec2:DescribeRegions in {outside}"),),
         )
 
@@ -251,12 +248,11 @@ def _launched(subject: Subject, item: Item, asked: KeyCondition, launch: Request
     key = asked.condition.key
     tag = key.partition("/")[2]
     twin, value = other_case(tag), {k.lower(): v for k, v in launch.context.items()}[key.lower()]
-    return Found(
+    return item.found(
         f"the tag required at launch can be spelled `{twin}`: condition keys ignore case but EC2 "
         f"does not, so a search for `{tag}` misses the instance",
         item.condition_place(asked.condition),
         f"also require the spelling: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
-        item.label,
         (
             subject.step(
                 _untagged(launch), f"{launch.action} on {launch.resource}, without the tag"

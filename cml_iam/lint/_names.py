@@ -43,11 +43,10 @@ def actions(subject: Subject) -> Iterator[Found]:
                 if problem is None:
                     continue
                 message, remedy = problem
-                yield Found(
+                yield item.found(
                     message,
                     item.place(element, index),
                     remedy,
-                    item.label,
                     correction=known_action(item, element, index, text) if left > 0 else None,
                 )
                 left -= 1
@@ -89,17 +88,15 @@ def _unknown_action(
 
 def operators(subject: Subject) -> Iterator[Found]:
     """Yield condition operators that do not exist."""
-    for item in subject.items:
-        for asked in item.asked:
-            operator = asked.condition.operator
-            if not asked.operator.known:
-                yield Found(
-                    f"there is no condition operator `{operator}`",
-                    item.place("Condition", operator),
-                    _operator_hint(operator),
-                    item.label,
-                    correction=known_operator(item, operator),
-                )
+    for item, asked in subject.asked():
+        operator = asked.condition.operator
+        if not asked.operator.known:
+            yield item.found(
+                f"there is no condition operator `{operator}`",
+                item.place("Condition", operator),
+                _operator_hint(operator),
+                correction=known_operator(item, operator),
+            )
 
 
 def _operator_hint(text: str) -> str | None:
@@ -126,31 +123,28 @@ def keys(subject: Subject) -> Iterator[Found]:
             if subject.kind == "resource" and key.lower() in OF_RESOURCES:
                 continue
             if key.endswith("/"):
-                yield Found(
+                yield item.found(
                     f"`{key}` names no tag: the tag's key must follow the slash",
                     item.condition_place(asked.condition),
                     f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
-                    item.label,
                 )
             elif facts.is_unknown_key(key):
                 holds = "always" if asked.test({}) else "never"
-                yield Found(
+                yield item.found(
                     f"AWS's reference of {facts.updated()} has no condition key `{key}`: unless "
                     f"AWS has added it since, the condition {holds} holds",
                     item.condition_place(asked.condition),
                     facts.key_hint(key),
-                    item.label,
                     correction=known_key(item, asked.condition),
                 )
         for text, place in _with_variables(item):
             unknown = [key for key in variable_keys(text) if facts.is_unknown_key(key)]
             if unknown and _malformed_variable(text) is None:
-                yield Found(
+                yield item.found(
                     f"AWS's reference of {facts.updated()} has no key `{unknown[0]}`, so the "
                     f"variable in `{text}` has no value",
                     place,
                     facts.key_hint(unknown[0]),
-                    item.label,
                 )
 
 
@@ -161,15 +155,14 @@ def variables(subject: Subject) -> Iterator[Found]:
             continue  # which has none: a rule of its own says so
         for text, place in _with_variables(item):
             if problem := _malformed_variable(text):
-                yield Found(f"`{text}` {problem}", place, _VARIABLE_FORM, item.label)
+                yield item.found(f"`{text}` {problem}", place, _VARIABLE_FORM)
         for element, text, place in item.texts("Action", "NotAction"):
             if "${" in text:
-                yield Found(
+                yield item.found(
                     f"`{text}`: {element} has no policy variables",
                     place,
                     "name the action; only Resource, NotResource and values of conditions have "
                     "variables",
-                    item.label,
                 )
 
 

@@ -72,7 +72,7 @@ def malformed(subject: Subject) -> Iterator[Found]:
         reason = _fault(kind, name, subject)
         if reason is not None:
             message, remedy = reason
-            yield Found(message, item.place(element, kind, index), remedy, item.label)
+            yield item.found(message, item.place(element, kind, index), remedy)
 
 
 def unknown_services(subject: Subject) -> Iterator[Found]:
@@ -87,12 +87,11 @@ def unknown_services(subject: Subject) -> Iterator[Found]:
         if labels and known.isdisjoint(labels):
             domain = match[2]
             remedy = did_you_mean(labels[-1], sorted(known)) or "use the name in its guide"
-            yield Found(
+            yield item.found(
                 f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
                 f"`.{domain}`)",
                 item.place(element, kind, index),
                 remedy,
-                item.label,
             )
 
 
@@ -100,12 +99,11 @@ def deleted(subject: Subject) -> Iterator[Found]:
     """Yield unique ids of users or roles, which IAM leaves in place of deleted principals."""
     for item, element, kind, name, index in _named(subject):
         if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
-            yield Found(
+            yield item.found(
                 f"`{name}` is the id of a deleted user or role: a new one of the same name has a "
                 "different id",
                 item.place(element, kind, index),
                 "name the user or role by its ARN",
-                item.label,
             )
 
 
@@ -116,13 +114,12 @@ def unfit_actions(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         for element, text, place in item.texts("Action", "NotAction"):
             if element == "NotAction" or not _of_trust(text):
-                yield Found(
+                yield item.found(
                     f"`{text}` in {element} is not allowed in a trust policy, which says who may "
                     "assume the role",
                     place,
                     "put what the role may do into a policy attached to it; a document without "
                     "`Resource` counts as a trust policy unless `--kind` says otherwise",
-                    item.label,
                 )
         if item.allows:
             yield from _unfit(item)
@@ -149,12 +146,11 @@ def _unfit(item: Item) -> Iterator[Found]:
             if text.lower() == action.lower() and action not in fitting
         }
         if assuming:
-            yield Found(
+            yield item.found(
                 f"no principal of the statement can call `{text}`: "
                 f"{_words(kinds)} assumes a role with `{min(fitting)}`",
                 item.place("Action", index),
                 f"use `{min(fitting)}`",
-                item.label,
             )
 
 
@@ -166,12 +162,11 @@ def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
         needed = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
         missing = [a for a in needed if not any(e.compiled.matches_action(a) for e in allowed)]
         if missing:
-            yield Found(
+            yield item.found(
                 f"IAM Roles Anywhere also needs `{'`, `'.join(missing)}`",
                 item.place("Action"),
                 "allow the three actions: `sts:AssumeRole`, `sts:TagSession` and "
                 "`sts:SetSourceIdentity`",
-                item.label,
             )
     for condition in item.written.conditions:
         for prefix, action in _NEEDED:
@@ -179,12 +174,11 @@ def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
                 continue
             if any(each.compiled.matches_action(action) for each in allowed):
                 continue
-            yield Found(
+            yield item.found(
                 f"`{condition.key}` needs `{action}`, which no statement allows: a session with "
                 "tags or a source identity is refused",
                 item.condition_place(condition),
                 f"add `{action}` to `Action`",
-                item.label,
             )
 
 

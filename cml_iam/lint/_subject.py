@@ -11,7 +11,7 @@ from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import compile_policies
 from cml_iam.facts import arn_pattern, overlap
-from cml_iam.lint._finding import Step
+from cml_iam.lint._finding import Found, Step
 from cml_iam.policy import PolicyDocument, Statement, pattern_matches
 from cml_iam.space import Part
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Authorizer, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
+    from cml_iam.lint._edits import Correction
     from cml_iam.lint._finding import Kind
     from cml_iam.policy import Condition
     from cml_iam.space import KeyCondition
@@ -98,6 +99,17 @@ class Item(Part):
             return self.document.place(self.written, *element)
         path = (*self.document.path(self.written), *element)
         return located.place(path)
+
+    def found(
+        self,
+        message: str,
+        place: Place | None,
+        remedy: str | None = None,
+        witness: tuple[Step, ...] = (),
+        correction: Correction | None = None,
+    ) -> Found:
+        """Return a finding about the statement."""
+        return Found(message, place, remedy, self.label, witness, correction)
 
     def texts(self, *elements: str) -> Iterator[tuple[str, str, Place | None]]:
         """Yield each text in (Not)Action and (Not)Resource, with its element and place."""
@@ -228,6 +240,11 @@ class Subject:
     def denies(self) -> tuple[Item, ...]:
         """The statements whose effect is Deny."""
         return tuple(item for item in self.items if not item.allows)
+
+    def asked(self, family: str | None = None) -> Iterator[tuple[Item, KeyCondition]]:
+        """Yield every condition with its statement, or those that compare values of *family*."""
+        for item in self.items:
+            yield from ((item, each) for each in item.asked if family in {None, each.family})
 
     @property
     def attached(self) -> bool:

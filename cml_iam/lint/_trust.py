@@ -77,13 +77,12 @@ def anyone(subject: Subject) -> Iterator[Found]:
                 else "call " + (listed(actions) if actions else "everything except what is listed")
             )
             caller = request.principal or "an anonymous caller"
-            yield Found(
+            yield item.found(
                 f"anyone may {what}: {stranger.who}",
                 item.place("Principal"),
                 "name the intended accounts, roles or users, or require your own "
                 'organization: `"StringEquals": {"aws:PrincipalOrgID": …}`, which also requires '
                 "that the key is present",
-                item.label,
                 (_step(request, f"{caller} calls {request.action}"),),
             )
             break
@@ -127,12 +126,11 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
         why = (
             f"its condition on `{key}` also matches others" if asked else f"no `{key}` is required"
         )
-        yield Found(
+        yield item.found(
             f"{issuer_of(host).holders} may assume the role: {why}",
             place,
             f"require exactly the intended values: `StringEquals` on `{key}`, or `StringLike` with "
             "wildcards only after the names of the owner and the project",
-            item.label,
             (_step(request, _token_words(request, host)),),
         )
 
@@ -146,12 +144,11 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
             continue
         request = _admitted(subject, item, principal, Token(host, inside=True))
         if request is not None:
-            yield Found(
+            yield item.found(
                 "other repositories or projects of the same owner may assume the role too, "
                 "including those created later",
                 place,
                 f"name the repositories or projects in `{host}:sub`",
-                item.label,
                 (_step(request, _token_words(request, host)),),
             )
 
@@ -169,13 +166,12 @@ def guests(subject: Subject) -> Iterator[Found]:
             continue
         request = _admitted(subject, item, principal, Token(host, guest=True))
         if request is not None:
-            yield Found(
+            yield item.found(
                 "anybody may assume the role without signing in, if the identity pool allows "
                 f"guests: no `{host}:{claim}` is required",
                 place,
                 f'add `"ForAnyValue:StringLike": {{"{host}:{claim}": "authenticated"}}`, or '
                 f"`{value}` in a role for guests",
-                item.label,
                 (_step(request, _token_words(request, host)),),
             )
 
@@ -196,13 +192,12 @@ def keys_of_others(subject: Subject) -> Iterator[Found]:
             own = any(host.lower() == owner for host in named)
             if not is_provider_key(key) or lacking is None or (own and asked.test({})):
                 continue
-            yield Found(
+            yield item.found(
                 f"a token of `{lacking}` has no `{key}`, so the condition {_holds(asked)} holds",
                 item.condition_place(asked.condition),
                 "give each provider a statement of its own"
                 if own
                 else f"write `{lacking}:{claim}`, as in the name of the provider",
-                item.label,
             )
 
 
@@ -217,13 +212,12 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
         claims = {c.key.rpartition(":")[2].lower() for c in item.written.conditions}
         if host in by_application() or claims & {"aud", "azp"}:
             continue  # of another provider: a rule of its own says so
-        yield Found(
+        yield item.found(
             "a token that the provider issued for anything else matches too: no "
             f"`{host}:aud` is required",
             place,
             f'add `"StringEquals": {{"{host}:aud": "sts.amazonaws.com"}}`, or whatever the '
             "tokens are issued for",
-            item.label,
         )
     if subject.kind != "trust":
         return
@@ -231,12 +225,11 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
         named = item.ids("Federated")
         saml = any(":saml-provider/" in name for name in named)
         if saml and _says(item, "sts:AssumeRoleWithSAML") and not _asks(item, "saml:aud"):
-            yield Found(
+            yield item.found(
                 "an assertion that the provider issued for anything else matches too: no "
                 "`SAML:aud` is required",
                 item.place("Principal"),
                 'add `"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}`',
-                item.label,
             )
 
 
@@ -263,12 +256,11 @@ def sourceless(subject: Subject) -> Iterator[Found]:
         if request is not None or not asked:
             silent = "the statement does not restrict the source"
             why = "its condition also matches others" if asked else silent
-            yield Found(
+            yield item.found(
                 f"`{services[0]}` may act here for any account, because {why}",
                 item.place("Principal"),
                 f'add `"StringEquals": {{"aws:SourceAccount": "{EXAMPLE_ACCOUNT}"}}` with your '
                 "account, or `aws:SourceArn` with the resource that the service acts for",
-                item.label,
                 (_step(request, f"{services[0]} calls {request.action}"),) if request else (),
             )
 
@@ -279,21 +271,19 @@ def all_but(subject: Subject) -> Iterator[Found]:
         if item.written.not_principal is None or subject.kind not in {"resource", "trust"}:
             continue
         if item.allows:
-            yield Found(
+            yield item.found(
                 "everybody except those listed is allowed: every other AWS account, and anonymous "
                 "callers",
                 item.place("NotPrincipal"),
                 "name the intended principals in `Principal`; refuse the others in a Deny with a "
                 "condition "
                 "on `aws:PrincipalArn`",
-                item.label,
             )
         elif subject.kind == "trust":
-            yield Found(
+            yield item.found(
                 "`NotPrincipal` is not allowed in a trust policy",
                 item.place("NotPrincipal"),
                 'use `"Principal": "*"` with a condition on `aws:PrincipalArn`',
-                item.label,
             )
 
 
@@ -360,12 +350,11 @@ def own_account(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         for condition in item.written.conditions:
             if condition.key.lower() in _OF_THE_RESOURCE:
-                yield Found(
+                yield item.found(
                     f"`{condition.key}` is the same in every request, because this is the policy "
                     "of that resource",
                     item.condition_place(condition),
                     "remove it; for the caller, use `aws:PrincipalAccount` or `aws:PrincipalOrgID`",
-                    item.label,
                 )
 
 
@@ -404,10 +393,9 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
             if by_certificate and key.lower().startswith(_CERTIFICATE):
                 continue
             if key.lower().startswith(_OF_CALLERS):
-                yield Found(
+                yield item.found(
                     f"a service calls without `{key}`, so the condition {_holds(asked)} holds",
                     item.condition_place(asked.condition),
                     "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say "
                     "for whom the service acts",
-                    item.label,
                 )

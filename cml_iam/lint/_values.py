@@ -37,20 +37,18 @@ def values(subject: Subject) -> Iterator[Found]:
             if not asked.operator.known:
                 continue
             if not condition.values:
-                yield Found(
+                yield item.found(
                     f"`{condition.key}` has no values, so {_consequence(item, asked)}",
                     item.condition_place(condition),
                     "give it a value, or remove it",
-                    item.label,
                 )
             for index, problem in _bad_values(item, asked) if compiled.problems else ():
                 if asked.family in {"string", "arn"} and "${" in condition.values[index]:
                     continue  # said by the rule about variables
-                yield Found(
+                yield item.found(
                     f"{problem}: {_consequence(item, asked)}",
                     item.condition_place(condition, index),
                     _form_of(asked),
-                    item.label,
                 )
 
 
@@ -95,23 +93,21 @@ def _consequence(item: Item, asked: KeyCondition) -> str:
 
 def literal_wildcards(subject: Subject) -> Iterator[Found]:
     """Yield `*` and `?` in values of operators that treat them as plain characters."""
-    for item in subject.items:
-        for asked in item.asked:
-            condition, base = asked.condition, asked.operator.base
-            if not asked.operator.known or base not in _LITERAL or _may_have_star(condition.key):
+    for item, asked in subject.asked():
+        condition, base = asked.condition, asked.operator.base
+        if not asked.operator.known or base not in _LITERAL or _may_have_star(condition.key):
+            continue
+        for index, value in enumerate(condition.values):
+            if not any(char in _ESCAPED.sub("", value) for char in "*?"):
                 continue
-            for index, value in enumerate(condition.values):
-                if not any(char in _ESCAPED.sub("", value) for char in "*?"):
-                    continue
-                yield Found(
-                    f"{condition.operator} treats the wildcard in `{value}` as a plain character",
-                    item.condition_place(condition, index),
-                    f"use {_LITERAL[base]}",
-                    item.label,
-                    correction=with_wildcards(item, condition, _WILD_OPERATOR[base])
-                    if base in _WILD_OPERATOR and condition.operator.lower() == base
-                    else None,
-                )
+            yield item.found(
+                f"{condition.operator} treats the wildcard in `{value}` as a plain character",
+                item.condition_place(condition, index),
+                f"use {_LITERAL[base]}",
+                correction=with_wildcards(item, condition, _WILD_OPERATOR[base])
+                if base in _WILD_OPERATOR and condition.operator.lower() == base
+                else None,
+            )
 
 
 def _may_have_star(key: str) -> bool:
@@ -132,44 +128,39 @@ _ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
 
 def operator_types(subject: Subject) -> Iterator[Found]:
     """Yield operators that do not match the type of the key."""
-    for item in subject.items:
-        for asked in item.asked:
-            condition, op = asked.condition, asked.operator
-            kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
-            if asked.family == "null" and op.qualifier:
-                holds = "always" if op.qualifier == "forallvalues" else "never"
-                yield Found(
-                    f"{condition.operator} {holds} holds: Null tests whether the key is present, "
-                    "not its values",
-                    item.condition_place(condition),
-                    "use `Null` without a qualifier",
-                    item.label,
-                )
-            if not op.known or kind not in _TYPES or asked.family == "null":
-                continue
-            if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
-                yield Found(
-                    f"`{condition.key}` has several values, and {condition.operator} never holds "
-                    "for several",
-                    item.condition_place(condition),
-                    f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
-                    item.label,
-                )
-            elif not _fits(asked, kind):
-                yield Found(
-                    f"`{condition.key}` is {_TYPES[kind].of}, and {condition.operator} compares "
-                    f"{_COMPARES[asked.family]}",
-                    item.condition_place(condition),
-                    f"use {_TYPES[kind].operator}",
-                    item.label,
-                )
-            elif never := _never(asked, kind):
-                yield Found(
-                    f"`{condition.key}` is {_TYPES[kind].of}, never {listed(never)}",
-                    item.condition_place(condition),
-                    f"use {_TYPES[kind].operator}, or the intended key",
-                    item.label,
-                )
+    for item, asked in subject.asked():
+        condition, op = asked.condition, asked.operator
+        kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
+        if asked.family == "null" and op.qualifier:
+            holds = "always" if op.qualifier == "forallvalues" else "never"
+            yield item.found(
+                f"{condition.operator} {holds} holds: Null tests whether the key is present, "
+                "not its values",
+                item.condition_place(condition),
+                "use `Null` without a qualifier",
+            )
+        if not op.known or kind not in _TYPES or asked.family == "null":
+            continue
+        if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
+            yield item.found(
+                f"`{condition.key}` has several values, and {condition.operator} never holds "
+                "for several",
+                item.condition_place(condition),
+                f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
+            )
+        elif not _fits(asked, kind):
+            yield item.found(
+                f"`{condition.key}` is {_TYPES[kind].of}, and {condition.operator} compares "
+                f"{_COMPARES[asked.family]}",
+                item.condition_place(condition),
+                f"use {_TYPES[kind].operator}",
+            )
+        elif never := _never(asked, kind):
+            yield item.found(
+                f"`{condition.key}` is {_TYPES[kind].of}, never {listed(never)}",
+                item.condition_place(condition),
+                f"use {_TYPES[kind].operator}, or the intended key",
+            )
 
 
 def _fits(asked: KeyCondition, kind: str) -> bool:
@@ -245,12 +236,11 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
             for lacking, which in _without_value(asked):
                 witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
                 if witness:
-                    yield Found(
+                    yield item.found(
                         f"{condition.operator} also holds for a request {which}, because nothing "
                         "requires a value",
                         item.condition_place(condition),
                         f"use {condition.operator.partition(':')[2]}: the key has one value",
-                        item.label,
                         (_step(subject, item, witness.request, which),),
                     )
                     break
@@ -275,25 +265,22 @@ def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
 
 def mixed(subject: Subject) -> Iterator[Found]:
     """Yield contradictory values of one condition: of several JSON types, or both booleans."""
-    for item in subject.items:
-        for asked in item.asked:
-            condition = asked.condition
-            given = {value.lower() for value in condition.values}
-            if asked.family == "bool" and given >= {"true", "false"}:
-                yield Found(
-                    f"{condition.operator} lists both `true` and `false`: the value of "
-                    f"`{condition.key}` makes no difference",
-                    item.condition_place(condition),
-                    "name one of them, or use `Null` to require the key",
-                    item.label,
-                )
-            elif len(_json_types(item, condition)) > 1:
-                yield Found(
-                    f"the values of `{condition.key}` are of different JSON types",
-                    item.condition_place(condition),
-                    "write all of them as strings, in quotation marks",
-                    item.label,
-                )
+    for item, asked in subject.asked():
+        condition = asked.condition
+        given = {value.lower() for value in condition.values}
+        if asked.family == "bool" and given >= {"true", "false"}:
+            yield item.found(
+                f"{condition.operator} lists both `true` and `false`: the value of "
+                f"`{condition.key}` makes no difference",
+                item.condition_place(condition),
+                "name one of them, or use `Null` to require the key",
+            )
+        elif len(_json_types(item, condition)) > 1:
+            yield item.found(
+                f"the values of `{condition.key}` are of different JSON types",
+                item.condition_place(condition),
+                "write all of them as strings, in quotation marks",
+            )
 
 
 def _json_types(item: Item, condition: Condition) -> set[type]:
@@ -306,7 +293,7 @@ def private_addresses(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    for item, asked in _addresses(subject):
+    for item, asked in subject.asked("ip"):
         values = asked.condition.values
         private = [value for value in values if _is_private(value)]
         if not private or asked.condition.key.lower() != "aws:sourceip":
@@ -317,13 +304,12 @@ def private_addresses(subject: Subject) -> Iterator[Found]:
             effect = "the condition holds for every request from a public address"
         else:
             effect = "the condition holds for no request from a public address"
-        yield Found(
+        yield item.found(
             f"`{asked.condition.key}` is a public address, and {listed(private)} "
             f"{'are' if len(private) > 1 else 'is'} private: {effect}",
             item.condition_place(asked.condition),
             "name the public addresses that requests come from; for requests from inside a VPC "
             "use `aws:VpcSourceIp` with `aws:SourceVpc`",
-            item.label,
         )
 
 
@@ -345,23 +331,17 @@ def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
 
 def host_bits(subject: Subject) -> Iterator[Found]:
     """Yield address ranges with bits set beyond the prefix length."""
-    for item, asked in _addresses(subject):
+    for item, asked in subject.asked("ip"):
         for index, value in enumerate(asked.condition.values):
             if network(value) is None or "/" not in value:
                 continue
             whole = str(ipaddress.ip_network(value, strict=False))
             if ipaddress.ip_interface(value).ip != ipaddress.ip_network(whole)[0]:
-                yield Found(
+                yield item.found(
                     f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
                     item.condition_place(asked.condition, index),
                     f"write `{whole}`, or a longer prefix length for a single address",
-                    item.label,
                 )
-
-
-def _addresses(subject: Subject) -> Iterator[tuple[Item, KeyCondition]]:
-    for item in subject.items:
-        yield from ((item, asked) for asked in item.asked if asked.family == "ip")
 
 
 _SERVICE: Final = (SERVICE.pattern, "a service, `ec2.amazonaws.com`")
@@ -399,18 +379,16 @@ https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-A
 
 def ids(subject: Subject) -> Iterator[Found]:
     """Yield values of id keys that do not have the form of an id."""
-    for item in subject.items:
-        for asked in item.asked:
-            form, of = _IDS.get(asked.condition.key.lower(), (None, ""))
-            if form is None or asked.family != "string":
+    for item, asked in subject.asked():
+        form, of = _IDS.get(asked.condition.key.lower(), (None, ""))
+        if form is None or asked.family != "string":
+            continue
+        for index, value in enumerate(asked.condition.values):
+            if any(c in value for c in "*?$") or re.fullmatch(form, value):
                 continue
-            for index, value in enumerate(asked.condition.values):
-                if any(c in value for c in "*?$") or re.fullmatch(form, value):
-                    continue
-                yield Found(
-                    f"`{value}` is not the id of {of.partition(',')[0]}, which "
-                    f"`{asked.condition.key}` always is",
-                    item.condition_place(asked.condition, index),
-                    f"name the id of {of}",
-                    item.label,
-                )
+            yield item.found(
+                f"`{value}` is not the id of {of.partition(',')[0]}, which "
+                f"`{asked.condition.key}` always is",
+                item.condition_place(asked.condition, index),
+                f"name the id of {of}",
+            )
