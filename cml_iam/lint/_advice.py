@@ -22,8 +22,6 @@ ALL_ROLES: Final = ("arn", "*", "iam", "", "*", "role/*")
 
 def unrestricted_write(subject: Subject) -> Iterator[Found]:
     """Yield write actions allowed on every resource without a condition."""
-    if subject.kind != "identity":
-        return
     for item in subject.allows:
         if item.statement.conditions or "*" not in (item.written.resource or ()):
             continue
@@ -48,7 +46,7 @@ def _rendered(names: list[str]) -> str:
 
 def everything(subject: Subject) -> Iterator[Found]:
     """Yield Allows of all actions, or of all actions not listed."""
-    if subject.kind != "identity" or _capped(subject):
+    if _capped(subject):
         return
     for item in subject.allows:
         if item.statement.conditions or not _everywhere(item):
@@ -71,7 +69,7 @@ def everything(subject: Subject) -> Iterator[Found]:
 
 def service_wide(subject: Subject) -> Iterator[Found]:
     """Yield Allows of all actions of a service."""
-    if subject.kind != "identity" or _capped(subject):
+    if _capped(subject):
         return
     for item in subject.allows:
         for element in item.named:
@@ -135,7 +133,7 @@ def linked_roles(subject: Subject) -> Iterator[Found]:
 
 def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, Place | None]]:
     """Yield Allows of *action* on every role of an account, with the roles and the place."""
-    for item in subject.allows if subject.kind == "identity" else ():
+    for item in subject.allows:
         if action not in item.actions:
             continue
         for index, text in enumerate(item.written.resource or ()):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def control(subject: Subject) -> Iterator[Found]:
     """Yield elements that a customer's resource control policy cannot have."""
-    if subject.kind != "rcp":
-        return
     for item in subject.items:
         written = item.written
         if written.effect != "Deny":
@@ -71,7 +69,7 @@ def hit_by_control(subject: Subject) -> Iterator[Found]:
 
     The conditions on the caller are tested with one call of each kind.
     """
-    for item in subject.denies if subject.kind == "rcp" else ():
+    for item in subject.denies:
         keys = [asked.condition.key.lower() for asked in item.asked]
         about = next((key for key in keys if _is_of(key, _OF_PRINCIPALS)), None)
         source = next((key for key in keys if key in _OF_SOURCES), None)

@@ -193,8 +193,6 @@ def _other_key(key: str, *, all_lack: bool) -> str:
 
 def foreign_resources(subject: Subject) -> Iterator[Found]:
     """Yield actions on resource types they do not have, and resources that no action uses."""
-    if subject.kind == "trust":
-        return
     for item in subject.items:
         elements = _dead_elements(item)
         dead = [each for each in elements if not _take_no_resource(each)]
@@ -210,8 +208,6 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
 
 def needs_any(subject: Subject) -> Iterator[Found]:
     """Yield actions that take no resource, in a statement with specific resources."""
-    if subject.kind == "trust":
-        return
     for item in subject.items:
         dead = [each for each in _dead_elements(item) if _take_no_resource(each)]
         if dead:

@@ -231,7 +231,7 @@ def audience_lists(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """
-    for item, asked in subject.asked("string") if subject.kind == "trust" else ():
+    for item, asked in subject.asked("string"):
         key, plain = asked.condition.key, asked.condition.operator.partition(":")[2]
         if asked.operator.qualifier and key.lower().endswith(":aud") and facts.is_provider_key(key):
             yield item.found(

@@ -32,8 +32,6 @@ EBS_ROOT: Final = "volume"
 
 def cannot_launch(subject: Subject) -> Iterator[Found]:
     """Yield RunInstances allowed on some resources of a launch but not on all."""
-    if not subject.attached:
-        return
     granting = [item for item in subject.allows if _run_element(item) is not None]
     if not granting:
         return
@@ -156,7 +154,7 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     considered a manager's if it allows starting, stopping and terminating instances.
     """
     restricted = [item for item in subject.allows if _region_place(item)]
-    if subject.kind != "identity" or not restricted:
+    if not restricted:
         return
     changing = {each.action for each in load_catalogue().changing}
     if not all(any(each.full in e.actions for e in subject.allows) for each in lifecycle()):
@@ -205,8 +203,6 @@ def launched_by_case(subject: Subject) -> Iterator[Found]:
     Condition keys ignore the case of a tag's key, but EC2 does not.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
     """
-    if not subject.attached:
-        return
     run = ec2_action("RunInstances")
     about = subject.concerning(run)
     for item in about:

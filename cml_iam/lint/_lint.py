@@ -117,7 +117,7 @@ def lint_policies(
     found = [
         rule.finding(each)
         for rule in lint_rules()
-        if rule.check is not None and (few or not rule.compares)
+        if rule.check is not None and kind in rule.kinds and (few or not rule.compares)
         for each in rule.check(subject)
     ]
     if few:

@@ -109,8 +109,6 @@ def deleted(subject: Subject) -> Iterator[Found]:
 
 def unfit_actions(subject: Subject) -> Iterator[Found]:
     """Yield actions that a trust policy cannot have, that do not fit, or that are missing."""
-    if subject.kind != "trust":
-        return
     for item in subject.items:
         for element, text, place in item.texts("Action", "NotAction"):
             if element == "NotAction" or not _of_trust(text):

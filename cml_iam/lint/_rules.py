@@ -30,7 +30,7 @@ from cml_iam.lint import (
     _trust,
     _values,
 )
-from cml_iam.lint._finding import Finding, Found, Severity
+from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
 from cml_iam.lint._subject import Subject
 
 Check = Callable[[Subject], Iterator[Found]]
@@ -115,7 +115,7 @@ class Rule:
 
     *check* is None for rules about the text itself, or for what other rules do not report. A rule
     that *compares* relates each statement to the others, or needs a proof about it; it is not
-    applied to more than `COMPARED` statements.
+    applied to more than `COMPARED` statements. It applies to documents of its *kinds*.
 
     Rules with the same *cause* report the same problem in different words: that one statement
     allows too much (`statement`), or that one condition does not do what it seems to (`place`).
@@ -129,6 +129,7 @@ class Rule:
     description: str
     check: Check | None = None
     compares: bool = False
+    kinds: tuple[Kind, ...] = KINDS
     cause: Literal["statement", "place"] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -176,6 +177,7 @@ def lint_rules() -> tuple[Rule, ...]:
             row["description"],
             _CHECKS.get(name),
             row.get("compares", False),
+            tuple(row.get("kinds", KINDS)),
             row.get("cause"),
         )
         for name, row in rows.items()

@@ -57,8 +57,6 @@ _FOR_ROLES: Final = frozenset(
 
 def anyone(subject: Subject) -> Iterator[Found]:
     """Yield Allows for everybody that let a stranger in."""
-    if subject.kind not in {"resource", "trust"}:
-        return
     for item in subject.allows:
         principals = item.written.principal
         if principals is None or not (principals.everyone or "*" in item.ids("AWS")):
@@ -219,8 +217,6 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
             f'add `"StringEquals": {{"{host}:aud": "sts.amazonaws.com"}}`, or whatever the '
             "tokens are issued for",
         )
-    if subject.kind != "trust":
-        return
     for item in subject.allows:
         named = item.ids("Federated")
         saml = any(":saml-provider/" in name for name in named)
@@ -239,8 +235,6 @@ def sourceless(subject: Subject) -> Iterator[Found]:
     A trust policy is reported only if the service's guide requires a source: only the role's own
     account can give it to a service, and many services send no source.
     """
-    if subject.kind not in {"resource", "trust"}:
-        return
     for item in subject.allows:
         services = [
             name
@@ -268,7 +262,7 @@ def sourceless(subject: Subject) -> Iterator[Found]:
 def all_but(subject: Subject) -> Iterator[Found]:
     """Yield NotPrincipal with Allow, or in a trust policy, which cannot have it."""
     for item in subject.items:
-        if item.written.not_principal is None or subject.kind not in {"resource", "trust"}:
+        if item.written.not_principal is None:
             continue
         if item.allows:
             yield item.found(
@@ -289,8 +283,6 @@ def all_but(subject: Subject) -> Iterator[Found]:
 
 def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]]:
     """Yield each OIDC provider that a trust policy allows: statement, address, principal, place."""
-    if subject.kind != "trust":
-        return
     for item in subject.allows:
         if not _says(item, WEB_IDENTITY):
             continue
@@ -345,8 +337,6 @@ def own_account(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    if subject.kind != "resource":
-        return
     for item in subject.items:
         for condition in item.written.conditions:
             if condition.key.lower() in _OF_THE_RESOURCE:
@@ -381,8 +371,6 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    if subject.kind not in {"resource", "trust"}:
-        return
     for item in subject.allows:
         principals = dict(item.written.principal.ids if item.written.principal else ())
         if set(principals) != {"Service"}:
