@@ -27,6 +27,7 @@ from cml_iam.errors import (
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.files import regular_text
 from cml_iam.principal import principal_of_arn
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +190,7 @@ def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iter
         yield check.diagnosis("key age", State.UNCHECKED, said, None if scene.admin else _ADMIN)
         return
     age, most = scene.now() - made, MAX_KEY_AGE.days
-    said, rotate = f"{age.days} days", "rotate it: `cml-iam key rotate`"
+    said, rotate = plural(age.days, "day"), "rotate it: `cml-iam key rotate`"
     if over_age(age):
         yield check.diagnosis("key age", State.FINDING, f"{said}: older than {most}", rotate)
     elif over_age(age + _SOON):

@@ -14,6 +14,7 @@ from cml_iam.catalogue import load_catalogue
 from cml_iam.check._answer import Answer
 from cml_iam.credentials import account_of, key_use, list_keys
 from cml_iam.facts import MAX_KEY_AGE
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +193,7 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     )
     findings = [each for line in lines for each in _findings(check, line, scene)]
     findings += _second(check, lines, scene)
-    detail = ", ".join(f"{each.id} {each.age} days" for each in lines) or "no access key"
+    detail = ", ".join(f"{each.id} {plural(each.age, 'day')}" for each in lines) or "no access key"
     return check.answer(len(lines), detail, account, findings, keys=lines)
 
 
@@ -226,7 +227,7 @@ def _fault(line: KeyLine, account: str, now: datetime) -> tuple[str, str, str | 
         return "CML806", f"the key `{key}` belongs to account {owner}", None
     if line.status != "Active":
         remedy = f"`aws iam delete-access-key --user-name {line.user} --access-key-id {key}`"
-        return "CML804", f"the key `{key}`, {line.age} days old, is inactive", remedy
+        return "CML804", f"the key `{key}`, {plural(line.age, 'day')} old, is inactive", remedy
     if over_age(timedelta(days=line.age)):
         if used and now - used <= MAX_KEY_AGE:
             return "CML802", f"the key `{key}` is {line.age} days old", None

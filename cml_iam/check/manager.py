@@ -12,6 +12,7 @@ from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request, authorization
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.report import plural
 from cml_iam.restrict import send_fix
 from cml_iam.workers import (
     PROBE,
@@ -206,15 +207,16 @@ def _metrics(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     manager, by_data = scene.manager, scene.site is not None and scene.site.grant.metric_data
     try:
         fleet = list_fleet(scene.regions, lambda each: manager.get_all_instances(region=each))
-        used = manager.get_utilization_of(fleet.workers, metric_data=by_data)
+        workers = [each for each in fleet.workers if each.state != "terminated"]
+        used = manager.get_utilization_of(workers, metric_data=by_data)
     except CmlIamError as error:
         yield check.unknown("metrics", error)
         return
     for region, failure in sorted(fleet.failures.items()):
         yield check.unknown(region, failure, "the workers could not be listed")
-    if not fleet.workers and not fleet.failures:
+    if not workers and not fleet.failures:
         yield check.diagnosis("metrics", State.OK, "there is no worker to measure")
-    for worker in fleet.workers:
+    for worker in workers:
         for metric in (used[worker.id].cpu, used[worker.id].memory):
             yield _judged(check, worker, metric)
 
@@ -222,7 +224,7 @@ def _metrics(check: Check, scene: Scene) -> Iterator[Diagnosis]:
 def _judged(check: Check, worker: Worker, metric: Metric) -> Diagnosis:
     subject = f"{metric.name} of {worker.label}"
     if metric.unknown is None:
-        said = f"{metric.mean:.1f} % over {metric.count} points"
+        said = f"{metric.mean:.1f} % over {plural(metric.count, 'point')}"
         return check.diagnosis(subject, State.OK, said)
     state = _STATES.get(metric.unknown, State.FINDING)
     said = f"unknown: {metric.unknown}" + (f": {metric.detail}" if metric.detail else "")

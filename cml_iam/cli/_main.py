@@ -16,7 +16,7 @@ from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import fitted
-from cml_iam.cli._settings import all_options
+from cml_iam.cli._settings import all_options, flags
 from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
@@ -129,8 +129,18 @@ def _complain_of_usage(error: click.ClickException) -> None:
     message = error.format_message()
     if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
         message = " ".join(message.split())
+    if isinstance(error, click.NoSuchOption):
+        message = _unknown_option(error)
     message = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
     click.echo(fitted(f"error: {message}", sys.stderr), err=True)
+
+
+def _unknown_option(error: click.NoSuchOption) -> str:
+    """Say that the command lacks the option: another command has it, or none has."""
+    if error.ctx is not None and error.option_name in flags(cli):
+        return f"`{error.ctx.command_path}` does not take `{error.option_name}`"
+    closest = f" (did you mean `{error.possibilities[0]}`?)" if error.possibilities else ""
+    return f"no such option: `{error.option_name}`{closest}"
 
 
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:

@@ -302,9 +302,10 @@ def mark(text: str) -> Any:
     return Text(one_line(text), style=STYLE.get(text[:1], ""))
 
 
-def say(text: str) -> None:
-    """Print a line on stdout, coloured by the symbol it begins with."""
-    click.secho(fitted(text, sys.stdout), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
+def say(text: str, *, hanging: int | None = None) -> None:
+    """Print a line on stdout, coloured by the symbol it begins with; wraps as `fitted` does."""
+    shown = fitted(text, sys.stdout, hanging=hanging)
+    click.secho(shown, fg=_style(text, sys.stdout), color=_colour(sys.stdout))
 
 
 def say_lines(lines: Iterable[str]) -> None:

@@ -92,8 +92,8 @@ def pairs(
     return [(name, value) for name, _, value in split]
 
 
-def refuse_ignored(context: click.Context, command: click.Command) -> None:
-    """Raise UsageError for options before *command* that the command would ignore.
+def refuse_ignored(context: click.Context, command: click.Command, name: str | None) -> None:
+    """Raise UsageError for options before *command* that the command, called *name*, would ignore.
 
     A command uses the shared options that it declares, and the common ones. Environment variables
     apply to the whole machine and are not refused.
@@ -103,7 +103,7 @@ def refuse_ignored(context: click.Context, command: click.Command) -> None:
     known = flags(command)
     ignored = [f"`{flag}`" for flag in context.meta.get(_TYPED, ()) if flag not in known]
     if ignored and not context.resilient_parsing:
-        own = command.context_class(command, info_name=command.name, parent=context)
+        own = command.context_class(command, info_name=name, parent=context)
         raise click.UsageError(f"`{own.command_path}` does not take {', '.join(ignored)}", own)
 
 

@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"no such command: `{args[0]}` ({hint})")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            refuse_ignored(ctx, command)
+            refuse_ignored(ctx, command, name)
         return name, command, rest
 
 

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
-from cml_iam.cli._output import OK, UNKNOWN, WARN, agreed, answer, note, print_table, say, say_lines
+from cml_iam.cli._output import (
+    OK,
+    UNKNOWN,
+    WARN,
+    agreed,
+    answer,
+    columns_within,
+    note,
+    print_columns,
+    say,
+    say_lines,
+    terminal_width,
+)
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
 from cml_iam.errors import DeniedError, InputError, NotFoundError
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,20 +84,20 @@ def _check_user(aws: Aws, user: str) -> None:
 
 
 def _say(data: list[dict[str, Any]], most: int) -> None:
-    print_table(
-        ("access key", "state", "age", "use", "due", "stored in"),
-        [
-            (
-                each["id"],
-                each["status"],
-                f"{each['age_days']} days" if each["age_days"] is not None else "?",
-                each["use"],
-                f"{WARN} now" if each["is_due"] else (each["due"] or "?")[:10],
-                ", ".join(each["stores"]) or "-",
-            )
-            for each in data
+    columns = {
+        "access key": [each["id"] for each in data],
+        "state": [each["status"] for each in data],
+        "age": [
+            "?" if each["age_days"] is None else plural(each["age_days"], "day") for each in data
         ],
-    )
+        "due": [f"{WARN} now" if each["is_due"] else (each["due"] or "?")[:10] for each in data],
+    }
+    more = {
+        "stored in": [", ".join(each["stores"]) or "-" for each in data],
+        "use": [each["use"] for each in data],
+    }
+    shown = columns_within(terminal_width(), columns, [{name: more[name]} for name in more])
+    print_columns(shown, more)
     for each in data:
         if each["over_age"]:
             say(f"{WARN} {each['id']} is {each['age_days']} days old; the maximum is {most}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ OUTCOMES = {
     "implicitDeny": "implicitly denied",
 }
 EXITS = {"same": Exit.OK, "undecided": Exit.UNCHECKED}
+DETAIL = 12
+"""The column in which the details of a difference begin."""
 MAX_VALUES = 4
 MAX_NAMES = 8
 OTHER_READING = {
@@ -80,8 +82,11 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
         differences = found.of(change)
         if differences:
             heading(f"{SIGNS[change]} ({len(differences)})")
-        for each in differences:
-            say_lines(_lines(each))
+        for actions, group in _by_actions(differences).items():
+            say(f"  {SIGNS[change][0]} {actions}")
+            for each in group:
+                for line in _lines(each):
+                    say(line, hanging=DETAIL)
     if found.expectation_changes:
         heading(
             f"expectations of the site with a different answer ({len(found.expectation_changes)})"
@@ -91,10 +96,16 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
     say(_verdict(found, old, new))
 
 
+def _by_actions(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
+    """Return *differences* by the actions that they concern, in order of first appearance."""
+    groups: dict[str, list[Difference]] = {}
+    for each in differences:
+        groups.setdefault(_actions(each), []).append(each)
+    return groups
+
+
 def _lines(difference: Difference) -> Iterator[str]:
     request = difference.witness
-    sign = "+" if SIGNS[difference.change].startswith("+") else "-"
-    yield f"  {sign} {_actions(difference)}"
     yield f"      e.g.  {request.action} on {request.resource}{_by(request)}"
     for line in _context(difference):
         yield f"            {line}"

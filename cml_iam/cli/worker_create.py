@@ -343,7 +343,7 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
-        f"no image is given, and the site file allows {len(allowed)} in {here.home}",
+        f"no image is given, and the site file names {len(allowed) or 'none'} for {here.home}",
         remedy="name one: --image or --image-name",
     )
 

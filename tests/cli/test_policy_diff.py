@@ -49,6 +49,18 @@ def test_a_narrower_policy_exits_with_6(files: Path) -> None:
     assert "narrow.json is narrower than wide.json" in ran.output
 
 
+def test_an_action_heads_all_its_differences(files: Path) -> None:
+    both = {"StringEquals": {"aws:RequestedRegion": "us-east-1", "aws:ResourceTag/a": "b"}}
+    document = {"Version": "2012-10-17", "Statement": [{**START, "Condition": both}]}
+    (files / "both.json").write_text(json.dumps(document))
+
+    lines = run("wide.json", "both.json").output.splitlines()
+
+    assert lines[0] == "- newly denied (2)"
+    assert lines.count("  - ec2:StartInstances") == 1
+    assert sum(line.startswith("      e.g.  ec2:StartInstances on ") for line in lines) == 2
+
+
 def test_the_same_meaning_exits_with_0_and_a_folder_is_taken_together(files: Path) -> None:
     ran = run("wide.json", "parts")
 

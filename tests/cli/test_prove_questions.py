@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
         "no such file: `ec2:StopInstances`",
         "use --never or --always to ask about",
     ),
-    "a folder": (["--never", "*", "."], "cannot read `.`: it is a folder", ""),
+    "a folder with it": (["--never", "*", "."], "broken.json:1:26: expected `,`", ""),
     "no JSON": (["--within", "base.json", "broken.json"], "broken.json:1:26: expected `,`", ""),
     "nothing on stdin": (["--never", "*", "-"], "-:1:1: the document is empty", ""),
     "a trust policy and another": (

@@ -49,7 +49,11 @@ def test_what_click_finds_wrong_is_said_as_every_other_error(
 
     for words, said in (
         (["nope"], "error: no such command: `nope`"),
-        (["policy", "lint", "--nope"], "error: no such option '--nope'"),
+        (["policy", "lint", "--nope"], "error: no such option: `--nope`"),
+        (
+            ["policy", "lint", "--verbos"],
+            "error: no such option: `--verbos` (did you mean `--verbose`?)",
+        ),
         (["worker", "start"], "error: missing argument 'WORKERS...'"),
         (["policy", "lint", "/nope"], "error: no such file: `/nope`"),
         (["audit", "--fail-on", "x"], "error: invalid value for '--fail-on': 'x' is not one of"),
