@@ -88,7 +88,7 @@ def test_a_part_that_somebody_else_uses_is_taken_off_and_left(world: World) -> N
 
     (warning,) = world.plan(BASE, delivery=None).warnings
 
-    assert "user another has it too" in warning
+    assert "user another also has it" in warning
     assert world.again(BASE, delivery=None) == ["detach_user_policy"]
     assert world.again(BASE, delivery=None) == []
 
