@@ -164,3 +164,11 @@ def test_being_throttled_is_no_finding_and_not_fine(patient: Patient) -> None:
     slow = ThrottledError("slow", code="Throttling")
 
     assert diagnoses(patient, {"AWS/EC2": slow})["cpu"].state is State.UNCHECKED
+
+
+def test_a_terminated_worker_has_no_metrics_to_report(patient: Patient, worker: str) -> None:
+    patient.root.call("ec2", "terminate_instances", InstanceIds=[worker])
+
+    patient.visit("metrics")
+
+    assert [each["said"] for each in patient.said["diagnoses"]] == ["there is no worker to measure"]
