@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.errors import Place
-    from cml_iam.facts import Action
+    from cml_iam.facts import Action, ArnPattern
     from cml_iam.lint._subject import Item, Subject
 
 TO_SERVICES: Final = "iam:PassRole"
 LINKED: Final = "iam:CreateServiceLinkedRole"
 ALL_ROLES: Final = ("arn", "*", "iam", "", "*", "role/*")
+LINKED_ROLES: Final = ("arn", "*", "iam", "", "*", "role/aws-service-role/*")
 
 
 def unrestricted_write(subject: Subject) -> Iterator[Found]:
@@ -110,7 +111,7 @@ def _for_services(item: Item) -> str:
 
 def pass_any_role(subject: Subject) -> Iterator[Found]:
     """Yield iam:PassRole on every role: whoever can launch then has the permissions of any role."""
-    for item, roles, place in _on_every_role(subject, TO_SERVICES):
+    for item, roles, place in _on_every_role(subject, TO_SERVICES, ALL_ROLES):
         yield item.found(
             f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
             "of any role that EC2 may assume",
@@ -121,7 +122,7 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
 
 def linked_roles(subject: Subject) -> Iterator[Found]:
     """Yield iam:CreateServiceLinkedRole for all services."""
-    for item, roles, place in _on_every_role(subject, LINKED):
+    for item, roles, place in _on_every_role(subject, LINKED, LINKED_ROLES):
         if any(each.condition.key.lower() == "iam:awsservicename" for each in item.asked):
             continue
         yield item.found(
@@ -131,22 +132,24 @@ def linked_roles(subject: Subject) -> Iterator[Found]:
         )
 
 
-def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, Place | None]]:
-    """Yield Allows of *action* on every role of an account, with the roles and the place."""
+def _on_every_role(
+    subject: Subject, action: str, roles: ArnPattern
+) -> Iterator[tuple[Item, str, Place | None]]:
+    """Yield Allows of *action* on all *roles* of an account, with their name and the place."""
     for item in subject.allows:
         if action not in item.actions:
             continue
         for index, text in enumerate(item.written.resource or ()):
-            if _all_roles(text, item):
+            if _all(roles, text, item):
                 yield item, "every role", item.place("Resource", index)
         excepted = item.written.not_resource
-        if excepted is not None and not any(_all_roles(text, item) for text in excepted):
+        if excepted is not None and not any(_all(roles, text, item) for text in excepted):
             yield item, "every role but those listed", item.place("NotResource")
 
 
-def _all_roles(text: str, item: Item) -> bool:
-    """Return whether *text* matches every role of an account, whichever account that is."""
+def _all(roles: ArnPattern, text: str, item: Item) -> bool:
+    """Return whether *text* matches all *roles* of an account, whichever account that is."""
     pattern = arn_pattern(text, variables=item.variables)
     if pattern is None or "${" in text:
         return False
-    return covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), ALL_ROLES)
+    return covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), roles)

@@ -31,6 +31,9 @@ _OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
 _ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
 
 
+_OWNED_BY_AWS: Final = ("resource-explorer-2", "ssm")
+"""Services of which AWS owns some resources, whose ARNs have no account: documents and views."""
+
 _COMPLETED: Final = ("identity", "boundary")
 """The kinds of policies in which AWS completes an ARN without its last fields.
 
@@ -140,14 +143,13 @@ def _resources(subject: Subject) -> Iterator[tuple[Item, str, Place | None]]:
 def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern]:
     """Return the ARN formats of the resource types that the statement's actions use.
 
-    The reference is reliable about accounts only for some services: AWS owns some SSM documents,
-    for example, and their ARNs have no account.
+    Its formats are no answer about the account of what AWS owns.
     """
     named = tuple(item.actions.values())
     if item.everything or item.statement.not_action is not None:
         owner = facts.service(pattern[2])
         named = owner.matching("*") if owner else ()
-    known = [each for each in named if field == 3 or each.service in facts.EXACT_SERVICES]
+    known = [each for each in named if field == 3 or each.service not in _OWNED_BY_AWS]
     return dict.fromkeys(
         arn for action in known for target in action.targets for arn in target.arns
     )

@@ -70,12 +70,16 @@ def redundant_elements(subject: Subject) -> Iterator[Found]:
     """Yield actions, resources and numbers that another element of the same list covers."""
     for item in subject.items:
         written = item.written
-        yield from _named_already(item, "Action", written.action or ())
-        yield from _named_already(item, "Resource", written.resource or ())
+        yield from _named_already(item, written.action or (), "Action")
+        yield from _named_already(item, written.not_action or (), "NotAction")
+        yield from _named_already(item, written.resource or (), "Resource")
+        yield from _named_already(item, written.not_resource or (), "NotResource")
+        for kind, names in written.principal.ids if written.principal else ():
+            yield from _named_already(item, names, "Principal", kind)
         yield from _included_sessions(item)
         for asked in item.asked:
             condition = asked.condition
-            compares = asked.family == "numeric" and not asked.operator.base.endswith("equals")
+            compares = asked.operator.base.startswith(("numericless", "numericgreater"))
             if compares and len(condition.values) > 1:
                 yield item.found(
                     f"{condition.operator} with several numbers holds if one of them fits, so only "
@@ -85,8 +89,8 @@ def redundant_elements(subject: Subject) -> Iterator[Found]:
                 )
 
 
-def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[Found]:
-    forms = [_fields(text, element) for text in texts]
+def _named_already(item: Item, texts: Sequence[str], *element: str) -> Iterator[Found]:
+    forms = [_fields(text, element[0]) for text in texts]
     wide = {form: text for form, text in zip(forms, texts, strict=True) if "*" in text}
     seen: dict[tuple[str, ...], str] = {}
     for index, form in enumerate(forms):
@@ -95,7 +99,7 @@ def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[F
         if other is not None:
             yield item.found(
                 f"`{texts[index]}` is already included in `{other}`",
-                item.place(element, index),
+                item.place(*element, index),
                 "remove one of the two",
             )
         seen.setdefault(form, texts[index])
@@ -103,7 +107,7 @@ def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[F
 
 def _fields(text: str, element: str) -> tuple[str, ...]:
     """Return the fields of *text* that wildcards do not cross; actions ignore case."""
-    if element == "Action":
+    if element in {"Action", "NotAction"}:
         return (text.lower(),)
     return ANY if text == "*" else tuple(text.split(":", len(ANY) - 1))
 

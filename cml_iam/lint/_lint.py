@@ -11,7 +11,7 @@ from cml_iam.lint._effect import matches_nothing
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity, recognized_kind
 from cml_iam.lint._rules import Rule, lint_rules, rule_named
 from cml_iam.lint._subject import Subject
-from cml_iam.lint._tags import MOST_GATES, gates
+from cml_iam.lint._tags import gates, judged
 from cml_iam.policy import build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
@@ -130,18 +130,20 @@ def lint_policies(
 def _too_many(subject: Subject) -> Iterator[Found]:
     """Report what is not judged because it would take too long."""
     statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
+    place = subject.documents[0].located.place(()) if subject.documents[0].located else None
     what = f"{statements:,} statements are too many; at most {COMPARED} are compared"
+    said = f"{what}; not applied: {', '.join(ids)}"
     if statements <= COMPARED:
-        number, ids = len(gates(subject)), ["CML501", "CML502", "CML503"]
-        what = f"{number:,} conditions on tags are too many; at most {MOST_GATES} are judged"
-        if number <= MOST_GATES:
+        every, first = gates(subject), judged(subject)
+        if len(first) == len(every):
             return
-    located = subject.documents[0].located
-    yield Found(
-        f"{what}; not applied: {', '.join(ids)}",
-        located.place(()) if located else None,
-        "split the policy: AWS does not store one of that size",
-    )
+        gate = every[len(first)]
+        place = gate.item.condition_place(gate.asked.condition)
+        said = (
+            f"{len(every)} conditions on tags are too many; CML501, CML502 and CML503 judge only "
+            f"the first {len(first)}, not this one and those after it"
+        )
+    yield Found(said, place, "split the policy, and check its parts")
 
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:

@@ -34,7 +34,7 @@ _UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _CANONICAL: Final = re.compile(r"[0-9a-f]{64}")
 SERVICE: Final = re.compile(
-    r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|amazon\.com|aws\.internal)"
+    r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|(?<!\.aws\.)amazon\.com|aws\.internal)"
 )
 
 ASSUME: Final = {

@@ -48,20 +48,20 @@ Tags = dict[str, tuple[str, Any]]
 """Tag keys and values by the key in lower case, because condition keys ignore case."""
 
 
-MOST_GATES: Final = 50
-"""The maximum number of gates that are judged, because each is compared with all others."""
+MOST_PAIRS: Final = 1_000
+"""The maximum number of pairs of gates that are compared, because each is compared with all."""
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions that the caller can meet by setting the tag."""
-    for gate in _judged(subject):
+    for gate in judged(subject):
         if gate.way:
             yield _opened(gate, gate.way, gate.key)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag is protected, but only in one case."""
-    for gate in _judged(subject):
+    for gate in judged(subject):
         twin = other_case(gate.key)
         way = gate.way_in(twin) if not gate.way else ()
         if way:
@@ -73,7 +73,7 @@ def tag_wiped(subject: Subject) -> Iterator[Found]:
 
     Only tags that decide what the manager may do count: others must judge their own losses.
     """
-    for gate in _judged(subject):
+    for gate in judged(subject):
         way = gate.way_out() if gate.operating else None
         if way:
             yield _wiped(gate, *way)
@@ -103,9 +103,10 @@ def gates(subject: Subject) -> list[Gate]:
     return found
 
 
-def _judged(subject: Subject) -> list[Gate]:
+def judged(subject: Subject) -> list[Gate]:
+    """Return the first of the gates, as many as can be compared with all the others."""
     found = gates(subject)
-    return found if len(found) <= MOST_GATES else []
+    return found[: MOST_PAIRS // max(len(found), 1)]
 
 
 def forbids_text(asked: KeyCondition) -> bool:

@@ -42,6 +42,14 @@ def values(subject: Subject) -> Iterator[Found]:
                     item.condition_place(condition),
                     "give it a value, or remove it",
                 )
+            for index, value in enumerate(condition.values if asked.family == "bool" else ()):
+                if "${" in value and item.variables:
+                    yield item.found(
+                        f"{condition.operator} `{value}`: AWS documents policy variables only for "
+                        "operators on texts and ARNs",
+                        item.condition_place(condition, index),
+                        _form_of(asked),
+                    )
             for index, problem in _bad_values(item, asked) if compiled.problems else ():
                 if asked.family in {"string", "arn"} and "${" in condition.values[index]:
                     continue  # said by the rule about variables
@@ -113,7 +121,7 @@ def literal_wildcards(subject: Subject) -> Iterator[Found]:
 def _may_have_star(key: str) -> bool:
     """Return whether a value of *key* is free text chosen by users."""
     lower = key.lower()
-    return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:prefix", "s3:delimiter"}
+    return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:delimiter"}
 
 
 _LITERAL: Final = {
@@ -264,23 +272,37 @@ def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
 
 
 def mixed(subject: Subject) -> Iterator[Found]:
-    """Yield contradictory values of one condition: of several JSON types, or both booleans."""
-    for item, asked in subject.asked():
-        condition = asked.condition
-        given = {value.lower() for value in condition.values}
-        if asked.family == "bool" and given >= {"true", "false"}:
-            yield item.found(
-                f"{condition.operator} lists both `true` and `false`: the value of "
-                f"`{condition.key}` makes no difference",
-                item.condition_place(condition),
-                "name one of them, or use `Null` to require the key",
-            )
-        elif len(_json_types(item, condition)) > 1:
-            yield item.found(
-                f"the values of `{condition.key}` are of different JSON types",
-                item.condition_place(condition),
-                "write all of them as strings, in quotation marks",
-            )
+    """Yield contradictory values of one condition: of several JSON types, or both booleans.
+
+    Also keys that an operator has twice: condition keys ignore case, so both conditions must hold.
+    """
+    for item in subject.items:
+        keys: dict[tuple[str, str], str] = {}
+        for asked in item.asked:
+            condition = asked.condition
+            name = (condition.operator.lower(), condition.key.lower())
+            if keys.setdefault(name, condition.key) != condition.key:
+                yield item.found(
+                    f"`{condition.key}` is the same key as `{keys[name]}`, because condition keys "
+                    "ignore case: both conditions must hold",
+                    item.condition_place(condition),
+                    "write one list of values under one spelling",
+                )
+            given = {value.lower() for value in condition.values}
+            if asked.family in {"bool", "null"} and given >= {"true", "false"}:
+                yield item.found(
+                    f"{condition.operator} lists both `true` and `false`: the value of "
+                    f"`{condition.key}` makes no difference",
+                    item.condition_place(condition),
+                    "name one of them"
+                    + (", or use `Null` to require the key" if asked.family == "bool" else ""),
+                )
+            elif len(_json_types(item, condition)) > 1:
+                yield item.found(
+                    f"the values of `{condition.key}` are of different JSON types",
+                    item.condition_place(condition),
+                    "write all of them as strings, in quotation marks",
+                )
 
 
 def _json_types(item: Item, condition: Condition) -> set[type]:

@@ -373,3 +373,26 @@ def test_the_health_check_is_a_matter_of_managers_alone() -> None:
 
     assert [each.rule for each in lint_text(bound("Start", "Stop", "Terminate"))] == ["CML402"]
     assert lint_text(bound("Start", "Stop")) == ()
+
+
+def test_of_many_conditions_on_tags_the_first_are_judged() -> None:
+    gates = [
+        {
+            "Effect": "Allow",
+            "Action": "ec2:TerminateInstances",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/team": f"t{number}"}},
+        }
+        for number in range(50)
+    ]
+    tagging = {"Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*"}
+
+    few, many = (lint_text(document([*gates[:size], tagging])) for size in (31, 50))
+
+    assert sum(each.rule == "CML501" for each in few) == 31
+    assert not any(each.rule == "CML110" for each in few)
+    assert sum(each.rule == "CML501" for each in many) == 20
+    assert [each.message for each in many if each.rule == "CML110"] == [
+        "50 conditions on tags are too many; CML501, CML502 and CML503 judge only the first 20, "
+        "not this one and those after it"
+    ]

@@ -412,6 +412,58 @@ FURTHER: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         "identity",
         when("StringLikeIfExists", "aws:PrincipalTag/a", "*"),
     ),
+    "Create SLR with star in resource/every role of services": (
+        "identity",
+        GET | {"Action": LINK, "Resource": "arn:aws:iam::*:role/aws-service-role/*"},
+    ),
+    "Duplicate keys with different case/same values": (
+        "identity",
+        START
+        | {
+            "Condition": {
+                "StringEquals": {
+                    "aws:RequestedRegion": "eu-west-1",
+                    "aws:requestedregion": ["eu-west-1", "eu-west-2"],
+                }
+            }
+        },
+    ),
+    "Invalid condition multiple Boolean/Null": (
+        "identity",
+        when("Null", "aws:TokenIssueTime", "true", "false"),
+    ),
+    "Invalid service principal format/two domains": (
+        "trust",
+        TRUST | {"Principal": {"Service": "lambda.aws.amazon.com"}},
+    ),
+    "Invalid variable for operator/Bool": (
+        "identity",
+        when("Bool", "aws:SecureTransport", "${aws:PrincipalTag/secure}"),
+    ),
+    "Missing ARN account/SQS": (
+        "identity",
+        GET | {"Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1::example"},
+    ),
+    "Missing ARN account/IAM": (
+        "identity",
+        GET | {"Action": "iam:GetRole", "Resource": "arn:aws:iam:::role/example"},
+    ),
+    "Redundant action/NotAction": (
+        "identity",
+        {"Effect": "Deny", "NotAction": ["s3:*", "s3:GetObject"], "Resource": "*"},
+    ),
+    "Redundant condition value num/or equal": (
+        "identity",
+        when("NumericLessThanEquals", "aws:MultiFactorAuthAge", 60, 3600),
+    ),
+    "Redundant principal in role trust policy/twice": (
+        "trust",
+        TRUST | {"Principal": {"AWS": ["111122223333", "111122223333"]}},
+    ),
+    "Wildcard without like operator/prefix": (
+        "identity",
+        when("StringEquals", "s3:prefix", "home/*", Action="s3:ListBucket"),
+    ),
     "Redundant statement due to wildcard in condition": (
         "identity",
         when("ForAnyValue:StringNotLike", "aws:TagKeys", "*", Action="ec2:CreateTags"),
