@@ -146,7 +146,7 @@ def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern
     Its formats are no answer about the account of what AWS owns.
     """
     named = tuple(item.actions.values())
-    if item.everything or item.statement.not_action is not None:
+    if item.unlisted:
         owner = facts.service(pattern[2])
         named = owner.matching("*") if owner else ()
     known = [each for each in named if field == 3 or each.service not in _OWNED_BY_AWS]

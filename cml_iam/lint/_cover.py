@@ -268,8 +268,7 @@ def _example(item: Item, element: Named, further: tuple[Condition, ...]) -> Requ
 
 def _may_cover(item: Item, wide: Item) -> bool:
     """Return whether a proof is worthwhile; if not, there is no cover, except in rare cases."""
-    named = wide.everything or wide.statement.not_action is not None
-    if not named and wide.actions.keys().isdisjoint(item.actions):
+    if not wide.unlisted and wide.actions.keys().isdisjoint(item.actions):
         return False
     return (
         item.written.principal == wide.written.principal

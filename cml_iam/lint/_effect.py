@@ -26,6 +26,7 @@ from cml_iam.facts import (
 from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._subject import how_often
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -64,7 +65,7 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
 def tags_of_some(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions in statements about all services: some services send no tags."""
     for item in subject.items:
-        if not item.everything and item.statement.not_action is None:
+        if not item.unlisted:
             continue
         for asked in item.asked:
             key = same_key(asked.condition.key)
@@ -72,12 +73,11 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
                 continue
             lacking = facts.services_without(key)
             if asked.operator.known and lacking:
-                holds = "always" if asked.test({}) else "never"
                 yield item.found(
                     f"according to AWS's reference of {updated()}, {len(lacking)} services have "
                     "no key "
                     f"`{asked.condition.key}` ({listed(list(lacking), most=3)}): for them the "
-                    f"condition {holds} holds",
+                    f"condition {how_often(asked)} holds",
                     item.condition_place(asked.condition),
                     "put actions of these services into a separate statement",
                 )

@@ -99,7 +99,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
 
 def _services(subject: Subject) -> frozenset[str]:
     """Return the services that Allows name; None if an Allow may be about any service."""
-    if any(item.everything or item.statement.not_action for item in subject.allows):
+    if any(item.unlisted for item in subject.allows):
         return frozenset()
     elements = (each for item in subject.allows for each in item.statement.action or ())
     return frozenset(each.partition(":")[0].lower() for each in elements)
@@ -107,8 +107,7 @@ def _services(subject: Subject) -> frozenset[str]:
 
 def _says_everything(item: Item) -> bool:
     """Return whether another rule already reports that everything is allowed."""
-    everything = item.everything or item.statement.not_action is not None
-    return everything and not item.statement.conditions
+    return item.unlisted and not item.statement.conditions
 
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
 from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._subject import how_often
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,14 +166,12 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
             continue
         named = {action.service for action in item.actions.values()}
         lacking = sorted(named - facts.published("endpoint"))
-        every = item.everything or item.statement.not_action is not None
-        if not lacking and not every:
+        if not lacking and not item.unlisted:
             continue
-        holds = "always" if asked.test({}) else "never"
         yield item.found(
             f"few services send `{asked.condition.key}`, and AWS's page does not list "
-            f"{'most of these services' if every else listed(lacking)}: for them the "
-            f"condition {holds} holds",
+            f"{'most of these services' if item.unlisted else listed(lacking)}: for them the "
+            f"condition {how_often(asked)} holds",
             item.condition_place(asked.condition),
             "put the services that send the key into a separate statement",
         )

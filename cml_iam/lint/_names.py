@@ -17,6 +17,7 @@ from cml_iam.lint._corrections import (
     known_operator,
 )
 from cml_iam.lint._finding import Found
+from cml_iam.lint._subject import how_often
 from cml_iam.policy import VERSION_2012, did_you_mean
 
 if TYPE_CHECKING:
@@ -129,10 +130,9 @@ def keys(subject: Subject) -> Iterator[Found]:
                     f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
                 )
             elif facts.is_unknown_key(key):
-                holds = "always" if asked.test({}) else "never"
                 yield item.found(
                     f"AWS's reference of {facts.updated()} has no condition key `{key}`: unless "
-                    f"AWS has added it since, the condition {holds} holds",
+                    f"AWS has added it since, the condition {how_often(asked)} holds",
                     item.condition_place(asked.condition),
                     facts.key_hint(key),
                     correction=known_key(item, asked.condition),

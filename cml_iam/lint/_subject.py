@@ -154,6 +154,11 @@ class Item(Part):
         """Whether `Action` includes every action."""
         return any(each.everything for each in self.named)
 
+    @property
+    def unlisted(self) -> bool:
+        """Whether the statement is about more actions than it names: by `*`, or by NotAction."""
+        return self.everything or self.statement.not_action is not None
+
     def says(self, action: Action) -> bool:
         """Return whether the statement is about *action*."""
         excluded = self.statement.not_action
@@ -318,6 +323,11 @@ def demands_text(asked: KeyCondition) -> bool:
     operator = asked.operator
     plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
     return plain and operator.known and not operator.if_exists and not operator.qualifier
+
+
+def how_often(asked: KeyCondition) -> str:
+    """Say how often a condition holds for requests without its key."""
+    return "always" if asked.test({}) else "never"
 
 
 @cache

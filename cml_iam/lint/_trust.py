@@ -19,6 +19,7 @@ from cml_iam.lint._strangers import (
     values_for_stranger,
     values_of_user,
 )
+from cml_iam.lint._subject import how_often
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.errors import Place
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import KeyCondition
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 
@@ -191,17 +191,12 @@ def keys_of_others(subject: Subject) -> Iterator[Found]:
             if not is_provider_key(key) or lacking is None or (own and asked.test({})):
                 continue
             yield item.found(
-                f"a token of `{lacking}` has no `{key}`, so the condition {_holds(asked)} holds",
+                f"a token of `{lacking}` has no `{key}`, so the condition {how_often(asked)} holds",
                 item.condition_place(asked.condition),
                 "give each provider a statement of its own"
                 if own
                 else f"write `{lacking}:{claim}`, as in the name of the provider",
             )
-
-
-def _holds(asked: KeyCondition) -> str:
-    """Say how often a condition holds for requests without its key."""
-    return "always" if asked.test({}) else "never"
 
 
 def unclaimed(subject: Subject) -> Iterator[Found]:
@@ -382,7 +377,7 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
                 continue
             if key.lower().startswith(_OF_CALLERS):
                 yield item.found(
-                    f"a service calls without `{key}`, so the condition {_holds(asked)} holds",
+                    f"a service calls without `{key}`, so the condition {how_often(asked)} holds",
                     item.condition_place(asked.condition),
                     "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say "
                     "for whom the service acts",
