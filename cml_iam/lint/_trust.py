@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import EXAMPLE_ACCOUNT, is_provider_key
@@ -138,9 +139,7 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
     for item, host, principal, place in _providers(subject):
         if issuer_of(host).owner is None:  # whose tokens name no project
             continue
-        if _admitted(subject, item, principal, Token(host)) is not None:
-            continue
-        request = _admitted(subject, item, principal, Token(host, inside=True))
+        request = _further(subject, item, principal, Token(host, inside=True))
         if request is not None:
             yield item.found(
                 "other repositories or projects of the same owner may assume the role too, "
@@ -160,9 +159,7 @@ def guests(subject: Subject) -> Iterator[Found]:
         claim, value = issuer_of(host).guests or ("", "")
         if not claim or _asks(item, f"{host}:{claim}"):
             continue
-        if _admitted(subject, item, principal, Token(host)) is not None:
-            continue
-        request = _admitted(subject, item, principal, Token(host, guest=True))
+        request = _further(subject, item, principal, Token(host, guest=True))
         if request is not None:
             yield item.found(
                 "anybody may assume the role without signing in, if the identity pool allows "
@@ -287,6 +284,13 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]
                 yield item, host, name, item.place("Principal")
 
 
+def _further(subject: Subject, item: Item, principal: str, token: Token) -> Request | None:
+    """Return a request with *token*, if the document allows none with a stranger's token."""
+    strange = _admitted(subject, item, principal, Token(token.host))
+    return _admitted(subject, item, principal, token) if strange is None else None
+
+
+@lru_cache(16)
 def _admitted(subject: Subject, item: Item, principal: str, token: Token) -> Request | None:
     """Return a request with a *token* that the document allows."""
     sent = ["sub", by_application().get(token.host, "aud")]
