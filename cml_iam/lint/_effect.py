@@ -31,7 +31,7 @@ from cml_iam.lint._subject import how_often
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from cml_iam.facts import Action, Target
+    from cml_iam.facts import Action, ArnPattern, Target
     from cml_iam.lint._edits import Claim, Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
@@ -228,14 +228,22 @@ def _dead_elements(item: Item) -> list[Named]:
 
     An element with wildcards is dead only if all its actions are.
     """
-    if item.statement.resource is None or len(item.resources) < len(item.statement.resource):
+    written = item.statement.resource
+    if written is None or len(item.resources) < len(written):
         return []  # one of the resources is malformed, which another rule says
+    if any(map(_in_capitals, item.resources)):
+        return []
     unreached = (
         each
         for each in item.named
         if each.actions and not any(item.targets(action) for action in each.actions)
     )
     return [e for e in unreached if matched(item, action=e.text, conditions=()).holds]
+
+
+def _in_capitals(resource: tuple[str, ArnPattern]) -> bool:
+    """Return whether the ARN's service has capital letters, which another rule reports."""
+    return resource[1][2] != resource[1][2].lower()
 
 
 def _take_no_resource(element: Named) -> bool:
@@ -278,7 +286,7 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
     actions = [action for each in item.named if each not in dead for action in each.actions]
     for index, text in enumerate(item.statement.resource or ()):
         pattern = dict(item.resources).get(text)
-        if pattern is None or text == "*":
+        if pattern is None or text == "*" or _in_capitals((text, pattern)):
             continue
         if not any(_is_about(action.targets, pattern) for action in actions):
             yield item.found(

@@ -396,3 +396,13 @@ def test_of_many_conditions_on_tags_the_first_are_judged() -> None:
         "50 conditions on tags are too many; CML501, CML502 and CML503 judge only the first 20, "
         "not this one and those after it"
     ]
+
+
+def test_a_service_in_capital_letters_is_reported_once() -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": "lambda:InvokeFunction",
+        "Resource": "arn:aws:Lambda:eu-west-1:111122223333:function:example",
+    }
+
+    assert [each.rule for each in lint_text(document([statement]))] == ["CML206"]
