@@ -63,7 +63,10 @@ class Permission(NamedTuple):
     @property
     def on_worker(self) -> bool:
         """Whether the call names an existing instance."""
-        return any(each.type == "instance" and each.use == "existing" for each in self.resources)
+        return any(
+            resource.type == "instance" and resource.use == "existing"
+            for resource in self.resources
+        )
 
 
 class Group(NamedTuple):
@@ -88,17 +91,17 @@ class Catalogue(NamedTuple):
     @property
     def permissions(self) -> tuple[Permission, ...]:
         """All permissions, in order."""
-        return tuple(each for group in self.groups for each in group.permissions)
+        return tuple(permission for group in self.groups for permission in group.permissions)
 
     @property
     def actions(self) -> tuple[str, ...]:
         """All actions, in order."""
-        return tuple(each.action for each in self.permissions)
+        return tuple(permission.action for permission in self.permissions)
 
     @property
     def changing(self) -> tuple[Permission, ...]:
         """The permissions to launch, start, stop and terminate: what restrictions are about."""
-        return tuple(each for each in self.permissions if each.access == "Write")
+        return tuple(permission for permission in self.permissions if permission.access == "Write")
 
     def permission(self, action: str) -> Permission:
         """Return the permission for *action*; raises KeyError if it is not listed."""
@@ -112,7 +115,7 @@ class Catalogue(NamedTuple):
     @property
     def _by_action(self) -> dict[str, Permission]:
         listed = (*self.permissions, *(each for _, each in self.options))
-        return {each.action: each for each in listed}
+        return {permission.action: permission for permission in listed}
 
 
 @cache
@@ -150,8 +153,9 @@ def permission_tables(catalogue: Catalogue) -> str:
 
 def _table(group: Group) -> str:
     rows = [
-        f"| `{each.action}` | {each.purpose} | {', '.join(f'`{m}()`' for m in each.methods)} |"
-        for each in group.permissions
+        f"| `{permission.action}` | {permission.purpose} "
+        f"| {', '.join(f'`{m}()`' for m in permission.methods)} |"
+        for permission in group.permissions
     ]
     head = ["| Permission | Purpose | Used In |", "|------------|---------|---------|"]
     return "\n".join([f"### {group.title}", "", *head, *rows])
@@ -171,7 +175,8 @@ def _permission(raw: dict[str, Any]) -> Permission:
         dry_run=raw["dry_run"],
         region_keys=tuple(raw["region_keys"]),
         resources=tuple(
-            ResourceUse(each["type"], each["use"], tuple(each["keys"])) for each in raw["resources"]
+            ResourceUse(resource["type"], resource["use"], tuple(resource["keys"]))
+            for resource in raw["resources"]
         ),
         any_region=raw.get("any_region", False),
     )
@@ -246,19 +251,21 @@ def upgrade(
     return Upgrade(
         start=before,
         end=after,
-        grant=tuple(each for each in after.actions if each not in before.actions),
+        grant=tuple(action for action in after.actions if action not in before.actions),
         revoke=tuple(
-            each for each in (*before.actions, *before.optional.values()) if each not in needed
+            action
+            for action in (*before.actions, *before.optional.values())
+            if action not in needed
         ),
         optional={name: each for name, each in after.optional.items() if each not in had},
     )
 
 
 def _version_named(versions: tuple[PolicyVersion, ...], wanted: str) -> PolicyVersion:
-    for each in versions:
-        if each.version == wanted:
-            return each
-    names = [each.version for each in versions]
+    for version in versions:
+        if version.version == wanted:
+            return version
+    names = [version.version for version in versions]
     hint = did_you_mean(wanted, names) or f"the history has {', '.join(names)}"
     raise InputError(f"no such version of the policy: `{wanted}`", remedy=hint)
 

@@ -115,7 +115,7 @@ class Holdings:
     @property
     def documents(self) -> tuple[PolicyDocument, ...]:
         """The documents of the policies, without the boundary."""
-        return tuple(each.document for each in self.policies)
+        return tuple(policy.document for policy in self.policies)
 
     def whole(self) -> Holdings:
         """Return itself; raises the error of the first policy that could not be read, if any."""

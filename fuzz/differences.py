@@ -94,12 +94,16 @@ def judge(random: Random, draws: int) -> tuple[list[str], str]:
     before, after = (
         Judge(each, principals=principals, beside=found.beside_everything) for each in (old, new)
     )
-    for each in found.differences:
-        outcomes = before.outcome(each.witness), after.outcome(each.witness)
-        if (each.old.outcome, each.new.outcome) != outcomes or kind_of(*outcomes) != each.change:
-            return [found.verdict], f"not confirmed: {each.change} {each.witness}: {told}"
+    for difference in found.differences:
+        outcomes = before.outcome(difference.witness), after.outcome(difference.witness)
+        if (difference.old.outcome, difference.new.outcome) != outcomes or kind_of(
+            *outcomes
+        ) != difference.change:
+            return [
+                found.verdict
+            ], f"not confirmed: {difference.change} {difference.witness}: {told}"
     excluded = {change for change in CHANGES if found.verdicts.get(change, HOLDS).holds}
-    assumptions = [a for each in found.verdicts.values() for a in each.assumptions]
+    assumptions = [a for verdict in found.verdicts.values() for a in verdict.assumptions]
     drawer = proof.Drawer(random, (old, new), Verdict("holds", assumptions=tuple(assumptions)))
     for drawn in drawer.requests(draws):
         change = kind_of(before.outcome(drawn), after.outcome(drawn))

@@ -223,12 +223,12 @@ def feed(random: Random, text: str) -> str:
     try:
         document = parse_policy(text, "policy.json")
     except DocumentError as error:
-        _expect(all(each.place for each in error.problems), error)
+        _expect(all(problem.place for problem in error.problems), error)
         return "refused"
     policies: Any = [[document]] if kind.endswith("ps") else [document]
     given = {kind: document if kind == "resource" else policies}
     authorizer = compile_policies(**given)
-    _expect(all(each.place for each in authorizer.problems), authorizer.problems)
+    _expect(all(problem.place for problem in authorizer.problems), authorizer.problems)
     for request in REQUESTS:
         authorizer.decide(request)
     _expect(authorizer.explain(REQUESTS[0]).statements, "explained")

@@ -41,10 +41,10 @@ def check(text: str) -> Counter[str]:
         document = parse_policy(text, "p")
     except DocumentError:
         return Counter()
-    labels = Counter(each.label for each in document.statements)
+    labels = Counter(statement.label for statement in document.statements)
     if not is_attachable(document) or max(labels.values()) > 1:
         return Counter()
-    statements = {each.label: each for each in document.statements}
+    statements = {statement.label: statement for statement in document.statements}
     findings = lint_text(text, "p")
     held: Counter[str] = Counter()
     for finding in findings:
@@ -54,9 +54,9 @@ def check(text: str) -> Counter[str]:
             hold(claim(document, about, finding), f"{finding.rule} {finding.message}\n{text}")
             held[finding.rule] += 1
     told = {each.statement for each in findings if each.rule in MATCHES_NOTHING}
-    for each in document.statements:
-        if never(one(document, each), Shape()).holds:
-            held["matches nothing" if each.label in told else UNSAID] += 1
+    for statement in document.statements:
+        if never(one(document, statement), Shape()).holds:
+            held["matches nothing" if statement.label in told else UNSAID] += 1
     return held
 
 
@@ -67,7 +67,7 @@ def hedged(finding: Finding) -> bool:
 
 def one(document: PolicyDocument, *statements: Statement, action: str | None = None) -> Policies:
     """Return *statements* alone, as Allows, and for *action* if it is given."""
-    kept = [replace(each, effect="Allow") for each in statements]
+    kept = [replace(statement, effect="Allow") for statement in statements]
     if action is not None:
         kept = [replace(each, action=(action,), not_action=None) for each in kept]
     return Policies((replace(document, statements=tuple(kept)),))
@@ -105,7 +105,7 @@ def is_within_others(document: PolicyDocument, statement: Statement, finding: Fi
     for action in named(finding, statement):
         mine = [replace(statement, action=(action,)), *denies]
         sides = (replace(document, statements=tuple(each)) for each in (mine, others))
-        narrow, wide = (Policies((each,)) for each in sides)
+        narrow, wide = (Policies((side,)) for side in sides)
         if not stands(within(narrow, wide)):
             return False
     return True
@@ -154,7 +154,7 @@ def main() -> int:
     chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)  # noqa: S311 - repeatable
     held = sum(map(check, texts(chance, count)), Counter[str]())
     sys.stdout.write(
-        f"{count} policies, {sum(held[each] for each in CLAIMS)} claims held by the proof\n"
+        f"{count} policies, {sum(held[claim] for claim in CLAIMS)} claims held by the proof\n"
     )
     for rule, number in sorted(held.items()):
         sys.stdout.write(f"  {rule}: {number}\n")

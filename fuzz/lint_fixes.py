@@ -43,7 +43,9 @@ def check(text: str) -> Counter[str]:
     if not applied.keys() & GRANTS:
         hold(within(one(after), one(before)).holds, text)
     kept = [
-        each for each in before.statements if each.effect == "Deny" or each.index not in corrected
+        statement
+        for statement in before.statements
+        if statement.effect == "Deny" or statement.index not in corrected
     ]
     hold(within(one(before, kept), one(after)).holds, text)
     for old, new in zip(before.statements, after.statements, strict=False):
@@ -72,10 +74,10 @@ def is_matched(document: PolicyDocument, statement: Statement) -> bool:
 def is_attachable(document: PolicyDocument) -> bool:
     """Say whether *document* can be attached to a principal."""
     return all(
-        each.principal is None
-        and each.not_principal is None
-        and (each.resource is not None or each.not_resource is not None)
-        for each in document.statements
+        statement.principal is None
+        and statement.not_principal is None
+        and (statement.resource is not None or statement.not_resource is not None)
+        for statement in document.statements
     )
 
 

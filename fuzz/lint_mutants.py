@@ -52,14 +52,14 @@ def main() -> int:
         before = time.perf_counter()
         try:
             findings = lint_text(text, "mutant.json", kind=kind)
-            corrections = [each.as_json() for each in findings if each.correction]
+            corrections = [finding.as_json() for finding in findings if finding.correction]
             if corrections:
                 mended += bool(fix_text(text, "mutant.json", kind=kind).applied)
         except Exception as error:
             sys.stdout.write(f"mutant {number} of seed {seed}, kind {kind}: {error!r}\n{text!r}\n")
             raise
         slowest = max(slowest, time.perf_counter() - before)
-        found.update({each.rule for each in findings} or {"none"})
+        found.update({finding.rule for finding in findings} or {"none"})
     seconds = time.perf_counter() - started
     sys.stdout.write(
         f"{count} mutants in {seconds:.0f} s, none raised; "

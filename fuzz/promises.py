@@ -44,7 +44,7 @@ def _sites(count: int) -> int:
     times = []
     for seed in range(count):
         site = random_site(seed)
-        documents = tuple(each.document for each in render_parts(site))
+        documents = tuple(part.document for part in render_parts(site))
         forms = {
             "hardened": Policies(documents),
             "boundary beside base": Policies((BASE,), documents) if not documents[1:] else None,
@@ -59,7 +59,7 @@ def _sites(count: int) -> int:
             for proof in proofs:
                 answers[proof.answer] += 1
                 if proof.answer != "holds":
-                    calls = [each.request for each in proof.calls]
+                    calls = [call.request for call in proof.calls]
                     say(f"site {seed}, {form}: {proof.promise.id} {proof.answer} {calls}")
     times.sort()
     say(

@@ -262,8 +262,8 @@ class Drawer:
         self.principals = False
         self.assumed: dict[str, set[str]] = {}
         self.facts = verdict.assumptions
-        for each in verdict.assumptions:
-            self.assumed.setdefault(each.kind, set()).add(each.about.lower())
+        for assumption in verdict.assumptions:
+            self.assumed.setdefault(assumption.kind, set()).add(assumption.about.lower())
         self.made: set[str] = set()
         for each in policies:
             for said in each["Statement"]:
@@ -272,8 +272,10 @@ class Drawer:
             self.texts.setdefault(key, ["a", "", "ab", "a/b", "fresh"])
         self.pools = {key: self._pool(key, values) for key, values in self.texts.items()}
         self.typed = "resource" in self.assumed
-        self.arns = list(dict.fromkeys(t for each in self.resources for t in self._arns(each)))
-        self.names = list(dict.fromkeys(t for each in self.actions for t in self._names(each)))
+        self.arns = list(
+            dict.fromkeys(t for resource in self.resources for t in self._arns(resource))
+        )
+        self.names = list(dict.fromkeys(t for action in self.actions for t in self._names(action)))
 
     def _gather(self, said: Json) -> None:
         self.actions += said.get("Action", said.get("NotAction"))
@@ -291,10 +293,10 @@ class Drawer:
         }
         accounts = {account for account, _ in homes}
         found: list[str | None] = []
-        for each in callers:
-            fields = (each or "").split(":")
+        for caller in callers:
+            fields = (caller or "").split(":")
             if len(fields) < 6 or fields[4] not in accounts or (fields[4], fields[1]) in homes:
-                found.append(each)
+                found.append(caller)
         return found
 
     def _pool(self, key: str, values: list[Any]) -> list[Any]:
@@ -328,7 +330,7 @@ class Drawer:
         contexts = [made for _ in range(width) if (made := self._context()) is not None]
         places = [(random.choice(self.names), random.choice(self.arns)) for _ in range(60)]
         if self.typed:
-            places = [each for each in places if is_typed(*each)]
+            places = [place for place in places if is_typed(*place)]
         tied = "region" in self.assumed
         for action, resource in places[:30]:
             region = resource.split(":")[3] if tied and resource.startswith("arn:") else ""
@@ -581,7 +583,7 @@ def judge(random: Random, draws: int) -> tuple[str, str]:
     drawer = Drawer(random, (candidate, reference), verdict)
     for drawn in drawer.requests(draws):
         if mine(drawn) and not theirs(drawn):
-            kinds = [each.text for each in verdict.assumptions]
+            kinds = [assumption.text for assumption in verdict.assumptions]
             return "holds", f"refuted by {drawn} under {kinds}: {told}"
     return "holds" if verdict.slices else "holds, statement by statement", ""
 

@@ -98,7 +98,7 @@ class Encoder:
             return smt.Not(present) if values == ["true"] else present
         base = operator.removesuffix("IfExists")
         negated = "Not" in base
-        one = [self._value(base.replace("Not", ""), key, each) for each in values]
+        one = [self._value(base.replace("Not", ""), key, value) for value in values]
         no = smt.BoolVal(False)
         any_of = smt.Or(no, no, *one)
         holds = smt.Not(any_of) if negated else any_of
@@ -158,7 +158,7 @@ def main(name: str, pairs: int = 500, seed: int = 1) -> int:
             reference["Statement"] += candidate["Statement"][:-1]
         sides = [Policies(identity=(load_policy(each),)) for each in (candidate, reference)]
         ours = within(sides[0], sides[1])
-        malformed = any(each.kind == "typed" for each in ours.assumptions)
+        malformed = any(assumption.kind == "typed" for assumption in ours.assumptions)
         start = time.process_time()
         theirs = asked(smt, candidate, reference)
         times.append((time.process_time() - start) * 1e3)

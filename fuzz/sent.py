@@ -26,7 +26,7 @@ def is_sent(request: Request, facts: Iterable[Assumption]) -> bool:
     context = {_name(key): value for key, value in request.context.items()}
     fields = request.resource.split(":", 5)
     fields = fields if len(fields) == 6 else [""] * 6
-    return all(_respects(each, request, context, fields) for each in facts)
+    return all(_respects(fact, request, context, fields) for fact in facts)
 
 
 def _name(key: str) -> str:
@@ -64,10 +64,10 @@ def _respects(
 
 def _is_in_one(context: Mapping[str, Any], fields: list[str], caller: str | None) -> bool:
     arns = [value for key, value in context.items() if key_type(key) == "ARN"]
-    named = [fields[1], *(each.split(":")[1] for each in arns if each.startswith("arn:"))]
+    named = [fields[1], *(arn.split(":")[1] for arn in arns if arn.startswith("arn:"))]
     named += [caller.split(":")[1]] if caller and caller.startswith("arn:") else []
     regions = [each for each in (fields[3], context.get("aws:requestedregion")) if each]
-    own = all(_partition(each) == fields[1] for each in regions) or not fields[1]
+    own = all(_partition(region) == fields[1] for region in regions) or not fields[1]
     return own and {each for each in named if each} <= PARTITIONS
 
 

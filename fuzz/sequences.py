@@ -210,7 +210,7 @@ def loses(authorizer: Authorizer) -> Request | None:
 
 def kept(requests: list[Request]) -> Json:
     """Return the tags of the instance that *requests* speak of and that none of them changes."""
-    said = [(key.lower(), value) for each in requests for key, value in each.context.items()]
+    said = [(key.lower(), value) for request in requests for key, value in request.context.items()]
     sent = {key.partition("/")[2] for key, _ in said if key.startswith("aws:requesttag/")}
     return {
         key: value

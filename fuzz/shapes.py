@@ -351,10 +351,10 @@ class Attack:
             if key[0] not in {"*", "?", "$"}:
                 self.texts.setdefault(name_of(key[0].replace('\\"', "")), [])
         self.assumed: dict[str, set[tuple[str, str]]] = {}
-        for each in self.verdict.assumptions:
-            about = each.about.lower(), each.action.lower()
-            self.assumed.setdefault(each.kind, set()).add(about)
-        self.named = {each.lower() for each in self.actions}
+        for assumption in self.verdict.assumptions:
+            about = assumption.about.lower(), assumption.action.lower()
+            self.assumed.setdefault(assumption.kind, set()).add(about)
+        self.named = {action.lower() for action in self.actions}
         self.names = list(dict.fromkeys(self._actions()))
 
     def _gather(self, said: Json) -> None:
@@ -444,8 +444,8 @@ class Attack:
         request = self._request(state, force=True)
         assert request is not None  # noqa: S101 - it was forced
         cost = 0
-        for each in aims:
-            test, tests = each.rule
+        for aim in aims:
+            test, tests = aim.rule
             cost += test is not None and not test(request.resource, request.context)
             cost += sum(not one(request.context) for one in tests)
         return cost or (0 if self.refutes(request) else 1)
@@ -489,7 +489,7 @@ class Attack:
 
     def _fragments(self, state: Json) -> list[str]:
         """Return values of other keys, and their ends: what a variable may stand for."""
-        known = [each for each in state["keys"].values() if isinstance(each, str)]
+        known = [key for key in state["keys"].values() if isinstance(key, str)]
         resource = state.get("resource", "")
         parts = [*resource.split(":"), *resource.split("/")]
         return [*known, *(each[1:] for each in known), *(p for p in parts if p)]
@@ -610,7 +610,7 @@ class Attack:
     def _at_home(self, caller: str | None) -> bool:
         homes = {(each.split(":")[4], each.split(":")[1]) for each in self._about("partition")}
         fields = (caller or "").split(":")
-        own = [each for each in homes if len(fields) > 5 and each[0] == fields[4]]
+        own = [home for home in homes if len(fields) > 5 and home[0] == fields[4]]
         return not own or (fields[4], fields[1]) in homes
 
 
@@ -736,7 +736,7 @@ def judge(random: Random, steps: int) -> tuple[str, str]:
         attack = Attack(random, documents, verdict, refutes, aims, one.resource is not None)
         found = attack.run(steps // len(goals))
         if found is not None:
-            kinds = [each.text for each in verdict.assumptions]
+            kinds = [assumption.text for assumption in verdict.assumptions]
             return f"{question}: holds", f"refuted by {found} under {kinds}: {text}"
     return f"{question}: holds", ""
 

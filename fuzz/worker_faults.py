@@ -158,16 +158,16 @@ def acting(chance: random.Random) -> str:
     named = chance.sample(ids, chance.randint(1, len(ids)))
     fleet = [Worker(each, "us-east-1", before[each], "c5.large", "ami-1") for each in named]
     outcomes = act(WorkerManager(ec2), fleet, make)
-    check([each.worker.id for each in outcomes] == named, outcomes)
+    check([outcome.worker.id for outcome in outcomes] == named, outcomes)
     for each in set(ids) - set(named):
         check(ec2.states[each] == before[each], f"{operation} of {each} was not asked for")
-    for each in outcomes:
-        now = ec2.states[each.worker.id]
-        if each.change:
-            check((each.change.current, now) == (state, state), (each, now))
-        elif not isinstance(each.error, errors.UnreachableError):
-            check(each.error is not None and now == before[each.worker.id], (each, now))
-    failed = sum(each.error is not None for each in outcomes)
+    for outcome in outcomes:
+        now = ec2.states[outcome.worker.id]
+        if outcome.change:
+            check((outcome.change.current, now) == (state, state), (outcome, now))
+        elif not isinstance(outcome.error, errors.UnreachableError):
+            check(outcome.error is not None and now == before[outcome.worker.id], (outcome, now))
+    failed = sum(outcome.error is not None for outcome in outcomes)
     return f"{operation}: " + ("all" if not failed else "some" if failed < len(named) else "none")
 
 

@@ -151,7 +151,7 @@ def cml_iam(
 
     def call(*arguments: str | Path) -> Ran:
         capfd.readouterr()
-        words = [str(each) for each in arguments]
+        words = [str(argument) for argument in arguments]
         code = run(words)
         captured = capfd.readouterr()
         check(words, captured.out)

@@ -26,8 +26,8 @@ def with_json() -> tuple[str, ...]:
         name
         for name, _, command in leaves(cli)
         if any(
-            "-o" in each.opts and "json" in getattr(each.type, "choices", ())
-            for each in command.params
+            "-o" in param.opts and "json" in getattr(param.type, "choices", ())
+            for param in command.params
         )
     )
 
@@ -35,18 +35,18 @@ def with_json() -> tuple[str, ...]:
 def problems(name: str, value: Any) -> list[str]:
     """Return what in *value*, an answer of the command *name*, the schema does not say."""
     errors = _validator(name).iter_errors(value)
-    return [f"{each.json_path}: {each.message[:300]}" for each in errors]
+    return [f"{error.json_path}: {error.message[:300]}" for error in errors]
 
 
 def check(arguments: Sequence[str], output: str) -> None:
     """Compare *output* with the schema, if *arguments* ask a command for JSON and it answered."""
-    words = [each for each in arguments if not each.startswith("-")]
+    words = [argument for argument in arguments if not argument.startswith("-")]
     name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in with_json()), None)
     if name is None or not _asks_for_json(arguments) or not output.strip():
         return
     answers = output.splitlines() if name == "worker watch" else [output]
-    for each in answers:
-        wrong = problems(name, json.loads(each))
+    for answer in answers:
+        wrong = problems(name, json.loads(answer))
         assert not wrong, f"policies/{NAME} does not describe this of `{name}`: {wrong}"
 
 

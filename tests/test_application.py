@@ -53,7 +53,9 @@ def test_another_table_is_refused(wrong: str) -> None:
 def test_a_site_that_does_not_say_it_has_no_such_expectation() -> None:
     site = parse_site(RIGHT.split("[manager]")[0])
 
-    assert not [each for each in derive_expectations(site) if "as-sent" in each.id]
+    assert not [
+        expectation for expectation in derive_expectations(site) if "as-sent" in expectation.id
+    ]
 
 
 @pytest.mark.parametrize(("site", "code"), [(RIGHT, 0), (WRONG, 3)], ids=["right", "wrong"])
@@ -106,7 +108,7 @@ def test_health_foretells_what_becomes_of_the_applications_launch(
             skip=frozenset(SKIPPABLE) - {"use"},
         ),
     )
-    refused = [each.message for each in audited.findings if each.rule == "CML703"]
+    refused = [finding.message for finding in audited.findings if finding.rule == "CML703"]
     assert any("`ec2:RunInstances`" in each for each in refused) != allowed
 
 
@@ -259,9 +261,9 @@ def test_no_command_advises_to_weaken_the_guard_where_the_application_sends_no_g
     (launch,) = [check for check in _checks(health) if check["action"] == "ec2:RunInstances"]
     assert (launch["verdict"], launch["remedy"]) == ("refused", SEND_IT)
     about_launches = [
-        each["remedy"]
-        for each in doctor["diagnoses"]
-        if each["subject"].startswith(("launches", "ec2:RunInstances"))
+        diagnose["remedy"]
+        for diagnose in doctor["diagnoses"]
+        if diagnose["subject"].startswith(("launches", "ec2:RunInstances"))
     ]
     assert about_launches == [SEND_IT] * 2
     assert SEND_IT in _unwrapped(shown.err + shown.out)
@@ -318,13 +320,13 @@ def test_health_tries_monitor_instances_where_the_site_grants_it(
     doctor = cml_iam("doctor", "permissions", "-o", "json")
     workers = json.loads(cml_iam("worker", "list", "-o", "json").out)
 
-    tried = {each["action"]: each for each in _checks(json.loads(ran.out))}
+    tried = {check["action"]: check for check in _checks(json.loads(ran.out))}
     assert tried.get("ec2:MonitorInstances", {"verdict": None})["verdict"] == verdict
     assert ran.code == (3 if verdict == "refused" else 0), ran.out
     if verdict == "refused":
         assert "[grant] detailed_monitoring" in tried["ec2:MonitorInstances"]["remedy"]
         assert "ec2:MonitorInstances" in doctor.out
-    assert [each["detailed_monitoring"] for each in workers] == [False]
+    assert [worker["detailed_monitoring"] for worker in workers] == [False]
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
@@ -349,5 +351,7 @@ def _checks(answer: Any) -> list[dict[str, Any]]:
     """Return the checks of the answer, wherever it keeps them."""
     if isinstance(answer, dict):
         found = [answer] if {"action", "verdict"} <= set(answer) else []
-        return found + [each for value in answer.values() for each in _checks(value)]
-    return [each for value in answer for each in _checks(value)] if isinstance(answer, list) else []
+        return found + [check for value in answer.values() for check in _checks(value)]
+    return (
+        [check for value in answer for check in _checks(value)] if isinstance(answer, list) else []
+    )

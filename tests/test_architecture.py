@@ -14,7 +14,7 @@ def _layers() -> list[str]:
     """Return the rooms in the order that import-linter enforces, from the top."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
-    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     return list(layers)
 
 

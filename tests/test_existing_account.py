@@ -258,9 +258,9 @@ def test_the_branch_of_the_page_changes_no_permission_of_others(account: Account
                 assert code == 0, f"{command}: {output}"
 
     held = account.aws("iam", "list-attached-user-policies", "--user-name", USER)
-    assert [each["PolicyName"] for each in held["AttachedPolicies"]] == ["CMLWorkerManager"]
+    assert [policy["PolicyName"] for policy in held["AttachedPolicies"]] == ["CMLWorkerManager"]
     others = account.aws("iam", "list-attached-user-policies", "--user-name", "stranger")
-    assert [each["PolicyArn"] for each in others["AttachedPolicies"]] == [arn]
+    assert [policy["PolicyArn"] for policy in others["AttachedPolicies"]] == [arn]
     assert _default_policy(account) == before
     assert account.refusals == []
 

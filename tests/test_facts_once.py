@@ -39,8 +39,7 @@ def test_the_partitions_are_listed_once() -> None:
         for path in ROOMS.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Tuple | ast.List | ast.Set)
-        and {"aws", "aws-cn"}
-        <= {each.value for each in node.elts if isinstance(each, ast.Constant)}
+        and {"aws", "aws-cn"} <= {elt.value for elt in node.elts if isinstance(elt, ast.Constant)}
     }
 
     assert listed <= {"facts/_arns.py"}

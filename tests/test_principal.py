@@ -92,7 +92,7 @@ def denied(action: str) -> DeniedError:
 def test_everything_that_gives_or_limits_permissions_is_read(root: Aws) -> None:
     found = read_holdings(root, "user", "reader")
 
-    assert {(each.name, each.arn, each.group) for each in found.policies} == {
+    assert {(policy.name, policy.arn, policy.group) for policy in found.policies} == {
         ("managed", MANAGED, None),
         ("own", None, None),
         ("managed", MANAGED, "team"),
@@ -103,7 +103,7 @@ def test_everything_that_gives_or_limits_permissions_is_read(root: Aws) -> None:
     assert (found.arn, found.tags, found.boundary_arn) == (USER, {"team": "net"}, LIMIT)
     assert found.boundary is not None
     assert found.boundary.document.statements[0].action == ("ec2:limit",)
-    assert [each.statements[0].action for each in found.documents][:2] == [
+    assert [document.statements[0].action for document in found.documents][:2] == [
         ("ec2:managed",),
         ("ec2:Own",),
     ]

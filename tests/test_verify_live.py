@@ -74,7 +74,7 @@ class Refusing:
 
 
 def answers(done: Verification) -> list[tuple[str, str | None]]:
-    return [(each.expectation.id, each.answer) for each in done.judgements]
+    return [(judgement.expectation.id, judgement.answer) for judgement in done.judgements]
 
 
 def offline() -> Verification:

@@ -117,14 +117,15 @@ def verified(
 
 def launches(done: Verification, named: str = "") -> list[Judgement]:
     return [
-        each
-        for each in done.judgements
-        if each.expectation.permission == "ec2:RunInstances" and named in each.expectation.id
+        judgement
+        for judgement in done.judgements
+        if judgement.expectation.permission == "ec2:RunInstances"
+        and named in judgement.expectation.id
     ]
 
 
 def outcomes(done: Verification) -> list[tuple[str, str | None]]:
-    return [(each.expectation.id, each.answer) for each in done.judgements]
+    return [(judgement.expectation.id, judgement.answer) for judgement in done.judgements]
 
 
 UNLESS_REQUIRED = deny_launch({"StringNotEquals": {"ec2:MetadataHttpTokens": "required"}})
@@ -134,9 +135,9 @@ IF_REQUIRED = deny_launch({"StringEquals": {"ec2:MetadataHttpTokens": "required"
 def test_no_call_is_refused_for_want_of_a_key_that_it_would_have() -> None:
     """The policy of the principal mentions no key at all; the launch says that it uses IMDSv2."""
     usual = [
-        each
-        for each in launches(verified(IMDS, [UNLESS_REQUIRED]))
-        if each.expectation.situation == "as intended"
+        launch
+        for launch in launches(verified(IMDS, [UNLESS_REQUIRED]))
+        if launch.expectation.situation == "as intended"
     ]
 
     assert {each.answer for each in usual} == {"allowed"}
@@ -153,9 +154,9 @@ def test_what_a_scp_restricts_is_restricted() -> None:
 
 def test_no_call_passes_for_want_of_a_key_that_it_would_have() -> None:
     usual = [
-        each
-        for each in launches(verified(IMDS, [IF_REQUIRED]))
-        if each.expectation.situation == "as intended"
+        launch
+        for launch in launches(verified(IMDS, [IF_REQUIRED]))
+        if launch.expectation.situation == "as intended"
     ]
 
     assert {each.verdict for each in usual} == {"fails"}
@@ -166,9 +167,9 @@ def test_no_refusal_passes_for_want_of_a_key_that_the_call_would_have() -> None:
     every = deny_launch({"StringNotLike": {"ec2:InstanceType": ["*.*"]}})
 
     other = [
-        each
-        for each in launches(verified(TYPES, [every]))
-        if each.expectation.situation == "other type"
+        launch
+        for launch in launches(verified(TYPES, [every]))
+        if launch.expectation.situation == "other type"
     ]
 
     assert other
@@ -212,10 +213,12 @@ def test_every_call_gets_the_answer_that_all_its_keys_give(
 
     assert outcomes(done) == [
         (
-            each.id,
-            "allowed" if all(live.decide(asked).allowed for asked in each.requests) else "refused",
+            expectation.id,
+            "allowed"
+            if all(live.decide(asked).allowed for asked in expectation.requests)
+            else "refused",
         )
-        for each in derive_expectations(SITE)
+        for expectation in derive_expectations(SITE)
     ]
 
 
@@ -286,7 +289,7 @@ def test_what_a_key_decides_that_no_expectation_knows_could_not_be_checked(
 
     done = verified(IMDS, scps, *held, shape=shape)
 
-    assert {each.verdict for each in done.judgements} == {"unchecked"}
+    assert {judgement.verdict for judgement in done.judgements} == {"unchecked"}
     assert {each.hint for each in done.unchecked} == {
         "AWS needs the condition key aws:SourceVpce, which this expectation does not have"
     }
@@ -324,7 +327,7 @@ def test_where_no_policy_can_be_read_a_missing_key_may_decide_anything() -> None
 
     done = verify_live(Account([BASE, other], None), SITE.principal_arn, derive_expectations(SITE))
 
-    assert {each.verdict for each in done.judgements} == {"unchecked"}
+    assert {judgement.verdict for judgement in done.judgements} == {"unchecked"}
 
 
 @pytest.mark.parametrize(

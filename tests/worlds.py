@@ -24,13 +24,13 @@ class Snapshot:
         self.sandbox = sandbox
         self._world = sandbox._world
         self._backends = _backends()
-        iams = [each for each in self._backends if hasattr(each, "aws_managed_policies")]
+        iams = [backend for backend in self._backends if hasattr(backend, "aws_managed_policies")]
         policies = [policy for iam in iams for policy in iam.aws_managed_policies]
         self._policies = [(policy, dict(vars(policy))) for policy in policies]
         kept = (*self._backends, *policies, *self._own_parts())
         # A copy of what stays the same object is that object.
         self._same = {id(each): each for each in kept}
-        self._held = self._copy([vars(each) for each in (*self._backends, self._world)])
+        self._held = self._copy([vars(backend) for backend in (*self._backends, self._world)])
 
     def restore(self) -> None:
         """Put the sandbox back to where it was when this was taken."""

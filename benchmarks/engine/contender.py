@@ -20,8 +20,10 @@ LETTERS = {"allowed": "A", "explicitDeny": "E", "implicitDeny": "I"}
 def cml_iam(workload: dict) -> Callable[[dict], str]:
     from cml_iam.engine import Request, compile_policies
 
-    decide = [compile_policies(each["policies"]).decide for each in workload["principals"]]
-    arns = [each["arn"] for each in workload["principals"]]
+    decide = [
+        compile_policies(principal["policies"]).decide for principal in workload["principals"]
+    ]
+    arns = [principal["arn"] for principal in workload["principals"]]
 
     def run(request: dict) -> str:
         number = request["principal"]
@@ -45,9 +47,9 @@ def pmapper(workload: dict) -> Callable[[dict], str]:
 
     nodes = [
         Node(
-            each["arn"],
+            principal["arn"],
             "AROAEXAMPLE",
-            [Policy(f"{each['arn']}/p", "p", document) for document in each["policies"]],
+            [Policy(f"{principal['arn']}/p", "p", document) for document in principal["policies"]],
             None,
             {"Version": "2012-10-17", "Statement": []},
             None,
@@ -58,7 +60,7 @@ def pmapper(workload: dict) -> Callable[[dict], str]:
             False,
             {},
         )
-        for each in workload["principals"]
+        for principal in workload["principals"]
     ]
 
     def run(request: dict) -> str:
@@ -74,10 +76,10 @@ def ministack(workload: dict) -> Callable[[dict], str]:
     from ministack.core import iam_evaluator
 
     parsed = [
-        [iam_evaluator.parse_policy_document(document) for document in each["policies"]]
-        for each in workload["principals"]
+        [iam_evaluator.parse_policy_document(document) for document in principal["policies"]]
+        for principal in workload["principals"]
     ]
-    arns = [each["arn"] for each in workload["principals"]]
+    arns = [principal["arn"] for principal in workload["principals"]]
     names = {"Allow": "allowed", "Deny": "explicitDeny", "ImplicitDeny": "implicitDeny"}
 
     def run(request: dict) -> str:
@@ -107,15 +109,15 @@ def main() -> None:
     workload = json.loads(Path(path).read_text())
     run, requests = CONTENDERS[name](workload), workload["requests"]
     if flags == ["--decisions"]:
-        print("".join(LETTERS[run(each)] for each in requests))
+        print("".join(LETTERS[run(request)] for request in requests))
         return
     if workload["rounds"] > 1:  # warm up; not where no request may be seen twice
-        for each in requests:
-            run(each)
+        for request in requests:
+            run(request)
     start = time.process_time()
     for _ in range(int(rounds)):
-        for each in requests:
-            run(each)
+        for request in requests:
+            run(request)
     seconds = time.process_time() - start
     print(json.dumps({"decisions": len(requests) * int(rounds), "cpu_seconds": seconds}))
 

@@ -20,7 +20,7 @@ def given(path: Path = GIVEN) -> dict:
 def different(base: dict, count: int = 25_000, seed: int = 1) -> dict:
     """Return *count* requests to the same policies, no two alike in resource or context."""
     random = Random(seed)
-    actions = sorted({each["action"] for each in base["requests"]})
+    actions = sorted({request["action"] for request in base["requests"]})
     return {
         "account": base["account"],
         "principals": base["principals"],

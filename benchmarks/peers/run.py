@@ -152,7 +152,7 @@ def size(bin_: Path) -> int:
         for each in packages.rglob("*")
         if each.is_file() and not each.relative_to(packages).parts[0].startswith(own)
     )
-    return round(sum(each.stat().st_size for each in files) / 1e6)
+    return round(sum(file.stat().st_size for file in files) / 1e6)
 
 
 WORD = {True: "✔ found", False: "✖ missed", None: "n/a"}
@@ -160,22 +160,25 @@ WORD = {True: "✔ found", False: "✖ missed", None: "n/a"}
 
 def table(made: list[Case], results: list[Result]) -> str:
     rows = [
-        ["", "fault", *(each.tool.name for each in results)],
+        ["", "fault", *(result.tool.name for result in results)],
         ["---", "---", *("---" for _ in results)],
-        *([case.id, case.fault, *(WORD[each.found[case.id]] for each in results)] for case in made),
+        *(
+            [case.id, case.fault, *(WORD[result.found[case.id]] for result in results)]
+            for case in made
+        ),
         [
             "",
             "**found**",
             *(f"**{sum(v is True for v in r.found.values())} of {len(made)}**" for r in results),
         ],
-        ["", "findings for the hardened policy itself", *(str(each.noise) for each in results)],
+        ["", "findings for the hardened policy itself", *(str(result.noise) for result in results)],
         [
             "",
             "CPU-seconds for one document, from process start",
-            *(seconds(each) for each in results),
+            *(seconds(result) for result in results),
         ],
-        ["", "megabytes installed", *(str(each.megabytes) for each in results)],
-        ["", "version", *(each.version for each in results)],
+        ["", "megabytes installed", *(str(result.megabytes) for result in results)],
+        ["", "version", *(result.version for result in results)],
     ]
     return "\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
@@ -185,19 +188,19 @@ def seconds(result: Result) -> str:
 
 
 def tail(made: list[Case], results: list[Result]) -> str:
-    ours = [each for each in results if each.tool.requirement == "cml-iam"]
-    others = [each for each in results if each.tool.requirement != "cml-iam"]
+    ours = [result for result in results if result.tool.requirement == "cml-iam"]
+    others = [result for result in results if result.tool.requirement != "cml-iam"]
     missed = [
-        f"{case.id} ({', '.join(each.tool.name for each in others if each.found[case.id])})"
+        f"{case.id} ({', '.join(other.tool.name for other in others if other.found[case.id])})"
         for case in made
-        if not any(each.found[case.id] for each in ours)
-        and any(each.found[case.id] for each in others)
+        if not any(our.found[case.id] for our in ours)
+        and any(other.found[case.id] for other in others)
     ]
     alone = [
         case.id
         for case in made
-        if any(each.found[case.id] for each in ours)
-        and not any(each.found[case.id] for each in others)
+        if any(our.found[case.id] for our in ours)
+        and not any(other.found[case.id] for other in others)
     ]
     return f"""
 Found only by ours: {", ".join(alone) or "none"}. Found by another tool but not by ours: \

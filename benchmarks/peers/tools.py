@@ -57,8 +57,8 @@ def lint(bin_: Path, folder: Path) -> Said:
     answer = json.loads(
         run([bin_ / "cml-iam", "policy", "lint", "-o", "json", *_documents(folder)])
     )
-    for each in answer["findings"]:
-        said[Path(each["file"]).name].add(_ours(each, each["statement"]))
+    for finding in answer["findings"]:
+        said[Path(finding["file"]).name].add(_ours(finding, finding["statement"]))
     return said
 
 

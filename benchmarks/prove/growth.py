@@ -47,7 +47,7 @@ def side(*statements: dict) -> Policies:
 
 def of_policy(policy: dict) -> Policies:
     document = load_policy(policy)
-    if any(each.principal or each.not_principal for each in document.statements):
+    if any(statement.principal or statement.not_principal for statement in document.statements):
         return Policies(resource=document)
     return Policies(identity=(document,))
 
@@ -104,13 +104,13 @@ def by_patterns(count: int) -> tuple[Policies, Policies]:
     key = "aws:ResourceTag/Name"
     return (
         side(said({"StringLike": {key: patterns}})),
-        side(*(said({"StringLike": {key: each}}) for each in patterns)),
+        side(*(said({"StringLike": {key: pattern}}) for pattern in patterns)),
     )
 
 
 def by_resources(count: int) -> tuple[Policies, Policies]:
     arns = [f"arn:aws:ec2:*:111122223333:instance/i-{n:05}*" for n in range(count)]
-    return side(said({}, Resource=arns)), side(*(said({}, Resource=each) for each in arns))
+    return side(said({}, Resource=arns)), side(*(said({}, Resource=arn) for arn in arns))
 
 
 GROWTH = {

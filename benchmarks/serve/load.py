@@ -104,10 +104,10 @@ def load(port: int, rate: int, seconds: int) -> tuple[Counter[object], list[floa
                 times.append(took)
 
     readers = [threading.Thread(target=read) for _ in range(READERS)]
-    for each in readers:
-        each.start()
-    for each in readers:
-        each.join()
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
     return statuses, sorted(times), time.perf_counter() - begun
 
 

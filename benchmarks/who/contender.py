@@ -25,7 +25,7 @@ def cml_iam(account: Any, org: Any, action: str, resource: str, *, steps: bool) 
     asker = Asker(with_scps(account_of(account), org), datetime(2026, 3, 1, tzinfo=UTC))
     question = Question(action, resource)
     answers = holders(question, asker, Paths(asker) if steps else None)
-    return {each.member.arn: each.standing for each in answers}
+    return {answer.member.arn: answer.standing for answer in answers}
 
 
 def pmapper(account: Any, org: Any, action: str, resource: str) -> Answers:
@@ -45,7 +45,7 @@ def pmapper(account: Any, org: Any, action: str, resource: str) -> Answers:
     from principalmapper.querying.query_interface import search_authorization_full
 
     scps = [
-        [Policy(each["Arn"], each["Name"], each["Content"]) for each in level["policies"]]
+        [Policy(policy["Arn"], policy["Name"], policy["Content"]) for policy in level["policies"]]
         for level in org["levels"]
     ]
     gathered = gathering.get_nodes_groups_and_policies(_Client(account))
@@ -97,7 +97,7 @@ class _Client:
 def main() -> None:
     """Print the answers of one contender."""
     name, folder = sys.argv[1], Path(sys.argv[2])
-    read = {each: json.loads((folder / f"{each}.json").read_text()) for each in FILES}
+    read = {file: json.loads((folder / f"{file}.json").read_text()) for file in FILES}
     asked = read["gaad"], read["org"], read["expected"]["action"], read["expected"]["resource"]
     if name == "pmapper":
         print(json.dumps(pmapper(*asked)))

@@ -219,7 +219,7 @@ def parsing(job: str, url: str, workers: int) -> Callable[[], Any]:  # noqa: ARG
         found = 0
         for body in bodies:
             said = parser.parse({"status_code": 200, "headers": {}, "body": body}, shape)
-            found += sum(len(each["Instances"]) for each in said["Reservations"])
+            found += sum(len(reservation["Instances"]) for reservation in said["Reservations"])
         return found
 
     return parse

@@ -148,7 +148,7 @@ THROTTLED = (
 
 def has_points(metric: str, dimensions: list[dict]) -> bool:
     """Say whether there is such a metric: memory only under the agent's default dimensions."""
-    names = sorted(each["Name"] for each in dimensions)
+    names = sorted(dimension["Name"] for dimension in dimensions)
     if metric == "mem_used_percent":
         return names == ["ImageId", "InstanceId", "InstanceType"]
     return names == ["InstanceId"]

@@ -61,7 +61,7 @@ def once(way: str, job: str, url: str, workers: int) -> dict:
 
 def best(results: Sequence[dict]) -> dict:
     """Return the least of each figure: what else the machine did only ever adds."""
-    least = {name: min(each[name] for each in results) for name in ("seconds", "cpu", "again")}
+    least = {name: min(result[name] for result in results) for name in ("seconds", "cpu", "again")}
     return {**results[0], **least}
 
 

@@ -306,22 +306,22 @@ class Report:
     @property
     def open(self) -> tuple[AuditFinding, ...]:
         """The findings that no waiver covers."""
-        return tuple(each for each in self.findings if each.waiver is None)
+        return tuple(finding for finding in self.findings if finding.waiver is None)
 
     @property
     def unchecked(self) -> tuple[Check, ...]:
         """The checks that could not be made."""
-        return tuple(each for each in self.checks if each.state == "not checked")
+        return tuple(check for check in self.checks if check.state == "not checked")
 
     @property
     def complete(self) -> bool:
         """Whether there was at least one check, and every check could be made in every account."""
-        lost = self.unchecked or any(each.state == "not checked" for each in self.accounts)
+        lost = self.unchecked or any(account.state == "not checked" for account in self.accounts)
         return bool(self.checks) and not lost
 
     def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
         """Return the verdict; findings take precedence over checks that could not be made."""
-        if any(each.severity >= fail_on for each in self.open):
+        if any(finding.severity >= fail_on for finding in self.open):
             return "findings"
         return "clean" if self.complete else "incomplete"
 
@@ -347,4 +347,4 @@ def audit_rules() -> Mapping[str, AuditRule]:
     """Return every rule of the audit, by id."""
     raw = tomllib.loads(shipped_text("policies", "audit-rules.toml"))["rule"]
     rules = (AuditRule(**each | {"severity": Severity[each["severity"].upper()]}) for each in raw)
-    return MappingProxyType({each.id: each for each in rules})
+    return MappingProxyType({rule.id: rule for rule in rules})

@@ -203,7 +203,7 @@ def unwrap(parameters: Any, seen: list[str]) -> Any:
     if isinstance(parameters, dict):
         return {name: unwrap(value, seen) for name, value in parameters.items()}
     if isinstance(parameters, list | tuple):
-        return [unwrap(each, seen) for each in parameters]
+        return [unwrap(parameter, seen) for parameter in parameters]
     return parameters
 
 

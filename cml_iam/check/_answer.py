@@ -64,7 +64,7 @@ class Answer:
     drift: tuple[Drift, ...] = ()
 
     def __add__(self, other: Answer) -> Answer:
-        names = [each.name for each in fields(self)]
+        names = [field.name for field in fields(self)]
         return Answer(**{name: (*getattr(self, name), *getattr(other, name)) for name in names})
 
 
@@ -123,7 +123,7 @@ def linted(found: Finding, check: str, name: str) -> AuditFinding:
         fingerprint=_fingerprint(found.rule, spot, ""),
         remedy=found.remedy,
         page=found.page,
-        witness=tuple(ask_of(each.request, each.outcome, says=each.says) for each in found.witness),
+        witness=tuple(ask_of(step.request, step.outcome, says=step.says) for step in found.witness),
     )
 
 
@@ -182,10 +182,11 @@ def trimmed(answer: Answer, policies: str) -> Answer:
             replace(each, witness=tuple(map(ask, each.witness))) for each in answer.findings
         ),
         matrices=tuple(
-            replace(each, cells=tuple(map(cell, each.cells))) for each in answer.matrices
+            replace(matrix, cells=tuple(map(cell, matrix.cells))) for matrix in answer.matrices
         ),
         changes=tuple(
-            replace(each, before=ask(each.before), after=ask(each.after)) for each in answer.changes
+            replace(change, before=ask(change.before), after=ask(change.after))
+            for change in answer.changes
         ),
     )
 
@@ -204,7 +205,7 @@ def numbered(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
 
 def _fingerprint(rule: str, spot: Spot, about: str) -> str:
     parts = (rule, spot.account, spot.file, spot.resource, spot.statement, about)
-    text = "\x1f".join(each or "" for each in parts)
+    text = "\x1f".join(part or "" for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

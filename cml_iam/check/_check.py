@@ -197,8 +197,8 @@ def with_states(answer: Answer) -> Answer:
     """Return *answer* with every check marked as failed that has a finding other than advice."""
     failed = {each.check for each in answer.findings if each.severity > Severity.INFO}
     checks = tuple(
-        with_state(each, "failed") if each.id in failed and each.state == "passed" else each
-        for each in answer.checks
+        with_state(check, "failed") if check.id in failed and check.state == "passed" else check
+        for check in answer.checks
     )
     return replace(answer, checks=checks)
 

@@ -111,13 +111,13 @@ def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) ->
     if not keys and not _exists(scene, user):
         remedy = "create it again: `cml-iam bootstrap apply`"
         return f"the user `{user}` and its key `{key_id}` do not exist, or no longer exist", remedy
-    others = [each.id for each in keys if each.active and each.id != key_id]
+    others = [key.id for key in keys if key.active and key.id != key_id]
     instead = f"; active: `{', '.join(others)}`" if others else ""
-    for each in keys:
-        if each.id == key_id and each.active:
+    for key in keys:
+        if key.id == key_id and key.active:
             remedy = "wait a minute and try again: AWS takes time to accept a new key everywhere"
             return f"the key `{key_id}` of `{user}` is active, but not accepted yet", remedy
-        if each.id == key_id:
+        if key.id == key_id:
             remedy = f"{_DELIVER}, or reactivate it"
             return f"the key `{key_id}` of `{user}` is inactive{instead}", remedy
     return f"the user `{user}` has no key `{key_id}`: deleted or rotated{instead}", _DELIVER
@@ -184,7 +184,7 @@ def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iter
         unknown = check.unknown("key age", error)
         yield unknown if scene.admin else replace(unknown, remedy=_ADMIN)
         return
-    made = next((each.created for each in keys if each.id == source.key_id), None)
+    made = next((key.created for key in keys if key.id == source.key_id), None)
     if made is None:
         said = f"IAM lists no key `{source.key_id}` of `{user}`"
         yield check.diagnosis("key age", State.UNCHECKED, said, None if scene.admin else _ADMIN)

@@ -70,7 +70,7 @@ def _names(finding: AuditFinding, texts: Mapping[str, str]) -> Sequence[str]:
 def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) -> Excerpt | None:
     lines, spot = text.split("\n"), finding.spot
     labels = [spot.statement] if spot.statement else _deciding(finding)
-    found = next((statements[each] for each in labels if each in statements), None)
+    found = next((statements[label] for label in labels if label in statements), None)
     at = spot.line if spot.file else None
     if at and not 1 <= at <= len(lines):
         return None

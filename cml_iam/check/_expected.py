@@ -65,8 +65,8 @@ def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...
         says = judgement.expectation.description
         decisions = map(authorizer.decide, telling_requests(judgement))
         return tuple(
-            ask_of(each.request, each.outcome, authorizer.deciding(each), says=says)
-            for each in decisions
+            ask_of(decision.request, decision.outcome, authorizer.deciding(decision), says=says)
+            for decision in decisions
         )
 
     return asks
@@ -77,8 +77,8 @@ def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
     outcomes = {"allowed": "allowed", "refused": "refused", None: "unknown"}
     outcome, says = outcomes[judgement.answer], judgement.expectation.description
     return tuple(
-        ask_of(each, outcome, judgement.statements, says=says)
-        for each in telling_requests(judgement)
+        ask_of(request, outcome, judgement.statements, says=says)
+        for request in telling_requests(judgement)
     )
 
 
@@ -106,14 +106,14 @@ def expectation_findings(
     One finding covers all refused calls; each set of statements that allow too much has its own
     finding.
     """
-    refused = [each for each in failed if each.answer == "refused"]
+    refused = [judgement for judgement in failed if judgement.answer == "refused"]
     allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
-    for each in failed:
-        if each.answer == "allowed":
-            allowed[each.statements].append(each)
+    for judgement in failed:
+        if judgement.answer == "allowed":
+            allowed[judgement.statements].append(judgement)
     findings = []
     if refused:
-        hints = tuple(dict.fromkeys(each.hint for each in refused if each.hint))
+        hints = tuple(dict.fromkeys(judgement.hint for judgement in refused if judgement.hint))
         why = f": {hints[0]}" if hints else ""
         said = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
         findings.append(check.finding("CML701", said, spot, witness=_witness(refused, asker)))
@@ -133,12 +133,12 @@ def _witness(
     first = {each.expectation.situation: each for each in reversed(group)}
     firsts = {id(each) for each in first.values()}
     chosen = sorted(group, key=lambda each: id(each) not in firsts)
-    return tuple(ask for each in chosen[:MOST_WITNESSES] for ask in asker(each)[:1])
+    return tuple(ask for judgement in chosen[:MOST_WITNESSES] for ask in asker(judgement)[:1])
 
 
 def _count(group: Sequence[Judgement]) -> str:
-    permissions = list(dict.fromkeys(each.expectation.permission for each in group))
-    named = ", ".join(f"`{each}`" for each in permissions[:4])
+    permissions = list(dict.fromkeys(judgement.expectation.permission for judgement in group))
+    named = ", ".join(f"`{permission}`" for permission in permissions[:4])
     more = f" and {len(permissions) - 4} more" if permissions[4:] else ""
     return f"{plural(len(group), 'call')} ({named}{more})"
 
@@ -161,7 +161,7 @@ def _cell(
     telling = by_verdict[0]
     met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]
     answer: CellAnswer = telling.answer or "unknown"
-    asks = tuple(ask for each in by_verdict for ask in asker(each)[:1])
+    asks = tuple(ask for judgement in by_verdict for ask in asker(judgement)[:1])
     return Cell(*place, telling.expectation.expected, answer, met, asks)
 
 

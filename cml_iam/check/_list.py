@@ -231,16 +231,16 @@ WAIVERS: Final = Check(
 )
 """The check of the whole report, made by `make_report`."""
 
-AUDIT_FILES: Final = tuple(each for each in CHECKS if each.of == "files")
-AUDIT_ACCOUNT: Final = tuple(each for each in CHECKS if each.of == "account")
-DOCTOR: Final = tuple(each for each in CHECKS if each.of == "machine" and not each.optional)
+AUDIT_FILES: Final = tuple(check for check in CHECKS if check.of == "files")
+AUDIT_ACCOUNT: Final = tuple(check for check in CHECKS if check.of == "account")
+DOCTOR: Final = tuple(check for check in CHECKS if check.of == "machine" and not check.optional)
 
 SKIPPABLE: Final = tuple(
-    each.id for each in (*AUDIT_FILES, *AUDIT_ACCOUNT) if each.id not in ("identity", "principal")
+    file.id for file in (*AUDIT_FILES, *AUDIT_ACCOUNT) if file.id not in ("identity", "principal")
 )
 """The ids of the checks that an audit can skip."""
 
 
 def check_named(id_: str) -> Check:
     """Return the check with this id; raises KeyError if it is not in the list."""
-    return {each.id: each for each in (*CHECKS, WAIVERS)}[id_]
+    return {check.id: check for check in (*CHECKS, WAIVERS)}[id_]

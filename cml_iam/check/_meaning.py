@@ -40,7 +40,7 @@ def compared(
     comparison = differences(policies_of(rendered, partition), policies_of(there, partition))
     if comparison.verdict == "same":
         return Answer()
-    changes = tuple(_changed(each, name, spot.account) for each in shown(comparison))
+    changes = tuple(_changed(difference, name, spot.account) for difference in shown(comparison))
     return Answer(findings=(_finding(check, comparison, spot, name),), changes=changes)
 
 
@@ -72,26 +72,30 @@ def doubt(comparison: Comparison) -> str:
 def difference_asks(differences: Iterable[Difference]) -> tuple[Ask, ...]:
     """Return a request for each of the first *differences*, as the new side decides it."""
     return tuple(
-        _ask(each, each.new, f"{each.change}: {', '.join(each.actions[:4])}")
-        for each in list(differences)[:MOST_WITNESSES]
+        _ask(
+            difference, difference.new, f"{difference.change}: {', '.join(difference.actions[:4])}"
+        )
+        for difference in list(differences)[:MOST_WITNESSES]
     )
 
 
 def actions_of(differences: Iterable[Difference], most: int = 6) -> str:
     """Return the actions of *differences* in words."""
     differences = tuple(differences)
-    actions = list(dict.fromkeys(action for each in differences for action in each.actions))
-    hidden = len(actions[most:]) + sum(each.alike for each in differences)
+    actions = list(
+        dict.fromkeys(action for difference in differences for action in difference.actions)
+    )
+    hidden = len(actions[most:]) + sum(difference.alike for difference in differences)
     more = f" and {hidden} more" if hidden else ""
-    if any(each.others for each in differences):
+    if any(difference.others for difference in differences):
         more = " and all other actions that no statement names"
     return ", ".join(f"`{each}`" for each in actions[:most]) + more
 
 
 def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
     doubts = doubt(comparison)
-    more = [each for each in shown(comparison) if wider(each)]
-    less = [each for each in shown(comparison) if not wider(each)]
+    more = [difference for difference in shown(comparison) if wider(difference)]
+    less = [difference for difference in shown(comparison) if not wider(difference)]
     if more:
         rule, said = "CML704", f"{name} permits more than the rendered document: {actions_of(more)}"
         said += f"; and refuses {actions_of(less)}" if less else ""
@@ -118,7 +122,7 @@ def _changed(difference: Difference, name: str, account: str | None) -> Changed:
 
 
 def _ask(difference: Difference, side: Answered, says: str) -> Ask:
-    labels = dict.fromkeys(each.label for each in side.statements)
+    labels = dict.fromkeys(statement.label for statement in side.statements)
     return ask_of(difference.witness, side.outcome, labels, says=says)
 
 
@@ -130,8 +134,8 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
     from cml_iam.prove import prove_site
 
     proofs = prove_site(site, policies, remedies=False)
-    broken = [each for each in proofs if each.answer == "broken"]
-    unsure = [each for each in proofs if each.answer == "undecided"]
+    broken = [proof for proof in proofs if proof.answer == "broken"]
+    unsure = [proof for proof in proofs if proof.answer == "undecided"]
     if unsure and not broken:
         reason = f"{unsure[0].promise.title}: {unsure[0].reason}"
         remedy = "see `cml-iam policy prove`, or use simpler conditions"
@@ -145,7 +149,7 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
 
 def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
     witness = [
-        (each, tuple(reason.label for reason in each.candidate.statements)) for each in proof.calls
+        (call, tuple(reason.label for reason in call.candidate.statements)) for call in proof.calls
     ]
     labels = dict.fromkeys(label for _, of_call in witness for label in of_call)
     by = f", by {', '.join(labels)}" if labels else ""

@@ -46,14 +46,14 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     expectations = derive_expectations(site)
     done = verify_live(scene.aws, scene.principal, expectations, _documents(attached))
     explained = _Explained(attached, before.findings)
-    failed = [explained.hinted(each) for each in done.failed if not explained(each)]
+    failed = [explained.hinted(judgement) for judgement in done.failed if not explained(judgement)]
     spot = Spot(resource=scene.principal, account=account)
     asked, lost = len(done.judgements), done.unchecked
     result = check.passed(asked, f"{asked} checked, {len(done.failed)} do not hold", account)
     if done.failed:
         result = with_state(result, "failed")
     if lost:
-        why = "; ".join(dict.fromkeys(each.hint for each in lost if each.hint))
+        why = "; ".join(dict.fromkeys(judgement.hint for judgement in lost if judgement.hint))
         reason = f"{len(lost)} of {asked} questions have no answer{f': {why}' if why else ''}"
         result = with_state(result, "not checked", reason, "see `cml-iam policy verify --live`")
     return Answer(
@@ -114,18 +114,18 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
 
 
 def _made(health: Health) -> int:
-    return len({each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED})
+    return len({check.action for check in health.checks if check.verdict is not Verdict.UNCHECKED})
 
 
 def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
     """Return why a permission could not be tried in a region, and a remedy; or None."""
-    lost = [each for each in health.having(Verdict.UNCHECKED) if each.action not in refused]
+    lost = [check for check in health.having(Verdict.UNCHECKED) if check.action not in refused]
     if not lost:
         return None
     if health.failure:
         return f"{health.region}: {reason_of(health.failure)}", remedy_of(health.failure)
-    named = ", ".join(each.action for each in lost)
-    remedy = next((each.remedy for each in lost if each.remedy), None)
+    named = ", ".join(check.action for check in lost)
+    remedy = next((check.remedy for check in lost if check.remedy), None)
     return f"{health.region}: {lost[0].detail}: {named}", remedy
 
 
@@ -133,7 +133,7 @@ class _Explained:
     """Decides whether a fault that was found explains a failure."""
 
     def __init__(self, attached: Attached | None, faults: Sequence[AuditFinding]) -> None:
-        self._rules = frozenset(each.rule for each in faults)
+        self._rules = frozenset(fault.rule for fault in faults)
         self._read = attached is not None
         if attached is None:
             return
@@ -162,7 +162,7 @@ class _Explained:
 
 
 def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
-    allowed = all(authorizer.decide(each).allowed for each in judgement.expectation.requests)
+    allowed = all(authorizer.decide(request).allowed for request in judgement.expectation.requests)
     return "allowed" if allowed else "refused"
 
 

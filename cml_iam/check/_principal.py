@@ -105,7 +105,9 @@ def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
     site, holder = scene.site, scene.attached.holder
     comparison = beyond(scene.rendered.documents, (held.document,), scene.site.partition)
-    more = sorted((each for each in comparison.differences if wider(each)), key=_by_weight)
+    more = sorted(
+        (difference for difference in comparison.differences if wider(difference)), key=_by_weight
+    )
     spot = Spot(resource=holder.arn, account=scene.account)
     about = f"{held.arn or held.name} {held.group or ''}"
     if not more and "newly allowed" in comparison.undecided:
@@ -124,7 +126,7 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
 def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
     """Sort actions that no statement of the site names first, then unneeded ones."""
     known = load_catalogue().actions
-    needed = all(each in known for each in difference.actions)
+    needed = all(action in known for action in difference.actions)
     return difference.unlisted, not difference.others, needed
 
 
@@ -209,7 +211,7 @@ def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
         tuple(each.document for each in attached.all), (limit.document,) if limit else None
     )
     spot = Spot(resource=attached.holder.arn, account=scene.account)
-    explained = any(each.rule in _UNLIKE_THE_SITE for each in before.findings)
+    explained = any(finding.rule in _UNLIKE_THE_SITE for finding in before.findings)
     return proved(check, scene.site, policies, spot, explained=explained)
 
 

@@ -107,7 +107,7 @@ class Simulator:
 
     def doubted(self, requests: Iterable[Request]) -> tuple[str, ...]:
         """Return the missing keys that make AWS's answers for *requests* unreliable."""
-        asked = (((each.action, each.resource), self._frame(each)) for each in requests)
+        asked = (((request.action, request.resource), self._frame(request)) for request in requests)
         return tuple(dict.fromkeys(key for each in asked for key in self._doubted.get(each, ())))
 
     def _calls(
@@ -160,7 +160,7 @@ class Simulator:
             if error.code in _REFUSES_TO_SIMULATE:
                 return  # these questions stay unanswered, and are reported as unchecked
             raise
-        self.in_organization |= any("OrganizationsDecisionDetail" in each for each in results)
+        self.in_organization |= any("OrganizationsDecisionDetail" in result for result in results)
         told = {
             question: (ruling, missing) for question, ruling, missing in _read(results, resources)
         }
@@ -214,7 +214,7 @@ def _read(
 
 def _live_ruling(result: Mapping[str, Any], decision: str, specific: Mapping[str, Any]) -> Ruling:
     statements = specific.get("MatchedStatements") or result.get("MatchedStatements") or ()
-    labels = tuple(dict.fromkeys(_label(each) for each in statements))
+    labels = tuple(dict.fromkeys(_label(statement) for statement in statements))
     organization = result.get("OrganizationsDecisionDetail", {})
     if organization.get("AllowedByOrganizations") is False:
         labels = (*labels, "a service control policy")
@@ -264,9 +264,12 @@ def every_key(requests: Iterable[Request]) -> KeysOf:
 def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
     """Return a function that returns the keys mentioned by the statements about a question."""
     mentioned = [
-        (each, frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))))
+        (
+            statement,
+            frozenset(map(str.lower, context_keys([replace(policy, statements=(statement,))]))),
+        )
         for policy in policies
-        for each in policy.statements
+        for statement in policy.statements
     ]
 
     @cache
@@ -316,7 +319,7 @@ class Doubts:
 
 
 def _keys_of(requests: Iterable[Request]) -> frozenset[str]:
-    return frozenset(key.lower() for each in requests for key in each.context)
+    return frozenset(key.lower() for request in requests for key in request.context)
 
 
 def _is_about(statement: Statement, question: Question) -> bool:

@@ -27,12 +27,14 @@ def lint_many(
     check: Check, policies: Sequence[Policy], kind: Kind, *, together: bool, processes: int
 ) -> list[AuditFinding]:
     """Lint *policies*, all of one *kind*, with up to *processes* processes; see `lint_subjects`."""
-    subjects = [each.subject or plain_subject(each.name, each.text) for each in policies]
+    subjects = [policy.subject or plain_subject(policy.name, policy.text) for policy in policies]
     findings = lint_subjects(subjects, kind=kind, together=together, processes=processes)
     # Findings are named by the file of their place, which a policy of a plan is named by, too.
-    named = {each.name: each for each in policies} | {each.file: each for each in policies}
+    named = {policy.name: policy for policy in policies} | {
+        policy.file: policy for policy in policies
+    }
     judged = [linted(each, check.id, policies[0].name) for each in findings]
-    judged += [finding for each in policies for finding in _sizes(check, each)]
+    judged += [finding for policy in policies for finding in _sizes(check, policy)]
     return [
         replace(each, spot=named[each.spot.file].spot(each.spot))
         if each.spot.file in named
@@ -73,7 +75,7 @@ def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
     for statement in document.statements:
         for condition in statement.conditions:
             if condition.key.lower() == _TYPE_KEY and statement.effect == "Allow":
-                wide = [each for each in condition.values if each.endswith(".*")]
+                wide = [value for value in condition.values if value.endswith(".*")]
                 if wide and condition.operator.lower().startswith("stringlike"):
                     yield _open_size(check, document, statement, wide)
 

@@ -64,12 +64,12 @@ def usage_of(
         return check.not_checked(reason, "ask again", account)
     used, idle = dict(_tracked(services)), _idle_services(services)
     granted = _granted(site)
-    used |= {each.action: None for each in granted if each.service in idle}
-    known = [each for each in granted if each.action in used]
+    used |= {permission.action: None for permission in granted if permission.service in idle}
+    known = [permission for permission in granted if permission.action in used]
     unused = tuple(
-        Unused(each.action, each.methods, used[each.action], account)
-        for each in known
-        if _is_unused(used[each.action], now)
+        Unused(permission.action, permission.methods, used[permission.action], account)
+        for permission in known
+        if _is_unused(used[permission.action], now)
     )
     untracked = len(granted) - len(known)
     detail = f"AWS tracks {len(known)} of {len(granted)} permissions; {len(unused)} not used"
@@ -112,20 +112,21 @@ def _answer(
 def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime | None]]:
     return [
         (
-            f"{each['ServiceNamespace']}:{action['ActionName']}",
+            f"{service['ServiceNamespace']}:{action['ActionName']}",
             _second_of(action.get("LastAccessedTime")),
         )
-        for each in services
-        for action in each.get("TrackedActionsLastAccessed", ())
+        for service in services
+        for action in service.get("TrackedActionsLastAccessed", ())
     ]
 
 
 def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return the services that were never used, for which AWS lists no actions."""
     return frozenset(
-        each["ServiceNamespace"]
-        for each in services
-        if each.get("LastAuthenticated") is None and not each.get("TrackedActionsLastAccessed")
+        service["ServiceNamespace"]
+        for service in services
+        if service.get("LastAuthenticated") is None
+        and not service.get("TrackedActionsLastAccessed")
     )
 
 
@@ -146,7 +147,7 @@ def _idle_grants(
     Documented permissions only appear in the list: it is not a fault if the manager has not
     terminated a worker lately.
     """
-    optional = {each.action for each in load_catalogue().granted(site.grant.active)}
+    optional = {permission.action for permission in load_catalogue().granted(site.grant.active)}
     spot = Spot(resource=site.principal_arn, account=account)
     return tuple(
         check.finding("CML714", _unused_words(each), spot, about=each.permission)
@@ -191,7 +192,7 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         _line(scene.aws, key.id, key.status, key.created or now, now, user, account)
         for key in list_keys(scene.aws, user)
     )
-    findings = [each for line in lines for each in _findings(check, line, scene)]
+    findings = [finding for line in lines for finding in _findings(check, line, scene)]
     findings += _second(check, lines, scene)
     detail = ", ".join(f"{each.id} {plural(each.age, 'day')}" for each in lines) or "no access key"
     return check.answer(len(lines), detail, account, findings, keys=lines)
@@ -239,7 +240,7 @@ def _fault(line: KeyLine, account: str, now: datetime) -> tuple[str, str, str | 
 
 
 def _second(check: Check, lines: Sequence[KeyLine], scene: AccountScene) -> list[AuditFinding]:
-    active = [each for each in lines if each.status == "Active"]
+    active = [line for line in lines if line.status == "Active"]
     rotating = not scene.tags.get(_ROTATION, "idle").startswith("idle")
     if len(active) < 2 or rotating:
         return []

@@ -45,16 +45,16 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
     manager = Counted(asked.manager) if asked.manager else None
     scene = AccountScene(counted, replace(asked, manager=manager))
     checks = [
-        each
-        for each in AUDIT_ACCOUNT
-        if each.id not in asked.skip and (not each.optional or each.id in asked.also)
+        check
+        for check in AUDIT_ACCOUNT
+        if check.id not in asked.skip and (not check.optional or check.id in asked.also)
     ]
     whole = answers(checks, scene, scene.account)
     attached = scene.attached_if_read if scene.account == asked.site.account else None
     if attached is not None:
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
         # Where AWS may not be asked, our engine decides what was read.
-        if all(each.how == "others" for each in whole.matrices):
+        if all(matrix.how == "others" for matrix in whole.matrices):
             whole += decided_here(asked.site, attached, scene.account)
         whole = with_excerpts(trimmed(whole, text_of(attached)), texts_of(attached))
     calls = counted.calls + (manager.calls if manager else 0)
@@ -234,7 +234,7 @@ def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Accoun
 def kept(answer: Answer) -> Answer:
     """Return *answer* with only the unexpected cells of its matrices."""
     matrices = (
-        replace(each, cells=tuple(cell for cell in each.cells if cell.met is not True))
-        for each in answer.matrices
+        replace(matrix, cells=tuple(cell for cell in matrix.cells if cell.met is not True))
+        for matrix in answer.matrices
     )
-    return replace(answer, matrices=tuple(each for each in matrices if each.cells))
+    return replace(answer, matrices=tuple(matrix for matrix in matrices if matrix.cells))

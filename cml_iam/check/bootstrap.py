@@ -162,8 +162,8 @@ def _filters(aws: Aws, site: Site) -> frozenset[str]:
     names = site.audit
     try:
         return frozenset(
-            each["filterName"]
-            for each in aws.pages(
+            page["filterName"]
+            for page in aws.pages(
                 "logs",
                 "describe_metric_filters",
                 "metricFilters",

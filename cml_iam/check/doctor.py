@@ -143,7 +143,7 @@ def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:
 
     Any error from AWS becomes a diagnosis and is never raised.
     """
-    chosen = [each for each in DOCTOR if not areas or each.id in areas]
+    chosen = [check for check in DOCTOR if not areas or check.id in areas]
     return answers(chosen, scene).diagnoses
 
 
@@ -203,9 +203,9 @@ def _set_by(scene: Scene, service: str) -> str:
 def clock(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Compare this machine's clock with the time in the endpoint's responses."""
     times = [
-        each.ahead
-        for each in scene.greetings.values()
-        if isinstance(each, Greeting) and each.ahead is not None
+        greeting.ahead
+        for greeting in scene.greetings.values()
+        if isinstance(greeting, Greeting) and greeting.ahead is not None
     ]
     return Answer(diagnoses=(_clock(check, min(times, key=abs) if times else None),))
 
@@ -244,9 +244,9 @@ def _regions(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
     answer = scene.aws.call("ec2", "describe_regions", region=scene.home, AllRegions=True)
-    status = {each["RegionName"]: each.get("OptInStatus", "") for each in answer["Regions"]}
-    for each in scene.regions:
-        yield _region(check, each, status.get(each))
+    status = {region["RegionName"]: region.get("OptInStatus", "") for region in answer["Regions"]}
+    for region in scene.regions:
+        yield _region(check, region, status.get(region))
 
 
 def _region(check: Check, name: str, status: str | None) -> Diagnosis:

@@ -77,7 +77,9 @@ class FilesScene:
             each.name: content_of(each, asked.site, alone=alone, parameters=asked.parameters)
             for each in asked.given
         }
-        self.policies = [policy for each in self.contents.values() for policy in each.policies]
+        self.policies = [
+            policy for content in self.contents.values() for policy in content.policies
+        ]
         self.read = [each for each in asked.given if each.unread is None]
 
     @fact
@@ -124,7 +126,7 @@ class FilesScene:
         read = read_policies(files, self.site, self.asked.parameters)
         if len(read) == len(files):
             return read
-        if any(each.kept and each.kept.template for each in files):
+        if any(file.kept and file.kept.template for file in files):
             reason = "it cannot be read, or its file leaves a part of it open"
             raise UnsupportedError(reason, remedy=_AS_DEPLOYED)
         raise UnsupportedError("the policy cannot be read", remedy="fix what lint found in it")
@@ -161,9 +163,13 @@ def audit_documents(asked: Offline) -> Answer:
     whole = answers(AUDIT_FILES, scene, before=Answer(inputs=inputs, passed_over=over))
     whole = replace(whole, findings=_once(whole.findings, asked))
     texts = {each.name: each.text for each in scene.read} | {
-        each.name: each.text for each in scene.subjects if each.name not in scene.contents
+        subject.name: subject.text
+        for subject in scene.subjects
+        if subject.name not in scene.contents
     }
-    return with_excerpts(trimmed(whole, "\n".join(each.text for each in scene.subjects)), texts)
+    return with_excerpts(
+        trimmed(whole, "\n".join(subject.text for subject in scene.subjects)), texts
+    )
 
 
 def _without_site(check: Check) -> Answer:
@@ -179,9 +185,9 @@ def read_policies(
     *parameters* are the values of template parameters. Lint reports documents that cannot be read.
     """
     read = []
-    for each in policies:
+    for policy in policies:
         try:
-            document = _document(each, site, parameters)
+            document = _document(policy, site, parameters)
         except (DocumentError, UnsupportedError):
             continue
         if not attachment_problems(document):
@@ -236,7 +242,8 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
         reason = f"{many} of the policies cannot be read and are listed as not judged"
         result = with_state(result, "not checked", reason, _AS_DEPLOYED)
     over = tuple(
-        Skipped(str(each.place) if each.place else "<policy>", each.message) for each in unread
+        Skipped(str(problem.place) if problem.place else "<policy>", problem.message)
+        for problem in unread
     )
     return Answer(checks=(result,), findings=tuple(findings), passed_over=over)
 
@@ -246,7 +253,7 @@ def _unread(contents: Iterable[Content]) -> tuple[Problem, ...]:
     return tuple(
         problem
         for content in contents
-        for problem in (*content.unread, *(p for each in content.policies for p in each.open))
+        for problem in (*content.unread, *(p for policy in content.policies for p in policy.open))
     )
 
 
@@ -254,7 +261,7 @@ def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     """Look through every file for access keys."""
     if not scene.read:
         return Answer()
-    findings = (each for file in scene.read for each in secrets_in(check, file))
+    findings = (finding for file in scene.read for finding in secrets_in(check, file))
     return check.answer(len(scene.read), plural(len(scene.read), "file"), None, findings)
 
 
@@ -263,7 +270,7 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     site = scene.site
     if site is None:
         return _without_site(check)
-    roles = dict.fromkeys(each.role for each in scene.policies if each.role)
+    roles = dict.fromkeys(policy.role for policy in scene.policies if policy.role)
     if not roles:
         return Answer()
     from cml_iam.check._meaning import compared  # what compares is loaded only where it is needed
@@ -271,7 +278,7 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
     parts = [check.answer(len(roles), many)]
     for role in roles:
-        files = [each for each in scene.policies if each.role == role]
+        files = [policy for policy in scene.policies if policy.role == role]
         there = read_policies(files, site, scene.asked.parameters)
         rendered = _documents(site, scene.profile if role == "policy" else role)
         if len(there) < len(files) or not rendered:
@@ -284,14 +291,14 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
 def _documents(site: Site, role: str) -> tuple[PolicyDocument, ...]:
     try:
         if role in ("base", "hardened"):
-            return tuple(each.document for each in render_parts(site, role))  # type: ignore[arg-type] # one of the two
+            return tuple(part.document for part in render_parts(site, role))  # type: ignore[arg-type] # one of the two
         return (render_document(site, role).document,)
     except InputError:
         return ()
 
 
 def _named(files: Sequence[Policy]) -> str:
-    return ", ".join(f"`{each.name}`" for each in files)
+    return ", ".join(f"`{file.name}`" for file in files)
 
 
 def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer) -> Answer:
@@ -301,7 +308,11 @@ def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer
     documents, boundary = scene.documents, scene.boundary
     done = verify_offline(derive_expectations(scene.site), documents, boundary)
     asker = asks_offline(compile_policies(identity=documents, boundary=boundary))
-    failed = [each for each in done.failed if not _by_lint(each, before.findings, scene.name)]
+    failed = [
+        judgement
+        for judgement in done.failed
+        if not _by_lint(judgement, before.findings, scene.name)
+    ]
     if _drifted(before, scene.name):
         failed = []
     asked, wrong = len(done.judgements), len(done.failed)
@@ -337,17 +348,19 @@ def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
 
 
 def _drifted(before: Answer, name: str) -> bool:
-    return any(each.check == "file-drift" and each.spot.file == name for each in before.findings)
+    return any(
+        finding.check == "file-drift" and finding.spot.file == name for finding in before.findings
+    )
 
 
 def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) -> bool:
     """Return whether a lint finding in the document (other than advice) is the reason."""
     action = judgement.expectation.permission
     return any(
-        each.severity > Severity.INFO
-        and (each.check, each.spot.file) == ("lint", name)
-        and any(ask.action == action for ask in each.witness)
-        for each in findings
+        finding.severity > Severity.INFO
+        and (finding.check, finding.spot.file) == ("lint", name)
+        and any(ask.action == action for ask in finding.witness)
+        for finding in findings
     )
 
 
@@ -357,23 +370,24 @@ def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFindin
     If a statement of ours was changed, the change is the only fault. If a statement breaks an
     expectation, advice on it is not a second fault.
     """
-    drifted = {each.spot.file for each in findings if each.check == "file-drift"}
+    drifted = {finding.spot.file for finding in findings if finding.check == "file-drift"}
     ours = _sids(asked) if drifted else frozenset()
     broken = {
-        (each.spot.file, label)
-        for each in findings
-        if each.check in ("expectations", "promises")
-        for ask in each.witness
+        (finding.spot.file, label)
+        for finding in findings
+        if finding.check in ("expectations", "promises")
+        for ask in finding.witness
         for label in ask.statements
     }
     return tuple(
-        each
-        for each in findings
-        if each.check != "lint"
+        finding
+        for finding in findings
+        if finding.check != "lint"
         or (
-            not (each.spot.file in drifted and each.spot.statement in ours)
+            not (finding.spot.file in drifted and finding.spot.statement in ours)
             and not (
-                each.severity is Severity.INFO and (each.spot.file, each.spot.statement) in broken
+                finding.severity is Severity.INFO
+                and (finding.spot.file, finding.spot.statement) in broken
             )
         )
     )

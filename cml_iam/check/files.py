@@ -184,11 +184,11 @@ def _kept(source: Source, site: Site | None, parameters: Mapping[str, str]) -> C
 
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
-    for each in source.policies:
-        subject = subject_of(each, known, parameters)
+    for policy in source.policies:
+        subject = subject_of(policy, known, parameters)
         text = subject.readings[0].text if subject.readings else "{}"
-        kind = each.kind or _kind(json.loads(text), None)
-        policies.append(Policy(each.name, text, kind, None, kept=each, subject=subject))
+        kind = policy.kind or _kind(json.loads(text), None)
+        policies.append(Policy(policy.name, text, kind, None, kept=policy, subject=subject))
     nothing = not (policies or source.unread)
     reason = f"it is {source.form}" if nothing else None
     return Content(tuple(policies), reason, source.unread)
@@ -284,10 +284,10 @@ def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
     A single statement is only a part of a policy.
     """
     for roles in (("policy",), (profile,), ("hardened", "base")):
-        named = [each for each in policies if each.role in roles[:1]]
-        named = named or [each for each in policies if each.role in roles]
+        named = [policy for policy in policies if policy.role in roles[:1]]
+        named = named or [policy for policy in policies if policy.role in roles]
         if named:
-            return [*named, *(each for each in policies if each.role == "guard")]
-    identity = [each for each in policies if each.kind == "identity" and each.role is None]
+            return [*named, *(policy for policy in policies if policy.role == "guard")]
+    identity = [policy for policy in policies if policy.kind == "identity" and policy.role is None]
     identity = [each for each in identity if not each.snippet]
     return identity if len(identity) == 1 else []

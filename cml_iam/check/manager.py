@@ -41,7 +41,7 @@ def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     if scene.explains and scene.who.identity is None:
         said = "no working credentials to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
-    tried = [each for health in scene.health for each in _of_region(check, scene, health)]
+    tried = [diagnosis for health in scene.health for diagnosis in _of_region(check, scene, health)]
     warning = scene.site.launch_warning if scene.site else None
     if warning:
         advice = check.diagnosis("launches", State.ADVICE, warning.message, warning.remedy)
@@ -131,7 +131,7 @@ def decoded(aws: Aws, denied: DeniedError) -> Request | None:
 def _request(context: dict[str, Any]) -> Request:
     keys: dict[str, str | list[str]] = {}
     for condition in context["conditions"]["items"]:
-        values = [each["value"] for each in condition["values"]["items"]]
+        values = [item["value"] for item in condition["values"]["items"]]
         keys[condition["key"]] = values[0] if len(values) == 1 else values
     return Request(context["action"], context["resource"], context["principal"]["arn"], keys)
 

@@ -115,8 +115,8 @@ def _finding(
         sentences.append(f"`{member.label}` may {_titles(own)}: {_why(first.holder)}")
     others = [each for each in held if each.by_steps]
     by_route: dict[str, list[_Held]] = {}
-    for each in others:
-        by_route.setdefault(_route(each.holder), []).append(each)
+    for other in others:
+        by_route.setdefault(_route(other.holder), []).append(other)
     for route, several in by_route.items():
         who = "it" if sentences else f"`{member.label}`"
         sentences.append(f"through others {who} may {_titles(several)}: {route}")
@@ -147,7 +147,7 @@ def _titles(held: Sequence[_Held]) -> str:
 
 
 def _why(holder: Holder) -> str:
-    by = [each.words for each in holder.cell.by if each.kind in {"identity", "resource"}]
+    by = [origin.words for origin in holder.cell.by if origin.kind in {"identity", "resource"}]
     return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
 
 
@@ -169,13 +169,13 @@ def _asks(holder: Holder) -> Iterator[Ask]:
     """Yield the calls of a chain; the last one with the statements that allow it."""
     path = holder.path if holder.standing == "by steps" else None
     for step in path.steps if path else ():
-        labels = tuple(each.words for each in step.by)
+        labels = tuple(origin.words for origin in step.by)
         yield Ask(f"{step.action} on {step.on}", step.action, step.on, "allowed", {}, labels)
     cell = path.cell if path else holder.cell
     if cell.example is not None:
         actor = f" as {path.actor.label}" if path else ""
         says = f"{cell.example.action} on {cell.example.resource}{actor}"
-        yield ask_of(cell.example, "allowed", (each.words for each in cell.by), says=says)
+        yield ask_of(cell.example, "allowed", (origin.words for origin in cell.by), says=says)
 
 
 def _reasons(undecided: Sequence[_Held]) -> str:
@@ -210,8 +210,8 @@ def _matrices(
             )
         )
     if cells:
-        rows = tuple(dict.fromkeys(each.permission for each in cells))
-        columns = tuple(each.title for each in asked)
+        rows = tuple(dict.fromkeys(cell.permission for cell in cells))
+        columns = tuple(topic.title for topic in asked)
         yield Matrix("others", rows, columns, tuple(cells), account)
 
 

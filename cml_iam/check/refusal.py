@@ -70,8 +70,8 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
     If they refuse none of them, the answer says so.
     """
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
-    decisions = [authorizer.decide(each) for each in requests]
-    reasons = [why(each) for each in decisions if not each.allowed]
+    decisions = [authorizer.decide(request) for request in requests]
+    reasons = [why(decision) for decision in decisions if not decision.allowed]
     beyond = Why(_BEYOND, _LOOK, sure=False) if deciding.live else Why(_OTHER, _COMPARE, sure=False)
     return tuple(dict.fromkeys(reasons)) or (beyond,)
 
@@ -100,9 +100,9 @@ def why(decision: Decision) -> Why:
 def _missing(decision: Decision, asked: str) -> Why:
     action = decision.request.action
     near = [
-        each
-        for each in decision.reasons
-        if each.effect == "Allow" and not any(_about_action(part) for part in each.failed)
+        reason
+        for reason in decision.reasons
+        if reason.effect == "Allow" and not any(_about_action(part) for part in reason.failed)
     ]
     if not near:
         return Why(f"{asked}: no statement allows it", granting(action))
@@ -115,7 +115,7 @@ def _missing(decision: Decision, asked: str) -> Why:
 
 def _distance(reason: StatementReason) -> tuple[int, int]:
     """Return how far a statement is from applying; a different resource counts the most."""
-    return sum(not each.matched for each in reason.elements), len(reason.failed)
+    return sum(not element.matched for element in reason.elements), len(reason.failed)
 
 
 def _about_action(part: Any) -> bool:

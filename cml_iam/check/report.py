@@ -85,8 +85,8 @@ def make_report(
 def _without(answer: Answer, skipped: frozenset[str]) -> Answer:
     return replace(
         answer,
-        checks=tuple(each for each in answer.checks if each.id not in skipped),
-        findings=tuple(each for each in answer.findings if each.check not in skipped),
+        checks=tuple(check for check in answer.checks if check.id not in skipped),
+        findings=tuple(finding for finding in answer.findings if finding.check not in skipped),
     )
 
 
@@ -153,16 +153,18 @@ def apply_waivers(
     """
     if waivers is None or not waivers.given:
         return findings, ()
-    valid = [each for each in waivers.given if each.waiver and each.waiver.expires >= today]
+    valid = [waiver for waiver in waivers.given if waiver.waiver and waiver.waiver.expires >= today]
     waived = tuple(_waived(each, valid) for each in findings)
     used = {id(each.waiver) for each in waived if each.waiver}
-    for each in valid:
-        if each.waiver and not _looked_for(each.waiver.finding, each.waiver.place, checks, inputs):
-            used.add(id(each.waiver))
+    for waiver in valid:
+        if waiver.waiver and not _looked_for(
+            waiver.waiver.finding, waiver.waiver.place, checks, inputs
+        ):
+            used.add(id(waiver.waiver))
     wrong = tuple(
         finding
-        for each in waivers.given
-        for finding in _wrong(each, waivers.file, today, used=id(each.waiver) in used)
+        for waiver in waivers.given
+        for finding in _wrong(waiver, waivers.file, today, used=id(waiver.waiver) in used)
     )
     count = sum(1 for each in waived if each.waiver)
     detail = f"{len(waivers.given)} given, {plural(count, 'finding')} waived"
@@ -248,7 +250,7 @@ def _found_by(rule: str) -> frozenset[str]:
     """Return the ids of the checks that report *rule*; `lint` reports lint's rules."""
     if rule not in audit_rules():
         return frozenset({"lint"})
-    return frozenset(each.id for each in CHECKS if rule in each.finds)
+    return frozenset(check.id for check in CHECKS if rule in check.finds)
 
 
 _IN_FILES: Final = frozenset(each.id for each in CHECKS if each.of == "files")
@@ -264,15 +266,15 @@ def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence
     files = [each.name for each in inputs if each.kind == "file"]
     if place.startswith("arn:"):
         ids -= _IN_FILES
-    elif any(_names(place, each) for each in files) and place.strip("*"):
+    elif any(_names(place, file) for file in files) and place.strip("*"):
         ids &= _IN_FILES
     elif files and ids <= _IN_FILES and place.strip("*"):
         return not ids  # the place is in another file, which was not read
     accounts = set(_ACCOUNT.findall(place)) if ids - _IN_FILES else set()
     made = [
-        each
-        for each in checks
-        if each.id in ids and (each.account in accounts or not accounts or each.id in _IN_FILES)
+        check
+        for check in checks
+        if check.id in ids and (check.account in accounts or not accounts or check.id in _IN_FILES)
     ]
     answered = all(each.state != "not checked" for each in made)
     return answered and ids <= {each.id for each in made}

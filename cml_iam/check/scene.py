@@ -66,7 +66,7 @@ def rendered_of(site: Site, profile: Profile) -> Rendered:
     """Return the documents to attach for the site; None for those that it does not render."""
     parts = render_parts(site, profile)
     names = [part_name(site.policy_arn, number) for number in range(1, len(parts) + 1)]
-    policies = tuple(zip(names, (each.document for each in parts), strict=True))
+    policies = tuple(zip(names, (part.document for part in parts), strict=True))
     limits = {name: each.document for name, each in render_limits(site).items()}
     return Rendered(policies, limits.get("boundary"), limits.get("guard"))
 

@@ -31,12 +31,12 @@ class Verification:
     @property
     def failed(self) -> tuple[Judgement, ...]:
         """The expectations that do not hold."""
-        return tuple(each for each in self.judgements if each.verdict == "fails")
+        return tuple(judgement for judgement in self.judgements if judgement.verdict == "fails")
 
     @property
     def unchecked(self) -> tuple[Judgement, ...]:
         """The expectations that could not be checked."""
-        return tuple(each for each in self.judgements if each.verdict == "unchecked")
+        return tuple(judgement for judgement in self.judgements if judgement.verdict == "unchecked")
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts and every judgement with its requests as JSON values."""
@@ -46,7 +46,7 @@ class Verification:
             "expectations": len(self.judgements),
             "failed": len(self.failed),
             "unchecked": len(self.unchecked),
-            "judgements": [_judgement_json(each) for each in self.judgements],
+            "judgements": [_judgement_json(judgement) for judgement in self.judgements],
         }
 
 
@@ -63,8 +63,12 @@ def _judgement_json(judgement: Judgement) -> dict[str, Any]:
         "statements": list(judgement.statements),
         "hint": judgement.hint or None,
         "requests": [
-            {"action": each.action, "resource": each.resource, "context": dict(each.context)}
-            for each in expectation.requests
+            {
+                "action": request.action,
+                "resource": request.resource,
+                "context": dict(request.context),
+            }
+            for request in expectation.requests
         ],
     }
 
@@ -80,12 +84,14 @@ def verify_offline(
     """
     identity = list(identity)
     attached = [*identity, *([boundary] if boundary else [])]
-    problems = tuple(problem for each in attached for problem in attachment_problems(each))
+    problems = tuple(problem for document in attached for problem in attachment_problems(document))
     if problems:
         raise DocumentError(problems)
     authorizer = compile_policies(identity=identity, boundary=boundary)
     judgements = judge(expectations, lambda each: _ruling(authorizer, each))
-    return Verification("offline", tuple(_hinted(authorizer, each) for each in judgements))
+    return Verification(
+        "offline", tuple(_hinted(authorizer, judgement) for judgement in judgements)
+    )
 
 
 def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
@@ -120,7 +126,7 @@ def verify_live(
     from cml_iam.aws import Counted
 
     expectations = tuple(expectations)
-    requests = [request for each in expectations for request in each.requests]
+    requests = [request for expectation in expectations for request in expectation.requests]
     counted = Counted(aws)
     known = _policies_of(counted, principal_arn) if policies is None else policies
     try:
@@ -136,7 +142,7 @@ def verify_live(
         raise
     judgements = judge(expectations, simulator.ruling)
     return Verification(
-        "live", tuple(_doubted(simulator, each) for each in judgements), counted.calls
+        "live", tuple(_doubted(simulator, judgement) for judgement in judgements), counted.calls
     )
 
 

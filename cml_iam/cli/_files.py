@@ -74,7 +74,7 @@ def read_documents(paths: Sequence[Path], document: Profile) -> tuple[PolicyDocu
     Raises as `read_policies` does, and InputError if there is no site file either.
     """
     if paths:
-        return tuple(each for path in paths for each in read_policies(path))
+        return tuple(policy for path in paths for policy in read_policies(path))
     from cml_iam.render import render_parts
 
     if not has_site():
@@ -82,7 +82,7 @@ def read_documents(paths: Sequence[Path], document: Profile) -> tuple[PolicyDocu
             f"no policy given, and no site file `{DEFAULT_SITE}` to render one from",
             remedy="name the files of the policies, or write a site file with `cml-iam init`",
         )
-    return tuple(each.document for each in render_parts(load_site(), document))
+    return tuple(part.document for part in render_parts(load_site(), document))
 
 
 def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
@@ -91,7 +91,7 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
     A folder stands for the files in it. Raises as `read_policy` does.
     """
     if path.is_dir():
-        return tuple(document for each in policy_files(path) for document in read_policies(each))
+        return tuple(document for file in policy_files(path) for document in read_policies(file))
     read = _read(path)
     if isinstance(read, PolicyDocument):
         return (read,)
@@ -210,7 +210,7 @@ class Given:
     @property
     def open(self) -> list[Problem]:
         """Everything that lint does not judge."""
-        return [*self.unread, *(problem for each in self.kept for problem in each.open)]
+        return [*self.unread, *(problem for subject in self.kept for problem in subject.open)]
 
 
 def read_given(arguments: Sequence[str]) -> Given:
@@ -235,7 +235,7 @@ def read_given(arguments: Sequence[str]) -> Given:
             from cml_iam.sources import subject_of
 
             values = parameters()
-            given.kept.extend(subject_of(each, None, values) for each in source.policies)
+            given.kept.extend(subject_of(policy, None, values) for policy in source.policies)
             given.unread.extend(source.unread)
             if not source.policies and not source.unread:
                 given.skipped.append((name, f"it is {source.form}"))
@@ -261,8 +261,8 @@ def _texts(given: str) -> list[tuple[str, str, bool]]:
     path = Path(given)
     if path.is_dir():
         return [
-            (str(each), decoded(open_regular(each), str(each)), False)
-            for each in policy_files(path)
+            (str(file), decoded(open_regular(file), str(file)), False)
+            for file in policy_files(path)
         ]
     return [(given, decoded(open_regular(path), given), True)]
 

@@ -160,11 +160,11 @@ def _each_list_once(problems: tuple[errors.Problem, ...]) -> tuple[errors.Proble
     """Return *problems* without a list of allowed names that an earlier one has."""
     shown: set[str] = set()
     told = []
-    for each in problems:
-        again = each.remedy in shown
-        told.append(each._replace(remedy=None) if again else each)
-        if each.remedy and each.remedy.startswith("one of: "):
-            shown.add(each.remedy)
+    for problem in problems:
+        again = problem.remedy in shown
+        told.append(problem._replace(remedy=None) if again else problem)
+        if problem.remedy and problem.remedy.startswith("one of: "):
+            shown.add(problem.remedy)
     return tuple(told)
 
 
@@ -176,7 +176,7 @@ def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
         "exit_code": int(code),
     }
     if isinstance(error, errors.DocumentError):
-        said["problems"] = [each.as_json() for each in error.problems]
+        said["problems"] = [problem.as_json() for problem in error.problems]
     if isinstance(error, errors.AwsError):
         said["aws"] = {"code": error.code, "operation": error.operation}
     return said

@@ -123,7 +123,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "as_json"):
         return _plain(value.as_json())
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return _plain(value._asdict())
     if isinstance(value, Mapping):

@@ -72,13 +72,13 @@ def call_lines(
     *asked* are condition keys to report when the request lacks them.
     """
     request, allowing = call.request, call.candidate.statements
-    of_resource = any(each.kind == "resource" for each in allowing)
+    of_resource = any(reason.kind == "resource" for reason in allowing)
     by = f" by {request.principal or 'an anonymous caller'}" if of_resource else ""
     yield from _at_most(f"    {lead}{request.action}", f"on {request.resource}{by}", indent=7)
     for key, value in _said_once(request.context):
         yield f"       {key_line(key, value)}"
     deciding = (*allowing, *(call.reference or call.candidate).statements)
-    keys = (test.key for each in deciding for test in each.statement.conditions)
+    keys = (test.key for reason in deciding for test in reason.statement.conditions)
     absent = _absent(request.context, (*asked, *keys))
     if absent:
         yield f"       without {', '.join(absent)}"
@@ -124,7 +124,7 @@ def _is_question(side: Answered) -> bool:
     """Return whether *side* is only the set of requests asked about."""
     from cml_iam.prove import SHAPE_NAME
 
-    return any(each.policy == SHAPE_NAME for each in side.statements)
+    return any(statement.policy == SHAPE_NAME for statement in side.statements)
 
 
 def _refused(side: Answered, name: str) -> str:
@@ -134,7 +134,7 @@ def _refused(side: Answered, name: str) -> str:
 
 
 def _statements(side: Answered) -> str:
-    return ", ".join(f"{each.label}{_at(each.place)}" for each in side.statements)
+    return ", ".join(f"{statement.label}{_at(statement.place)}" for statement in side.statements)
 
 
 def _absent(context: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
@@ -215,8 +215,8 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
     """Yield the number of assumptions or, with *every*, each assumption with its page."""
     used = tuple(used)
     yield from _formats(used)
-    facts = _facts(each for each in used if each.kind != "limit")
-    limits = _facts(each for each in used if each.kind == "limit")
+    facts = _facts(assumption for assumption in used if assumption.kind != "limit")
+    limits = _facts(assumption for assumption in used if assumption.kind == "limit")
     if not every:
         counts = [_counted(facts, "fact about AWS assumed")]
         counts += [_counted(limits, "limit of the promises")]
@@ -236,8 +236,8 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
 
 def _formats(used: Iterable[Assumption]) -> Iterator[str]:
     """Warn of proofs that rest on ARN formats of other services, where AWS has more formats."""
-    actions = {each.action for each in used if each.kind == "resource"}
-    services = sorted({each.partition(":")[0] for each in actions} - {"ec2"})
+    actions = {assumption.action for assumption in used if assumption.kind == "resource"}
+    services = sorted({action.partition(":")[0] for action in actions} - {"ec2"})
     if services:
         yield (
             f"{WARN} this relies on the ARN formats in AWS's service reference for "
@@ -255,8 +255,8 @@ def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
     left = MAX_FACTS
     for page, texts in by_page.items():
         if left > 0:
-            for each in texts[:left]:
-                yield from _wrapped(each, mark="- ")
+            for text in texts[:left]:
+                yield from _wrapped(text, mark="- ")
             yield f"    {page}"
         left -= len(texts)
     if left < 0:
@@ -273,9 +273,13 @@ def _wrapped(text: str, *, mark: str = "", indent: int = 2) -> list[str]:
 def _facts(used: Iterable[Assumption]) -> dict[str, list[str]]:
     """Return assumptions by page; one about several actions is listed once."""
     alike: dict[tuple[str, str], list[str]] = {}
-    for each in used:
-        text = each.text.replace(each.action, "\0", 1) if each.action else each.text
-        alike.setdefault((each.page, text), []).append(each.action)
+    for assumption in used:
+        text = (
+            assumption.text.replace(assumption.action, "\0", 1)
+            if assumption.action
+            else assumption.text
+        )
+        alike.setdefault((assumption.page, text), []).append(assumption.action)
     found: dict[str, list[str]] = {}
     for (page, text), actions in alike.items():
         found.setdefault(page, []).append(text.replace("\0", _named(actions)))

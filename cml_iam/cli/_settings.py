@@ -126,7 +126,7 @@ def on_command_line(name: str) -> bool:
 
 def flags(command: click.Command) -> frozenset[str]:
     """Return the long option names of *command*."""
-    return frozenset(each.opts[-1] for each in command.params)
+    return frozenset(param.opts[-1] for param in command.params)
 
 
 def common_options() -> list[click.Parameter]:

@@ -394,5 +394,5 @@ def answer_rules() -> None:
     from cml_iam.lint import lint_rules
 
     rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())
-    told = [{"remedy": None} | each.as_json() for each in rules]
+    told = [{"remedy": None} | rule.as_json() for rule in rules]
     answer(told, lambda: print_rules(rules))

@@ -123,7 +123,7 @@ def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
 def _options_of(saved: SavedPlan) -> dict[str, Any]:
     """Return the options of the plan file as the command line gives them; raises InputError."""
     context = click.get_current_context()
-    known = {each.name: each for each in context.command.params}
+    known = {param.name: param for param in context.command.params}
     try:
         return {
             name: known[name].type_cast_value(context, value)

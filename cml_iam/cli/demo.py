@@ -64,7 +64,7 @@ def demo(keep: Path | None) -> None:
     begun = time.monotonic()
     with _folder(keep) as folder:
         checks = run_demo(folder)
-    wrong = [each for each in checks if not each.ok]
+    wrong = [check for check in checks if not check.ok]
     answer(
         {"checks": checks, "failed": len(wrong)},
         lambda: _summary(checks, wrong, time.monotonic() - begun),
@@ -186,9 +186,9 @@ class _Play:
             offline = verify_offline(derive_expectations(site), [policy.document])
             both = [render_policy(None, "base").document, policy.document]
             let_through = verify_offline(derive_expectations(site), both).failed
-        errors = [each for each in clean if each.severity > Severity.INFO]
+        errors = [finding for finding in clean if finding.severity > Severity.INFO]
         self.told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
-        useless = [each for each in beside if each.name == "restricts-nothing"]
+        useless = [finding for finding in beside if finding.name == "restricts-nothing"]
         self.told(
             f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
             ok=bool(useless),
@@ -274,7 +274,7 @@ class _Play:
         for words, code in answers.items():
             self.told(f"{words}: {code}", ok=code == "UnauthorizedOperation")
         left = manager.get_all_instances(managed_only=False)
-        foreign = next(each for each in left if each.id == self.foreign)
+        foreign = next(worker for worker in left if worker.id == self.foreign)
         untouched = (foreign.state, foreign.tags.get("ManagedBy")) == ("running", "another-team")
         self.told("and nothing happened: the other team's instance is still running", ok=untouched)
 

@@ -28,7 +28,7 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         # click joins the lines of a paragraph unless a backspace precedes it.
         self.help = cleandoc(self.help or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
-        self.params += [each for each in common_options() if each.opts[-1] not in flags(self)]
+        self.params += [option for option in common_options() if option.opts[-1] not in flags(self)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the command's own options first, then the shared ones."""

@@ -113,7 +113,7 @@ def health_code(found: Sequence[Health]) -> Exit:
 _STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
 
 
-@click.argument("areas", nargs=-1, type=click.Choice([each.id for each in DOCTOR]))
+@click.argument("areas", nargs=-1, type=click.Choice([check.id for check in DOCTOR]))
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
@@ -180,16 +180,16 @@ def _own_file() -> Path:
 def _print(found: Sequence[Diagnosis]) -> None:
     """Print the results by area, each remedy once, below the first problem that it fixes."""
     area, fixed = None, set[str]()
-    for each in found:
-        if each.area != area:
-            area = each.area
+    for diagnosis in found:
+        if diagnosis.area != area:
+            area = diagnosis.area
             heading(area)
-        mark = _STATE_MARK[each.state]
-        say(f"  {mark} {each.state}: {each.subject}: {each.said}")
-        if each.remedy and each.state is not State.OK and each.remedy not in fixed:
-            fixed.add(each.remedy)
-            say(f"    fix: {each.remedy}")
-    counts = {state: sum(each.state is state for each in found) for state in State}
+        mark = _STATE_MARK[diagnosis.state]
+        say(f"  {mark} {diagnosis.state}: {diagnosis.subject}: {diagnosis.said}")
+        if diagnosis.remedy and diagnosis.state is not State.OK and diagnosis.remedy not in fixed:
+            fixed.add(diagnosis.remedy)
+            say(f"    fix: {diagnosis.remedy}")
+    counts = {state: sum(diagnosis.state is state for diagnosis in found) for state in State}
     parts = [
         plural(count, state) if state is State.FINDING else f"{count} {state}"
         for state, count in counts.items()
@@ -200,9 +200,9 @@ def _print(found: Sequence[Diagnosis]) -> None:
 
 def _worst(found: Sequence[Diagnosis]) -> State:
     ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
-    return next((each for each in ranked if any(one.state is each for one in found)), State.OK)
+    return next((state for state in ranked if any(one.state is state for one in found)), State.OK)
 
 
 def _doctor_code(found: Sequence[Diagnosis]) -> Exit:
-    states = {each.state for each in found}
+    states = {diagnosis.state for diagnosis in found}
     return judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)

@@ -84,8 +84,8 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
             heading(f"{SIGNS[change]} ({len(differences)})")
         for actions, group in _by_actions(differences).items():
             say(f"  {SIGNS[change][0]} {actions}")
-            for each in group:
-                for line in _lines(each):
+            for difference in group:
+                for line in _lines(difference):
                     say(line, hanging=DETAIL)
     if found.expectation_changes:
         heading(
@@ -99,8 +99,8 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
 def _by_actions(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
     """Return *differences* by the actions that they concern, in order of first appearance."""
     groups: dict[str, list[Difference]] = {}
-    for each in differences:
-        groups.setdefault(_actions(each), []).append(each)
+    for difference in differences:
+        groups.setdefault(_actions(difference), []).append(difference)
     return groups
 
 
@@ -141,7 +141,11 @@ def _context(difference: Difference) -> Iterator[str]:
     if difference.missed:
         reasons.append(difference.missed)
     context = {same_key(key): value for key, value in difference.witness.context.items()}
-    asked = {same_key(each.key): each.key for reason in reasons for each in reason.conditions}
+    asked = {
+        same_key(condition.key): condition.key
+        for reason in reasons
+        for condition in reason.conditions
+    }
     for name, written in asked.items():
         # A key is shown under a name that requests for the action have it under.
         names = names_of(written, difference.witness.action)
@@ -157,7 +161,7 @@ def _decides(difference: Difference, side: Answered) -> bool:
 
 
 def _side(side: Answered, missed: StatementReason | None) -> str:
-    by = ", ".join(f"{each.label}{_at(each)}" for each in side.statements)
+    by = ", ".join(f"{statement.label}{_at(statement)}" for statement in side.statements)
     why = f"; not by {missed.label}{_at(missed)}: {missed.reason}" if missed else ""
     return f"{OUTCOMES[side.outcome]}{f' by {by}' if by else ''}{why}"
 

@@ -114,7 +114,7 @@ def explain(
             f"`{principal}` cannot have an identity policy, only users and roles can",
             remedy="name a user or role, or give a --resource-policy and no --policy",
         )
-    given = [_checked(each) for path in policies for each in read_policies(path)]
+    given = [_checked(policy) for path in policies for policy in read_policies(path)]
     authorizer = compile_policies(
         given or (_own_policy(document) if attachable else []),
         boundary=_attached(boundary) if boundary else None,

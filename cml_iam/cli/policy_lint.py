@@ -102,10 +102,10 @@ def lint(
     if fix:
         texts, results = fixed(texts, kind)
     subjects = [*(plain_subject(name, text) for name, text in texts), *given.kept]
-    subjects = [each for each in subjects if each.readings]
+    subjects = [subject for subject in subjects if subject.readings]
     kinds = kinds_of(subjects, kind)
     findings = judged_all(subjects, kinds, attached=together, every=kind is not None)
-    failed = any(each.severity >= Severity[fail_on.upper()] for each in findings)
+    failed = any(finding.severity >= Severity[fail_on.upper()] for finding in findings)
 
     def show_all() -> None:
         show_skipped(given.skipped)
@@ -132,8 +132,8 @@ def judged_all(
     from cml_iam.lint import lint_subjects
 
     groups: dict[Kind, list[Subject]] = {}
-    for each in subjects:
-        groups.setdefault(kinds[each.name], []).append(each)
+    for subject in subjects:
+        groups.setdefault(kinds[subject.name], []).append(subject)
     processes = os.cpu_count() or 1
     found = [
         finding
@@ -145,7 +145,7 @@ def judged_all(
             processes=processes,
         )
     ]
-    files = [each.start.file if each.start else each.name for each in subjects]
+    files = [subject.start.file if subject.start else subject.name for subject in subjects]
     order = {file: number for number, file in reversed(list(enumerate(files)))}
 
     def position(finding: Finding) -> tuple[int, int, int]:
@@ -185,11 +185,11 @@ def fixed(
 def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
     """Return what was corrected, and what was not with the reason, as parsed JSON."""
     return {
-        "fixed": [each for result in results for each in result.applied],
+        "fixed": [finding for result in results for finding in result.applied],
         "not_fixed": [
-            each.finding.as_json() | {"why": each.why}
+            suggestion.finding.as_json() | {"why": suggestion.why}
             for result in results
-            for each in result.suggested
+            for suggestion in result.suggested
         ],
     }
 
@@ -214,9 +214,12 @@ def show_fixed(results: Sequence[Fixed]) -> None:
     for result in results:
         for finding in result.applied:
             say(f"{mark} {_at(finding)}{done} {finding.rule} {finding.name}: {finding.message}")
-        for each in result.suggested:
-            finding = each.finding
-            say(f"{WARN} {_at(finding)}not corrected {finding.rule} {finding.name}: {each.why}")
+        for suggestion in result.suggested:
+            finding = suggestion.finding
+            say(
+                f"{WARN} {_at(finding)}not corrected {finding.rule} {finding.name}: "
+                f"{suggestion.why}"
+            )
     if any(result.applied or result.suggested for result in results):
         say("")
 
@@ -244,7 +247,7 @@ def as_json(findings: Sequence[Finding], kinds: Mapping[str, Kind], given: Given
         "summary": counts(findings),
         "kinds": kinds,
         "skipped": [{"name": name, "reason": reason} for name, reason in given.skipped],
-        "not_judged": [problem_as_json(each) for each in given.open],
+        "not_judged": [problem_as_json(problem) for problem in given.open],
     }
 
 
@@ -319,7 +322,7 @@ def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
         first = max(together, key=lambda each: each.severity)
         others = [each for each in together if each is not first]
         folded = [e for e in others if e.severity < first.severity or _same_cause(e, first)]
-        shown += [(first, folded), *((each, []) for each in others if each not in folded)]
+        shown += [(first, folded), *((other, []) for other in others if other not in folded)]
     return shown
 
 

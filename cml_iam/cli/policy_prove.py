@@ -141,8 +141,8 @@ def _never_matches(*sides: Policies) -> list[str]:
     from cml_iam.engine import compile_policies
 
     found: dict[str, None] = {}
-    for each in sides:
-        made = compile_policies(each.identity, boundary=each.boundary, resource=each.resource)
+    for side in sides:
+        made = compile_policies(side.identity, boundary=side.boundary, resource=side.resource)
         found |= dict.fromkeys(map(str, made.problems))
     return list(found)
 
@@ -155,15 +155,15 @@ def _policies(judged: Judged) -> Policies:
     from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
 
-    for each in judged.files:
-        if ":" in each.name and "#" not in each.name and not each.exists():
+    for file in judged.files:
+        if ":" in file.name and "#" not in file.name and not file.exists():
             raise InputError(
-                f"no such file: `{each}`",
+                f"no such file: `{file}`",
                 remedy="use --never or --always to ask about requests",
             )
     documents = read_documents(judged.files, judged.document)
     beyond = (read_policy(judged.boundary),) if judged.boundary else None
-    naming = [each for each in documents if _names_principals(each)]
+    naming = [document for document in documents if _names_principals(document)]
     if naming and (documents[1:] or beyond):
         raise InputError(
             f"`{naming[0].name}` names principals, so it is a resource policy",
@@ -173,14 +173,16 @@ def _policies(judged: Judged) -> Policies:
     partition = site.partition if site else ""
     if naming:
         return Policies(resource=naming[0], partition=partition)
-    problems = [p for each in (*documents, *(beyond or ())) for p in attachment_problems(each)]
+    problems = [
+        p for document in (*documents, *(beyond or ())) for p in attachment_problems(document)
+    ]
     if problems:
         raise DocumentError(tuple(problems))
     return Policies(documents, beyond, partition=partition)
 
 
 def _names_principals(document: PolicyDocument) -> bool:
-    return any(each.principal or each.not_principal for each in document.statements)
+    return any(statement.principal or statement.not_principal for statement in document.statements)
 
 
 def _one(question: str, value: Path | str, judged: Judged) -> None:
@@ -217,7 +219,7 @@ def _compared(question: str, path: Path, judged: Judged) -> Asked:
 
 def _narrower(verdict: Verdict, other: Policies, path: Path, judged: Judged) -> str:
     """Return the name of the side that does not allow the witness."""
-    named = {each.name for each in (*other.identity, other.resource) if each}
+    named = {document.name for document in (*other.identity, other.resource) if document}
     if verdict.witness and named & {e.policy for e in verdict.witness.candidate.statements}:
         return judged.names
     return str(path)
@@ -245,7 +247,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
     from cml_iam.engine.parts import ALWAYS_ALLOWED
 
     why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
-    if {each.lower() for each in shape.actions} <= ALWAYS_ALLOWED:
+    if {action.lower() for action in shape.actions} <= ALWAYS_ALLOWED:
         why = f"{', '.join(shape.actions)} is allowed to every caller"
     raise InputError(
         f"--{question}: no policy decides these requests: {why}",
@@ -262,11 +264,11 @@ def _doubtful_regions(shape: Shape) -> Iterator[str]:
         values = (
             () if operator == "Null" else (v for k in filter(is_region, block) for v in block[k])
         )
-        for each in values:
-            if each not in known and not set(each) & set("*?$"):
-                meant = meant_region(each, known)
+        for value in values:
+            if value not in known and not set(value) & set("*?$"):
+                meant = meant_region(value, known)
                 hint = f" ({meant})" if meant else ""
-                yield f"unknown AWS region `{each}`{hint}"
+                yield f"unknown AWS region `{value}`{hint}"
 
 
 def _promises(judged: Judged) -> None:
@@ -286,8 +288,8 @@ def _promises(judged: Judged) -> None:
 
 
 def _code(answered: Sequence[Proof | Verdict]) -> Exit:
-    answers = {each.answer for each in answered}
-    unsure = "undecided" in answers or any(each.colon for each in answered)
+    answers = {verdict.answer for verdict in answered}
+    unsure = "undecided" in answers or any(verdict.colon for verdict in answered)
     return code_of(findings="broken" in answers, unchecked=unsure)
 
 
@@ -313,13 +315,13 @@ def _show(proofs: Sequence[Proof], site: Site, never_matches: Sequence[str]) -> 
 
 
 def _verdict(proofs: Sequence[Proof]) -> str:
-    answers, total = [each.answer for each in proofs], len(proofs)
+    answers, total = [proof.answer for proof in proofs], len(proofs)
     broken, unsure = answers.count("broken"), answers.count("undecided")
     if broken or unsure:
         parts = [f"{broken} of {total} promises broken"] if broken else []
         parts += [f"{unsure} of {total} undecided"] if unsure else []
         return f"{BAD if broken else UNKNOWN} {', '.join(parts)}"
-    if any(each.colon for each in proofs):
+    if any(proof.colon for proof in proofs):
         return f"{WARN} all {total} promises hold in this reading of ARN wildcards, see above"
     return f"{OK} all {total} promises hold, for every possible request"
 
@@ -343,5 +345,7 @@ def _show_verdict(title: str, asked: Asked) -> None:
 def _allows_anything(policies: Policies) -> bool:
     from cml_iam.space import documents
 
-    statements = (each for document in documents(policies) for each in document.statements)
-    return any(each.effect == "Allow" for each in statements)
+    statements = (
+        statement for document in documents(policies) for statement in document.statements
+    )
+    return any(statement.effect == "Allow" for statement in statements)

@@ -114,10 +114,10 @@ def documents() -> None:
     """
     forms = DOCUMENTS.values()
     answer(
-        [{"name": each.name, "kind": each.kind, "title": each.title} for each in forms],
+        [{"name": form.name, "kind": form.kind, "title": form.title} for form in forms],
         lambda: print_table(
             ("document", "kind", "purpose"),
-            ((each.name, each.kind, each.title) for each in forms),
+            ((form.name, form.kind, form.title) for form in forms),
         ),
     )
 
@@ -141,9 +141,9 @@ def _print_permissions(catalogue: Catalogue) -> None:
         return
     for group in catalogue.groups:
         heading(group.title)
-        for each in group.permissions:
-            say(f"  {each.action}: {each.purpose}")
-            say(f"    used in {', '.join(f'{name}()' for name in each.methods)}")
+        for permission in group.permissions:
+            say(f"  {permission.action}: {permission.purpose}")
+            say(f"    used in {', '.join(f'{name}()' for name in permission.methods)}")
 
 
 def _refuse_trust(trust: Trust) -> None:
@@ -249,8 +249,8 @@ def print_rules(rules: Iterable[Rule | AuditRule]) -> None:
     print_table(
         ("rule", "severity", "name", "what it finds"),
         (
-            (each.id, f"{SYMBOL[each.severity.word]} {each.severity.word}", each.name, each.title)
-            for each in rules
+            (rule.id, f"{SYMBOL[rule.severity.word]} {rule.severity.word}", rule.name, rule.title)
+            for rule in rules
         ),
     )
 

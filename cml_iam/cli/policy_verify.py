@@ -94,7 +94,7 @@ def verify(
 def _remedy(done: Verification, site: Site) -> str | None:
     """Return what to do where the launch fails with the tags that CML Cloud Manager sends."""
     warning = site.launch_warning
-    fails = any(each.expectation.as_sent for each in done.failed)
+    fails = any(judgement.expectation.as_sent for judgement in done.failed)
     return warning.remedy if warning and fails else None
 
 
@@ -138,11 +138,11 @@ def _cell(judgements: Sequence[Judgement]) -> str:
     if not judgements:
         return "-"
     for verdict, symbol in (("fails", BAD), ("unchecked", UNKNOWN)):
-        wrong = [each for each in judgements if each.verdict == verdict]
+        wrong = [judgement for judgement in judgements if judgement.verdict == verdict]
         if wrong:
             word = (wrong[0].answer or "unchecked").upper()
             return f"{symbol} {word}" + (f" {len(wrong)}/{len(judgements)}" if wrong[1:] else "")
-    answers = sorted({each.expectation.expected for each in judgements})
+    answers = sorted({judgement.expectation.expected for judgement in judgements})
     return f"{OK} {' / '.join(answers)}"
 
 

@@ -82,7 +82,7 @@ def who_can(
     asker = Asker(account, datetime.now(UTC))
     with progress(f"asking {plural(len(account.members), 'principal')}", only_on_terminal=True):
         answers = holders(question, asker, None if no_steps else Paths(asker))
-    undecided = any(each.standing == "undecided" for each in answers)
+    undecided = any(holder.standing == "undecided" for holder in answers)
     answer(
         as_json(question, account, answers),
         lambda: say_lines(_lines(text, account, answers, question)),
@@ -97,7 +97,9 @@ def _account(file: Path, scps: Path | None, resources: Path | None, question: Qu
     if scps:
         account = with_scps(account, read_json(scps), str(scps))
         for number, level in enumerate(account.scps, 1):
-            if not any(each.effect == "Allow" for policy in level for each in policy.statements):
+            if not any(
+                statement.effect == "Allow" for policy in level for statement in policy.statements
+            ):
                 note(
                     f"{WARN} {scps}: level {number} allows nothing, so nobody may do anything;"
                     " is FullAWSAccess missing from the file?"
@@ -120,9 +122,9 @@ def _lines(
             yield from _holder_lines(one, question)
         elif settings().verbose:
             yield f"{OK} no         {one.member.label}"
-    counts = {each.standing: 0 for each in answers}
-    for each in answers:
-        counts[each.standing] += 1
+    counts = {holder.standing: 0 for holder in answers}
+    for holder in answers:
+        counts[holder.standing] += 1
     yield f"{INFO} {', '.join(f'{number} {name}' for name, number in counts.items())}"
 
 
@@ -149,7 +151,7 @@ def _holder_lines(one: Holder, question: Question) -> Iterator[str]:
 
 
 def _why(by: tuple[Origin, ...], remains: tuple[str, ...], lead: str) -> Iterator[str]:
-    shown = [each.words for each in by if each.kind in {"identity", "resource"}]
+    shown = [origin.words for origin in by if origin.kind in {"identity", "resource"}]
     if shown:
         yield f"{lead}by {', '.join(shown)}"
-    yield from (f"{lead}{each}" for each in remains)
+    yield from (f"{lead}{remain}" for remain in remains)

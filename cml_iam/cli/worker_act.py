@@ -113,9 +113,9 @@ def stop(
     here = scene(changes=True)
     make = partial(stop_change, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
-    for each in found:
-        if risk := risk_of_stopping(each):
-            note(f"{WARN} {each.label} is {risk}")
+    for worker in found:
+        if risk := risk_of_stopping(worker):
+            note(f"{WARN} {worker.label} is {risk}")
     confirm(here, found, "stop")
     _do(here, found, make, "stop", Goal.STOPPED if wait else None, timeout)
 
@@ -167,7 +167,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
                 f"{WARN} {len(found)} workers get the same name; commands will refuse it as "
                 "ambiguous"
             )
-        warn_of_namesakes(here, wanted["Name"], besides=[each.id for each in found])
+        warn_of_namesakes(here, wanted["Name"], besides=[worker.id for worker in found])
     _do(here, found, make, "tag")
 
 
@@ -206,8 +206,8 @@ def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool 
     chosen = settings()
     if chosen.yes or chosen.dry_run:
         return
-    for each in workers:
-        complain(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}")
+    for worker in workers:
+        complain(f"  {worker.label}  {worker.instance_type}  {worker.state}  {worker.region}")
     if by_name:
         complain(f"{WARN} terminating cannot be undone: it also deletes the disks")
         confirmed = typed(here.aws, _words_to_type(workers), "to go on")
@@ -239,14 +239,14 @@ def _do(
     outcomes = change(here, workers, make, verb)
     explain(here, outcomes)
     dry = settings().dry_run
-    early(say, *(outcome_line(each, verb, dry=dry) for each in outcomes))
+    early(say, *(outcome_line(outcome, verb, dry=dry) for outcome in outcomes))
     code = failures(outcomes)
     ended: tuple[Waited, ...] = ()
-    changed = [each.worker for each in outcomes if not each.error]
+    changed = [outcome.worker for outcome in outcomes if not outcome.error]
     if goal and changed and not dry:
         ended = wait_until(here, changed, goal, timeout)
     by_id = {each.worker.id: each for each in ended}
-    told = [outcome_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes]
+    told = [outcome_json(outcome, by_id.get(outcome.worker.id), dry=dry) for outcome in outcomes]
     answer(told, lambda: None, code or wait_code(ended))  # the text was printed above
 
 
@@ -258,7 +258,7 @@ def change(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> tup
 
 def failures(outcomes: Sequence[Outcome]) -> Exit:
     """Print remedies for the failed ones on stderr; return the exit code."""
-    failed = [each.error for each in outcomes if each.error]
+    failed = [outcome.error for outcome in outcomes if outcome.error]
     complain_remedies(map(remedy_of, outcomes))
     if failed and len(outcomes) > 1:
         note(f"{BAD} {len(failed)} of {len(outcomes)} failed")

@@ -358,7 +358,7 @@ def _type(here: Scene) -> str:
 def first_type(site: Site | None) -> str | None:
     """Return the first instance type that the site names in full."""
     patterns = site.restrict.instance_types if site else ()
-    return next((each for each in patterns if not set("*?") & set(each)), None)
+    return next((pattern for pattern in patterns if not set("*?") & set(pattern)), None)
 
 
 def _say_permitted(here: Scene, launch: Launch) -> None:

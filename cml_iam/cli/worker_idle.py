@@ -120,11 +120,11 @@ def idle(
     found = here.find_managed(workers, unmanaged=False) if workers else wanted_workers(here, ())
     judged = _judge(here, found, rules, ask_cml)
     outcomes = _stop(here, judged) if stop else ()
-    dry, stopped = settings().dry_run, {each.worker.id: each for each in outcomes}
+    dry, stopped = settings().dry_run, {outcome.worker.id: outcome for outcome in outcomes}
 
     def show() -> None:
         _print(judged, rules)
-        say_lines(outcome_line(each, "stop", dry=dry) for each in outcomes)
+        say_lines(outcome_line(outcome, "stop", dry=dry) for outcome in outcomes)
 
     answer(
         [
@@ -214,7 +214,9 @@ def _lines(judged: Judged) -> list[str]:
     lines = [f"{_MARK[judged.use]} {judged.use}: {worker.label}, {about}"]
     if judged.hold:
         lines.append(f"    held: {judged.hold}")
-    return lines + [f"    {each.rule}: {each.use}: {each.words}" for each in judged.evidence]
+    return lines + [
+        f"    {evidence.rule}: {evidence.use}: {evidence.words}" for evidence in judged.evidence
+    ]
 
 
 def _judged_code(judged: Sequence[Judged]) -> Exit:

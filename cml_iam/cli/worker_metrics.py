@@ -94,7 +94,7 @@ def metrics(
             metric_data=here.metric_data,
         )
     answer(
-        [used[each.id].as_json(each) for each in found],
+        [used[worker.id].as_json(worker) for worker in found],
         lambda: _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding)),
         could_ask(used),
     )
@@ -155,11 +155,11 @@ def _row(name: str, metric: Metric, top: float) -> list[str]:
     if metric.unknown:
         return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", count, drawn]
     values = (metric.mean, metric.latest, metric.maximum)
-    return [*first, *(shown_amount(each, metric) for each in values), count, drawn]
+    return [*first, *(shown_amount(value, metric) for value in values), count, drawn]
 
 
 def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
-    return [(each, metric) for each in found for metric in used[each.id].metrics.values()]
+    return [(worker, metric) for worker in found for metric in used[worker.id].metrics.values()]
 
 
 def levels_for(encoding: str | None) -> str:
@@ -262,7 +262,9 @@ _OF_THE_WORKER = {Unknown.NOT_RUNNING, Unknown.TOO_YOUNG, Unknown.WINDOW_TOO_SHO
 
 def could_ask(used: Mapping[str, Utilization]) -> Exit:
     """Return 8 if CloudWatch could not be asked about something, else 0."""
-    found = {metric.unknown for each in used.values() for metric in each.metrics.values()}
+    found = {
+        metric.unknown for utilization in used.values() for metric in utilization.metrics.values()
+    }
     return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
 
 

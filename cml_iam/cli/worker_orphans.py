@@ -47,8 +47,8 @@ def orphans(context: click.Context) -> None:
         listing = here.listing(managed_only=False)
         looks = looks_of(here.site) if here.site else Looks()
         found = find_orphans(here.manager, listing.workers, looks)
-    regions = [each for each in here.regions if each not in listing.failures]
-    likely = Exit.FINDINGS if any(each.likely for each in found) else Exit.OK
+    regions = [region for region in here.regions if region not in listing.failures]
+    likely = Exit.FINDINGS if any(orphan.likely for orphan in found) else Exit.OK
     if regions:  # otherwise an empty list would be an answer
         answer(found, lambda: _print(here, found, regions))
     context.exit(report_failures(listing) or likely)
@@ -58,15 +58,15 @@ def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> Non
     if not found:
         say(f"{OK} no instance without the tag {here.manager.guard} looks like a worker")
         note(f"  looked in {', '.join(answered)}")
-    for each in found:
-        worker = each.worker
-        mark, word = (WARN, "likely") if each.likely else (INFO, "possible")
+    for orphan in found:
+        worker = orphan.worker
+        mark, word = (WARN, "likely") if orphan.likely else (INFO, "possible")
         where = f"{worker.instance_type}, {worker.state}, {worker.region}"
         say(f"{mark} {word}: {worker.label}, {where}")
-        for reason in each.reasons:
+        for reason in orphan.reasons:
             say(f"    {reason}")
     if found:
-        ids = " ".join(each.worker.id for each in found if each.likely) or "ID"
+        ids = " ".join(orphan.worker.id for orphan in found if orphan.likely) or "ID"
         note(f"  to adopt them as workers, as an administrator: cml-iam worker adopt {ids}")
 
 
@@ -92,9 +92,9 @@ def adopt(ids: tuple[str, ...]) -> None:
     here = scene("administrator", changes=True)
     found = here.find(ids)
     wanted = check_adoption(found, here.manager.guard)
-    for each in found:
-        if each not in wanted:
-            note(f"{INFO} {each.label} already has the guard tag")
+    for worker in found:
+        if worker not in wanted:
+            note(f"{INFO} {worker.label} already has the guard tag")
     if not wanted:
         answer([], lambda: say(f"{OK} nothing to do"), Exit.OK)
     note(f"{INFO} the tag {here.manager.guard}, set by {here.aws.identity().arn}")
@@ -103,8 +103,8 @@ def adopt(ids: tuple[str, ...]) -> None:
     outcomes = [_explained(here, each) for each in change(here, wanted, make, "tag")]
     dry = settings().dry_run
     answer(
-        [outcome_json(each, None, dry=dry) for each in outcomes],
-        lambda: say_lines(outcome_line(each, "adopt", dry=dry) for each in outcomes),
+        [outcome_json(outcome, None, dry=dry) for outcome in outcomes],
+        lambda: say_lines(outcome_line(outcome, "adopt", dry=dry) for outcome in outcomes),
         failures(outcomes),
     )
 
@@ -140,7 +140,7 @@ def _statements(here: Scene, worker: Worker) -> list[str]:
     (asked,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
     decision = compile_policies([render_policy(site).document]).decide(asked)
     return [
-        f"statement `{each.label}` does not allow it: {each.reason}"
-        for each in decision.reasons
-        if each.effect == "Allow" and all(element.matched for element in each.elements)
+        f"statement `{reason.label}` does not allow it: {reason.reason}"
+        for reason in decision.reasons
+        if reason.effect == "Allow" and all(element.matched for element in reason.elements)
     ] or ["no statement of the site's policy allows it"]

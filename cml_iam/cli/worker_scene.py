@@ -73,10 +73,10 @@ class Scene:
     def find_managed(self, wanted: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
         """Like `find`, but refuse instances without the guard tag unless *unmanaged*."""
         found = self.find(wanted)
-        foreign = [each for each in found if not self.manager.guard.marks(each.tags)]
+        foreign = [worker for worker in found if not self.manager.guard.marks(worker.tags)]
         if foreign and not unmanaged:
             raise RefusedError(
-                f"not managed: {', '.join(each.label for each in foreign)} "
+                f"not managed: {', '.join(worker.label for worker in foreign)} "
                 f"without the tag `{self.manager.guard}`",
                 remedy="add --unmanaged to include it anyway",
             )
@@ -121,9 +121,9 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
     """Warn of living workers called *name*, other than those with the ids *besides*."""
     listing = here.listing(states=LIVING)
     namesakes = [
-        f"{each.id}, {each.state} in {each.region}"
-        for each in listing.workers
-        if each.name == name and each.id not in besides
+        f"{worker.id}, {worker.state} in {worker.region}"
+        for worker in listing.workers
+        if worker.name == name and worker.id not in besides
     ]
     if namesakes:
         shown = ", ".join(namesakes[:NAMESAKES])
@@ -205,7 +205,7 @@ def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
 
     documents = tuple(part.document for part in render_parts(site))
     deciding = Deciding(documents, live=False)
-    return [each.said for each in why_refused(requests, deciding) if each.sure]
+    return [why.said for why in why_refused(requests, deciding) if why.sure]
 
 
 def _not_passed(site: Site, message: str, region: str) -> list[str]:
@@ -251,7 +251,9 @@ def state_folder() -> Path:
 
 def keep_names(workers: Sequence[Worker], chosen: Settings) -> None:
     """Store the ids, names and states of *workers*, all workers of the site, for completion."""
-    known = [[each.id, each.name, each.state] for each in workers if each.state not in _GONE]
+    known = [
+        [worker.id, worker.name, worker.state] for worker in workers if worker.state not in _GONE
+    ]
     # Whatever keeps it from being written (also a user without a home): the command has its answer.
     with suppress(OSError, InputError, RuntimeError):
         path = _path(chosen)

@@ -88,7 +88,9 @@ def list_workers(
         listing = here.listing(
             managed_only=not everything, states=states, instance_types=types, tags=wanted
         )
-    found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
+    found = tuple(
+        worker for worker in listing.workers if not name or fnmatchcase(worker.name, name)
+    )
     if not (everything or states or types or tags or settings().region or listing.failures):
         keep_names(listing.workers, settings())
     answered = [region for region in here.regions if region not in listing.failures]
@@ -141,14 +143,14 @@ def status(workers: tuple[str, ...]) -> None:
     found = wanted_workers(here, workers)
     by_id = statuses(here.manager, found)
     answer(
-        [_status_json(each, by_id.get(each.id)) for each in found],
+        [_status_json(worker, by_id.get(worker.id)) for worker in found],
         lambda: _print_statuses(found, by_id),
         _status_code(found, by_id),
     )
 
 
 def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
-    rows = [_status_row(each, by_id.get(each.id)) for each in found]
+    rows = [_status_row(worker, by_id.get(worker.id)) for worker in found]
     headings = ["state", "system", "instance", "scheduled"]
     if (terminal_width() or _ROOM_FOR_IDS) < _ROOM_FOR_IDS:
         named = short_names(found)
@@ -170,7 +172,7 @@ def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
     listing = here.listing()
     for error in listing.failures.values():
         raise error
-    return tuple(each for each in listing.workers if each.state != "terminated")
+    return tuple(worker for worker in listing.workers if worker.state != "terminated")
 
 
 def _print_list(
@@ -193,11 +195,11 @@ def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:
     Names and states are always shown. Without a column for ids, a name that several workers share
     has its id beside it.
     """
-    cells = {heading: [cell(each) for each in workers] for heading, cell in _COLUMNS.items()}
+    cells = {heading: [cell(worker) for worker in workers] for heading, cell in _COLUMNS.items()}
     named = short_names(workers)
     shown = columns_within(
         width,
-        {"name": [named[each.id] for each in workers], "state": cells["state"]},
+        {"name": [named[worker.id] for worker in workers], "state": cells["state"]},
         [
             {"id": cells["id"], "name": cells["name"]},
             *({heading: cells[heading]} for heading in _BY_IMPORTANCE),
@@ -210,7 +212,7 @@ def workers_csv(workers: Sequence[Worker]) -> str:
     """Return *workers* as CSV: lists separated by spaces, tags as JSON."""
     columns = [field.name for field in fields(Worker)]
     return as_csv(
-        columns, [[_csv_text(each.as_json()[name]) for name in columns] for each in workers]
+        columns, [[_csv_text(worker.as_json()[name]) for name in columns] for worker in workers]
     )
 
 
@@ -311,9 +313,9 @@ def _status_json(worker: Worker, found: InstanceStatus | None) -> dict[str, obje
 
 
 def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> Exit:
-    if any(each.id not in by_id for each in found):
+    if any(worker.id not in by_id for worker in found):
         return Exit.UNCHECKED
-    running = [by_id[each.id] for each in found if by_id[each.id].state == "running"]
+    running = [by_id[worker.id] for worker in found if by_id[worker.id].state == "running"]
     return Exit.OK if all(each.ok for each in running) else Exit.FINDINGS
 
 
@@ -355,5 +357,5 @@ def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Seque
         return
     print_table(
         ["id", "name", "created", "owner"],
-        [[each.id, each.name, each.created_at[:10], each.owner] for each in found],
+        [[image.id, image.name, image.created_at[:10], image.owner] for image in found],
     )

@@ -112,7 +112,7 @@ def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
     def look() -> Listing:
         found = here.listing()
         return Listing(
-            tuple(each for each in found.workers if _is_wanted(each, wanted)), found.failures
+            tuple(worker for worker in found.workers if _is_wanted(worker, wanted)), found.failures
         )
 
     return Watch(
@@ -187,7 +187,7 @@ def _print(frame: Frame, levels: str) -> None:
 
 def _heading(frame: Frame) -> str:
     found = frame.listing.workers
-    running = sum(each.state == "running" for each in found)
+    running = sum(worker.state == "running" for worker in found)
     measured = f", metrics of {frame.measured_at:%H:%M:%S}" if frame.used else ""
     workers = f"{plural(len(found), 'worker')}, {running} running"
     return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {workers}{measured}"
@@ -246,10 +246,10 @@ def _notes(frame: Frame) -> list[str]:
     if not frame.listing.workers and not frame.listing.failures:
         said.append(f"{WARN} no worker matches")
     pairs = [
-        (each, metric)
-        for each in frame.listing.workers
-        if each.id in frame.used
-        for metric in frame.used[each.id].metrics.values()
+        (worker, metric)
+        for worker in frame.listing.workers
+        if worker.id in frame.used
+        for metric in frame.used[worker.id].metrics.values()
     ]
     return said + reasons(pairs)
 

@@ -63,7 +63,7 @@ class _Entry:
 
 def variables(text: str) -> dict[str, str]:
     """Return the variables that *text* sets."""
-    return {each.name: each.value for each in _entries(text) if each.name}
+    return {entry.name: entry.value for entry in _entries(text) if entry.name}
 
 
 def with_pair(text: str, key_id: str, secret: str) -> str:
@@ -74,10 +74,10 @@ def with_pair(text: str, key_id: str, secret: str) -> str:
     values = {ID: key_id, SECRET: secret}
     newline = "\r\n" if "\r\n" in text else "\n"
     entries = list(_entries(text))
-    present = {each.name for each in entries} & set(values)
+    present = {entry.name for entry in entries} & set(values)
     if not present:
         return text + _appended(text, values, newline)
-    made = [_set(each, values) for each in entries]
+    made = [_set(entry, values) for entry in entries]
     missing = set(values) - present
     if missing:
         name = missing.pop()

@@ -31,7 +31,7 @@ def refuse_in_git(path: Path) -> None:
     work tree. A file that git already tracks counts as not ignored, whatever the patterns say.
     """
     path = path.parent.resolve() / path.name
-    tree = next((each for each in path.parents if (each / ".git").exists()), None)
+    tree = next((parent for parent in path.parents if (parent / ".git").exists()), None)
     if tree is None:
         return
     code = _check_ignore(path)

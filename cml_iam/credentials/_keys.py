@@ -77,8 +77,8 @@ def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
     """Return the access keys of *user*, oldest first; none for a user that does not exist."""
     try:
         found = tuple(
-            KeyInfo(each["AccessKeyId"], each["Status"], each.get("CreateDate"))
-            for each in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
+            KeyInfo(page["AccessKeyId"], page["Status"], page.get("CreateDate"))
+            for page in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
         )
     except NotFoundError:
         return ()

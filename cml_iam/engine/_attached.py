@@ -65,7 +65,7 @@ def _without(principal: PrincipalPolicies, exclusion: Any) -> PrincipalPolicies:
     boundary = principal.boundary
     return replace(
         principal,
-        policies=tuple(each for each in principal.policies if not excluded(each)),
+        policies=tuple(policy for policy in principal.policies if not excluded(policy)),
         boundary=None if boundary and excluded(boundary) else boundary,
     )
 
@@ -80,7 +80,7 @@ def _without_type(principal: PrincipalPolicies, kind: Any) -> PrincipalPolicies:
     if kind not in {"inline", "aws-managed", "user-managed"}:
         raise invalid(f"unknown policy type: `{kind}`")
     return replace(
-        principal, policies=tuple(each for each in principal.policies if each.type != kind)
+        principal, policies=tuple(policy for policy in principal.policies if policy.type != kind)
     )
 
 

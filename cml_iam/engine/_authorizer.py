@@ -88,7 +88,9 @@ class Decision(NamedTuple):
     @property
     def reasons(self) -> tuple[StatementReason, ...]:
         """Every statement that did not match, and why."""
-        return tuple(each for each in self.explanation.statements if not each.matched)
+        return tuple(
+            statement for statement in self.explanation.statements if not statement.matched
+        )
 
     def __repr__(self) -> str:
         return f"Decision({self.outcome!r}, {self.request!r})"
@@ -119,9 +121,9 @@ class Authorizer:
         self._of_resource = "resource" in kinds
         self._organized = "scp" in kinds
         self._bounded = "boundary" in kinds
-        statements = [each for gate in gates for each in gate.statements]
+        statements = [statement for gate in gates for statement in gate.statements]
         self.problems: tuple[Problem, ...] = tuple(
-            problem for each in statements for problem in each.problems()
+            problem for statement in statements for problem in statement.problems()
         )
 
     def decide(self, request: Request) -> Decision:
@@ -155,19 +157,21 @@ class Authorizer:
         bucket = self._buckets.get(request.action) or self._bucket(request.action)
         caller = Caller.parse(request.principal)
         return tuple(
-            (gate, each)
+            (gate, statement)
             for gate, statements in zip(self.gates, bucket.about, strict=True)
             if applies(gate.kind, caller, of_resource=self._of_resource)
-            for each in statements
-            if _named(each, caller, bounded=self._bounded)
-            and _one_matches((each.rule,), request.resource, request.context)
+            for statement in statements
+            if _named(statement, caller, bounded=self._bounded)
+            and _one_matches((statement.rule,), request.resource, request.context)
         )
 
     def deciding(self, decision: Decision) -> tuple[str, ...]:
         """Return the labels of the statements that made *decision*, without a full explanation."""
         effect = {ALLOWED: "Allow", EXPLICIT_DENY: "Deny"}.get(decision.outcome)
         statements = (each.statement for _, each in self.matched(decision.request))
-        return tuple(dict.fromkeys(each.label for each in statements if each.effect == effect))
+        return tuple(
+            dict.fromkeys(statement.label for statement in statements if statement.effect == effect)
+        )
 
     def _bucket(self, action: str) -> Bucket:
         bucket = _make_bucket(self.gates, action)
@@ -249,9 +253,15 @@ def _make_bucket(gates: Sequence[Gate], action: str) -> Bucket:
     about = tuple(gate.index.about(action) for gate in gates)
     if action.lower() in ALWAYS_ALLOWED:
         return Bucket((), (), about)
-    denies = [each.rule for found in about for each in found if each.statement.effect == "Deny"]
+    denies = [
+        statement.rule
+        for found in about
+        for statement in found
+        if statement.statement.effect == "Deny"
+    ]
     allows = tuple(
-        tuple(each.rule for each in found if each.statement.effect == "Allow") for found in about
+        tuple(statement.rule for statement in found if statement.statement.effect == "Allow")
+        for found in about
     )
     return Bucket(tuple(denies), allows, about)
 
@@ -276,10 +286,10 @@ def _ask(
 ) -> tuple[bool, Naming]:
     """Return whether any of *statements* denies, and how directly one allows the caller."""
     allowed = Naming.NOT
-    for each in statements:
-        named = _named(each, caller, bounded=bounded)
-        if named and _one_matches((each.rule,), request.resource, request.context):
-            if each.statement.effect == "Deny":
+    for statement in statements:
+        named = _named(statement, caller, bounded=bounded)
+        if named and _one_matches((statement.rule,), request.resource, request.context):
+            if statement.statement.effect == "Deny":
                 return True, Naming.NOT
             allowed = max(allowed, named)
     return False, allowed

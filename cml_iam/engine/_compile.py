@@ -139,7 +139,7 @@ class CompiledStatement:
 
     def matches_action(self, action: str) -> bool:
         """Return whether the statement is about *action*."""
-        return any(each.matches(action) for each in self.actions) is not self.not_action
+        return any(pattern.matches(action) for pattern in self.actions) is not self.not_action
 
     def problems(self) -> Iterator[Problem]:
         """Yield elements that can never match, with their places."""
@@ -152,9 +152,9 @@ class CompiledStatement:
         for index, resource in enumerate(self.resources):
             if resource.problem:
                 yield Problem(resource.problem, place(statement, element, index))
-        for each in self.conditions:
-            path = ("Condition", each.condition.operator, each.condition.key)
-            for problem in each.problems:
+        for condition in self.conditions:
+            path = ("Condition", condition.condition.operator, condition.condition.key)
+            for problem in condition.problems:
                 yield Problem(problem, place(statement, *path))
 
 
@@ -163,7 +163,7 @@ def compile_statements(
 ) -> tuple[CompiledStatement, ...]:
     """Compile the statements of *document*, a policy of type *kind*."""
     scope = Scope(variables=document.version == VERSION_2012, keys=keys)
-    return tuple(_compile(document, kind, each, scope) for each in document.statements)
+    return tuple(_compile(document, kind, statement, scope) for statement in document.statements)
 
 
 def _compile(
@@ -176,7 +176,7 @@ def _compile(
     else:
         resources, resource = _plain_resources(named, kind, negated=negated)
     not_action = statement.not_action is not None
-    conditions = tuple(compile_condition(each, scope) for each in statement.conditions)
+    conditions = tuple(compile_condition(condition, scope) for condition in statement.conditions)
     return CompiledStatement(
         document=document,
         kind=kind,
@@ -186,7 +186,7 @@ def _compile(
         resources=resources,
         resource=resource,
         conditions=conditions,
-        rule=(resource, tuple(each.test for each in conditions)),
+        rule=(resource, tuple(condition.test for condition in conditions)),
     )
 
 
@@ -243,7 +243,7 @@ class ActionIndex:
             *certain,
             *(each for each in possible if self._statements[each].matches_action(wanted)),
         }
-        return tuple(self._statements[each] for each in sorted(positions))
+        return tuple(self._statements[position] for position in sorted(positions))
 
 
 Position = dict[str, int]

@@ -154,7 +154,7 @@ class StatementReason(NamedTuple):
     def failed(self) -> tuple[ElementReason | ConditionReason, ...]:
         """The elements and conditions that prevent the statement from applying."""
         parts: tuple[ElementReason | ConditionReason, ...] = (*self.elements, *self.conditions)
-        return tuple(each for each in parts if not each.matched)
+        return tuple(part for part in parts if not part.matched)
 
     @property
     def effect(self) -> str:
@@ -184,22 +184,22 @@ class StatementReason(NamedTuple):
             "reason": self.reason,
             "elements": [
                 {
-                    "element": each.element,
-                    "matched": each.matched,
-                    "values": list(each.values),
-                    "found": each.found,
+                    "element": element.element,
+                    "matched": element.matched,
+                    "values": list(element.values),
+                    "found": element.found,
                 }
-                for each in self.elements
+                for element in self.elements
             ],
             "conditions": [
                 {
-                    "operator": each.operator,
-                    "key": each.key,
-                    "values": list(each.values),
-                    "found": None if each.found is None else list(each.found),
-                    "matched": each.matched,
+                    "operator": condition.operator,
+                    "key": condition.key,
+                    "values": list(condition.values),
+                    "found": None if condition.found is None else list(condition.found),
+                    "matched": condition.matched,
                 }
-                for each in self.conditions
+                for condition in self.conditions
             ],
         }
 
@@ -227,9 +227,9 @@ class Explanation(NamedTuple):
     @property
     def deciding(self) -> tuple[StatementReason, ...]:
         """The statements that decided: all that deny or, without these, all that allow."""
-        matched = tuple(each for each in self.statements if each.matched)
+        matched = tuple(statement for statement in self.statements if statement.matched)
         effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
-        return tuple(each for each in matched if each.effect == effect)
+        return tuple(reason for reason in matched if reason.effect == effect)
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""
@@ -243,7 +243,8 @@ class Explanation(NamedTuple):
                 for gate in self.gates
             ],
             "statements": [
-                {**each.as_json(), "decides": id(each) in deciding} for each in self.statements
+                {**statement.as_json(), "decides": id(statement) in deciding}
+                for statement in self.statements
             ],
             "notes": list(self.notes),
         }
@@ -255,7 +256,8 @@ def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explan
     kinds = {gate.kind for gate in gates}
     asked = _Asked(request, caller, "boundary" in kinds, "resource" in kinds)
     reasons = [
-        (gate, tuple(_statement(each, gate, asked) for each in gate.statements)) for gate in gates
+        (gate, tuple(_statement(statement, gate, asked) for statement in gate.statements))
+        for gate in gates
     ]
     return Explanation(
         request,
@@ -282,7 +284,9 @@ def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> Statem
         kind=gate.kind,
         statement=compiled.statement,
         elements=tuple(_elements(compiled, asked)),
-        conditions=tuple(_condition(each, asked.request.context) for each in compiled.conditions),
+        conditions=tuple(
+            _condition(condition, asked.request.context) for condition in compiled.conditions
+        ),
         level=gate.level,
         place=compiled.document.place(compiled.statement),
     )
@@ -321,13 +325,13 @@ def _matches_nothing(compiled: CompiledStatement, asked: _Asked) -> str:
     AWS does not document the effect of a policy variable without a value in NotResource.
     """
     context = asked.request.context
-    for each in compiled.resources if compiled.statement.not_resource is not None else ():
-        variables = (p for field in each.fields or () for p in field if isinstance(p, Variable))
+    for resource in compiled.resources if compiled.statement.not_resource is not None else ():
+        variables = (p for field in resource.fields or () for p in field if isinstance(p, Variable))
         missing = next((v.key for v in variables if v.value(context) is None), None)
         if missing is not None:
             why = f"the policy variable `${{{missing}}}`, which has no value"
-        elif each.spoils:
-            why = f"`{each.text}`, which names nothing"
+        elif resource.spoils:
+            why = f"`{resource.text}`, which names nothing"
         else:
             continue
         return f"NotResource has {why}, so the statement matches nothing"

@@ -192,9 +192,9 @@ def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
 
 def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
     """Return the test of `Resource`; None if everything matches."""
-    if any(each.everything for each in patterns):
+    if any(pattern.everything for pattern in patterns):
         return None
-    named = [each for each in patterns if each.fields is not None]
+    named = [pattern for pattern in patterns if pattern.fields is not None]
     plain = arn_patterns(e.fields for e in named if e.fields and not _varies(e))
     varying = tuple(each for each in named if _varies(each))
     if varying:
@@ -210,10 +210,10 @@ def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
 
 def not_resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest:
     """Return the test of `NotResource`: every element is defined, and none matches."""
-    if any(each.everything or each.spoils for each in patterns):
+    if any(pattern.everything or pattern.spoils for pattern in patterns):
         return lambda resource, context: False  # noqa: ARG005 - nothing to look at
     return lambda resource, context: all(
-        each.matches(resource, context) is False for each in patterns
+        pattern.matches(resource, context) is False for pattern in patterns
     )
 
 

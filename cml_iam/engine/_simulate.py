@@ -131,7 +131,7 @@ def simulate_principal(
         raise SimulationError("NoSuchEntity", f"the entity `{source}` cannot be found")
     given = read_input(request, PRINCIPAL[shape], shape)
     principal = without(principal, request.get("PolicyExclusionList", ()))
-    attached = tuple(_attached(each) for each in principal.policies)
+    attached = tuple(_attached(policy) for policy in principal.policies)
     attached_boundary = _attached(principal.boundary) if principal.boundary else None
     callers = ("user",) if shape == "old" else ("user", "group", "role")
     own = source if source.split(":", 5)[5].startswith(callers) else None
@@ -186,7 +186,9 @@ def _organization(
     ]
     if shape == "new":
         return tuple(levels)
-    kept = (tuple(each for each in level if not _has_condition(each)) for level in levels)
+    kept = (
+        tuple(document for document in level if not _has_condition(document)) for level in levels
+    )
     return tuple(level for level in kept if level)
 
 
@@ -222,7 +224,9 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
         ignores = action.lower().startswith(TRUST_ACTIONS)
         by = trusting if ignores else authorizer
         resources = given.resources or (_unnamed(action, given, shape),)
-        verdicts = [_verdict(by, _request(given, action, each), given) for each in resources]
+        verdicts = [
+            _verdict(by, _request(given, action, resource), given) for resource in resources
+        ]
         named = bool(given.resources)
         if shape == "old":
             results += old_results(action, verdicts, missing, named=named)
@@ -296,10 +300,14 @@ def _contributing(
     """
     if outcome == IMPLICIT_DENY:
         return
-    denies = [each for each in matched if _denies(each)]
-    only_boundary = all(each.kind == "boundary" for each in denies)
+    denies = [statement for statement in matched if _denies(statement)]
+    only_boundary = all(deny.kind == "boundary" for deny in denies)
     if only_boundary:
-        yield from (each for each in matched if not _denies(each) and each.kind != "boundary")
+        yield from (
+            statement
+            for statement in matched
+            if not _denies(statement) and statement.kind != "boundary"
+        )
     yield from denies
 
 
@@ -322,7 +330,7 @@ def _details(
 
 def _outcome(kind: str, matched: tuple[tuple[Gate, CompiledStatement], ...]) -> Outcome:
     found = [each for gate, each in matched if gate.kind == kind]
-    if any(_denies(each) for each in found):
+    if any(_denies(statement) for statement in found):
         return EXPLICIT_DENY
     return ALLOWED if found else IMPLICIT_DENY
 

@@ -121,7 +121,7 @@ def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) 
     boundaries = _documents(request, "PermissionsBoundaryPolicyInputList")
     if len(boundaries) > 1:
         raise invalid("only one permissions boundary policy can be given")
-    resources = tuple(_resource(each) for each in _texts(request, "ResourceArns"))
+    resources = tuple(_resource(text) for text in _texts(request, "ResourceArns"))
     _check_handling(request.get("ResourceHandlingOption"), resources)
     return SimulationInput(
         actions=tuple(_action(each) for each in _required(request, "ActionNames")),

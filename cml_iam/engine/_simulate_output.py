@@ -50,7 +50,7 @@ def old_results(
     action: str, verdicts: Iterable[Verdict], missing: Sequence[str], *, named: bool
 ) -> list[Answer]:
     """Return one result for each resource; *named* says whether the caller named resources."""
-    return [_old_result(action, each, missing, named=named) for each in verdicts]
+    return [_old_result(action, verdict, missing, named=named) for verdict in verdicts]
 
 
 def _old_result(action: str, verdict: Verdict, missing: Sequence[str], *, named: bool) -> Answer:
@@ -72,9 +72,9 @@ def new_result(
     action: str, template: str, verdicts: Sequence[Verdict], missing: Sequence[str], *, named: bool
 ) -> Answer:
     """Return the single result for *action*: the most restrictive decision over all resources."""
-    outcome = min((each.outcome for each in verdicts), key=RESTRICTIVE.index)
-    contributed = [each for each in verdicts if each.outcome == outcome]
-    everything = all(each.resource == EVERYTHING for each in verdicts)
+    outcome = min((verdict.outcome for verdict in verdicts), key=RESTRICTIVE.index)
+    contributed = [verdict for verdict in verdicts if verdict.outcome == outcome]
+    everything = all(verdict.resource == EVERYTHING for verdict in verdicts)
     result: Answer = {
         "EvalActionName": action,
         "EvalResourceName": template,
@@ -84,22 +84,24 @@ def new_result(
         **_details(verdicts, everything=everything),
     }
     if named and not everything:
-        result["ResourceSpecificResults"] = [_specific(each, missing) for each in verdicts]
+        result["ResourceSpecificResults"] = [_specific(verdict, missing) for verdict in verdicts]
     return result
 
 
 def _details(verdicts: Sequence[Verdict], *, everything: bool) -> Answer:
     """Return the details about organizations, the boundary and the types of policy."""
     found: Answer = {}
-    organization = [each.organization for each in verdicts if each.organization is not None]
+    organization = [
+        verdict.organization for verdict in verdicts if verdict.organization is not None
+    ]
     if organization:
         found["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": all(organization)}
     if False in organization:
         return found  # the simulation ends where an SCP refuses
-    boundary = [each.boundary for each in verdicts if each.boundary is not None]
+    boundary = [verdict.boundary for verdict in verdicts if verdict.boundary is not None]
     if boundary:
         found["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": all(boundary)}
-    details = [each.details for each in verdicts if each.details is not None]
+    details = [verdict.details for verdict in verdicts if verdict.details is not None]
     if details:
         found["EvalDecisionDetails"] = _most_restrictive(details)
     elif not everything:
@@ -108,9 +110,9 @@ def _details(verdicts: Sequence[Verdict], *, everything: bool) -> Answer:
 
 
 def _most_restrictive(details: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
-    kinds = dict.fromkeys(kind for each in details for kind in each)
+    kinds = dict.fromkeys(kind for detail in details for kind in detail)
     return {
-        kind: min((each[kind] for each in details if kind in each), key=RESTRICTIVE.index)
+        kind: min((detail[kind] for detail in details if kind in detail), key=RESTRICTIVE.index)
         for kind in kinds
     }
 
@@ -134,12 +136,12 @@ def _specific(verdict: Verdict, missing: Sequence[str]) -> Answer:
 def _statements(compiled: Iterable[CompiledStatement]) -> list[Answer]:
     """Return references to statements, each once."""
     references = []
-    for each in dict.fromkeys(compiled):
-        start, end = statement_span(each.document, each.statement)
+    for statement in dict.fromkeys(compiled):
+        start, end = statement_span(statement.document, statement.statement)
         references.append(
             {
-                "SourcePolicyId": each.document.name,
-                "SourcePolicyType": SOURCE_TYPES[each.kind],
+                "SourcePolicyId": statement.document.name,
+                "SourcePolicyType": SOURCE_TYPES[statement.kind],
                 "StartPosition": start,
                 "EndPosition": end,
             }

@@ -45,8 +45,8 @@ def derive_expectations(site: Site) -> tuple[Expectation, ...]:
     """
     catalogue, stage, active = load_catalogue(), Stage.of(site), site.restrict.active
     return tuple(
-        each._replace(expected="refused") if each.violates & active else each
-        for each in _all(catalogue, stage)
+        expectation._replace(expected="refused") if expectation.violates & active else expectation
+        for expectation in _all(catalogue, stage)
     )
 
 

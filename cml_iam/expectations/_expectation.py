@@ -97,7 +97,7 @@ def judge(
     expectations: Iterable[Expectation], decide: Callable[[Request], Ruling]
 ) -> tuple[Judgement, ...]:
     """Decide every authorization of *expectations* with *decide*, and judge the calls."""
-    return tuple(_judge(each, decide) for each in expectations)
+    return tuple(_judge(expectation, decide) for expectation in expectations)
 
 
 def _judge(expectation: Expectation, decide: Callable[[Request], Ruling]) -> Judgement:

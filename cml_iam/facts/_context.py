@@ -87,19 +87,20 @@ def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterat
     prefix, _, name = action.partition(":")
     owner = service(prefix)
     known = owner.action(name) if owner else None
-    fits = [each for each in known.targets if _is_of(resource, each)] if known else []
+    fits = [target for target in known.targets if _is_of(resource, target)] if known else []
     if known and known.targets and not fits:
         named = (
-            f"a resource of type {each.type}" if each.type else "`*`" for each in known.targets
+            f"a resource of type {target.type}" if target.type else "`*`"
+            for target in known.targets
         )
         types = " or ".join(dict.fromkeys(named))
         yield (
             f"AWS authorizes {action} on {types}, not on `{resource}` "
             f"(service reference of {updated()})"
         )
-    keys = Keys(frozenset().union(*(each.keys.patterns for each in fits))) if fits else None
+    keys = Keys(frozenset().union(*(fit.keys.patterns for fit in fits))) if fits else None
     facts = (never_with(key, action, keys) for key in context)
-    yield from dict.fromkeys(each.text for each in facts if each)
+    yield from dict.fromkeys(fact.text for fact in facts if fact)
     endpoint = region_of_endpoint(action)
     region = next((value for key, value in context.items() if same_key(key) == REGION), None)
     if endpoint and region and region not in map(first_region, PARTITIONS):
@@ -111,7 +112,7 @@ def _is_of(resource: str, target: Target) -> bool:
     if not target.type or not target.arns:
         return (resource == "*") is not bool(target.type)
     fields = arn_pattern(resource, variables=False) if resource != "*" else None
-    return fields is not None and any(covers(each, fields) for each in target.arns)
+    return fields is not None and any(covers(arn, fields) for arn in target.arns)
 
 
 def _follows(

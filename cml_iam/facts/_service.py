@@ -62,7 +62,7 @@ class Keys(NamedTuple):
 @lru_cache(1 << 14)
 def _has(patterns: frozenset[str], plain: str) -> bool:
     return plain in patterns or any(
-        "*" in each and pattern_matches(each, plain) for each in patterns
+        "*" in pattern and pattern_matches(pattern, plain) for pattern in patterns
     )
 
 

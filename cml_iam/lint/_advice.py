@@ -27,9 +27,9 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
         if item.statement.conditions or "*" not in (item.written.resource or ()):
             continue
         names = [
-            each.full
-            for each in item.actions.values()
-            if each.writes and not each.takes_no_resource and not _denied(subject, each)
+            action.full
+            for action in item.actions.values()
+            if action.writes and not action.takes_no_resource and not _denied(subject, action)
         ]
         if names:
             yield item.found(
@@ -123,7 +123,7 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
 def linked_roles(subject: Subject) -> Iterator[Found]:
     """Yield iam:CreateServiceLinkedRole for all services."""
     for item, roles, place in _on_every_role(subject, LINKED, LINKED_ROLES):
-        if any(each.condition.key.lower() == "iam:awsservicename" for each in item.asked):
+        if any(condition.condition.key.lower() == "iam:awsservicename" for condition in item.asked):
             continue
         yield item.found(
             f"a service-linked role may be created for any service: {roles} is allowed",

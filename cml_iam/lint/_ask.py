@@ -36,7 +36,7 @@ def matched(
 
 def known(item: Item, actions: Iterable[str]) -> Request | None:
     """Return a request for one of *actions* that matches *item*, from earlier answers, or None."""
-    requests = (each for action in actions for each in _witnesses(action))
+    requests = (witness for action in actions for witness in _witnesses(action))
     return next(filter(item.matches, requests), None)
 
 
@@ -69,7 +69,7 @@ def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
 
 def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
     """Prove that *items* never allow a request of *shape*; a witness is an allowed request."""
-    return _never(tuple(each.said for each in items), _Kind.of(shape))
+    return _never(tuple(item.said for item in items), _Kind.of(shape))
 
 
 def can_be(authorizer: Authorizer, items: Iterable[Item], action: str, arns: Sequence[str]) -> bool:
@@ -78,7 +78,7 @@ def can_be(authorizer: Authorizer, items: Iterable[Item], action: str, arns: Seq
     *authorizer* is the engine for all items, which decides the requests of earlier answers first.
     """
     items = tuple(items)
-    if not any(each.allows for each in items):
+    if not any(item.allows for item in items):
         return False
     tried = (e for e in _witnesses(action) if any(pattern_matches(a, e.resource) for a in arns))
     return (
@@ -104,7 +104,7 @@ def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tupl
 
     Returns one call if the tag is not required, and none if nothing is proved.
     """
-    return _taken_over(tuple(each.said for each in items), tag, _Kind.of(shape))
+    return _taken_over(tuple(item.said for item in items), tag, _Kind.of(shape))
 
 
 def request_of(verdict: Verdict) -> Request | None:
@@ -177,7 +177,7 @@ def _taken_over(said: tuple[Said, ...], tag: tuple[str, str], kind: _Kind) -> tu
     from cml_iam.site import Tag  # few policies need it, and starting counts
 
     calls = taken_over(policies_of(said), Tag(*tag), kind.shape()).calls
-    return tuple(each.request for each in calls)
+    return tuple(call.request for call in calls)
 
 
 @lru_cache(KEPT)

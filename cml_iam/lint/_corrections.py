@@ -51,7 +51,7 @@ def known_action(item: Item, element: str, index: int, text: str) -> Correction 
 def known_operator(item: Item, operator: str) -> Correction | None:
     """Correct the spelling of a condition operator."""
     qualifier, colon, base = operator.rpartition(":")
-    meant = certain(base, (*OPERATOR_NAMES, *(f"{each}IfExists" for each in OPERATOR_NAMES)))
+    meant = certain(base, (*OPERATOR_NAMES, *(f"{name}IfExists" for name in OPERATOR_NAMES)))
     asked = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
     if meant is None or asked is None or meant == "NullIfExists":
         return None
@@ -63,7 +63,7 @@ def other_operator(
     item: Item, operator: str, name: str, *, claim: Claim = "narrower"
 ) -> Correction | None:
     """Rename a condition operator; None if the statement already has the new one."""
-    taken = {each.operator.lower() for each in item.statement.conditions}
+    taken = {condition.operator.lower() for condition in item.statement.conditions}
     if name.lower() in taken and name.lower() != operator.lower():
         return None
     path = (*item.document.path(item.statement), "Condition", operator)
@@ -102,7 +102,7 @@ def with_wildcards(item: Item, condition: Condition, operator: str) -> Correctio
         for each in item.statement.conditions
         if each.operator == condition.operator and each.key != condition.key
     )
-    if any(char in value for each in others for value in each.values for char in "*?"):
+    if any(char in value for other in others for value in other.values for char in "*?"):
         return None
     return other_operator(item, condition.operator, operator)
 
@@ -146,7 +146,7 @@ def guarded_tag(item: Item, tag: str) -> Correction | None:
         return None
     blocks = _blocks(item)
     edits = []
-    if "null" not in {each.lower() for each in blocks}:
+    if "null" not in {block.lower() for block in blocks}:
         edits.append(("Null", "false"))
     path = (*item.document.path(item.statement), "Condition")
     made = _add_conditions(item, edits)

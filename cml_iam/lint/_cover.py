@@ -215,7 +215,7 @@ def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
     for item in subject.allows:
         best: dict[int, Cover] = {}
         # Of equal statements, one other is enough.
-        others = (next((e for e in each[:2] if e is not item), None) for each in twins.values())
+        others = (next((e for e in twin[:2] if e is not item), None) for twin in twins.values())
         for each in _covering(item, filter(None, others)):
             request = beyond((each.wide, *subject.denies), item, action=each.element.text)
             cover = replace(each, beyond=request)
@@ -258,7 +258,7 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
 
 def _example(item: Item, element: Named, further: tuple[Condition, ...]) -> Request | None:
     """Return a request that matches *item* for one of its actions, and meets *further*."""
-    request = None if further else known(item, (each.full for each in element.actions))
+    request = None if further else known(item, (action.full for action in element.actions))
     if request:
         return request
     conditions = (*item.statement.conditions, *further)
@@ -273,7 +273,10 @@ def _may_cover(item: Item, wide: Item) -> bool:
     return (
         item.written.principal == wide.written.principal
         and item.written.not_principal == wide.written.not_principal
-        and (all(_may_follow(each, item) for each in wide.asked) or bool(_only_region(item, wide)))
+        and (
+            all(_may_follow(condition, item) for condition in wide.asked)
+            or bool(_only_region(item, wide))
+        )
         and _may_cover_resources(item, wide)
     )
 
@@ -291,7 +294,7 @@ def _names_as_much(element: Named, wide: Item) -> bool:
     if element.exact:
         return element.actions[0].full in wide.actions
     patterns = (each.text.lower() for each in wide.named if not each.exact)
-    return any(pattern_covers(each, narrow) for each in patterns)
+    return any(pattern_covers(pattern, narrow) for pattern in patterns)
 
 
 def _may_cover_resources(item: Item, wide: Item) -> bool:
@@ -308,7 +311,9 @@ def _may_cover_resources(item: Item, wide: Item) -> bool:
 def _may_follow(asked: KeyCondition, item: Item) -> bool:
     """Return whether the conditions of *item* may imply the condition *asked*."""
     name = same_key(asked.condition.key)
-    return asked.test({}) or any(same_key(each.condition.key) == name for each in item.asked)
+    return asked.test({}) or any(
+        same_key(condition.condition.key) == name for condition in item.asked
+    )
 
 
 def _only_region(item: Item, wide: Item) -> Condition | None:
@@ -316,7 +321,7 @@ def _only_region(item: Item, wide: Item) -> Condition | None:
     if len(wide.asked) != 1 or not item.asked:
         return None
     (only,) = wide.asked
-    if any(is_region(each.condition.key) for each in item.asked):
+    if any(is_region(condition.condition.key) for condition in item.asked):
         return None
     return only.condition if is_region(only.condition.key) and demands_text(only) else None
 
@@ -324,9 +329,9 @@ def _only_region(item: Item, wide: Item) -> Condition | None:
 def described(request: Request, *items: Item) -> str:
     """Describe *request* in words, with the condition keys that *items* test."""
     asked = {
-        same_key(each.condition.key): each.condition.key
+        same_key(condition.condition.key): condition.condition.key
         for item in reversed(items)
-        for each in item.asked
+        for condition in item.asked
     }
     known = {same_key(key): value for key, value in request.context.items()}
     parts = [_part(key, known.get(name)) for name, key in asked.items()]

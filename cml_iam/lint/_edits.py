@@ -91,7 +91,7 @@ def _change(located: Located, edit: Edit) -> tuple[int, int, str]:
     span = located.values[edit.path]
     if edit.kind == "replace":
         return span.start, span.end, _laid_out(edit.value, located, span.start)
-    inside = [each for each in located.values if each[:-1] == edit.path and each]
+    inside = [value for value in located.values if value[:-1] == edit.path and value]
     if not inside:
         return span.start + 1, span.end - 1, _member(edit, located, span.start)
     names = located.values if edit.kind == "append" else located.names

@@ -92,7 +92,9 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
     lacking: list[Action] = []
     having = item.statement.action is None
     for element in item.named:
-        groups = [[each] for each in element.actions] if element.exact else [list(element.actions)]
+        groups = (
+            [[action] for action in element.actions] if element.exact else [list(element.actions)]
+        )
         for group in groups:
             reached = [(each, item.targets(each)) for each in group]
             live = [(each, targets) for each, targets in reached if targets]
@@ -128,14 +130,16 @@ def _surprises(item: Item, asked: KeyCondition, lacking: list[Action], *, all_la
     if asked.operator.if_exists or asked.operator.qualifier:
         return False
     prefix = asked.condition.key.partition(":")[0].lower()
-    return item.allows or (prefix != "aws" and any(each.service != prefix for each in lacking))
+    return item.allows or (prefix != "aws" and any(action.service != prefix for action in lacking))
 
 
 def _without(item: Item, key: str, lacking: Sequence[Action]) -> str:
     """State that requests lack *key*, as a fact or as far as the reference lists their keys."""
-    names = listed([each.full for each in lacking])
+    names = listed([action.full for action in lacking])
     certain = all(
-        _certainly_lacks(key, each, target) for each in lacking for target in item.targets(each)
+        _certainly_lacks(key, action, target)
+        for action in lacking
+        for target in item.targets(action)
     )
     if certain:
         return f"no request for {names} has the condition key `{key}`"
@@ -195,7 +199,7 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
     """Yield actions on resource types they do not have, and resources that no action uses."""
     for item in subject.items:
         elements = _dead_elements(item)
-        dead = [each for each in elements if not _take_no_resource(each)]
+        dead = [element for element in elements if not _take_no_resource(element)]
         accountless = [each for each in dead if _of_no_account(item, each)]
         if accountless:
             yield _accountless(item, accountless)
@@ -209,7 +213,7 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
 def needs_any(subject: Subject) -> Iterator[Found]:
     """Yield actions that take no resource, in a statement with specific resources."""
     for item in subject.items:
-        dead = [each for each in _dead_elements(item) if _take_no_resource(each)]
+        dead = [element for element in _dead_elements(item) if _take_no_resource(element)]
         if dead:
             names = [each.text for each in dead]
             them = "them" if len(names) > 1 else "it"
@@ -272,8 +276,8 @@ def _of_no_account(item: Item, element: Named) -> bool:
 def _accountless(item: Item, elements: list[Named]) -> Found:
     return item.found(
         f"AWS's reference of {updated()} lists the resource of "
-        f"{listed([each.text for each in elements])} without an account, and these resources have "
-        "one: AWS may not match them",
+        f"{listed([element.text for element in elements])} without an account, and these "
+        "resources have one: AWS may not match them",
         item.place("Action", elements[0].index),
         "try the call to see which form AWS uses, or also allow the ARN without the account",
     )
@@ -317,9 +321,11 @@ def contradictions(subject: Subject) -> Iterator[Found]:
 
 def _may_contradict(item: Item) -> bool:
     """Return whether any conditions could contradict each other or the region of the resources."""
-    if not all(each.operator.known and each.condition.values for each in item.asked):
+    if not all(condition.operator.known and condition.condition.values for condition in item.asked):
         return False  # said by the rules about operators and values
-    regions = any(is_region(each.condition.key) for each in item.asked) and _in_regions(item)
+    regions = any(is_region(condition.condition.key) for condition in item.asked) and _in_regions(
+        item
+    )
     return len(item.asked) > 1 or regions
 
 
@@ -331,15 +337,15 @@ def _in_regions(item: Item) -> bool:
 def _core(item: Item) -> tuple[Condition, ...]:
     """Return the fewest conditions that no request can meet; none if the cause is elsewhere."""
     core = item.statement.conditions
-    for each in item.statement.conditions:
-        fewer = tuple(other for other in core if other is not each)
+    for condition in item.statement.conditions:
+        fewer = tuple(other for other in core if other is not condition)
         if matched(item, conditions=fewer).holds:
             core = fewer
     return core
 
 
 def _contradiction(item: Item, core: Sequence[Condition]) -> Found:
-    *others, last = (f"{each.operator} `{each.key}`" for each in core)
+    *others, last = (f"{condition.operator} `{condition.key}`" for condition in core)
     both = "both " if len(others) == 1 else ""
     return item.found(
         f"no request can meet {both}{', '.join(others)} and {last}: {_why(core)}, so the "
@@ -350,11 +356,11 @@ def _contradiction(item: Item, core: Sequence[Condition]) -> Found:
 
 
 def _why(core: Sequence[Condition]) -> str:
-    names = {same_key(each.key) for each in core}
+    names = {same_key(condition.key) for condition in core}
     if len(names) > 1:
         tags = "`aws:TagKeys` lists the key of every tag that is sent"
         return tags if TAG_KEYS in names else "together they permit no value"
-    if any(each.operator.lower().endswith("null") for each in core):
+    if any(condition.operator.lower().endswith("null") for condition in core):
         return "one requires that the key is absent, the other that it is present"
     return "their values have nothing in common"
 
@@ -393,7 +399,7 @@ def _certainly_matches_nothing(item: Item) -> bool:
     """
     services = {action.service for action in item.actions.values()}
     exact = bool(services) and services <= EXACT_SERVICES
-    keys = (each.condition.key.lower() for each in item.asked)
+    keys = (condition.condition.key.lower() for condition in item.asked)
     alone = bool(item.asked) and all(key in GLOBAL_KEYS for key in keys)
     if not (exact or alone) or _matches_plainly(item):
         return False

@@ -55,7 +55,7 @@ class Escalation:
     @cached_property
     def services(self) -> frozenset[str]:
         """The services that the requests are sent to."""
-        return frozenset(each.action.partition(":")[0] for each in self.steps)
+        return frozenset(step.action.partition(":")[0] for step in self.steps)
 
 
 @cache
@@ -102,7 +102,7 @@ def _services(subject: Subject) -> frozenset[str]:
     if any(item.unlisted for item in subject.allows):
         return frozenset()
     elements = (each for item in subject.allows for each in item.statement.action or ())
-    return frozenset(each.partition(":")[0].lower() for each in elements)
+    return frozenset(element.partition(":")[0].lower() for element in elements)
 
 
 def _says_everything(item: Item) -> bool:
@@ -199,11 +199,11 @@ def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Reque
     gains = [each.gains for each, _ in ways]
     more = "; and more" if len(gains) > SHOWN else ""
     escalation, way = ways[0]
-    actions = list(dict.fromkeys(each.action for each in way))
+    actions = list(dict.fromkeys(request.action for request in way))
     return item.found(
         f"{listed(actions)} can lead to other permissions: {'; '.join(gains[:SHOWN])}{more}",
         item.place(),
         "name the users, groups, roles and policies it is for, and set a permissions boundary "
         f"(see {escalation.page})",
-        tuple(subject.step(each, f"{each.action} on {each.resource}") for each in way),
+        tuple(subject.step(request, f"{request.action} on {request.resource}") for request in way),
     )

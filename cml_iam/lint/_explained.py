@@ -45,7 +45,7 @@ class Explained:
     @property
     def aws_checks(self) -> tuple[str, ...]:
         """The corresponding checks of AWS's validator."""
-        return tuple(each.name for each in aws_checks() if each.rule == self.rule.id)
+        return tuple(check.name for check in aws_checks() if check.rule == self.rule.id)
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values; examples are text, since one is not valid JSON."""
@@ -115,7 +115,8 @@ def aws_checks() -> tuple[AwsCheck, ...]:
 def severity_differs(rule: Rule) -> bool:
     """Return whether AWS gives a corresponding check of *rule* a different severity."""
     return any(
-        each.rule == rule.id and AWS_SEVERITIES[each.type] != rule.severity for each in aws_checks()
+        check.rule == rule.id and AWS_SEVERITIES[check.type] != rule.severity
+        for check in aws_checks()
     )
 
 
@@ -125,7 +126,7 @@ def rules_page() -> str:
         f"| [{rule.id}]({rule.page}) | {rule.name} | {rule.severity.word} | {rule.title} |"
         for rule in lint_rules()
     ]
-    checks = [f"| {each.name} | {each.type} | {each.rule} |" for each in aws_checks()]
+    checks = [f"| {check.name} | {check.type} | {check.rule} |" for check in aws_checks()]
     differing = [
         f"| {rule.id} | {', '.join(sorted(_types(rule)))} | {rule.severity.word} "
         f"| {_published()['differs'][rule.id]} |"
@@ -148,7 +149,7 @@ def rules_page() -> str:
 
 
 def _types(rule: Rule) -> set[str]:
-    return {each.type for each in aws_checks() if each.rule == rule.id}
+    return {check.type for check in aws_checks() if check.rule == rule.id}
 
 
 _HEAD = """\

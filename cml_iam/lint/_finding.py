@@ -159,11 +159,15 @@ def recognized_kind(value: Any) -> Kind:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
     """
     statements = _statements(value)
-    named = [each for each in statements if "Principal" in each or "NotPrincipal" in each]
+    named = [
+        statement
+        for statement in statements
+        if "Principal" in statement or "NotPrincipal" in statement
+    ]
     if not named:
         lone_trust = statements and all(_about_sts(e) and not _on_resource(e) for e in statements)
         return "trust" if lone_trust else "identity"
-    if all(_of_organization(each) for each in statements):
+    if all(_of_organization(statement) for statement in statements):
         return "rcp"
     if all(_about_sts(each) for each in named):
         return "trust"

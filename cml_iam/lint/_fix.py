@@ -173,7 +173,7 @@ def _kind_of(document: PolicyDocument | None) -> Kind:
 
 
 def _correctable(findings: Sequence[Finding]) -> list[tuple[Finding, Correction]]:
-    return [(each, each.correction) for each in findings if each.correction is not None]
+    return [(finding, finding.correction) for finding in findings if finding.correction is not None]
 
 
 def _parsed(text: str) -> PolicyDocument | None:
@@ -191,4 +191,4 @@ def _is_better(before: Sequence[Finding], after: Sequence[Finding], name: str) -
 
 
 def _counted(findings: Sequence[Finding]) -> Counter[tuple[str, str | None]]:
-    return Counter((each.rule, each.statement) for each in findings)
+    return Counter((finding.rule, finding.statement) for finding in findings)

@@ -86,7 +86,7 @@ def _smaller(kind: str, characters: int) -> str:
 
 def _quota_of_resource(document: PolicyDocument) -> int | None:
     """Return the quota of a resource's policy; its actions determine the service."""
-    actions = (text for each in document.statements for text in each.action or ())
+    actions = (text for statement in document.statements for text in statement.action or ())
     services = {text.partition(":")[0].lower() for text in actions}
     return RESOURCE_QUOTAS.get(services.pop()) if len(services) == 1 else None
 
@@ -167,7 +167,7 @@ def sids(subject: Subject) -> Iterator[Found]:
 
 
 def _repeated_sids(document: PolicyDocument, subject: Subject) -> Iterator[Found]:
-    counts = Counter(each.sid for each in document.statements if each.sid)
+    counts = Counter(statement.sid for statement in document.statements if statement.sid)
     seen: set[str] = set()
     for item in (each for each in subject.items if each.document is document):
         sid = item.statement.sid

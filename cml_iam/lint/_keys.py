@@ -76,7 +76,7 @@ def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
     wild = like and any(char in plain for char in "*?")
     if name in SENSITIVE:
         keys = variable_keys(value) if item.variables and "${" in value else ()
-        if any(each.lower() not in SENSITIVE for each in keys):
+        if any(key.lower() not in SENSITIVE for key in keys):
             return "has a policy variable, which the caller may influence"
         return "has a wildcard in place of an id" if wild else None
     if name in _PATHS and wild:

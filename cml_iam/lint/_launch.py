@@ -37,7 +37,7 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
         return
     run = ec2_action("RunInstances")
     about = subject.concerning(run)
-    needed = [each for each in run.targets if each.required or each.type == EBS_ROOT]
+    needed = [target for target in run.targets if target.required or target.type == EBS_ROOT]
     refused = [each for each in needed if _is_refused(subject, about, run, each)]
     allowing = [each for each in about if each.allows]
     missing = [each for each in refused if _is_refused(subject, allowing, run, each)]
@@ -62,7 +62,9 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
     keys = _keys_in_the_way(subject, run, missing)
     why = ""
     if keys:
-        needed = {each.type for each in run.targets if each.required or each.type == EBS_ROOT}
+        needed = {
+            target.type for target in run.targets if target.required or target.type == EBS_ROOT
+        }
         having = {t.type for k in keys for t in run.targets if not never_with(k, run.full, t.keys)}
         of = sorted(needed & having)
         where = f"exists on {listed(of)} only" if of else "exists on none of them"
@@ -113,7 +115,7 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
     item = next(alone, denies[0])
     return item.found(
         "no instance can be launched: this statement refuses RunInstances on every "
-        f"{listed([each.type for each in denied], most=6)}, which a launch needs",
+        f"{listed([target.type for target in denied], most=6)}, which a launch needs",
         item.place(),
         "name the intended resources: a negated condition also holds if its key is absent",
         _refusals(subject, run, denied),
@@ -132,8 +134,8 @@ def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> li
         for item in subject.concerning(run)
         for asked in item.asked
         if item.allows and asked.operator.known and not asked.test({})
-        for each in missing
-        if item.reaches(each) and never_with(asked.condition.key, run.full, each.keys)
+        for target in missing
+        if item.reaches(target) and never_with(asked.condition.key, run.full, target.keys)
     ]
     return list(dict.fromkeys(found))
 
@@ -156,8 +158,8 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     restricted = [item for item in subject.allows if _region_place(item)]
     if not restricted:
         return
-    changing = {each.action for each in load_catalogue().changing}
-    if not all(any(each.full in e.actions for e in subject.allows) for each in lifecycle()):
+    changing = {permission.action for permission in load_catalogue().changing}
+    if not all(any(action.full in e.actions for e in subject.allows) for action in lifecycle()):
         return
     restricted = [item for item in restricted if changing & item.actions.keys()]
     if not restricted:
@@ -220,9 +222,9 @@ def _in_other_case(
 ) -> Request | None:
     """Return an allowed launch, affected by *item*, with the tag in a different case."""
     key = asked.condition.key
-    values = tuple(each for each in asked.condition.values if "${" not in each)
+    values = tuple(value for value in asked.condition.values if "${" not in value)
     having = [t for t in item.targets(run) if not never_with(key, run.full, t.keys)]
-    arns = tuple(dict.fromkeys(":".join(arn) for each in having for arn in each.arns))
+    arns = tuple(dict.fromkeys(":".join(arn) for target in having for arn in target.arns))
     if not values or not arns:
         return None
     sent_tag = {"StringLike" if "like" in asked.operator.base else "StringEquals": {key: values}}

@@ -149,7 +149,7 @@ def _too_many(subject: Subject) -> Iterator[Found]:
 def is_complete(findings: Iterable[Finding], name: str) -> bool:
     """Return whether every rule could judge the document *name*, whose text must be readable."""
     unread = {SYNTAX, GRAMMAR}
-    return not any(each.rule in unread and _file(each) == name for each in findings)
+    return not any(finding.rule in unread and _file(finding) == name for finding in findings)
 
 
 def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
@@ -170,13 +170,13 @@ def _findings(
     return [
         rule.finding(
             Found(
-                each.message,
-                each.place,
-                each.remedy,
-                correction=certain.get(each.place) if each.place else None,
+                problem.message,
+                problem.place,
+                problem.remedy,
+                correction=certain.get(problem.place) if problem.place else None,
             )
         )
-        for each in problems
+        for problem in problems
     ]
 
 
@@ -200,7 +200,7 @@ def lint_subjects(
     If a subject leaves a value open, a finding is reported only if it appears in the same words
     both with any value and with a value that nothing else names.
     """
-    read = [each for each in subjects if each.readings]
+    read = [subject for subject in subjects if subject.readings]
     first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)
     doubtful = [each for each in read if each.readings[1:]]
     if not doubtful:
@@ -228,7 +228,7 @@ def _in_their_files(
     texts = [(subject.name, reading.text) for subject, reading in readings]
     named = {subject.name: (subject, reading) for subject, reading in readings}
     found = lint_texts(texts, kind=kind, together=together, processes=processes)
-    return [_carried(each, named) for each in found]
+    return [_carried(finding, named) for finding in found]
 
 
 def _carried(

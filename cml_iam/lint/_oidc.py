@@ -72,15 +72,15 @@ def issuers() -> tuple[Issuer, ...]:
     """Return the known providers."""
     return tuple(
         Issuer(
-            each["host"],
-            each["subject"],
-            each["holders"],
-            re.compile(each["owner"]) if "owner" in each else None,
-            re.compile(each["token"]) if "token" in each else None,
-            frozenset(each["who"]),
-            tuple(each["guests"]) if "guests" in each else None,
+            provider["host"],
+            provider["subject"],
+            provider["holders"],
+            re.compile(provider["owner"]) if "owner" in provider else None,
+            re.compile(provider["token"]) if "token" in provider else None,
+            frozenset(provider["who"]),
+            tuple(provider["guests"]) if "guests" in provider else None,
         )
-        for each in _providers()
+        for provider in _providers()
     )
 
 
@@ -90,7 +90,11 @@ def by_application() -> dict[str, str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
     """
-    return {each["host"]: each["application"] for each in _providers() if "application" in each}
+    return {
+        provider["host"]: provider["application"]
+        for provider in _providers()
+        if "application" in provider
+    }
 
 
 def host_of(principal: str) -> str | None:
@@ -215,5 +219,5 @@ def _foreign(conditions: Sequence[KeyCondition], *, inside: bool = False) -> tup
     end = "/.github/" if inside else "/"  # of the project or the owner
     patterns = [value for asked in conditions for value in asked.condition.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
-    several = any(each.operator.qualifier for each in conditions)
+    several = any(condition.operator.qualifier for condition in conditions)
     return tuple([text] if several else text for text in (*texts, "stranger"))

@@ -186,4 +186,4 @@ def lint_rules() -> tuple[Rule, ...]:
 
 def rule_named(name: str) -> Rule:
     """Return the rule with the id *name*, which must exist."""
-    return next(each for each in lint_rules() if each.id == name)
+    return next(rule for rule in lint_rules() if rule.id == name)

@@ -103,12 +103,12 @@ def admitted(
     asked: dict[str, list[KeyCondition]] = {
         key.lower(): [] for key in (*always, *sorted(item.variable_keys))
     }
-    for each in item.asked:
-        asked.setdefault(each.condition.key.lower(), []).append(each)
+    for condition in item.asked:
+        asked.setdefault(condition.condition.key.lower(), []).append(condition)
     own = {key: tuple(conditions) for key, conditions in asked.items()}
     for other in subject.items:
-        for each in other.asked if other is not item else ():
-            asked.setdefault(each.condition.key.lower(), []).append(each)
+        for condition in other.asked if other is not item else ():
+            asked.setdefault(condition.condition.key.lower(), []).append(condition)
     names = {key: given[0].condition.key if given else key for key, given in asked.items()}
     choices = [
         [value for value in values(key, given) if _meets(own.get(key, ()), value)]
@@ -139,8 +139,9 @@ def admitted(
 def _meets(conditions: Iterable[KeyCondition], value: Any) -> bool:
     """Return whether *value* of one key meets *conditions*, unless they have variables."""
     return all(
-        each.needs() or each.test({} if value is None else {each.condition.key: value})
-        for each in conditions
+        condition.needs()
+        or condition.test({} if value is None else {condition.condition.key: value})
+        for condition in conditions
     )
 
 
@@ -270,7 +271,7 @@ def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values
         if key == PRINCIPAL_ARN and caller is not None:
             return (caller, *_arns(conditions, account))
         if key == USER_ID and caller is not None:
-            texts = (v for each in conditions for v in each.condition.values)
+            texts = (v for condition in conditions for v in condition.condition.values)
             sessions = (text for v in texts for text in filled(v, (_ROLE_ID, "stranger")))
             return (own[key], *(text for text in sessions if text.startswith(f"{_ROLE_ID}:")))
         if key in own and (key != USER_NAME or caller is None):
@@ -303,9 +304,9 @@ def _arns(conditions: Iterable[KeyCondition], account: str) -> tuple[str, ...]:
 
 def meeting(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
     """Return a value of *key* for each combination of answers by *conditions*; None is absent."""
-    if all(each.needs() for each in conditions):
+    if all(condition.needs() for condition in conditions):
         return ("stranger", None)  # which is the value of every variable
-    several = any(each.operator.qualifier for each in conditions)
+    several = any(condition.operator.qualifier for condition in conditions)
     return values_of(Query((key,), tuple(conditions), several=several)).values
 
 
@@ -327,7 +328,7 @@ def example_of(item: Item) -> tuple[str, str] | None:
         owner = prefix if colon else resource.split(":")[2] if resource.count(":") > 4 else "s3"
         service = facts.service(owner)
         found = service.matching(name if colon else "*") if service else ()
-        names = [each.full for each in found if item.compiled.matches_action(each.full)]
+        names = [action.full for action in found if item.compiled.matches_action(action.full)]
         if names:
             return ("s3:GetObject" if "s3:GetObject" in names else names[0]), resource
         if colon and "*" not in text:
@@ -348,4 +349,4 @@ def _unnamed_address(subject: Subject) -> str:
 
 
 def _text(subject: Subject) -> str:
-    return repr([each.written for each in subject.items])
+    return repr([item.written for item in subject.items])

@@ -137,7 +137,7 @@ class Item(Part):
     @property
     def variable_keys(self) -> frozenset[str]:
         """The keys of the policy variables, by `same_key`."""
-        return self.needs.union(*(each.needs() for each in self.asked))
+        return self.needs.union(*(condition.needs() for condition in self.asked))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -147,7 +147,7 @@ class Item(Part):
     @cached_property
     def actions(self) -> dict[str, Action]:
         """Every existing action that `Action` names, by its full name; none for `*`."""
-        return {each.full: each for element in self.named for each in element.actions}
+        return {action.full: action for element in self.named for action in element.actions}
 
     @cached_property
     def everything(self) -> bool:
@@ -232,7 +232,7 @@ class Subject:
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """Every statement of every document."""
-        written = [(each, one) for each in self.documents for one in each.statements]
+        written = [(document, one) for document in self.documents for one in document.statements]
         compiled = self.authorizer.gates[0].statements
         return tuple(Item(each, *where) for each, where in zip(compiled, written, strict=True))
 
@@ -249,7 +249,9 @@ class Subject:
     def asked(self, family: str | None = None) -> Iterator[tuple[Item, KeyCondition]]:
         """Yield every condition with its statement, or those that compare values of *family*."""
         for item in self.items:
-            yield from ((item, each) for each in item.asked if family in {None, each.family})
+            yield from (
+                (item, condition) for condition in item.asked if family in {None, condition.family}
+            )
 
     @property
     def attached(self) -> bool:
@@ -258,7 +260,7 @@ class Subject:
 
     def concerning(self, *actions: Action) -> tuple[Item, ...]:
         """Return the statements about any of *actions*."""
-        names = tuple(each.full for each in actions)
+        names = tuple(action.full for action in actions)
         if names not in self._concerning:
             found = tuple(item for item in self.items if any(map(item.says, actions)))
             self._concerning[names] = found
@@ -333,8 +335,8 @@ def how_often(asked: KeyCondition) -> str:
 @cache
 def lifecycle() -> tuple[Action, ...]:
     """Return the actions with which the manager changes its instances, the worst first."""
-    changing = (each for each in load_catalogue().changing if each.on_worker)
-    return tuple(ec2_action(each.name) for each in changing)[::-1]
+    changing = (permission for permission in load_catalogue().changing if permission.on_worker)
+    return tuple(ec2_action(permission.name) for permission in changing)[::-1]
 
 
 def ec2_action(name: str) -> Action:

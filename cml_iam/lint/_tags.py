@@ -132,7 +132,7 @@ class Gate:
     @property
     def values(self) -> tuple[str, ...]:
         """The tag values that meet the condition, except those with policy variables."""
-        return tuple(each for each in self.asked.condition.values if "${" not in each)
+        return tuple(value for value in self.asked.condition.values if "${" not in value)
 
     @property
     def test(self) -> TagTest:
@@ -152,9 +152,9 @@ class Gate:
         If the statement is about instances, those on instances represent all.
         """
         return self.operating or tuple(
-            each
-            for each in self.item.actions.values()
-            if each.service == "ec2" and each.full not in TAGGING and each.writes
+            action
+            for action in self.item.actions.values()
+            if action.service == "ec2" and action.full not in TAGGING and action.writes
         )
 
     @property
@@ -170,7 +170,7 @@ class Gate:
     @cached_property
     def resources(self) -> tuple[str, ...]:
         """The ARNs of the resources with the tag, as patterns."""
-        return tuple(dict.fromkeys(":".join(arn) for each in self.targets for arn in each.arns))
+        return tuple(dict.fromkeys(":".join(arn) for target in self.targets for arn in target.arns))
 
     @cached_property
     def way(self) -> tuple[Request, ...]:
@@ -233,7 +233,7 @@ class Gate:
 
     @property
     def _names(self) -> tuple[str, ...]:
-        return tuple(each.full for each in self.actions)
+        return tuple(action.full for action in self.actions)
 
     def _longer_way(self, setting: Shape) -> tuple[Request, ...]:
         """Return a longer sequence of calls from the proof, if no pair of calls is enough."""
@@ -266,9 +266,11 @@ class Gate:
 
 def besides(item: Item, asked: KeyCondition) -> Iterator[dict[str, dict[str, Any]]]:
     """Yield the other conditions of *item* if it is a Deny, which applies only if all hold."""
-    for each in () if item.allows else item.asked:
-        if each is not asked:
-            yield {each.condition.operator: {each.condition.key: each.condition.values}}
+    for condition in () if item.allows else item.asked:
+        if condition is not asked:
+            yield {
+                condition.condition.operator: {condition.condition.key: condition.condition.values}
+            }
 
 
 def agree(*calls: Request) -> bool:
@@ -332,7 +334,7 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
         gate.item.label,
         (
             gate.subject.step(shut, f"{opened.action} on {opened.resource}, {instead}"),
-            *(gate.subject.step(each, _change(each, tag, "it")) for each in tagging),
+            *(gate.subject.step(request, _change(request, tag, "it")) for request in tagging),
             gate.subject.step(opened, f"{opened.action} on it"),
         ),
         _guarded(gate, tagging[0]),
@@ -376,16 +378,16 @@ def _guarded(gate: Gate, request: Request) -> Correction | None:
     if item is None or _only_at_launch(item):
         return None
     run, create = ec2_action("RunInstances"), ec2_action("CreateTags")
-    launches = any(each.says(run) for each in gate.subject.allows)
-    others = (each for each in gate.subject.allows if each is not item)
-    elsewhere = any(each.says(create) and _only_at_launch(each) for each in others)
+    launches = any(allow.says(run) for allow in gate.subject.allows)
+    others = (allow for allow in gate.subject.allows if allow is not item)
+    elsewhere = any(other.says(create) and _only_at_launch(other) for other in others)
     if launches and create.full in item.actions and not elsewhere:
         return None
     return guarded_tag(item, gate.key)
 
 
 def _only_at_launch(item: Item) -> bool:
-    return any(each.condition.key.lower() == "ec2:createaction" for each in item.asked)
+    return any(condition.condition.key.lower() == "ec2:createaction" for condition in item.asked)
 
 
 def _granter(gate: Gate, request: Request) -> str:

@@ -65,7 +65,7 @@ def _bad_values(item: Item, asked: KeyCondition) -> Iterator[tuple[int, str]]:
     scope = Scope(variables=item.variables, keys=Keys())
     for index, value in enumerate(asked.condition.values):
         single = replace(asked.condition, values=(value,))
-        yield from ((index, each) for each in compile_condition(single, scope).problems)
+        yield from ((index, problem) for problem in compile_condition(single, scope).problems)
 
 
 def _form_of(asked: KeyCondition) -> str | None:
@@ -348,7 +348,7 @@ def _is_private(text: str) -> bool:
 @cache
 def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
     texts = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16")
-    return tuple(ipaddress.ip_network(each) for each in (*texts, "fc00::/7", "fe80::/10"))
+    return tuple(ipaddress.ip_network(text) for text in (*texts, "fc00::/7", "fe80::/10"))
 
 
 def host_bits(subject: Subject) -> Iterator[Found]:

@@ -158,11 +158,11 @@ def _ref(value: Any, target: str, _: Schema, root: Schema) -> bool:
 
 
 def _all_of(value: Any, schemas: list[Schema], _: Schema, root: Schema) -> bool:
-    return all(_accepts(value, each, root) for each in schemas)
+    return all(_accepts(value, schema, root) for schema in schemas)
 
 
 def _one_of(value: Any, schemas: list[Schema], _: Schema, root: Schema) -> bool:
-    return sum(_accepts(value, each, root) for each in schemas) == 1
+    return sum(_accepts(value, schema, root) for schema in schemas) == 1
 
 
 def _not(value: Any, schema: Schema, _: Schema, root: Schema) -> bool:

@@ -56,7 +56,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
     if not roots:
         raise _error(source, 0, "the document is empty")
     budget = _Budget()
-    return tuple(_Document(source, budget).read(each) for each in roots)
+    return tuple(_Document(source, budget).read(root) for root in roots)
 
 
 def _refuse_depth(events: Any, source: Source) -> None:

@@ -33,7 +33,7 @@ def canonical(document: PolicyDocument) -> str:
     and condition keys do not count. Sids do, because people refer to statements by them.
     """
     statements = sorted(
-        (_canonical_statement(each) for each in document.statements), key=json.dumps
+        (_canonical_statement(statement) for statement in document.statements), key=json.dumps
     )
     return json.dumps({"Version": document.version, "Statement": statements}, sort_keys=True)
 
@@ -54,8 +54,8 @@ def _canonical_statement(statement: Statement) -> dict[str, Any]:
         "Principal": _canonical_principals(statement.principal),
         "NotPrincipal": _canonical_principals(statement.not_principal),
         "Condition": sorted(
-            [each.operator.lower(), each.key.lower(), sorted(set(each.values))]
-            for each in statement.conditions
+            [condition.operator.lower(), condition.key.lower(), sorted(set(condition.values))]
+            for condition in statement.conditions
         ),
     }
     return {name: value for name, value in elements.items() if value}
@@ -100,11 +100,11 @@ def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
 
 def _by_label(document: PolicyDocument) -> dict[str, Statement]:
     found: dict[str, Statement] = {}
-    for each in document.statements:
-        label = each.sid or _fingerprint(document, each)
+    for statement in document.statements:
+        label = statement.sid or _fingerprint(document, statement)
         while label in found:  # the same statement once more
             label += " again"
-        found[label] = each
+        found[label] = statement
     return found
 
 
@@ -123,18 +123,18 @@ def _parts(statement: Statement) -> dict[tuple[str, ...], str]:
     """Return the parts of *statement*: how each is compared, and how it is shown."""
     said: dict[tuple[str, ...], str] = {("Effect", statement.effect): f"Effect {statement.effect}"}
     for kind, actions in (("Action", statement.action), ("NotAction", statement.not_action)):
-        said |= {(kind, each.lower()): f"{kind} {each}" for each in sorted(actions or ())}
+        said |= {(kind, action.lower()): f"{kind} {action}" for action in sorted(actions or ())}
     for kind, texts in (
         ("Resource", statement.resource),
         ("NotResource", statement.not_resource),
         ("Principal", _principals(statement.principal)),
         ("NotPrincipal", _principals(statement.not_principal)),
     ):
-        said |= {(kind, each): f"{kind} {each}" for each in sorted(texts or ())}
-    for each in sorted(statement.conditions, key=str):
-        values = sorted(set(each.values))
-        shown = f"Condition {each.operator} {each.key} {', '.join(values)}"
-        said["Condition", each.operator.lower(), each.key.lower(), *values] = shown
+        said |= {(kind, text): f"{kind} {text}" for text in sorted(texts or ())}
+    for condition in sorted(statement.conditions, key=str):
+        values = sorted(set(condition.values))
+        shown = f"Condition {condition.operator} {condition.key} {', '.join(values)}"
+        said["Condition", condition.operator.lower(), condition.key.lower(), *values] = shown
     return said
 
 
@@ -156,5 +156,5 @@ def _summary(sign: str, statement: Statement) -> Iterator[str]:
     resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
     if resources:
         yield f"    on {', '.join(resources)}"
-    for each in statement.conditions:
-        yield f"    if {each.operator} {each.key} {', '.join(each.values)}"
+    for condition in statement.conditions:
+        yield f"    if {condition.operator} {condition.key} {', '.join(condition.values)}"

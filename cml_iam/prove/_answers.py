@@ -24,11 +24,11 @@ class Answered(NamedTuple):
         """Return the decision as JSON values."""
         statements = [
             {
-                "label": each.label,
-                "policy": each.policy,
-                "place": str(each.place) if each.place else None,
+                "label": statement.label,
+                "policy": statement.policy,
+                "place": str(statement.place) if statement.place else None,
             }
-            for each in self.statements
+            for statement in self.statements
         ]
         return {"outcome": self.outcome, "statements": statements}
 
@@ -101,5 +101,5 @@ class Verdict(NamedTuple):
             "other_reading": self.colon,
             "witness": self.witness and self.witness.as_json(),
             "reason": self.reason or None,
-            "assumptions": [each.as_json() for each in self.assumptions],
+            "assumptions": [assumption.as_json() for assumption in self.assumptions],
         }

@@ -117,7 +117,7 @@ class Comparison(NamedTuple):
     def verdict(self) -> Relation:
         """Return one word for how NEW differs from OLD; undecided parts may differ further."""
         changed = {change for change, each in self.verdicts.items() if each.answer == "broken"}
-        changed |= {each.change for each in self.differences}
+        changed |= {difference.change for difference in self.differences}
         wider, narrower = bool(changed & WIDER), bool(changed - WIDER)
         if wider or narrower:
             return "wider and narrower" if wider and narrower else "wider" if wider else "narrower"
@@ -137,7 +137,7 @@ class Comparison(NamedTuple):
     @property
     def undecided(self) -> tuple[Change, ...]:
         """The kinds of change that were neither found nor ruled out."""
-        found = {each.change for each in self.differences}
+        found = {difference.change for difference in self.differences}
         return tuple(
             change
             for change, each in self.verdicts.items()
@@ -159,7 +159,9 @@ class Comparison(NamedTuple):
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """The facts that the result rests on, each once."""
-        return tuple(dict.fromkeys(a for each in self.verdicts.values() for a in each.assumptions))
+        return tuple(
+            dict.fromkeys(a for verdict in self.verdicts.values() for a in verdict.assumptions)
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
@@ -175,15 +177,15 @@ class Comparison(NamedTuple):
             "other_reading": self.other_reading,
             "complete": not self.more and not self.undecided,
             "beside_everything": self.beside_everything,
-            "differences": [each.as_json() for each in self.differences],
+            "differences": [difference.as_json() for difference in self.differences],
             "expectations": self.expectations,
             "expectation_changes": [each.as_json() for each in self.expectation_changes],
-            "assumptions": [each.as_json() for each in self.assumptions],
+            "assumptions": [assumption.as_json() for assumption in self.assumptions],
         }
 
     def of(self, change: Change) -> tuple[Difference, ...]:
         """Return the differences of one kind."""
-        return tuple(each for each in self.differences if each.change == change)
+        return tuple(difference for difference in self.differences if difference.change == change)
 
 
 def change_of(old: Outcome, new: Outcome) -> Change | None:
@@ -213,7 +215,7 @@ def difference_of(old_side: Side, new_side: Side, request: Request) -> Differenc
     else:
         effect, decided_by_new = "Allow", new.outcome == "allowed"
     decider, candidates = (new, reasons_old) if decided_by_new else (old, reasons_new)
-    missed = _nearest(candidates, effect, {each.label for each in decider.statements})
+    missed = _nearest(candidates, effect, {statement.label for statement in decider.statements})
     return Difference(
         change, request, old, new, (request.action,), missed=missed, found=_found(missed)
     )
@@ -225,16 +227,20 @@ def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     A difference is left out if its causes include all causes of another one.
     """
     found = gathered(differences)
-    simple = [each for each in found if not any(_adds_to(each, other) for other in found)]
+    simple = [
+        difference
+        for difference in found
+        if not any(_adds_to(difference, other) for other in found)
+    ]
     return tuple(sorted(simple, key=lambda each: (CHANGES.index(each.change), each.unlisted)))
 
 
 def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """Group differences by reason; each group counts the further actions of its members."""
     groups: dict[Any, Difference] = {}
-    for each in differences:
-        key = _key(each)
-        groups[key] = _together(groups[key], each) if key in groups else each
+    for difference in differences:
+        key = _key(difference)
+        groups[key] = _together(groups[key], difference) if key in groups else difference
     return tuple(groups.values())
 
 
@@ -243,11 +249,11 @@ def _nearest(
 ) -> StatementReason | None:
     """Return the statement of *effect* that is closest to applying, preferably one in *labels*."""
     close = [
-        each
-        for each in reasons
-        if each.effect == effect
-        and not each.matched
-        and (each.label in labels or not _failed_parts(each) & {"Action", "NotAction"})
+        reason
+        for reason in reasons
+        if reason.effect == effect
+        and not reason.matched
+        and (reason.label in labels or not _failed_parts(reason) & {"Action", "NotAction"})
     ]
     return min(close, key=lambda each: (each.label not in labels, len(each.failed)), default=None)
 
@@ -278,7 +284,7 @@ def _key(made: Difference) -> tuple[Any, ...]:
 
 
 def _deciders(made: Difference) -> tuple[str, ...]:
-    return tuple(each.label for side in (made.old, made.new) for each in side.statements)
+    return tuple(statement.label for side in (made.old, made.new) for statement in side.statements)
 
 
 def _together(one: Difference, other: Difference) -> Difference:

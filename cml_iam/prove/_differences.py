@@ -79,9 +79,9 @@ def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Poli
     policies of a resource.
     """
     named = {
-        each.principal is not None or each.not_principal is not None
+        statement.principal is not None or statement.not_principal is not None
         for document in attached
-        for each in document.statements
+        for statement in document.statements
     }
     if named == {True, False}:
         raise InputError(
@@ -104,7 +104,9 @@ def differences(old: Policies, new: Policies, site: Site | None = None) -> Compa
     """
     if site is not None:
         old, new = (each._replace(partition=site.partition) for each in (old, new))
-    beside = not any(each.effect == "Allow" for side in (old, new) for each in _statements(side))
+    beside = not any(
+        statement.effect == "Allow" for side in (old, new) for statement in _statements(side)
+    )
     if beside and old.resource is None and new.resource is None:
         # A Deny does nothing by itself; beside everything, it takes something away.
         made = _compared(_beside_everything(old), _beside_everything(new), site)
@@ -113,7 +115,7 @@ def differences(old: Policies, new: Policies, site: Site | None = None) -> Compa
 
 
 def _statements(policies: Policies) -> Iterator[Statement]:
-    return (each for document in documents(policies) for each in document.statements)
+    return (statement for document in documents(policies) for statement in document.statements)
 
 
 def _beside_everything(policies: Policies) -> Policies:
@@ -139,9 +141,9 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
             more = more or search.more
     expectations = _expectations(site) if site and old.resource is None else ()
     changes = tuple(
-        ExpectationChange(each, *answers)
-        for each in expectations
-        if len(set(answers := (_answer(before, each), _answer(after, each)))) > 1
+        ExpectationChange(expectation, *answers)
+        for expectation in expectations
+        if len(set(answers := (_answer(before, expectation), _answer(after, expectation)))) > 1
     )
     return Comparison(
         same=False,
@@ -155,7 +157,7 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
 
 def _meanings(side: Side) -> frozenset[object]:
     gates = (*enumerate(side.gates), (-1, side.denies))
-    return frozenset((number, each.meaning) for number, gate in gates for each in gate)
+    return frozenset((number, part.meaning) for number, gate in gates for part in gate)
 
 
 def _expectations(site: Site) -> tuple[Expectation, ...]:
@@ -166,7 +168,7 @@ def _expectations(site: Site) -> tuple[Expectation, ...]:
 
 
 def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
-    allowed = all(side.outcome(each) == "allowed" for each in expectation.requests)
+    allowed = all(side.outcome(request) == "allowed" for request in expectation.requests)
     return "allowed" if allowed else "refused"
 
 
@@ -202,9 +204,9 @@ class _Search:
         found = False
         for group, goal in self._question.groups():
             is_known = verdict.witness and verdict.witness.request.action in group.listed
-            for each in self._in_class(group, goal, is_known=bool(is_known)):
+            for difference in self._in_class(group, goal, is_known=bool(is_known)):
                 found = True
-                yield each
+                yield difference
         self.more = self.more or bool(self._question.incomplete)
         if not found and verdict.witness:
             request = verdict.witness.request
@@ -213,12 +215,12 @@ class _Search:
     def _in_class(self, group: Class, goal: Goal, *, is_known: bool) -> Iterator[Difference]:
         met = self._met(group, goal, is_known=is_known)
         explained = (
-            each._replace(actions=tuple(met.actions[key]))
+            difference._replace(actions=tuple(met.actions[key]))
             for key, request in met.requests.items()
-            for each in self._explained(request, unlisted=request.action not in group.listed)
+            for difference in self._explained(request, unlisted=request.action not in group.listed)
         )
-        for each in gathered(explained):
-            yield each._replace(alike=met.alike, others=group.others)
+        for difference in gathered(explained):
+            yield difference._replace(alike=met.alike, others=group.others)
 
     def _met(self, group: Class, goal: Goal, *, is_known: bool) -> _Met:
         """Search for *goal*, and for the ways to reach it, with the actions of *group*."""

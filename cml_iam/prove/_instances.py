@@ -144,7 +144,7 @@ def is_among(arn: str, goal: Shape) -> bool:
 def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
     """Return the keys of the resource tags that any statement tests; the guard tag is first."""
     found = {tag.key.lower(): tag.key}
-    for name in (each.key for statement in statements for each in statement.conditions):
+    for name in (condition.key for statement in statements for condition in statement.conditions):
         for prefix in (RESOURCE.lower(), EC2_RESOURCE):
             if name.lower().startswith(prefix):
                 found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
@@ -160,7 +160,7 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
     names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), EC2_RESOURCE)}
     found: list[Glob] = []
     exact = True
-    for each in (each for said in statements for each in said.conditions):
+    for each in (condition for said in statements for condition in said.conditions):
         if each.key.lower() not in names:
             continue
         base = OperatorName.parse(each.operator).base
@@ -189,15 +189,15 @@ def instance_arns(
             fields = arn_pattern(text, variables=False) or ()
             for place, index in enumerate((1, 3, 4, 5) if fields else ()):
                 patterns[place].append(glob(fields[index], inside=index != ARN_FIELDS - 1))
-        for each in statement.conditions:
-            if each.key.lower() in REGION_KEYS:
-                complete = complete and "${" not in "".join(each.values)
-                fold = "ignorecase" in each.operator.lower()
-                patterns[1] += [glob(value)._replace(fold=fold) for value in each.values]
-            if each.key.lower() == INSTANCE_ID:
-                complete = complete and "${" not in "".join(each.values)
-                fold = "ignorecase" in each.operator.lower()
-                ids = (glob(f"instance/{value}") for value in each.values)
+        for condition in statement.conditions:
+            if condition.key.lower() in REGION_KEYS:
+                complete = complete and "${" not in "".join(condition.values)
+                fold = "ignorecase" in condition.operator.lower()
+                patterns[1] += [glob(value)._replace(fold=fold) for value in condition.values]
+            if condition.key.lower() == INSTANCE_ID:
+                complete = complete and "${" not in "".join(condition.values)
+                fold = "ignorecase" in condition.operator.lower()
+                ids = (glob(f"instance/{value}") for value in condition.values)
                 patterns[3] += [each_id._replace(fold=fold) for each_id in ids]
     choices = []
     for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
@@ -223,13 +223,13 @@ _TIMES: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 def changing_key(requests: Sequence[Request]) -> str | None:
     """Return a key whose values differ in *requests* although caller and instance are the same."""
-    for key in sorted({key for each in requests for key in each.context}):
+    for key in sorted({key for request in requests for key in request.context}):
         name = key.lower()
         if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
             continue
         if not name.startswith(_LASTING):
             continue
-        values = {_value(each, key) for each in requests if key in each.context}
+        values = {_value(request, key) for request in requests if key in request.context}
         if len(values) > 1:
             return key
     return None

@@ -36,7 +36,7 @@ def site_promises(site: Site) -> tuple[Promise, ...]:
 
 def _promises(site: Site) -> Iterator[Promise]:
     allowed = permissions(site)
-    others = (Shape(not_actions=tuple(each.action for each in allowed)),)
+    others = (Shape(not_actions=tuple(permission.action for permission in allowed)),)
     yield Promise(
         "within-base",
         "nothing beyond the documented policy is allowed",
@@ -51,7 +51,7 @@ def _promises(site: Site) -> Iterator[Promise]:
 def _base(allowed: Sequence[Permission]) -> PolicyDocument:
     """Return the documented policy, with the site's additional grants."""
     documented = render_policy(None, "base").document
-    granted = [each.action for each in allowed[len(load_catalogue().permissions) :]]
+    granted = [permission.action for permission in allowed[len(load_catalogue().permissions) :]]
     if not granted:
         return documented
     statement = {"Effect": "Allow", "Action": granted, "Resource": "*"}
@@ -118,7 +118,7 @@ def _needed(shape: Shape) -> Iterator[Shape]:
 def _without_launches(shape: Shape) -> Shape:
     if shape.not_actions is not None:
         return replace(shape, not_actions=(*shape.not_actions, RUN))
-    others = tuple(each for each in shape.actions if each != RUN)
+    others = tuple(action for action in shape.actions if action != RUN)
     return (
         replace(shape, actions=others) if "*" not in others else replace(shape, not_actions=(RUN,))
     )

@@ -80,19 +80,19 @@ class Proof(NamedTuple):
             "covers": list(self.promise.covers) or ["*"],
             "other_actions_allowed": self.limited,
             "other_reading": self.colon,
-            "calls": [each.as_json() for each in self.calls],
-            "conditions_to_add": [each.as_json() for each in self.edits],
-            "statements_to_add": [statement_json(each) for each in self.denies],
+            "calls": [call.as_json() for call in self.calls],
+            "conditions_to_add": [edit.as_json() for edit in self.edits],
+            "statements_to_add": [statement_json(deny) for deny in self.denies],
             "reason": self.reason or None,
-            "assumptions": [each.as_json() for each in self.assumptions],
+            "assumptions": [assumption.as_json() for assumption in self.assumptions],
         }
 
 
 def statement_json(deny: Statement) -> dict[str, Any]:
     """Return a statement of *denies* in the form of a policy."""
     conditions: dict[str, dict[str, list[str]]] = {}
-    for each in deny.conditions:
-        conditions.setdefault(each.operator, {})[each.key] = list(each.values)
+    for condition in deny.conditions:
+        conditions.setdefault(condition.operator, {})[condition.key] = list(condition.values)
     elements = {
         "Effect": deny.effect,
         "Action": deny.action,
@@ -110,18 +110,18 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     With *remedies*, also looks for fixes of broken promises. Raises DocumentError for a policy that
     IAM would not accept.
     """
-    problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
+    problems = tuple(p for document in documents(policies) for p in attachment_problems(document))
     if problems:
         raise DocumentError(problems)
     policies = policies._replace(partition=site.partition)
-    proofs = _limited([prove_promise(each, policies) for each in site_promises(site)])
-    return tuple(_closed(each, policies, site) for each in proofs) if remedies else proofs
+    proofs = _limited([prove_promise(promise, policies) for promise in site_promises(site)])
+    return tuple(_closed(proof, policies, site) for proof in proofs) if remedies else proofs
 
 
 def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
     """Mark a proof as limited if it covers only some actions and others may be allowed."""
-    others = any(each.promise.id == CATALOGUE and each.answer != "holds" for each in proofs)
-    return tuple(each._replace(limited=others and bool(each.promise.covers)) for each in proofs)
+    others = any(proof.promise.id == CATALOGUE and proof.answer != "holds" for proof in proofs)
+    return tuple(proof._replace(limited=others and bool(proof.promise.covers)) for proof in proofs)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
@@ -148,7 +148,7 @@ def _answer(promise: Promise, policies: Policies) -> Reached:
         return lost(policies, promise.tag, tagging.resources)
     if promise.manner == "within" and promise.reference:
         return reached([within(policies, Policies(identity=(promise.reference,)))])
-    return reached(never_done(policies, each) for each in promise.shapes)
+    return reached(never_done(policies, shape) for shape in promise.shapes)
 
 
 def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
@@ -172,9 +172,10 @@ def _needed(policies: Policies, site: Site) -> frozenset[str]:
 
     authorizer = compile_policies(identity=policies.identity, boundary=policies.boundary)
     return frozenset(
-        each.id
-        for each in derive_expectations(site)
-        if each.expected == "allowed" and all(authorizer.decide(r).allowed for r in each.requests)
+        expectation.id
+        for expectation in derive_expectations(site)
+        if expectation.expected == "allowed"
+        and all(authorizer.decide(r).allowed for r in expectation.requests)
     )
 
 
@@ -182,7 +183,7 @@ def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[
     """Add the promise's condition to statements that break it; no edits if it cannot hold."""
     made: list[Edit] = []
     while proof.answer == "broken" and len(made) < MAX_EDITS:
-        edits = [each for each in _next(proof, policies) if each not in made]
+        edits = [edit for edit in _next(proof, policies) if edit not in made]
         if not edits:
             break
         made += edits
@@ -206,17 +207,19 @@ def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
 
 
 def _edited(policies: Policies, edits: Sequence[Edit]) -> Policies:
-    return policies._replace(identity=tuple(_document(each, edits) for each in policies.identity))
+    return policies._replace(
+        identity=tuple(_document(document, edits) for document in policies.identity)
+    )
 
 
 def _document(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
     added: dict[int, list[Condition]] = {}
-    for each in edits:
-        if each.document.name == document.name:
-            added.setdefault(each.statement.index, []).append(Condition(*each.condition))
+    for edit in edits:
+        if edit.document.name == document.name:
+            added.setdefault(edit.statement.index, []).append(Condition(*edit.condition))
     statements = (
-        replace(each, conditions=(*each.conditions, *added.get(each.index, ())))
-        for each in document.statements
+        replace(statement, conditions=(*statement.conditions, *added.get(statement.index, ())))
+        for statement in document.statements
     )
     return replace(document, statements=tuple(statements))
 
@@ -243,7 +246,7 @@ def _deny(number: int, shape: Shape, partition: str) -> Statement:
 
 
 def _in_partition(arns: tuple[str, ...] | None, partition: str) -> tuple[str, ...] | None:
-    return arns and tuple(each.replace("arn:*:", f"arn:{partition}:", 1) for each in arns)
+    return arns and tuple(arn.replace("arn:*:", f"arn:{partition}:", 1) for arn in arns)
 
 
 def _beside(policies: Policies, denies: tuple[Statement, ...]) -> Policies:

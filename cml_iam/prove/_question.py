@@ -149,8 +149,8 @@ def denied_goal(mine: Side, theirs: Side) -> Goal:
 
 def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     """Return the *parts* that are not repeated in *others*."""
-    known = {each.meaning for each in others}
-    return tuple(each for each in parts if each.meaning not in known)
+    known = {other.meaning for other in others}
+    return tuple(part for part in parts if part.meaning not in known)
 
 
 def _never(
@@ -277,7 +277,7 @@ class Question:
     def _partition(self) -> str:
         """The partition of the account, if one of the sides knows it."""
         sides = (each.policies for each in (self.candidate, self.reference) if each)
-        known = (each.partition or (each.caller or ":").split(":")[1] for each in sides)
+        known = (side.partition or (side.caller or ":").split(":")[1] for side in sides)
         return next(filter(None, known), "")
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
@@ -320,15 +320,15 @@ class Question:
     def _is_anywhere(self, group: Class, searcher: Searcher) -> bool:
         """Return whether a request may exist on any resource; if not, record the assumptions."""
         example = group.example
-        loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
-        if any(each.request is not None for each in loose):
+        loose = [self._search(place, searcher, readable=False) for place in loose_places(example)]
+        if any(result.request is not None for result in loose):
             return True
         self._note(loose)
         return False
 
     def _of_resource(self) -> bool:
         """Whether the question is about a resource's policy, with any caller."""
-        return any(each.of_resource for each in (self.candidate, self.reference) if each)
+        return any(side.of_resource for side in (self.candidate, self.reference) if side)
 
     def _of_action(self, action: Action, searcher: Searcher) -> Iterator[Place]:
         for whole, places in together(action, searcher.may_be_at):
@@ -353,14 +353,14 @@ class Question:
         return searcher.at(place, readable=readable)
 
     def _note(self, found: Sequence[SliceResult]) -> None:
-        for each in found:
-            self.used |= each.used
-            self.incomplete += each.incomplete
+        for result in found:
+            self.used |= result.used
+            self.incomplete += result.incomplete
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
         """Confirm the request with the engine; if it disagrees, the answer is undecided."""
         sides = [each for each in (self.candidate, self.reference) if each]
-        caller = next((c for each in sides if (c := each.policies.caller)), request.principal)
+        caller = next((c for side in sides if (c := side.policies.caller)), request.principal)
         request = request._replace(principal=caller)
         mine = self.candidate.outcome(request)
         theirs = self.reference.outcome(request) if self.reference else None
@@ -390,7 +390,7 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
     """Return *goal* with only the statements about a class of actions; None if none can match."""
 
     def about(parts: Sequence[Part]) -> tuple[Part, ...]:
-        return tuple(each for each in parts if numbers[each] & bits)
+        return tuple(part for part in parts if numbers[part] & bits)
 
     allowed = tuple(map(about, goal.allowed))
     refused, denied = about(goal.refused), about(goal.or_denied)

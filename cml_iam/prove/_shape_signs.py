@@ -126,5 +126,5 @@ def is_pattern(operator: str, value: str) -> bool:
 
 def flipped(values: Sequence[str]) -> list[str]:
     """Return the booleans that are not in *values*."""
-    given = {each.lower() for each in values}
+    given = {value.lower() for value in values}
     return [each for each in ("true", "false") if each not in given]

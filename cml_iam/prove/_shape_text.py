@@ -104,20 +104,20 @@ class _Reader:
         """Parse the whole text."""
         negated = self._take("not")
         actions = self._values("an action, such as `ec2:TerminateInstances`,")
-        for each in actions:
-            self._check_action(each)
+        for action in actions:
+            self._check_action(action)
         outside, resources = False, [Token("*", 0)]
         if self._take("on"):
             outside = self._take("not")
             resources = self._values("a resource, an ARN or `*`,")
-            for each in resources:
-                self._check_resource(each)
+            for resource in resources:
+                self._check_resource(resource)
         conditions = self._conditions() if self._take("where") else {}
         if self._left:
             token = self._left[0]
             self._fail(token, f"unexpected `{token.text}`", _go_on(token))
-        names = tuple(each.text for each in actions)
-        arns = tuple(each.text for each in resources)
+        names = tuple(action.text for action in actions)
+        arns = tuple(resource.text for resource in resources)
         return Shape(
             actions=("*",) if negated else names,
             resources=("*",) if outside else arns,
@@ -149,9 +149,9 @@ class _Reader:
         sign = self._sign(token)
         operator = self._of_sign(sign, token, key) if sign else token.text
         values = self._values("a value")
-        for each in values:
-            self._check_value(each, operator, key, sign)
-        texts = [each.text for each in values]
+        for value in values:
+            self._check_value(value, operator, key, sign)
+        texts = [value.text for value in values]
         if not sign or operator != NOT_TRUE:
             return operator, texts
         if not flipped(texts):

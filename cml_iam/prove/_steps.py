@@ -71,7 +71,7 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
         return reached([direct])
     turned = never(policies, turning)
     used = _used(direct, turned)
-    undecided = [each.reason for each in (direct, turned) if each.answer == "undecided"]
+    undecided = [verdict.reason for verdict in (direct, turned) if verdict.answer == "undecided"]
     if undecided:
         return Reached("undecided", (), used, "; ".join(undecided))
     if turned.answer == "holds" or turned.witness is None:
@@ -87,19 +87,19 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
     """Prove that no call removes *tag* from one of *instances* (ARNs), or changes its value."""
-    return reached(never(policies, each) for each in losing(tag, instances))
+    return reached(never(policies, shape) for shape in losing(tag, instances))
 
 
 def reached(verdicts: Iterable[Verdict]) -> Reached:
     """Return the first broken verdict, otherwise undecided if any is, otherwise holds."""
     used: dict[Assumption, None] = {}
     reasons = []
-    for each in verdicts:
-        if each.answer == "broken" and each.witness:
-            return Reached("broken", (each.witness,), each.assumptions)
-        if each.answer == "undecided":
-            reasons.append(each.reason)
-        used |= dict.fromkeys(each.assumptions)
+    for verdict in verdicts:
+        if verdict.answer == "broken" and verdict.witness:
+            return Reached("broken", (verdict.witness,), verdict.assumptions)
+        if verdict.answer == "undecided":
+            reasons.append(verdict.reason)
+        used |= dict.fromkeys(verdict.assumptions)
     return Reached("undecided" if reasons else "holds", (), tuple(used), "; ".join(reasons))
 
 
@@ -108,7 +108,7 @@ class _Search:
 
     def __init__(self, policies: Policies, tag: Tag, goal: Shape) -> None:
         self._policies, self._tag, self._goal = policies, tag, goal
-        said = [each for document in documents(policies) for each in document.statements]
+        said = [statement for document in documents(policies) for statement in document.statements]
         self._said = [*said, statement_of(goal)]
         self._partitions = (policies.partition,) if policies.partition else PARTITIONS
         self._keys = followed_tags(self._said, tag)
@@ -126,7 +126,7 @@ class _Search:
         if whole > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
         others, complete = instance_arns(self._said, self._partitions)
-        others = [each for each in others if is_among(each, self._goal)]
+        others = [other for other in others if is_among(other, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
             if found:
@@ -211,7 +211,7 @@ class _Search:
 
     def _sequence(self, calls: Sequence[Witness]) -> Reached:
         """Return *calls* as the answer, unless they differ in something that cannot change."""
-        key = changing_key([each.request for each in calls])
+        key = changing_key([call.request for call in calls])
         if key is not None:
             return _unfound(
                 f"the calls need different values of {key}, which cannot change between them"
@@ -219,7 +219,7 @@ class _Search:
         ordered = in_time(self._policies, self._said, calls)
         if ordered is None:
             return _unfound("the conditions on time do not allow the calls in this order")
-        if not _follow_one_another(self._policies, [each.request for each in ordered]):
+        if not _follow_one_another(self._policies, [witness.request for witness in ordered]):
             return _unfound("a call needs tags that the calls before it do not leave")
         return Reached("broken", ordered)
 
@@ -248,18 +248,20 @@ def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool
     """Return whether *requests*, which change an instance's tags, are allowed in this order."""
     authorizer = side_of(policies).authorizer
     tags = _tags(requests[0], RESOURCE)
-    for each in requests:
-        without = {k: v for k, v in each.context.items() if not k.lower().startswith(_OF_RESOURCE)}
+    for request in requests:
+        without = {
+            k: v for k, v in request.context.items() if not k.lower().startswith(_OF_RESOURCE)
+        }
         own = {f"{prefix}{key}": tags[key] for key in tags for prefix in _OF_RESOURCE}
-        asked = each._replace(context=without | own)
-        if each.resource != requests[0].resource or not authorizer.decide(asked).allowed:
+        asked = request._replace(context=without | own)
+        if request.resource != requests[0].resource or not authorizer.decide(asked).allowed:
             return False
-        listed = each.context.get("aws:TagKeys")
+        listed = request.context.get("aws:TagKeys")
         removed = tags if listed is None else map(str.lower, listed)
-        if each.action.lower() == DELETE.lower():
+        if request.action.lower() == DELETE.lower():
             tags = {key: value for key, value in tags.items() if key not in set(removed)}
         else:
-            tags = tags | _tags(each, REQUEST)
+            tags = tags | _tags(request, REQUEST)
     return True
 
 
@@ -275,4 +277,4 @@ def _unfound(reason: str) -> Reached:
 
 
 def _used(*verdicts: Verdict) -> tuple[Assumption, ...]:
-    return tuple(dict.fromkeys(a for each in verdicts for a in each.assumptions))
+    return tuple(dict.fromkeys(a for verdict in verdicts for a in verdict.assumptions))

@@ -65,10 +65,10 @@ def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
     """
     listing = _NAMES[step.resource]
     options = {"Scope": "Local"} if step.resource == "policy" else {}
-    for each in aws.pages("iam", listing.operation, listing.key, **options):
-        if each[listing.name].casefold() == step.name.casefold():
+    for page in aws.pages("iam", listing.operation, listing.key, **options):
+        if page[listing.name].casefold() == step.name.casefold():
             yield Problem(
-                f"the {step.resource} `{each['Arn']}` already exists, and IAM allows a name "
+                f"the {step.resource} `{page['Arn']}` already exists, and IAM allows a name "
                 "once, regardless of case and path",
                 None,
                 "write its exact name and `path` in the site file, or choose another name",
@@ -78,8 +78,12 @@ def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
 def _guards(plan: Plan) -> bool:
     """Return whether the plan puts a policy in force that requires the guard tag."""
     tag = plan.desired.site.restrict.guard_tag
-    changes = any(each.resource == "policy" and each.changes for each in plan.steps)
-    return changes and tag is not None and any(tag.key in each for each in plan.desired.documents)
+    changes = any(step.resource == "policy" and step.changes for step in plan.steps)
+    return (
+        changes
+        and tag is not None
+        and any(tag.key in document for document in plan.desired.documents)
+    )
 
 
 def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -98,7 +102,7 @@ def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...
         orphans = find_orphans(manager, listing.workers, looks_of(site))
     except AwsError as error:
         return (), (*lost, f"could not look at the images of instances: {_why(error)}")
-    ids = [each.worker.id for each in orphans if each.likely]
+    ids = [orphan.worker.id for orphan in orphans if orphan.likely]
     return ((_adopt_first(ids, str(manager.guard)),) if ids else ()), lost
 
 

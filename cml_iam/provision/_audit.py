@@ -121,8 +121,8 @@ class _Audit:
         raw = self._read("s3", "get_bucket_policy", **address) if there else None
         live = load_policy(raw["Policy"], f"the policy of {name}") if raw else None
         if live is not None:
-            ours = {each.sid for each in wanted.document.statements}
-            others = [each.label for each in live.statements if each.sid not in ours]
+            ours = {statement.sid for statement in wanted.document.statements}
+            others = [statement.label for statement in live.statements if statement.sid not in ours]
             if others:
                 raise RefusedError(
                     f"the bucket `{name}` also serves another purpose: {', '.join(others)}",
@@ -138,7 +138,7 @@ class _Audit:
     def logs(self) -> Iterator[Step]:
         name = self.names.log_group
         groups = self._pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
-        live = next((each for each in groups if each["logGroupName"] == name), None)
+        live = next((group for group in groups if group["logGroupName"] == name), None)
         keep = self._call(
             "logs", "put_retention_policy", logGroupName=name, retentionInDays=RETENTION
         )

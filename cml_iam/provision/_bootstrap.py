@@ -203,7 +203,7 @@ def _adoption(found: Draft) -> Draft:
     if not steps:
         raise RefusedError("there is nothing to adopt", remedy="create it: `bootstrap apply`")
     later = tuple(step for step in found.steps if step.changes and step not in steps)
-    known = tuple(each.message for each in found.refused)
+    known = tuple(problem.message for problem in found.refused)
     return Draft(steps, (*found.warnings, *known), found.unchecked, later)
 
 
@@ -275,7 +275,7 @@ class _Account:
 
     def shared(self, steps: Sequence[Step]) -> Draft:
         """Return which policies rewritten by *steps* have other holders, or are not ours at all."""
-        changed = {each.name for each in steps if each.resource == "policy" and each.changes}
+        changed = {step.name for step in steps if step.resource == "policy" and step.changes}
         holder = (self.kind, self.name)
         drafts = (
             shared_policy(

@@ -46,7 +46,7 @@ def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> t
 
 
 def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Version:
-    earlier = [each for each in versions if each.number < default.number]
+    earlier = [version for version in versions if version.number < default.number]
     if not earlier:
         raise RefusedError(f"`{arn}` has no version before {default.id} to go back to")
     if default != versions[-1]:
@@ -243,22 +243,22 @@ def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
 
 def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
     address = {"RoleName": name}
-    for each in inline_policies(aws, "role", name):
-        call = Call("iam", "delete_role_policy", {**address, "PolicyName": each})
-        yield Step("delete", "inline policy", each, (), (call,))
+    for policy in inline_policies(aws, "role", name):
+        call = Call("iam", "delete_role_policy", {**address, "PolicyName": policy})
+        yield Step("delete", "inline policy", policy, (), (call,))
     listed = aws.pages("iam", "list_instance_profiles_for_role", "InstanceProfiles", **address)
     others = [each["InstanceProfileName"] for each in listed]
     own = read_profile(aws, name)
-    for each in dict.fromkeys((*others, *([name] if own is not None else ()))):
-        profile = {"InstanceProfileName": each}
+    for other in dict.fromkeys((*others, *([name] if own is not None else ()))):
+        profile = {"InstanceProfileName": other}
         calls: list[Call] = []
-        if each in others:
+        if other in others:
             calls.append(Call("iam", "remove_role_from_instance_profile", {**profile, **address}))
-        if each == name and own is not None and ours(own.tags):
+        if other == name and own is not None and ours(own.tags):
             calls.append(Call("iam", "delete_instance_profile", profile))
         if calls:
             lines = ("anything that still runs with it loses its permissions",)
-            yield Step("delete", "instance profile", each, lines, tuple(calls))
+            yield Step("delete", "instance profile", other, lines, tuple(calls))
 
 
 def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: Desired) -> Draft:

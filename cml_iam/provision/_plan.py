@@ -134,9 +134,9 @@ class Plan:
     def check(self) -> None:
         """Raise RefusedError if the plan cannot be applied as it is."""
         if self.refused:
-            remedies = dict.fromkeys(each.remedy for each in self.refused if each.remedy)
+            remedies = dict.fromkeys(problem.remedy for problem in self.refused if problem.remedy)
             raise RefusedError(
-                "; ".join(each.message for each in self.refused),
+                "; ".join(problem.message for problem in self.refused),
                 remedy="; ".join(remedies) or None,
             )
 

@@ -180,7 +180,7 @@ def shared_policy(
 
 def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:
     """Return why AWS would not attach as many policies to the principal as *steps* do, or None."""
-    new = [each for each in steps if each.resource == "attachment" and each.mark == "create"]
+    new = [step for step in steps if step.resource == "attachment" and step.mark == "create"]
     number = len(live.attached if live else ()) + len(new)
     if not new or number <= MOST_ATTACHED:
         return Draft()

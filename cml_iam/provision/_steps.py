@@ -87,8 +87,8 @@ def _entities(aws: Aws, arn: str, usage: str) -> Iterator[tuple[Owner, str]]:
 def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:
     """Return the versions of the policy at *arn*, oldest first."""
     found = [
-        Version(each["VersionId"], each["IsDefaultVersion"])
-        for each in aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
+        Version(page["VersionId"], page["IsDefaultVersion"])
+        for page in aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
     ]
     return tuple(sorted(found, key=lambda version: version.number))
 

@@ -96,8 +96,8 @@ def _as_terraform(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
     values = {
         "parts": [
-            {"name": each.name, "arn": each.arn, "text": _minified(each.rendered.text)}
-            for each in parts
+            {"name": part.name, "arn": part.arn, "text": _minified(part.rendered.text)}
+            for part in parts
         ],
         "trust": _minified(_trust(site, trust).text),
         "description": DESCRIPTION,
@@ -124,16 +124,16 @@ def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
         "title": DESCRIPTION,
         "site": site,
         "principal": _code(site.principal_arn),
-        "note": launch_note(site, *(each.rendered.text for each in parts)),
+        "note": launch_note(site, *(part.rendered.text for part in parts)),
         "quota": MANAGED_POLICY_CHARACTERS,
         "parts": [
             {
-                "name": each.name,
-                "size": each.rendered.size,
-                "text": each.rendered.text,
-                "rows": [_row(statement) for statement in each.rendered.document.statements],
+                "name": part.name,
+                "size": part.rendered.size,
+                "text": part.rendered.text,
+                "rows": [_row(statement) for statement in part.rendered.document.statements],
             }
-            for each in parts
+            for part in parts
         ],
         "permissions": [
             (_code(e.action), e.purpose, ", ".join(_code(f"{m}()") for m in e.methods) or "-")
@@ -147,7 +147,8 @@ def _row(statement: Statement) -> tuple[str, ...]:
     actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
     resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
     conditions = tuple(
-        f"{each.key} {each.operator} {' or '.join(each.values)}" for each in statement.conditions
+        f"{condition.key} {condition.operator} {' or '.join(condition.values)}"
+        for condition in statement.conditions
     )
     return (
         statement.sid or "",
@@ -157,7 +158,7 @@ def _row(statement: Statement) -> tuple[str, ...]:
 
 
 def _codes(texts: tuple[str, ...]) -> str:
-    return "<br>".join(_code(each) for each in texts) or "-"
+    return "<br>".join(_code(text) for text in texts) or "-"
 
 
 def _code(text: str) -> str:

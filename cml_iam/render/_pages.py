@@ -80,7 +80,7 @@ INLINE: Final = 60
 
 def hcl_document(document: PolicyDocument) -> dict[str, Any]:
     """Return the template values to write *document* as an `aws_iam_policy_document`."""
-    return {"statements": [_hcl_statement(each) for each in document.statements]}
+    return {"statements": [_hcl_statement(statement) for statement in document.statements]}
 
 
 def _hcl_statement(statement: Statement) -> dict[str, Any]:
@@ -104,10 +104,12 @@ def _hcl_statement(statement: Statement) -> dict[str, Any]:
                 {
                     "name": "condition",
                     "lines": _block(
-                        test=each.operator, variable=each.key, values=list(each.values)
+                        test=condition.operator,
+                        variable=condition.key,
+                        values=list(condition.values),
                     ),
                 }
-                for each in statement.conditions
+                for condition in statement.conditions
             ),
         ],
     }

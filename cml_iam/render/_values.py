@@ -38,7 +38,7 @@ def policy_values(site: Site) -> dict[str, Any]:
     """
     restrict, rules = site.restrict, rules_of(site)
     inside = _in_regions(restrict.regions)
-    others = tuple(each for each in restrict.regions if each not in restrict.images)
+    others = tuple(region for region in restrict.regions if region not in restrict.images)
     listed = {} if restrict.regions else _in_regions(restrict.images)
     outside = {"StringNotEquals": listed.get("StringEquals", {})}
 
@@ -53,9 +53,9 @@ def policy_values(site: Site) -> dict[str, Any]:
         "split_launch": splits_launch(site),
         "reads": lambda service, any_region=False: _reads(site, service, any_region),
         "operations": [
-            each
-            for each in operations(site)
-            if not (restrict.mfa_to_terminate and each == "ec2:TerminateInstances")
+            operation
+            for operation in operations(site)
+            if not (restrict.mfa_to_terminate and operation == "ec2:TerminateInstances")
         ],
         "tagging": TAGGING,
         "arn": partial(_arn, site),
@@ -67,7 +67,7 @@ def policy_values(site: Site) -> dict[str, Any]:
         "by_tag": by_tag(site),
         "listed_images": listed_images(site),
         "subnets": listed_subnets(site).arns(site),
-        "conditioned": {each.type: each.allow for each in rules if each.allow},
+        "conditioned": {rule.type: rule.allow for rule in rules if rule.allow},
         "supporting_resources": _supporting(site),
         "taggable_at_launch": _taggable(site),
         "passed_role": passed_role(site),
@@ -93,7 +93,7 @@ def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
         "arn": partial(_arn, site),
         "cap": not for_organization,
         "scope": _scope(site) if for_organization else {},
-        "actions": [each.action for each in permissions(site)],
+        "actions": [permission.action for permission in permissions(site)],
         "launch_resources": launch,
         "taggable_at_launch": _taggable(anywhere),
         "passed_role": passed_role(site),
@@ -262,9 +262,11 @@ def _in_regions(regions: Iterable[str]) -> Conditions:
 
 def _reads(site: Site, service: str, any_region: bool) -> list[str]:
     return [
-        each.action
-        for each in permissions(site)
-        if each.service == service and not each.resources and each.any_region == any_region
+        permission.action
+        for permission in permissions(site)
+        if permission.service == service
+        and not permission.resources
+        and permission.any_region == any_region
     ]
 
 
@@ -275,7 +277,8 @@ def _arn(site: Site, kind: str) -> str:
 def _taggable(site: Site) -> list[str]:
     """Return the resource types that a launch may tag."""
     return [
-        _arn(site, each.type) for each in load_catalogue().permission("ec2:CreateTags").resources
+        _arn(site, resource.type)
+        for resource in load_catalogue().permission("ec2:CreateTags").resources
     ]
 
 
@@ -285,9 +288,9 @@ def _supporting(site: Site) -> list[str]:
     For a type whose resources the site lists, only these; subnets have their own statement.
     """
     only = resources_of(site)
-    elsewhere = {"image", "instance", *only, *(each.type for each in rules_of(site))}
+    elsewhere = {"image", "instance", *only, *(rule.type for rule in rules_of(site))}
     resources = load_catalogue().permission(RUN).resources
     return [
-        *(_arn(site, each.type) for each in resources if each.type not in elsewhere),
+        *(_arn(site, resource.type) for resource in resources if resource.type not in elsewhere),
         *(arn for kind, each in only.items() if kind != "subnet" for arn in each.arns(site)),
     ]

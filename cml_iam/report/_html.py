@@ -66,7 +66,7 @@ def page_of(document: Document) -> Page:
 
     items = [item for section in document.sections for item in section.items]
     choices = _choices(items) if items[1:] else []
-    rules = "".join(each.rules for each in choices)
+    rules = "".join(choice.rules for choice in choices)
     # What a filter hides is on paper all the same: its head counts it.
     style = _style() + (f"\n@media screen{{{rules}\n}}" if rules else "")
     script = shipped_text("templates", "page.js").strip() if document.live else ""
@@ -96,16 +96,16 @@ def _digest(text: str) -> str:
 
 
 def _files(items: Iterable[Item]) -> list[str]:
-    return list(dict.fromkeys(each.file for each in items))
+    return list(dict.fromkeys(item.file for item in items))
 
 
 def _rules(items: Iterable[Item]) -> list[str]:
-    return sorted({f"{each.rule} {each.name}" for each in items})
+    return sorted({f"{item.rule} {item.name}" for item in items})
 
 
 def _choices(items: list[Item]) -> list[_Choice]:
     """Return the filters that distinguish any of *items*."""
-    words = {each.word for each in items}
+    words = {item.word for item in items}
     severities = [(f"s-{word}", name) for word, name in _SEVERITIES.items() if word in words]
     files = [(f"f{number}", each or "no file") for number, each in enumerate(_files(items))]
     rules = [(f"r{number}", each) for number, each in enumerate(_rules(items))]
@@ -114,7 +114,7 @@ def _choices(items: list[Item]) -> list[_Choice]:
         _Choice("by-file", "File or resource", "all files", tuple(files)),
         _Choice("by-rule", "Rule", "all rules", tuple(rules)),
     )
-    return [each for each in choices if each.options[1:]]
+    return [choice for choice in choices if choice.options[1:]]
 
 
 def _kinds(items: list[Item]) -> dict[Item, str]:
@@ -122,8 +122,8 @@ def _kinds(items: list[Item]) -> dict[Item, str]:
     files = {each: number for number, each in enumerate(_files(items))}
     rules = {each: number for number, each in enumerate(_rules(items))}
     return {
-        each: f"s-{each.word} f{files[each.file]} r{rules[f'{each.rule} {each.name}']}"
-        for each in items
+        item: f"s-{item.word} f{files[item.file]} r{rules[f'{item.rule} {item.name}']}"
+        for item in items
     }
 
 
@@ -182,20 +182,20 @@ def _lines(texts: Iterable[str]) -> Markup:
     """Return foreign *texts* escaped, one per line."""
     from markupsafe import Markup
 
-    return Markup("\n").join(shown(each) for each in texts)
+    return Markup("\n").join(shown(text) for text in texts)
 
 
 def _verbatim(texts: Iterable[str]) -> list[Markup]:
     """Return foreign lines escaped, without their common indentation."""
     from markupsafe import escape
 
-    together = dedent("\n".join(visible(each.expandtabs(4)) for each in texts))
+    together = dedent("\n".join(visible(text.expandtabs(4)) for text in texts))
     return [escape(line) for line in together.split("\n")]
 
 
 def _common(requests: Iterable[Request]) -> tuple[str, ...]:
     """Return the context lines that all of *requests* share; none for a single request."""
-    contexts = [each.context for each in requests]
+    contexts = [request.context for request in requests]
     if len(contexts) < 2:
         return ()
     return tuple(line for line in contexts[0] if all(line in other for other in contexts[1:]))

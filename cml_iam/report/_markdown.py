@@ -33,7 +33,7 @@ def markdown_of(document: Document) -> str:
     """Return *document* as Markdown smaller than a mebibyte."""
     written = [_head(document)]
     room = ROOM - len(written[0].encode())
-    for before, rows in (part for each in document.sections for part in _parts(each)):
+    for before, rows in (part for section in document.sections for part in _parts(section)):
         text, room = _fitting(before, rows, room)
         written.append(text)
     return "\n".join(written)
@@ -57,19 +57,19 @@ def _fitting(before: str, rows: list[str], room: int) -> tuple[str, int]:
 
 def _head(document: Document) -> str:
     about = ", ".join(f"{name} {_code(value)}" for name, value in document.about)
-    lines = [capital(about), *(_plain(capital(each)) for each in document.lines)]
+    lines = [capital(about), *(_plain(capital(line)) for line in document.lines)]
     title = f"# {document.symbol} {_plain(document.verdict)}"
-    return "\n\n".join([title, *(f"{each}." for each in lines if each)]) + "\n"
+    return "\n\n".join([title, *(f"{line}." for line in lines if line)]) + "\n"
 
 
 def _parts(section: Section) -> Iterator[Part]:
     for grid in section.grids:
         yield _grid(grid)
     if section.items:
-        yield f"## {section.heading}\n\n", [_item(each) for each in section.items]
+        yield f"## {section.heading}\n\n", [_item(item) for item in section.items]
     elif section.rows:
         columns, rows = section.filled()
-        head = _columns(*(each.name for each in columns))
+        head = _columns(*(column.name for column in columns))
         yield f"## {section.heading}\n\n{head}", [_row(*map(_cell, row)) for row in rows]
 
 
@@ -91,8 +91,9 @@ def _behind(item: Item) -> Iterator[str]:
         yield f"**What to do:** {_plain(item.remedy)}"
     if item.requests:
         steps = "".join(
-            f"<li>{_plain(each.says)}: <b>{_plain(each.outcome)}</b><br>{_code(each.line)}</li>"
-            for each in item.requests
+            f"<li>{_plain(request.says)}: <b>{_plain(request.outcome)}</b><br>"
+            f"{_code(request.line)}</li>"
+            for request in item.requests
         )
         kind, name = ("ol", "Steps") if item.is_sequence else ("ul", "For example")
         yield f"<details><summary>{name}</summary><{kind}>{steps}</{kind}></details>"
@@ -114,7 +115,7 @@ def _grid(grid: Grid) -> Part:
         )
         for name, row in grid.rows
     ]
-    legend = "".join(f"* {_plain(each.word)}: {_plain(each.detail)}\n" for each in grid.legend)
+    legend = "".join(f"* {_plain(place.word)}: {_plain(place.detail)}\n" for place in grid.legend)
     lead = f"{legend}\n" if legend else ""
     return heading + lead + _columns(grid.of, *map(_plain, grid.columns)), rows
 

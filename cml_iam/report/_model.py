@@ -133,7 +133,7 @@ class Item(NamedTuple):
     @property
     def title(self) -> str:
         """Symbol, state, severity, rule and name on one line."""
-        tags = "".join(f" ({each})" for each in self.tags)
+        tags = "".join(f" ({tag})" for tag in self.tags)
         words = (self.symbol, self.state, self.word, self.rule, self.name)
         return " ".join(filter(None, words)) + tags
 

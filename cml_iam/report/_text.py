@@ -24,7 +24,7 @@ def text_of(document: Document, width: int = WIDTH) -> str:
     """Return *document* as text: the verdict first, then the details."""
     parts = [
         list(_head(document, width)),
-        *(part for each in document.sections for part in _section(each, width)),
+        *(part for section in document.sections for part in _section(section, width)),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -85,7 +85,7 @@ def _section(section: Section, width: int) -> Iterator[list[str]]:
     if section.items:
         yield [
             section.heading,
-            *(line for each in section.items for line in _item(each, width)),
+            *(line for item in section.items for line in _item(item, width)),
         ]
     elif section.rows:
         rows = _told(section, width) if section.lines else _table(section, width)
@@ -95,7 +95,7 @@ def _section(section: Section, width: int) -> Iterator[list[str]]:
 def _item(item: Item, width: int) -> Iterator[str]:
     title = item.title
     if item.place:  # before what is in brackets
-        tags = "".join(f" ({each})" for each in item.tags)
+        tags = "".join(f" ({tag})" for tag in item.tags)
         title = f"{title.removesuffix(tags)} at {item.place}{tags}"
     yield from filled(title, width)
     yield from item_lines(item, width)
@@ -118,7 +118,7 @@ def _told(section: Section, width: int) -> Iterator[str]:
 def _table(section: Section, width: int) -> list[str]:
     columns, rows = section.filled()
     cells = [[plain(cell) for cell in row] for row in rows]
-    return aligned([each.name for each in columns], cells, width)
+    return aligned([column.name for column in columns], cells, width)
 
 
 def _grid(grid: Grid, width: int) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         yield from filled(f"accounts: {', '.join(grid.accounts)}", width, 4)
     absent = grid.absent or NONE
     rows = [
-        [name, *(f"{each.symbol} {each.word}" if each else absent for each in places)]
+        [name, *(f"{place.symbol} {place.word}" if place else absent for place in places)]
         for name, places in grid.rows
     ]
     columns = [grid.of, *grid.columns]

@@ -99,7 +99,7 @@ def restrictions_from(raw: Mapping[str, Any], account: str) -> Restrictions:
     The image owner `self` becomes *account*: EC2 sends the account's id as ec2:Owner.
     """
     made = Restrictions(**_values(RESTRICTED, raw))
-    owners = (account if each == "self" else each for each in made.image_owners)
+    owners = (account if owner == "self" else owner for owner in made.image_owners)
     return replace(made, image_owners=tuple(dict.fromkeys(owners)))
 
 

@@ -262,9 +262,9 @@ def permissions(site: Restricted) -> tuple[Permission, ...]:
 def operations(site: Restricted) -> tuple[str, ...]:
     """Return the actions that change an instance: start, stop, terminate."""
     return tuple(
-        each.action
-        for each in permissions(site)
-        if each.access == "Write" and each.service == "ec2" and each.action != RUN
+        permission.action
+        for permission in permissions(site)
+        if permission.access == "Write" and permission.service == "ec2" and permission.action != RUN
     )
 
 
@@ -283,7 +283,7 @@ def launched_types() -> tuple[str, ...]:
     """Return the resource types that AWS authorizes for a launch."""
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
-    return tuple(each.type for each in action.targets if each.type) if action else ()
+    return tuple(target.type for target in action.targets if target.type) if action else ()
 
 
 def listing(values: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ def _in_regions(site: Restricted) -> KeyTest:
 
 
 def _outside_regions(site: Restricted) -> Iterator[Rule]:
-    anywhere = [each.action for each in permissions(site) if each.any_region]
+    anywhere = [permission.action for permission in permissions(site) if permission.any_region]
     yield Rule("DenyOutsideRegions", (_in_regions(site),), "*", type="", not_actions=anywhere)
 
 
@@ -48,9 +48,11 @@ def _regional(site: Restricted) -> Iterator[Promise]:
     Calls with the same answer in every region (DescribeRegions) may be sent to any region.
     """
     elsewhere = _in_regions(site).fails
-    regional = tuple(each.action for each in permissions(site) if not each.any_region)
-    actions = tuple(each.action for each in permissions(site))
-    anywhere = " and ".join(each for each in actions if each not in regional)
+    regional = tuple(
+        permission.action for permission in permissions(site) if not permission.any_region
+    )
+    actions = tuple(permission.action for permission in permissions(site))
+    anywhere = " and ".join(action for action in actions if action not in regional)
     text = f"{anywhere} may be used in any region, because its answer is the same everywhere"
     yield Promise(
         "regions",

@@ -137,7 +137,7 @@ def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, Any]]:
         # Whoever owns it: a listed image needs no listed owner.
         yield from (_image(each, OTHER_ACCOUNT) for each in restrict.images[region])
         return
-    yield from (_image(_OWNED, each) for each in restrict.image_owners)
+    yield from (_image(_OWNED, owner) for owner in restrict.image_owners)
     if restrict.image_tag:
         yield _image(_TAGGED, OTHER_ACCOUNT, tags=_mark(site))
 

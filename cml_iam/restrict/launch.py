@@ -27,7 +27,7 @@ def _other_type(site: Restricted) -> Iterator[Case]:
     """Yield a launch of a type that the site does not list, if there is one."""
     patterns = site.restrict.instance_types
     for kind in _OTHER_TYPES:
-        if not any(pattern_matches(each, kind) for each in patterns):
+        if not any(pattern_matches(pattern, kind) for pattern in patterns):
             yield Case(f"a {kind}", {"instance_type": kind}, situation="other type", name=kind)
             return
 
@@ -96,7 +96,7 @@ SUBNETS = Restriction(
     rules=lambda site: (_in_listed_subnets(site),),
     resources=lambda site: (listed_subnets(site),),
     usual=lambda site, _: {"subnet": site.restrict.subnets[0]},
-    variants=lambda site, _: ({"subnet": each} for each in site.restrict.subnets[1:]),
+    variants=lambda site, _: ({"subnet": subnet} for subnet in site.restrict.subnets[1:]),
     cases=lambda _: (
         Case("into another subnet", _ELSEWHERE, "subnet", "other resources"),
         Case(

@@ -104,7 +104,7 @@ def _tags(call: Call) -> dict[str, str]:
         return {str(key): str(value) for key, value in given.items()}
     # The tags to take away are only named.
     tags = [each for each in given if isinstance(each, dict)]
-    return {each.get("Key", ""): each.get("Value", "") for each in tags}
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
 
 def _where(world: World, call: Call, service: str) -> str:
@@ -224,7 +224,7 @@ def _held(world: World, call: Call, arn: str) -> Context:
     secret = _secret(world, call, arn) if call.service == "secretsmanager" else None
     if secret is not None:
         more = {"secretsmanager:SecretId": arn}
-        tags = {each["Key"]: each["Value"] for each in secret.tags or ()}
+        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or ()}
     keys = {f"{p}:ResourceTag/{k}": v for k, v in tags.items() for p in ("aws", call.service)}
     return {**more, **keys}
 

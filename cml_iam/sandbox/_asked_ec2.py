@@ -157,13 +157,13 @@ def _enlarged(world: World, call: Call) -> Iterator[dict[str, Any]]:
     if call.operation != "ModifySpotFleetRequest":
         return
     fleet = world.ec2(call.region).spot_fleet_requests.get(call.params["SpotFleetRequestId"])
-    for each in fleet.launch_specs if fleet is not None else ():
-        profile = each.iam_instance_profile
+    for spec in fleet.launch_specs if fleet is not None else ():
+        profile = spec.iam_instance_profile
         yield {
-            "ImageId": each.image_id,
-            "InstanceType": each.instance_type,
-            **({"SubnetId": each.subnet_id} if each.subnet_id else {}),
-            **({"KeyName": each.key_name} if each.key_name else {}),
+            "ImageId": spec.image_id,
+            "InstanceType": spec.instance_type,
+            **({"SubnetId": spec.subnet_id} if spec.subnet_id else {}),
+            **({"KeyName": spec.key_name} if spec.key_name else {}),
             **({"IamInstanceProfile": profile} if profile else {}),
         }
 
@@ -172,9 +172,9 @@ def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     tags = call.params.get("Tags", ())
     keys: Tags | tuple[str, ...]
     if call.operation == "CreateTags":
-        keys = {each["Key"]: each.get("Value", "") for each in tags}
+        keys = {tag["Key"]: tag.get("Value", "") for tag in tags}
     else:
-        keys = tuple(each["Key"] for each in tags)
+        keys = tuple(tag["Key"] for tag in tags)
     asked: list[Request] = []
     for each in call.params.get("Resources", ()):
         if each.startswith("i-"):

@@ -48,21 +48,21 @@ def describe_regions(world: World, _: Principal, call: Call) -> Values:
     params = call.params
     regions = [_region(world, name) for name in known_regions(world.partition)]
     named = params.get("RegionNames")
-    unknown = set(named or ()) - {each["RegionName"] for each in regions}
+    unknown = set(named or ()) - {region["RegionName"] for region in regions}
     if unknown:
         said = f"Invalid region names found: [{', '.join(sorted(unknown))}]"
         raise Fault("InvalidParameterValue", said)
     shown = []
-    for each in regions:
+    for region in regions:
         values = {
-            "endpoint": each["Endpoint"],
-            "opt-in-status": each["OptInStatus"],
-            "region-name": each["RegionName"],
+            "endpoint": region["Endpoint"],
+            "opt-in-status": region["OptInStatus"],
+            "region-name": region["RegionName"],
         }
-        every = params.get("AllRegions", False) or each["OptInStatus"] != "not-opted-in"
-        wanted = each["RegionName"] in named if named else every
+        every = params.get("AllRegions", False) or region["OptInStatus"] != "not-opted-in"
+        wanted = region["RegionName"] in named if named else every
         if wanted and passes(params.get("Filters", ()), values):
-            shown.append(each)
+            shown.append(region)
     return {"Regions": shown}
 
 

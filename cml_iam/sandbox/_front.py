@@ -203,14 +203,14 @@ def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
         world.throttle.take(read, world.now())
     refusals = world.suffering.befalling(read.action)
     try:
-        for each in refusals:
-            if each.code:
-                raise Fault(each.code, each.message, each.status)
+        for refusal in refusals:
+            if refusal.code:
+                raise Fault(refusal.code, refusal.message, refusal.status)
         answer = do()
     except Fault as fault:
         answer = fault_answer(fault, read.protocol, read.service)
-    seconds = sum(each.seconds for each in refusals)
-    return replace(answer, lost=any(each.lost for each in refusals), seconds=seconds)
+    seconds = sum(refusal.seconds for refusal in refusals)
+    return replace(answer, lost=any(refusal.lost for refusal in refusals), seconds=seconds)
 
 
 def _done(world: World, principal: Principal, read: Call) -> Answer:

@@ -79,7 +79,7 @@ def compiled(policies: Policies, resource: str | None) -> Authorizer:
     """Return the authorizer of *policies*, and of a resource's policy, if given."""
     limit = policies.boundary
     return compile_policies(
-        identity=[load_policy(each.document, each.name) for each in policies.identity],
+        identity=[load_policy(policy.document, policy.name) for policy in policies.identity],
         boundary=load_policy(limit.document, limit.name) if limit else None,
         session=policies.session,
         resource=resource,
@@ -100,7 +100,7 @@ def _because(decision: Decision) -> str:
     if decision.outcome == "explicitDeny":
         article, name = _KINDS[explanation.deciding[0].kind]
         return f"with an explicit deny in {article} {name}"
-    silent = [each.kind for each in explanation.gates if not each.allowed]
+    silent = [gate.kind for gate in explanation.gates if not gate.allowed]
     # IAM names the limit rather than the missing grant where both are silent.
     kind = next(
         (each for each in ("boundary", "session", "identity") if each in silent), "resource"
@@ -132,8 +132,8 @@ def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
         for key, value in request.context.items()
     ]
     matched = [
-        {"statementId": each.statement.sid or "", "effect": each.effect.upper()}
-        for each in decision.statements
+        {"statementId": statement.statement.sid or "", "effect": statement.effect.upper()}
+        for statement in decision.statements
     ]
     return {
         "allowed": False,
@@ -228,7 +228,7 @@ def check_trust(text: str) -> None:
         if statement.resource is not None or statement.not_resource is not None:
             raise _malformed("Has prohibited field Resource")
         actions = statement.action or statement.not_action or ()
-        if not all(each.lower().startswith("sts:") for each in actions):
+        if not all(action.lower().startswith("sts:") for action in actions):
             said = "AssumeRole policy may only specify STS AssumeRole actions."
             raise _malformed(said)
     if policy_size(text) > TRUST_CHARACTERS:

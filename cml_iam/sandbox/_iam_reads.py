@@ -96,7 +96,7 @@ def _row(user: Any) -> tuple[str, ...]:
         used = user.password_last_used
         password = ("true", _time(used) if used else "no_information", created, "N/A")
     mfa = "true" if user.mfa_devices else "false"
-    keys = [_key(each) for each in user.access_keys] + [_NO_KEY, _NO_KEY]
+    keys = [_key(key) for key in user.access_keys] + [_NO_KEY, _NO_KEY]
     return (user.name, user.arn, created, *password, mfa, *keys[0], *keys[1], *_NO_CERTIFICATES)
 
 
@@ -136,7 +136,7 @@ def list_context_keys(world: World, _: Principal, call: Call) -> Values:
     source = find_source(world, arn) if arn is not None else None
     if arn is not None and source is None:
         raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.", 404)
-    attached = [each.document for each in source.policies] if source else []
+    attached = [policy.document for policy in source.policies] if source else []
     documents = [*attached, *call.params.get("PolicyInputList", ())]
     try:
         return {"ContextKeyNames": context_keys(documents)}
@@ -264,7 +264,7 @@ def _granted(world: World, arn: str) -> dict[str, set[str]]:
 def _named(pattern: str) -> Iterator[tuple[str, str]]:
     prefix, _, name = pattern.partition(":")
     services = sorted(TRACKED) if pattern == "*" else [prefix]
-    for each in services:
-        known = facts.service(each)
+    for service in services:
+        known = facts.service(service)
         if known is not None:
             yield from ((known.name, action.name) for action in known.matching(name or "*"))

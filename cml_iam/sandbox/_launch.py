@@ -125,7 +125,7 @@ def _subnet(world: World, call: Call) -> Any:
     backend = world.ec2(call.region)
     named = call.params.get("SubnetId")
     if named:
-        return next((each for each in backend.describe_subnets() if each.id == named), None)
+        return next((subnet for subnet in backend.describe_subnets() if subnet.id == named), None)
     zone = call.params.get("Placement", {}).get("AvailabilityZone")
     subnets = backend.get_default_subnets()
     return subnets.get(zone) if zone else next((subnets[z] for z in sorted(subnets)), None)

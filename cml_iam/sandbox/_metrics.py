@@ -85,15 +85,15 @@ def _check_data(params: Mapping[str, Any]) -> None:
     _seconds(params, "ValidationError")
     if not 1 <= params.get("MaxDatapoints", MOST_DATA) <= MOST_DATA:
         raise Fault("ValidationError", f"MaxDatapoints must be 1 to {MOST_DATA}.")
-    ids = [each.get("Id", "") for each in queries]
+    ids = [query.get("Id", "") for query in queries]
     for each in ids:
         if not _ID.fullmatch(each) or len(each) > 255:
             said = "must start with a lower case letter, and have only letters, digits and _"
             raise Fault("ValidationError", f"The id '{each}' {said}.")
     if len(set(ids)) != len(ids):
         raise Fault("ValidationError", "The ids of MetricDataQueries must be unique.")
-    for each in queries:
-        _check_query(each)
+    for query in queries:
+        _check_query(query)
 
 
 def _check_query(query: Mapping[str, Any]) -> None:
@@ -190,14 +190,14 @@ def list_metrics(world: World, _: Principal, call: Call) -> Values:
     """Answer a page of the metrics; a dimension without a value matches every value."""
     wanted = [(each["Name"], each.get("Value")) for each in call.params.get("Dimensions", ())]
     found = []
-    for each in metrics_of(world, call.region):
-        own = dict(each.dimensions)
+    for metric in metrics_of(world, call.region):
+        own = dict(metric.dimensions)
         if (
-            call.params.get("Namespace", each.namespace) == each.namespace
-            and call.params.get("MetricName", each.name) == each.name
+            call.params.get("Namespace", metric.namespace) == metric.namespace
+            and call.params.get("MetricName", metric.name) == metric.name
             and all(name in own and value in (None, own[name]) for name, value in wanted)
         ):
-            found.append(_listed(each))
+            found.append(_listed(metric))
     start = place_of(world, call, "InvalidParameterValue")
     answer: Values = {"Metrics": found[start : start + LISTED]}
     if len(found) > start + LISTED:
@@ -223,7 +223,7 @@ def _periods(
     start = rounded(call.params["StartTime"], period)
     end = call.params["EndTime"].replace(tzinfo=None)
     found = samples(world, call.region, Metric.of(named), start, end)
-    found = [each for each in found if unit in (None, each.unit)]
+    found = [sample for sample in found if unit in (None, sample.unit)]
     found.sort(key=lambda each: each.at)
     for at, grouped in groupby(
         found, key=lambda each: start + (each.at - start) // period * period
@@ -240,17 +240,17 @@ def _is_kept(age: timedelta, seconds: int) -> bool:
 
 
 def _statistic(found: Sequence[Sample], name: str) -> float:
-    total, count = sum(each.sum for each in found), sum(each.count for each in found)
+    total, count = sum(sample.sum for sample in found), sum(sample.count for sample in found)
     match name:
         case "Average":
             return total / count if count else 0.0
         case "Minimum":
-            return min(each.minimum for each in found)
+            return min(sample.minimum for sample in found)
         case "Maximum":
-            return max(each.maximum for each in found)
+            return max(sample.maximum for sample in found)
         case "Sum":
             return total
         case "SampleCount":
             return count
     rank = ceil(float(name.removeprefix("p")) / 100 * len(found))
-    return sorted(each.maximum for each in found)[max(0, rank - 1)]
+    return sorted(sample.maximum for sample in found)[max(0, rank - 1)]

@@ -180,8 +180,8 @@ _SHOWN: Final[Mapping[str, Mapping[str, Edit]]] = {
 def _close_files(backend: Any) -> None:
     """Close what moto's S3 keeps open: a temporary file per object."""
     for accounts in backend.values():
-        for each in accounts.values():
-            each.reset()
+        for account in accounts.values():
+            account.reset()
 
 
 _OURS: Final = frozenset(

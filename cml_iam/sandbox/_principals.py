@@ -105,7 +105,7 @@ def holder(world: World, principal: Principal) -> Any:
 def held_policies(world: World, entity: Any) -> Policies:
     """Return the policies of moto's user, group or role *entity*, with those of its groups."""
     groups = [group for group in world.iam.groups.values() if entity in group.users]
-    own = [each for owner in (entity, *groups) for each in _own_policies(owner)]
+    own = [policy for owner in (entity, *groups) for policy in _own_policies(owner)]
     return Policies(tuple(own), boundary(world, boundary_arn(entity)))
 
 
@@ -127,7 +127,7 @@ def boundary(world: World, arn: str | None) -> AttachedPolicy | None:
 
 def default_document(policy: Any) -> str:
     """Return the text of the default version of moto's managed *policy*."""
-    return str(next(each.document for each in policy.versions if each.is_default))
+    return str(next(version.document for version in policy.versions if version.is_default))
 
 
 def find_role(world: World, name: str) -> Any:
@@ -146,8 +146,8 @@ def tags_of(entity: Any) -> dict[str, str]:
 
 def _own_policies(owner: Any) -> tuple[AttachedPolicy, ...]:
     attached = [
-        AttachedPolicy(each.name, default_document(each), _type(each), each.arn, owner.arn)
-        for each in owner.managed_policies.values()
+        AttachedPolicy(policy.name, default_document(policy), _type(policy), policy.arn, owner.arn)
+        for policy in owner.managed_policies.values()
     ]
     inline = [
         AttachedPolicy(name, document, "inline", owner=owner.arn)

@@ -59,7 +59,7 @@ def samples(
     world: World, region: str, metric: Metric, start: datetime, end: datetime
 ) -> list[Sample]:
     """Return the samples of *metric* from *start* to before *end*, both naive UTC."""
-    found = [each for each in _stored(world, region, metric) if start <= each.at < end]
+    found = [sample for sample in _stored(world, region, metric) if start <= sample.at < end]
     measured = rows("measured").get(metric.namespace, {}).get(metric.name)
     instance = _instance(world, region, metric) if measured else None
     if measured is not None and instance is not None and instance.state == "running":
@@ -115,7 +115,7 @@ def _stored(world: World, region: str, metric: Metric) -> Iterator[Sample]:
 
 
 def _metric_of(datum: Any) -> Metric:
-    pairs = frozenset((each.name, each.value) for each in datum.dimensions)
+    pairs = frozenset((dimension.name, dimension.value) for dimension in datum.dimensions)
     return Metric(datum.namespace, datum.name, pairs)
 
 

@@ -104,4 +104,4 @@ def resource_types(service: str, operation: str) -> dict[str, bool]:
     known = facts.service(service)
     action = known.action(operation) if known is not None else None
     targets = action.targets if action is not None else ()
-    return {each.type: each.required for each in targets if each.type}
+    return {target.type: target.required for target in targets if target.type}

@@ -174,8 +174,8 @@ def _check_placed(world: World, call: Call) -> None:
             raise Fault("InvalidParameterValue", said)
     kind, placed = call.params["InstanceType"], call.params.get("Placement", {})
     zone = subnet.availability_zone if subnet else placed.get("AvailabilityZone", "")
-    for each in world.conditions.no_capacity:
-        if fnmatchcase(kind, each.instance_type) and fnmatchcase(zone, each.zone):
+    for shortage in world.conditions.no_capacity:
+        if fnmatchcase(kind, shortage.instance_type) and fnmatchcase(zone, shortage.zone):
             said = f"We currently do not have sufficient {kind} capacity in the Availability Zone "
             raise Fault("InsufficientInstanceCapacity", f"{said}you requested ({zone}).", 500)
 
@@ -190,7 +190,7 @@ def _check_hibernates(call: Call) -> None:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
     disks = call.params.get("BlockDeviceMappings", ())
-    encrypted = any(each.get("Ebs", {}).get("Encrypted") for each in disks)
+    encrypted = any(disk.get("Ebs", {}).get("Encrypted") for disk in disks)
     if ".metal" in call.params["InstanceType"]:
         said = f"Hibernation is not supported for {call.params['InstanceType']}."
         raise Fault("UnsupportedHibernationConfiguration", said)
@@ -259,7 +259,7 @@ def offered(instance_type: str, region: str) -> bool:
     from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
     offers = INSTANCE_TYPE_OFFERINGS["region"].get(region, ())
-    return any(each["InstanceType"] == instance_type for each in offers)
+    return any(offer["InstanceType"] == instance_type for offer in offers)
 
 
 def delete_tags(world: World, _: Principal, call: Call) -> Values | None:
@@ -274,10 +274,10 @@ def delete_tags(world: World, _: Principal, call: Call) -> Values | None:
 
 
 def _check_tags(tags: Iterable[dict[str, str]]) -> None:
-    for each in tags:
-        if each.get("Key", "").lower().startswith("aws:"):
+    for tag in tags:
+        if tag.get("Key", "").lower().startswith("aws:"):
             said = "Tag keys starting with 'aws:' are reserved for internal use"
             raise Fault("InvalidParameterValue", said)
-        if _NOT_IN_XML.search(each.get("Key", "") + each.get("Value", "")):
+        if _NOT_IN_XML.search(tag.get("Key", "") + tag.get("Value", "")):
             said = "Tag keys and values may hold only characters that XML can represent"
             raise Fault("InvalidParameterValue", said)

@@ -129,7 +129,9 @@ def _check_new(world: World, call: Call) -> None:
     kind, _, said = rows("entities").get(name, ("", "", ""))
     new = {"Create": named, "Update": call.params.get(f"New{name}Name", "")}.get(verb, "")
     own = named.lower() if verb == "Update" else ""
-    names = {each.name.lower() for each in world.entities(kind if new else "") if not is_aws(each)}
+    names = {
+        entity.name.lower() for entity in world.entities(kind if new else "") if not is_aws(entity)
+    }
     if new.lower() in names - {own}:
         raise Fault("EntityAlreadyExists", said.format(new), 409)
     tags = {each["Key"] for each in call.params.get("Tags", ())}
@@ -142,8 +144,8 @@ def _check_new(world: World, call: Call) -> None:
 def _note_keys(world: World, name: str) -> None:
     """Record when the newest access key of a user becomes known."""
     known = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)
-    for each in find_user(world, name).access_keys:
-        world.key_known.setdefault(each.access_key_id, known)
+    for key in find_user(world, name).access_keys:
+        world.key_known.setdefault(key.access_key_id, known)
 
 
 def _check_inline(world: World, call: Call) -> None:
@@ -188,7 +190,9 @@ def _check_bare(world: World, user: Any) -> None:
 def _check_unused(world: World, policy: Any) -> None:
     if policy is None:
         return
-    bounded = (boundary_arn(each) for each in (*world.entities("user"), *world.entities("role")))
+    bounded = (
+        boundary_arn(entity) for entity in (*world.entities("user"), *world.entities("role"))
+    )
     if policy.attachment_count or policy.arn in bounded:
         raise _conflict("Cannot delete a policy attached to entities.")
     if len(policy.versions) > 1:

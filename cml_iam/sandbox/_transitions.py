@@ -44,11 +44,11 @@ def arrive(world: World, *, look: bool = False) -> None:
 def launched(world: World, region: str, instances: Sequence[Any]) -> None:
     """Start the transitions of new *instances*, invisible at first if the conditions say so."""
     unseen = timedelta(seconds=world.conditions.seconds.new_instance)
-    for each in instances:
-        each.launch_time = _naive(world)
+    for instance in instances:
+        instance.launch_time = _naive(world)
         if unseen:
-            world.unseen[each.id] = (region, world.now() + unseen)
-        _depart(world, each, "pending", "running")
+            world.unseen[instance.id] = (region, world.now() + unseen)
+        _depart(world, instance, "pending", "running")
 
 
 def change(world: World, _: Principal, call: Call) -> Values | None:
@@ -88,7 +88,7 @@ def only(backend: Any, wanted: Callable[[Any], bool]) -> Iterator[None]:
     before = backend.reservations
     kept = before.__class__()
     for name, reservation in before.items():
-        instances = [each for each in reservation.instances if wanted(each)]
+        instances = [instance for instance in reservation.instances if wanted(instance)]
         if instances:
             kept[name] = copy(reservation)
             kept[name].instances = instances
@@ -159,8 +159,8 @@ def _depart(world: World, instance: Any, way: str, final: str) -> None:
 
 def hide_public(instance: Any) -> None:
     """Take the public address of *instance* away, until it comes with the state `running`."""
-    for each in instance.nics.values():
-        each.stop()
+    for nic in instance.nics.values():
+        nic.stop()
 
 
 def _arrived(world: World, delay: Delay) -> None:
@@ -175,9 +175,9 @@ def _arrived(world: World, delay: Delay) -> None:
     checks = timedelta(seconds=world.conditions.seconds.status_checks)
     # From when it arrived, not from when somebody looked.
     world.healthy[instance.id] = delay.due + checks
-    for each in instance.nics.values():
-        if not each.public_ip:
-            each.start()
+    for nic in instance.nics.values():
+        if not nic.public_ip:
+            nic.start()
 
 
 class _NoNetwork(dict[int, Any]):
@@ -196,9 +196,9 @@ def _show(instance: Any, state: str) -> None:
 
 
 def _check_states(instances: Iterable[Any], what: dict[str, Any]) -> None:
-    for each in instances:
-        if each.state not in what.get("allowed", rows("states")):
-            said = f"The instance '{each.id}' is not in a state from which it can be "
+    for instance in instances:
+        if instance.state not in what.get("allowed", rows("states")):
+            said = f"The instance '{instance.id}' is not in a state from which it can be "
             raise Fault("IncorrectInstanceState", f"{said}{what['verb']}.")
 
 
@@ -207,9 +207,11 @@ def _check_spot(instances: Iterable[Any]) -> None:
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
     """
-    for each in instances:
-        if each.lifecycle == "spot" and not getattr(each, "persistent_spot", False):
-            said = f"You can't stop the Spot Instance '{each.id}' because it is associated with a "
+    for instance in instances:
+        if instance.lifecycle == "spot" and not getattr(instance, "persistent_spot", False):
+            said = (
+                f"You can't stop the Spot Instance '{instance.id}' because it is associated with a "
+            )
             more = "one-time Spot Instance request. You can only stop Spot Instances associated "
             raise Fault(
                 "UnsupportedOperation", f"{said}{more}with persistent Spot Instance requests."
@@ -226,15 +228,17 @@ def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], lis
         return list(instances), []
     ends = call.operation == "TerminateInstances"
     protected = [
-        each
-        for each in instances
-        if each.disable_api_stop is True or (ends and each.disable_api_termination is True)
+        instance
+        for instance in instances
+        if instance.disable_api_stop is True or (ends and instance.disable_api_termination is True)
     ]
     protected = [each for each in protected if each.state != "terminated"]
     if protected and not ends:
         raise _protection(call, protected[0])
     zones = {each.availability_zone for each in protected}
-    return [each for each in instances if each.availability_zone not in zones], protected
+    return [
+        instance for instance in instances if instance.availability_zone not in zones
+    ], protected
 
 
 def _protection(call: Call, instance: Any) -> Fault:
@@ -246,7 +250,9 @@ def _protection(call: Call, instance: Any) -> Fault:
 
 def _forget(backend: Any, instance_id: str) -> None:
     for name, reservation in list(backend.reservations.items()):
-        reservation.instances = [each for each in reservation.instances if each.id != instance_id]
+        reservation.instances = [
+            instance for instance in reservation.instances if instance.id != instance_id
+        ]
         if not reservation.instances:
             del backend.reservations[name]
 

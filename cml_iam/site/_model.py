@@ -229,8 +229,8 @@ class Site:
     def without(self, *names: str) -> Site:
         """Return this site without the restrictions *names* (of `RESTRICTIONS`)."""
         empty = Restrictions()
-        options = (each for row in RESTRICTED if row.name in names for each in row.options)
-        dropped: dict[str, Any] = {each.name: getattr(empty, each.name) for each in options}
+        options = (option for row in RESTRICTED if row.name in names for option in row.options)
+        dropped: dict[str, Any] = {option.name: getattr(empty, option.name) for option in options}
         return replace(self, restrict=replace(self.restrict, **dropped))
 
     def _policy_arn(self, name: str) -> str:

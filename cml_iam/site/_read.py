@@ -189,9 +189,13 @@ def contradictions(located: Located) -> Iterator[Problem]:
                 located.name_place(path),
                 "set `account.partition`, or name one of its regions",
             )
-    for each in contradictions_of(site):
-        place = located.name_place(each.path) if each.name else located.place(each.path)
-        yield Problem(each.message, place, each.remedy)
+    for contradiction in contradictions_of(site):
+        place = (
+            located.name_place(contradiction.path)
+            if contradiction.name
+            else located.place(contradiction.path)
+        )
+        yield Problem(contradiction.message, place, contradiction.remedy)
     yield from _refused_profiles(located, site)
 
 

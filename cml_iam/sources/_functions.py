@@ -74,9 +74,9 @@ def _find_in_map(argument: Any, known: Mapping[str, str]) -> Pieces:
     if not (isinstance(argument, list) and len(argument) == 3):
         return OPEN
     steps = [pieces(each, known) for each in argument]
-    if any(None in each for each in steps):
+    if any(None in step for step in steps):
         return OPEN
-    return (known.get(map_key(*("".join(map(str, each)) for each in steps))),)
+    return (known.get(map_key(*("".join(map(str, step)) for step in steps))),)
 
 
 def _select(argument: Any, known: Mapping[str, str]) -> Pieces:

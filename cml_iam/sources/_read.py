@@ -59,11 +59,11 @@ def _of_yaml(documents: tuple[Located, ...]) -> Source:
         _of_one(each, f"document {number}" if documents[1:] else "")
         for number, each in enumerate(documents, start=1)
     ]
-    forms = dict.fromkeys(each.form for each in sources)
+    forms = dict.fromkeys(source.form for source in sources)
     return Source(
         ", ".join(forms),
-        tuple(policy for each in sources for policy in each.policies),
-        tuple(problem for each in sources for problem in each.unread),
+        tuple(policy for source in sources for policy in source.policies),
+        tuple(problem for source in sources for problem in source.unread),
     )
 
 

@@ -94,7 +94,7 @@ def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
     except _StructureError as error:
         left = error.args
     if left:
-        lines = "; ".join(str(each) for each in left)
+        lines = "; ".join(str(problem) for problem in left)
         remedy = _AS_DEPLOYED if known else f"{_SITE}; or {_AS_DEPLOYED}"
         raise UnsupportedError(f"`{kept.name}` has open parts: {lines}", remedy=remedy)
     problems = grammar_problems(filled.located)
@@ -105,7 +105,7 @@ def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
 
 def _account(kept: Kept) -> str:
     written = json.dumps(kept.written.value)
-    return next((each for each in _ACCOUNTS if each not in written), "555566667777")
+    return next((account for account in _ACCOUNTS if account not in written), "555566667777")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class _Fill:
         element = _element(at)
         place = self.kept.written.place(at)
         what = f"`{called}`" if called[0] in "RF" else called
-        shown = "".join("…" if each is None else each for each in parts)
+        shown = "".join("…" if part is None else part for part in parts)
         where = f" in `{shown}`" if shown != "…" else ""
         message = f"{what} leaves `{element or 'Statement'}` open{where}: not judged"
         problem = Problem(message, place)
@@ -179,7 +179,7 @@ class _Fill:
         if self.wide and parts[0] is None:
             return "*"  # even what kind of name it is, is open
         hole = "*" if self.wide else _UNNAMED
-        return "".join(hole if each is None else each for each in parts)
+        return "".join(hole if part is None else part for part in parts)
 
 
 def _inside(at: Path) -> Path:

@@ -69,7 +69,7 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
             if isinstance(found, Problem):
                 unread.append(found)
             elif resource.get("type") != _DATA or not any(
-                found.written.value == each.written.value for each in policies
+                found.written.value == policy.written.value for policy in policies
             ):
                 policies.append(found)
     unread += _unknown(value, file)

@@ -86,8 +86,8 @@ class Assumptions:
         self._gathered, self.active = gathered, active
         self._partitions = Partitions(gathered)
         self._kinds: dict[str, set[str]] = {}
-        for each in active:
-            self._kinds.setdefault(each.about, set()).add(each.kind)
+        for assumption in active:
+            self._kinds.setdefault(assumption.about, set()).add(assumption.kind)
         # Whether a request respects a fact about several of its keys, or about the ARN.
         self._between: Mapping[str, Callable[[str, Choice], bool]] = {
             "tags": self._tags_agree,
@@ -194,9 +194,9 @@ class Assumptions:
     def violated(self, given: Choice) -> frozenset[Assumption]:
         """Return the assumptions that may be made here and that the request *given* breaks."""
         return frozenset(
-            each
-            for each in self.possible()
-            if each not in self.active and not self._respects(each, given)
+            assumption
+            for assumption in self.possible()
+            if assumption not in self.active and not self._respects(assumption, given)
         )
 
     def _respects(self, each: Assumption, given: Choice) -> bool:
@@ -254,7 +254,7 @@ class Assumptions:
     def _is_region(self, text: str) -> bool:
         """Return whether *text* may be an ARN's region: empty, by its form, or named as one."""
         named = self._gathered.fields.get(ARN_REGION, ())
-        plain = (each.glob({}) for each in named if not each.needs)
+        plain = (pattern.glob({}) for pattern in named if not pattern.needs)
         is_named = _NAME["Region"].fullmatch(text) and any(g and g.plain == text for g in plain)
         return not text or fits(REGION_NAME, text) or bool(is_named)
 
@@ -293,9 +293,11 @@ class Assumptions:
         if key == ARN_REGION and "typed" in kinds:
             yield REGION_NAME
         if key == REGION and "global" in kinds:
-            yield from (Glob(tuple(first_region(each))) for each in PARTITIONS)
+            yield from (Glob(tuple(first_region(partition))) for partition in PARTITIONS)
         if key == PRINCIPAL_ARN and self.account_tied:
-            accounts = (each.globs({}) for each in self._gathered.conditions[PRINCIPAL_ACCOUNT])
+            accounts = (
+                condition.globs({}) for condition in self._gathered.conditions[PRINCIPAL_ACCOUNT]
+            )
             for each in (ACCOUNT_ID, *(pattern for globs in accounts for pattern in globs)):
                 yield each._replace(symbols=(*_ACCOUNT_START, *_inside(each), ":", Wild.MANY))
         if key == TAG_KEYS and "tags" in kinds:
@@ -356,12 +358,18 @@ class Assumptions:
     def admits(self, given: Choice) -> bool:
         """Return whether a combination of values for tied keys is possible."""
         signed = is_signed(given.get(CALLER))
-        for each in self.active:
-            if each.kind in {"tags", "with", "partition"} and not self._respects(each, given):
+        for assumption in self.active:
+            if assumption.kind in {"tags", "with", "partition"} and not self._respects(
+                assumption, given
+            ):
                 return False
-            if each.kind == "partitions" and not self._partitions.region_agrees(given):
+            if assumption.kind == "partitions" and not self._partitions.region_agrees(given):
                 return False
-            if each.kind == "signed" and signed and not self._identifies(each.about, given):
+            if (
+                assumption.kind == "signed"
+                and signed
+                and not self._identifies(assumption.about, given)
+            ):
                 return False
         return True
 
@@ -412,7 +420,7 @@ def is_always_at(key: str, place: Place) -> bool:
 
 def _is_number(asked: Iterable[KeyCondition]) -> bool:
     """Return whether the conditions *asked* need no other values than numbers."""
-    return all(g.plain is not None for each in asked for g in each.globs({}))
+    return all(g.plain is not None for condition in asked for g in condition.globs({}))
 
 
 def _account_of(arn: Any) -> str:

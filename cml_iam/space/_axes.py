@@ -102,7 +102,7 @@ class AxisMaker:
                     break
             self._budget.left -= CHOSEN * len(longer)
             choices = longer
-        kept = [each for each in choices if self.assumed.admits(each)]
+        kept = [choice for choice in choices if self.assumed.admits(choice)]
         return Axis(frozenset(group), tuple(kept))
 
     def _ordered(self, group: list[str]) -> list[str]:
@@ -230,14 +230,14 @@ class AxisMaker:
     def _field_globs(self, key: str, given: Choice) -> list[Glob]:
         patterns = self.gathered.fields.get(key, ())
         found = dict.fromkeys(patterns)
-        return [g for each in found if (g := each.glob(given)) is not None]
+        return [g for pattern in found if (g := pattern.glob(given)) is not None]
 
     def _id_globs(self) -> Iterator[Glob]:
         """Yield the conditions' patterns for the resource's id, as patterns of the ARN's end."""
         start = tuple(f"{self.gathered.place.type}/")
         for key in self._id_keys:
-            for each in self.gathered.conditions[key]:
-                yield from (g._replace(symbols=(*start, *g.symbols)) for g in each.globs({}))
+            for condition in self.gathered.conditions[key]:
+                yield from (g._replace(symbols=(*start, *g.symbols)) for g in condition.globs({}))
 
     def _field_texts(self, key: str, given: Choice) -> Iterable[str]:
         place, memo = self.gathered.place, self.gathered.memo
@@ -273,7 +273,7 @@ class AxisMaker:
         texts, complete = representatives(globs, hints, universe, kinds)
         if index in {REGION_FIELD, ACCOUNT_FIELD} and universe.plain is None:
             # What a policy names as a region or an account is taken for one, whatever its form.
-            plain = (each.plain for each in own)
+            plain = (glob.plain for glob in own)
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         return texts, complete
 
@@ -281,4 +281,4 @@ class AxisMaker:
         """Return the values of the policy variables that *key* is compared with."""
         needed = self.gathered.needs.get(key, frozenset())
         values = (given.get(name) for each in needed for name in self.gathered.names(each))
-        return tuple(tuple(each) if isinstance(each, list) else each for each in values)
+        return tuple(tuple(value) if isinstance(value, list) else value for value in values)

@@ -95,9 +95,9 @@ def is_signed(caller: str | None) -> bool:
 
 def _about_callers(parts: Sequence[Part]) -> Iterator[KeyCondition]:
     for part in parts:
-        for each in part.asked:
-            if same_key(each.condition.key) in {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT}:
-                yield each
+        for condition in part.asked:
+            if same_key(condition.condition.key) in {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT}:
+                yield condition
 
 
 def _is_simple(asked: KeyCondition) -> bool:
@@ -138,9 +138,9 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
         elif kind == "AWS" and re.fullmatch(r"[0-9]+", text):
             yield text
     for part in parts:
-        for each in part.asked:
-            if same_key(each.condition.key) == PRINCIPAL_ACCOUNT:
-                yield from (v for v in each.condition.values if re.fullmatch(r"[0-9]+", v))
+        for condition in part.asked:
+            if same_key(condition.condition.key) == PRINCIPAL_ACCOUNT:
+                yield from (v for v in condition.condition.values if re.fullmatch(r"[0-9]+", v))
 
 
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
@@ -150,12 +150,12 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
     accepts any value in a condition.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
-    elements = (each.statement.principal for each in parts)
-    named = {text for each in elements if each for _, texts in each.ids for text in texts}
+    elements = (part.statement.principal for part in parts)
+    named = {text for element in elements if element for _, texts in element.ids for text in texts}
     there = {match[2] for text in named if (match := _ACCOUNT_ARN.fullmatch(text))}
     found: dict[str, set[str]] = {}
     texts = [text for _, text in _named(parts)]
-    texts += ["".join(map(_character, each.symbols)) for each in _patterns(parts)]
+    texts += ["".join(map(_character, pattern.symbols)) for pattern in _patterns(parts)]
     for text in texts:
         match = _ACCOUNT_ARN.fullmatch(text)
         if match and not {"*", "?"} & {*match[1], *match[2]}:
@@ -186,9 +186,9 @@ def _character(symbol: Symbol) -> str:
 def _patterns(parts: Sequence[Part]) -> Iterator[Glob]:
     """Yield the patterns that conditions compare aws:PrincipalArn with."""
     for part in parts:
-        for each in part.asked:
-            if same_key(each.condition.key) == PRINCIPAL_ARN:
-                yield from each.globs({})
+        for condition in part.asked:
+            if same_key(condition.condition.key) == PRINCIPAL_ARN:
+                yield from condition.globs({})
 
 
 def _fresh(named: Iterable[str]) -> Iterator[str]:

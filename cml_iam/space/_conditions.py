@@ -78,7 +78,7 @@ _operator = lru_cache(1 << 8)(OperatorName.parse)
 def _family(base: str) -> str:
     if base in {"ipaddress", "notipaddress"}:
         return "ip"
-    return next((each for each in _FAMILIES if base.startswith(each)), "null")
+    return next((family for family in _FAMILIES if base.startswith(family)), "null")
 
 
 @lru_cache(1 << 12)

@@ -157,7 +157,7 @@ def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
             if read is not None and read.size == size:
                 starts |= {read.base, read.base + _width(read.mask, size)}
         top = 1 << (size * 8)
-        bounds = [*sorted(each for each in starts if each < top), top]
+        bounds = [*sorted(start for start in starts if start < top), top]
         for low, high in pairwise(bounds):
             several = (low, min(low + 1, high - 1), high - 1) if len(bounds) < FEW else (low,)
             found += [str(make(each)) for each in dict.fromkeys(several)]
@@ -171,7 +171,7 @@ def _is_long(text: str) -> bool:
 def _written(text: str) -> list[str]:
     """Return spellings of an IPv6 address; an IPv4 address has only one."""
     groups = IPv6Address(address(text) or b"").exploded.split(":")
-    short = [f"{int(each, 16):x}" for each in groups]
+    short = [f"{int(group, 16):x}" for group in groups]
     made = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
     return list(dict.fromkeys([*made, *(each.upper() for each in made)]))
 
@@ -211,8 +211,8 @@ def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
     made = [*own]
     if place.fields is not None and place.fields[index - 1] != REGION_NAME:
         made += _field_filled(place.fields[index - 1], name)
-    for each in globs:
-        made += _field_filled(each, name)
+    for glob in globs:
+        made += _field_filled(glob, name)
     if index == 3:
         made.append("")
     return made
@@ -249,7 +249,7 @@ def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
     """Return readable values of *key*."""
     name = same_key(key)
     kind = base_type(key)
-    filled = [text for each in globs if each.plain is None for text in _filled(each, name)]
+    filled = [text for glob in globs if glob.plain is None for text in _filled(glob, name)]
     return [*_HINTS.get(name, ()), *_BY_TYPE.get(kind, ()), *filled, *_OTHER]
 
 

@@ -81,13 +81,13 @@ class Gathered:
 
     def has_names(self, key: str) -> bool:
         """Return whether statements use several names of *key*, so that names matter."""
-        spelt = {each.condition.key.lower() for each in self.conditions[key]}
+        spelt = {condition.condition.key.lower() for condition in self.conditions[key]}
         return len(spelt) + self.names_ec2_keys > 1 and len(every_name(self.spelt[key])) > 1
 
     def _by_other_name(self, key: str) -> bool:
         asked = self.conditions[key]
         return self.names_ec2_keys or any(
-            each.condition.key.lower().startswith("ec2:") for each in asked
+            condition.condition.key.lower().startswith("ec2:") for condition in asked
         )
 
 
@@ -141,8 +141,8 @@ def gather(
 def _partitions(parts: Sequence[Part]) -> Iterator[str]:
     """Yield the partitions that the resources and principals of *parts* name."""
     for part in parts:
-        for each in (field for fields in part.patterns for field in fields):
-            plain = each.index == 1 and not each.needs and each.glob({})
+        for pattern in (field for fields in part.patterns for field in fields):
+            plain = pattern.index == 1 and not pattern.needs and pattern.glob({})
             yield from (plain.plain,) if plain and plain.plain else ()
         for element in (part.statement.principal, part.statement.not_principal):
             for _, ids in element.ids if element else ():
@@ -208,16 +208,16 @@ class Partitions(NamedTuple):
         asked = REGION in self.gathered.conditions
         names = self.gathered.names(REGION)[:1] if asked else ()
         regions = (given.get(name) for name in (ARN_REGION, *names))
-        return all(partition_of(str(each)) == partition for each in regions if each)
+        return all(partition_of(str(region)) == partition for region in regions if region)
 
     def distinguished_by(self, key: str) -> Iterator[Glob]:
         """Yield patterns that separate the values of *key* by partition."""
         if key == PARTITION:
-            yield from (Glob(tuple(each)) for each in self.names)
+            yield from (Glob(tuple(name)) for name in self.names)
         if key in REGIONS:
             yield from (glob("cn-*"), glob("us-gov-*"))
         if self._is_plain_arn(key):
-            yield from (glob(f"arn:{each}:*") for each in self.names)
+            yield from (glob(f"arn:{name}:*") for name in self.names)
 
     def ties(self, keys: set[str]) -> Iterator[set[str]]:
         """Yield the *keys* that depend on each other; none do if there is only one partition."""

@@ -60,7 +60,7 @@ class Glob(NamedTuple):
     @property
     def plain(self) -> str | None:
         """The only text that the pattern matches, or None if there are several."""
-        if any(isinstance(each, Wild) for each in self.symbols):
+        if any(isinstance(symbol, Wild) for symbol in self.symbols):
             return None
         text = "".join(map(str, self.symbols))
         return None if self.fold and text.swapcase() != text else text
@@ -286,10 +286,10 @@ def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, .
         return kinds
     machine = Machine(globs)
     found: dict[object, Glob] = {}
-    for each in kinds:
-        start = beginning(each.symbols)
-        rest = each.symbols[len(start) :]
-        found.setdefault((machine.run(start), rest) if rest and not each.fold else each, each)
+    for kind in kinds:
+        start = beginning(kind.symbols)
+        rest = kind.symbols[len(start) :]
+        found.setdefault((machine.run(start), rest) if rest and not kind.fold else kind, kind)
     return tuple(found.values())
 
 
@@ -302,8 +302,8 @@ class _Within:
         self._machine = machine
         self._universe = machine.finals[-1] if universe else 0
         self._kinds = 0
-        for each in kinds:
-            self._kinds |= machine.finals[wild.index(each)] if each.plain is None else 0
+        for kind in kinds:
+            self._kinds |= machine.finals[wild.index(kind)] if kind.plain is None else 0
         self._any = not kinds
 
     def class_(self, bits: int) -> bool:
@@ -317,7 +317,7 @@ class _Within:
         if self._universe and not bits & self._universe:
             return False
         return (
-            self._any or bool(bits & self._kinds) or any(is_text_of(each, text) for each in kinds)
+            self._any or bool(bits & self._kinds) or any(is_text_of(kind, text) for kind in kinds)
         )
 
 

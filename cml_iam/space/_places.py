@@ -173,7 +173,7 @@ def together(
             yield None, tuple(places)
             continue
         kinds = tuple(dict.fromkeys(each.fields[-1] for each in places if each.fields))
-        every = Keys(frozenset().union(*(each.patterns for each in keys)))
+        every = Keys(frozenset().union(*(key.patterns for key in keys)))
         yield Place(action.full, (*shared, MANY), "", every, kinds), tuple(places)
 
 
@@ -183,8 +183,8 @@ def _order(target: Target) -> tuple[bool, bool]:
 
 
 def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
-    for each in loose_places(action.full):
-        yield Place(action.full, each.fields, target.type, target.keys)
+    for place in loose_places(action.full):
+        yield Place(action.full, place.fields, target.type, target.keys)
 
 
 @lru_cache(1 << 10)
@@ -208,7 +208,7 @@ def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]
 
 def _without_singular(whole: Class) -> Iterator[Class]:
     """Split *whole* so that each action in `singular_actions` has a class of its own."""
-    singular = {each.lower() for each in singular_actions()}
+    singular = {action.lower() for action in singular_actions()}
     alone = [each for each in whole.listed if each.lower() in singular]
     left = tuple(each for each in whole.listed if each not in alone)
     others = bool(left or whole.named or whole.others or not alone)
@@ -334,5 +334,5 @@ def _class(
 
 
 def _filled(patterns: Iterable[ActionPattern]) -> Iterator[str]:
-    for each in patterns:
-        yield each.name.replace("*", "somethingelse").replace("?", "x")
+    for pattern in patterns:
+        yield pattern.name.replace("*", "somethingelse").replace("?", "x")

@@ -123,7 +123,9 @@ def taking_colons(policies: Policies) -> Policies:
 
 def _arns(policies: Policies) -> Iterator[str]:
     """Yield the patterns that are matched field by field."""
-    for each in (each for document in documents(policies) for each in document.statements):
+    for each in (
+        statement for document in documents(policies) for statement in document.statements
+    ):
         yield from each.resource or ()
         yield from each.not_resource or ()
         for condition in filter(_compares_arns, each.conditions):

@@ -68,7 +68,7 @@ class SliceResult(NamedTuple):
 
     def of_action(self, action: str) -> SliceResult:
         """Return the same for another *action*, whose requests differ in nothing that matters."""
-        used = frozenset(each.of_action(action) for each in self.used)
+        used = frozenset(assumption.of_action(action) for assumption in self.used)
         return self._replace(
             request=self.request and self.request._replace(action=action), used=used
         )
@@ -147,9 +147,9 @@ class Searcher:
             slices: Slices = {}
             first = self._search(gathered, goals[0], slices)
             others = goals[1:] if first.request else ()
-            rest = (self._search(gathered, each, slices) for each in others)
+            rest = (self._search(gathered, other, slices) for other in others)
             self._every[mark] = (first, *rest)
-        return tuple(each.of_action(place.action) for each in self._every[mark])
+        return tuple(result.of_action(place.action) for result in self._every[mark])
 
     def likeness(self, place: Place) -> tuple[Any, Any]:
         """Return what identifies equivalent places for these statements.
@@ -318,7 +318,7 @@ class _Slice:
             return [box]
         if part.statement.not_resource is not None:
             return self._outside(part, box)
-        named = (self._pattern_box(box, each) for each in part.patterns)
+        named = (self._pattern_box(box, pattern) for pattern in part.patterns)
         return merged(each for each in named if each is not None)
 
     def _outside(self, part: Part, box: Box) -> list[Box]:
@@ -329,7 +329,7 @@ class _Slice:
             if narrowed is None:
                 return []
             box = narrowed
-        boxes = (self._pattern_box(box, each) for each in part.patterns)
+        boxes = (self._pattern_box(box, pattern) for pattern in part.patterns)
         named = [each for each in boxes if each is not None]
         left = complement(box, named)
         if left is None:
@@ -338,9 +338,9 @@ class _Slice:
         return left
 
     def _pattern_box(self, box: Box | None, fields: Iterable[Any]) -> Box | None:
-        for each in fields:
+        for field in fields:
             if box is not None:
-                box = self._narrowed(box, each.test(), (each.index, each.parts))
+                box = self._narrowed(box, field.test(), (field.index, field.parts))
         return box
 
     def _narrowed(self, box: Box, test: Test, key: Any = None) -> Box | None:
@@ -378,5 +378,5 @@ class _Slice:
     def _all_tests(self, part: Part) -> Iterator[Test]:
         yield from self._plain_tests(part)
         if self._place.fields is not None:
-            yield from (field.test() for each in part.patterns for field in each)
+            yield from (field.test() for pattern in part.patterns for field in pattern)
             yield from part.resolves()

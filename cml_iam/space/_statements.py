@@ -120,8 +120,8 @@ class Part:
     def asked(self) -> tuple[KeyCondition, ...]:
         """Its conditions."""
         return tuple(
-            KeyCondition(each.condition, each.test, self.variables)
-            for each in self.compiled.conditions
+            KeyCondition(condition.condition, condition.test, self.variables)
+            for condition in self.compiled.conditions
         )
 
     @cached_property
@@ -130,11 +130,11 @@ class Part:
         return tuple(
             tuple(
                 FieldPattern(index, parts)
-                for index, parts in enumerate(each.fields or ())
+                for index, parts in enumerate(resource.fields or ())
                 if index and parts != (Wildcard.MANY,)
             )
-            for each in self.compiled.resources
-            if each.everything or each.fields is not None
+            for resource in self.compiled.resources
+            if resource.everything or resource.fields is not None
         )
 
     @cached_property
@@ -148,25 +148,25 @@ class Part:
     def asks_other_names(self) -> bool:
         """Whether the statement may test a key under EC2's own name for it."""
         return self.names_ec2_keys or any(
-            each.condition.key.lower().startswith("ec2:") for each in self.asked
+            condition.condition.key.lower().startswith("ec2:") for condition in self.asked
         )
 
     @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in the resources."""
-        return frozenset(k for each in self.patterns for field in each for k in field.needs)
+        return frozenset(k for pattern in self.patterns for field in pattern for k in field.needs)
 
     @cached_property
     def named_in_variables(self) -> tuple[str, ...]:
         """The keys of all policy variables in the statement."""
-        asked = (key for each in self.asked for key in sorted(each.needs()))
+        asked = (key for condition in self.asked for key in sorted(condition.needs()))
         return tuple(dict.fromkeys((*asked, *sorted(self.needs))))
 
     @cached_property
     def named_in_fields(self) -> frozenset[str]:
         """The keys of the policy variables in fields of ARNs before the last."""
         fields = (field for pattern in self.patterns for field in pattern)
-        arns = (each.needs() for each in self.asked if each.family == "arn")
+        arns = (condition.needs() for condition in self.asked if condition.family == "arn")
         inner = (each.needs for each in fields if each.index < FIELDS - 1)
         return frozenset().union(*arns, *inner)
 
@@ -174,8 +174,8 @@ class Part:
     def conditions(self) -> tuple[Test, ...]:
         """The tests of its conditions."""
         return tuple(
-            Test(frozenset({same_key(each.condition.key)}) | each.needs(), each.test)
-            for each in self.asked
+            Test(frozenset({same_key(condition.condition.key)}) | condition.needs(), condition.test)
+            for condition in self.asked
         )
 
     def almost(self) -> Iterator[Part]:
@@ -222,22 +222,22 @@ class Part:
 
     def resolves(self) -> Iterator[Test]:
         """Yield for each element of NotResource whether its variables have values."""
-        for each in self.compiled.resources:
-            if each.fields is not None and any(map(has_variable, each.fields)):
+        for resource in self.compiled.resources:
+            if resource.fields is not None and any(map(has_variable, resource.fields)):
                 needs = frozenset(
-                    same_key(p.key) for f in each.fields for p in f if isinstance(p, Variable)
+                    same_key(p.key) for f in resource.fields for p in f if isinstance(p, Variable)
                 )
-                yield Test(needs, _resolves(each))
+                yield Test(needs, _resolves(resource))
 
     @property
     def spoilt(self) -> bool:
         """Whether an element of NotResource prevents the statement from matching anything."""
-        return any(each.everything or each.spoils for each in self.compiled.resources)
+        return any(resource.everything or resource.spoils for resource in self.compiled.resources)
 
     @cached_property
     def matches_always(self) -> bool:
         """Whether the statement matches every request for its actions."""
-        everything = any(each.everything for each in self.compiled.resources)
+        everything = any(resource.everything for resource in self.compiled.resources)
         negated = self.statement.not_resource is not None or self.principal() is not None
         return everything and not negated and not self.asked
 
@@ -276,7 +276,7 @@ def _set(texts: tuple[str, ...] | None) -> frozenset[str] | None:
 
 
 def _lower(texts: tuple[str, ...] | None) -> frozenset[str] | None:
-    return None if texts is None else frozenset(each.lower() for each in texts)
+    return None if texts is None else frozenset(text.lower() for text in texts)
 
 
 @dataclass(frozen=True)
@@ -301,10 +301,10 @@ class Side:
         """The keys that its conditions treat as a list, by `same_key`."""
         parts = (*self.denies, *(part for gate in self.gates for part in gate))
         return frozenset(
-            same_key(each.condition.key)
+            same_key(condition.condition.key)
             for part in parts
-            for each in part.asked
-            if each.operator.qualifier
+            for condition in part.asked
+            if condition.operator.qualifier
         )
 
     def outcome(self, request: Request) -> Outcome:
@@ -338,13 +338,13 @@ def side_of(policies: Policies) -> Side:
             continue
         if not applies(gate.kind, caller, of_resource=policies.of_resource):
             continue
-        parts = [Part(each) for each in gate.statements]
+        parts = [Part(statement) for statement in gate.statements]
         if gate.kind == "resource" and not policies.of_resource:
             bounded = policies.boundary is not None
-            said = (each.said_to(caller, bounded=bounded) for each in parts)
+            said = (part.said_to(caller, bounded=bounded) for part in parts)
             parts = [each for each in said if each is not None]
         allows.append((gate.kind, tuple(e for e in parts if e.statement.effect == "Allow")))
-        denies += [each for each in parts if each.statement.effect == "Deny"]
+        denies += [part for part in parts if part.statement.effect == "Deny"]
     if policies.resource is None or policies.of_resource:
         gates = tuple(parts for _, parts in allows)
     else:

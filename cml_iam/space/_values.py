@@ -85,8 +85,8 @@ class Query(NamedTuple):
         """Return all distinctions for *value*."""
         context = {**dict(self.variables), **dict.fromkeys(self.names, value)}
         return (
-            *(each.test(context) for each in self.asked),
-            *(fits(each, value) for each in self.extra),
+            *(condition.test(context) for condition in self.asked),
+            *(fits(glob, value) for glob in self.extra),
             *(check(self.key, value) for check in CHECKS.values()),
             value == [],
         )
@@ -174,7 +174,7 @@ _FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
     "ARN": is_arn,
     "Region": lambda text: fits(REGION_NAME, text),
     "Account": lambda text: fits(ACCOUNT_ID, text),
-    "Principal": lambda text: any(fits(each, text) for each in PRINCIPAL_ARNS),
+    "Principal": lambda text: any(fits(arn, text) for arn in PRINCIPAL_ARNS),
 }
 
 
@@ -189,10 +189,13 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
 
 def _singles(query: Query) -> tuple[list[str], bool, str]:
     key = query.key
-    families = {each.family for each in query.asked}
-    globs = [*(g for each in query.asked for g in each.globs(query.context)), *query.extra]
-    plain = [t for each in globs if (t := each.plain) is not None]
-    wild = any(each.plain is None for each in globs)
+    families = {condition.family for condition in query.asked}
+    globs = [
+        *(g for condition in query.asked for g in condition.globs(query.context)),
+        *query.extra,
+    ]
+    plain = [t for glob in globs if (t := glob.plain) is not None]
+    wild = any(glob.plain is None for glob in globs)
     kind = base_type(key)
     hints = [*query.hints, *hints_for(key, globs)]
     texts, complete = representatives([*globs, *formed_globs(kind)], hints)
@@ -202,12 +205,17 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     by_type = _FAMILY_OF.get(kind)
     found = [*plain]
     for family in dict.fromkeys((*ordered, *([by_type] if by_type else []))):
-        named = [v for each in query.asked if each.family == family for v in each.condition.values]
+        named = [
+            v
+            for condition in query.asked
+            if condition.family == family
+            for v in condition.condition.values
+        ]
         found += MAKE[family]([*named, *plain, *bounds], plain)
     if ordered:
         found += [each for each in _MALFORMED if each not in plain]
     found += texts
-    if any(each.operator.qualifier for each in query.asked):
+    if any(condition.operator.qualifier for condition in query.asked):
         found.append("")  # set operators take it for no value
     if len(ordered) > 1 or (ordered and wild) or ("ip" in ordered and all_written(plain)):
         return _unique(found), False, f"{key} is compared as {ordered[0]} and in another way"
@@ -221,12 +229,14 @@ def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
     """
     if base_type(key) not in _FAMILY_OF:
         return base_type(key) in _FORMED
-    return all(g.plain is not None for each in asked for g in each.globs({}))
+    return all(g.plain is not None for condition in asked for g in condition.globs({}))
 
 
 def compares_texts(key: str, asked: Iterable[KeyCondition]) -> bool:
     """Return whether *key* is a string, or a list of strings, and compared only as such."""
-    return base_type(key) not in _FAMILY_OF and all(each.family in TEXTS for each in asked)
+    return base_type(key) not in _FAMILY_OF and all(
+        condition.family in TEXTS for condition in asked
+    )
 
 
 def formed_globs(kind: str) -> Iterable[Glob]:
@@ -259,13 +269,13 @@ def apart(one: Part, other: Part) -> bool:
         return True
     listed = {same_key(e.condition.key) for e in (*one.asked, *other.asked) if e.operator.qualifier}
     theirs: dict[str, list[KeyCondition]] = {}
-    for each in other.asked:
-        if same_key(each.condition.key) not in listed:
-            theirs.setdefault(each.condition.key.lower(), []).append(each)
+    for condition in other.asked:
+        if same_key(condition.condition.key) not in listed:
+            theirs.setdefault(condition.condition.key.lower(), []).append(condition)
     return any(
-        _contradict(_Pair.of(mine, each))
+        _contradict(_Pair.of(mine, condition))
         for mine in one.asked
-        for each in theirs.get(mine.condition.key.lower(), ())
+        for condition in theirs.get(mine.condition.key.lower(), ())
     )
 
 
@@ -281,7 +291,7 @@ def _on_other_resources(one: Statement, other: Statement) -> bool:
         return False
     named = [each for each in mine if each]
     if other.resource is not None:
-        return not any(each and overlap(own, each) for own in named for each in theirs)
+        return not any(their and overlap(own, their) for own in named for their in theirs)
     return all(any(each and covers(each, own) for each in excluded) for own in named)
 
 
@@ -303,7 +313,7 @@ def _contradict(pair: _Pair) -> bool:
     # They spell it in different cases, maybe, of which a request has one.
     names = (pair.asked[0].condition.key,)
     # Of a key whose type is unknown, another statement may ask for a list.
-    if key_type(names[0]) is None or any(each.needs() for each in pair.asked):
+    if key_type(names[0]) is None or any(condition.needs() for condition in pair.asked):
         return False
     found = values_of(Query(names, pair.asked))
     return found.complete and not any(_both(pair, names, value) for value in found.values)
@@ -311,4 +321,4 @@ def _contradict(pair: _Pair) -> bool:
 
 def _both(pair: _Pair, names: tuple[str, ...], value: Any) -> bool:
     context = {} if value is None else dict.fromkeys(names, value)
-    return all(each.test(context) for each in pair.asked)
+    return all(condition.test(context) for condition in pair.asked)

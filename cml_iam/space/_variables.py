@@ -55,16 +55,16 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
     starts: dict[Start, None] = {}
     for user in users:
         patterns = list(_patterns(gathered, user))
-        varying = [each for each in patterns if _has(each, key)]
-        others = [each for each in patterns if any(isinstance(p, Variable) for p in each)]
+        varying = [pattern for pattern in patterns if _has(pattern, key)]
+        others = [pattern for pattern in patterns if any(isinstance(p, Variable) for p in pattern)]
         befores = [_before(each) for each in varying]
         known = list(dict.fromkeys(each for each in befores if each is not None))
         complete = complete and None not in befores and _apart(known)
-        complete = complete and all(_has(each, key) for each in others)
+        complete = complete and all(_has(other, key) for other in others)
         complete = complete and _is_text(gathered, user) and _is_exact(gathered, user)
         globs = tuple(_plain_globs(gathered, user))
         starts.update(dict.fromkeys((globs, before) for before in known))
-    own = [g for each in gathered.conditions.get(key, ()) for g in each.globs({})]
+    own = [g for condition in gathered.conditions.get(key, ()) for g in condition.globs({})]
     own += [*formed_globs(base_type(key)), *([COLON] if key in gathered.in_fields else [])]
     texts, all_there = _walk(((tuple(own), ""), *starts), len(users) + 1)
     return list(texts), complete and all_there
@@ -77,26 +77,28 @@ def _is_text(gathered: Gathered, key: str) -> bool:
 
 def _is_exact(gathered: Gathered, user: str) -> bool:
     """Return whether *user*, compared with variables, is single-valued and case-sensitive."""
-    varying = [each for each in gathered.conditions.get(user, ()) if each.needs()]
+    varying = [condition for condition in gathered.conditions.get(user, ()) if condition.needs()]
     if varying and user in gathered.lists and key_type(user) is None:
         return False
     return not any(
-        each.operator.qualifier or each.family == "bool" or "ignorecase" in each.operator.base
-        for each in varying
+        condition.operator.qualifier
+        or condition.family == "bool"
+        or "ignorecase" in condition.operator.base
+        for condition in varying
     )
 
 
 def _patterns(gathered: Gathered, user: str) -> Iterator[tuple[Token, ...]]:
-    yield from (each.parts for each in gathered.fields.get(user, ()))
-    for each in gathered.conditions.get(user, ()):
-        yield from each.parsed()
+    yield from (pattern.parts for pattern in gathered.fields.get(user, ()))
+    for condition in gathered.conditions.get(user, ()):
+        yield from condition.parsed()
 
 
 def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
     """Yield the patterns of *user* without variables, and those that all its values match."""
-    for each in gathered.conditions.get(user, ()):
-        yield from each.globs({})
-        yield from formed_globs("Bool" if each.family == "bool" else "")
+    for condition in gathered.conditions.get(user, ()):
+        yield from condition.globs({})
+        yield from formed_globs("Bool" if condition.family == "bool" else "")
     yield from formed_globs(base_type(user))
     for pattern in gathered.fields.get(user, ()):
         plain = None if pattern.needs else pattern.glob({})
@@ -194,7 +196,9 @@ class _Walk:
 
     def texts(self, kind: State) -> tuple[list[str], bool]:
         """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
-        known = [each for each in EXAMPLES if self._kind(self._after(self._begin, each)) == kind]
+        known = [
+            example for example in EXAMPLES if self._kind(self._after(self._begin, example)) == kind
+        ]
         if len(known) >= self._wanted:
             return known[: self._wanted], True
         for state in self.kinds[kind]:

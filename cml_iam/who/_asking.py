@@ -163,7 +163,7 @@ class Asker:
         self.account = account
         self._now = now
         self._gathering = Gathering()
-        self._scps = tuple(tuple(Held(e.name, None, e) for e in each) for each in account.scps)
+        self._scps = tuple(tuple(Held(e.name, None, e) for e in scp) for scp in account.scps)
         self._facts: dict[tuple[str, bool], Facts] = {}
         self._of_question: dict[Question, dict[str, str | None]] = {}
         self._of_state: dict[Any, tuple[Left, ...]] = {}
@@ -211,7 +211,7 @@ class Asker:
     def reach(self, action: str, state: State) -> Reach | None:
         """Return the policies of *state* on *action*; None if a policy type allows it nowhere."""
         lefts = self._lefts(Question(action), state)
-        if state.member.holdings.unread or not all(each.allows for each in lefts):
+        if state.member.holdings.unread or not all(left.allows for left in lefts):
             return None
         key = tuple(e.said for e in lefts), self._needed(Question(action), state, lefts)
         return Reach(key, lefts[0].beginnings)
@@ -220,8 +220,8 @@ class Asker:
         self, question: Question, state: State, trust: PolicyDocument | None
     ) -> tuple[_Decided, tuple[Left, ...]]:
         said = trust or self.account.policy_on(question.action, question.resource)
-        lefts = tuple(each.about(question.resource) for each in self._lefts(question, state))
-        allowed = all(each.allows for each in lefts)
+        lefts = tuple(left.about(question.resource) for left in self._lefts(question, state))
+        allowed = all(left.allows for left in lefts)
         if said is None and not allowed:
             return NO, lefts
         caller, must = None, question.action.lower().startswith(MUST)
@@ -231,7 +231,7 @@ class Asker:
                 return NO, lefts
             lefts = (*lefts, spoken)
             caller = stand_in(state.member.arn)
-        kind = question if any(each.names_resources for each in lefts) else question.of_any()
+        kind = question if any(left.names_resources for left in lefts) else question.of_any()
         facts = self._needed(question, state, lefts)
         key = _Class(
             kind, tuple(e.said for e in lefts), facts, caller, "must" if must else "grants"
@@ -257,7 +257,7 @@ class Asker:
         if holdings.boundary and not state.free:
             lefts.append(left("boundary", (holdings.boundary,), action, facts))
         if not state.member.service_linked:
-            lefts += [left("scp", each, action, facts) for each in self._scps]
+            lefts += [left("scp", scp, action, facts) for scp in self._scps]
         return tuple(lefts)
 
     def _of_resource(self, question: Question, state: State, said: PolicyDocument) -> Left:
@@ -266,12 +266,12 @@ class Asker:
         bounded = state.member.holdings.boundary is not None and not state.free
         name = TRUST if question.action.lower().startswith(OF_TRUST) else RESOURCE_POLICY
         found: dict[Statement, tuple[Origin, ...]] = {}
-        for each in self._gathering.compiled.about(said, "resource", question.action):
-            left = reduced(each, question.action, facts)
+        for statement in self._gathering.compiled.about(said, "resource", question.action):
+            left = reduced(statement, question.action, facts)
             if left is None:
                 continue
-            origin = Origin(name, each.statement.label, None, "resource")
-            for named, sessions in spoken_to(each, state.member, bounded=bounded):
+            origin = Origin(name, statement.statement.label, None, "resource")
+            for named, sessions in spoken_to(statement, state.member, bounded=bounded):
                 conditions = (*left.conditions, *sessions)
                 one = replace(left, principal=named, conditions=conditions)
                 found[one] = (*found.get(one, ()), origin)
@@ -294,7 +294,7 @@ class Asker:
         self, question: Question, state: State, lefts: tuple[Left, ...]
     ) -> tuple[tuple[str, str, str], ...]:
         """Return conditions for the known values of keys that the statements still test."""
-        names = frozenset().union(*(each.keys for each in lefts))
+        names = frozenset().union(*(left.keys for left in lefts))
         if not names:
             return ()
         facts = self._facts_of(question, state)
@@ -352,7 +352,7 @@ def _decide(one: _Class) -> _Decided:
         return _Decided("no", colon=possible.colon or "")
     certain = always(policies, shape)
     deciding = possible.witness.candidate.statements
-    by = tuple(numbered[each.kind, each.level, each.statement.index] for each in deciding)
+    by = tuple(numbered[reason.kind, reason.level, reason.statement.index] for reason in deciding)
     example = possible.witness.request
     if certain.answer == "holds":
         return _Decided("yes", by, example=example)
@@ -364,14 +364,14 @@ def _decide(one: _Class) -> _Decided:
 def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
     """Yield the statements that allow no request, if there are others that do."""
     for number, (kind, statements) in enumerate(one.sets):
-        allows = [each for each in statements if each.effect == "Allow"]
+        allows = [statement for statement in statements if statement.effect == "Allow"]
         if len(allows) < 2:
             continue
-        for each in allows:
-            alone = (kind, statements - {*allows} | {each})
+        for allow in allows:
+            alone = (kind, statements - {*allows} | {allow})
             sets = (*one.sets[:number], alone, *one.sets[number + 1 :])
             if never(_policies_of(replace(one, sets=sets))[0], shape).holds:
-                yield number, each
+                yield number, allow
 
 
 def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]]]:
@@ -389,7 +389,7 @@ def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]
         tuple(made["identity"]),
         tuple(boundary) if boundary else None,
         next(iter(made.get("resource", ())), None),
-        scps=tuple((each,) for each in made.get("scp", ())),
+        scps=tuple((document,) for document in made.get("scp", ())),
         caller=one.caller,
         counts=one.counts,
     )

@@ -109,7 +109,7 @@ def facts_of_question(shape: Shape) -> dict[str, str | None]:
                 values |= {
                     name.lower(): None if absent else value for name in names_of(key, action)
                 }
-    regions = {_region(each) for each in shape.resources}
+    regions = {_region(resource) for resource in shape.resources}
     if actions and len(regions) == 1 and all(map(region_is_of_resource, actions)):
         region = regions.pop()
         if region:

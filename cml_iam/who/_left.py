@@ -37,19 +37,19 @@ class Left:
     @cached_property
     def allows(self) -> bool:
         """Whether any statement allows something."""
-        return any(each.effect == "Allow" for each in self.statements)
+        return any(statement.effect == "Allow" for statement in self.statements)
 
     @cached_property
     def beginnings(self) -> frozenset[str]:
         """The beginnings, up to a wildcard or variable, of the resources that are allowed."""
-        allows = (each for each in self.statements if each.effect == "Allow")
-        named = (text for each in allows for text in each.resource or ("",))
+        allows = (statement for statement in self.statements if statement.effect == "Allow")
+        named = (text for allow in allows for text in allow.resource or ("",))
         return frozenset(VARIABLE_PART.split(text, 1)[0] for text in named)
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """The condition keys that the statements still test, in lower case."""
-        return frozenset(key for each in self.statements for key in keys_of(each))
+        return frozenset(key for statement in self.statements for key in keys_of(statement))
 
     @cached_property
     def names_resources(self) -> bool:
@@ -79,7 +79,7 @@ class Gathering:
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
         """Return the statements of *policies*, all of one *kind*, about *action* given *facts*."""
-        held = tuple((each.name, id(each.document), each.group) for each in policies)
+        held = tuple((policy.name, id(policy.document), policy.group) for policy in policies)
         about = (kind, action, held)
         if about not in self._keys:
             self._keys[about] = tuple(sorted(set(self._named(kind, policies, action))))
@@ -114,7 +114,7 @@ def keys_of(statement: Statement) -> Iterator[str]:
     for group in texts:
         for text in group or ():
             if "${" in text:
-                yield from (each.lower() for each in variable_keys(text))
+                yield from (key.lower() for key in variable_keys(text))
 
 
 SIGNS: Final[Mapping[str, str]] = {
@@ -137,9 +137,9 @@ def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
     allows = [_words(e, resource) for e in left if e.effect == "Allow"]
     if allows and all(allows):
         yield f"only {' or '.join(dict.fromkeys(allows))}"
-    for each in left:
-        if each.effect == "Deny":
-            yield f"not {_words(each, resource)}"
+    for statement in left:
+        if statement.effect == "Deny":
+            yield f"not {_words(statement, resource)}"
 
 
 def _words(said: Statement, resource: str) -> str:
@@ -151,7 +151,7 @@ def _words(said: Statement, resource: str) -> str:
         words.append(f"on {', '.join(said.resource or ())}")
     if said.not_resource is not None:
         words.append(f"not on {', '.join(said.not_resource)}")
-    conditions = [_condition_words(each) for each in said.conditions]
+    conditions = [_condition_words(condition) for condition in said.conditions]
     if conditions:
         words.append(f"if {' and '.join(conditions)}")
     return " ".join(words)

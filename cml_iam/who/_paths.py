@@ -86,7 +86,9 @@ class Able:
     def on(self, arn: str) -> Iterator[list[Standing]]:
         """Yield the groups whose policies may allow the call on *arn*, each once."""
         beginnings = (arn[:length] for length in range(len(arn) + 1))
-        groups = (group for each in beginnings for group in self._by_beginning.get(each, ()))
+        groups = (
+            group for beginning in beginnings for group in self._by_beginning.get(beginning, ())
+        )
         yield from {id(group): group for group in groups}.values()
 
 
@@ -313,7 +315,7 @@ class Paths:
         if whom:
             members = self._account.by_arn
             arns = members if whom.everyone else sorted(whom.arns & members.keys())
-            named = [each for arn in arns for each in self._ways.standings(members[arn])]
+            named = [standing for arn in arns for standing in self._ways.standings(members[arn])]
             if named:
                 yield named
             if not whom.account:

@@ -115,7 +115,7 @@ def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_C
     if not _may_take_off(member, asker):
         calls = tuple(dict.fromkeys(each.first for each in left))
         anywhere = tuple(dict.fromkeys(Question(call.action) for call in calls))
-        if not any(each.name == DENY for each in member.holdings.policies):
+        if not any(policy.name == DENY for policy in member.holdings.policies):
             yield _denied(member, calls)
         yield _denied(member, anywhere)
     if origins:
@@ -123,7 +123,7 @@ def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_C
 
 
 def _without_group(member: Member, group: str) -> _Change:
-    held = tuple(each for each in member.holdings.policies if each.group != group)
+    held = tuple(policy for policy in member.holdings.policies if policy.group != group)
     groups = tuple(name for name in member.groups if name != group)
     changed = replace(member, holdings=replace(member.holdings, policies=held), groups=groups)
     return _Change(f"remove `{member.label}` from the group {group}", changed)
@@ -157,7 +157,7 @@ def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Or
 
 def _without_statements(member: Member, origins: Sequence[Origin]) -> _Change:
     """Remove whole statements, and detach policies that AWS manages."""
-    arns = {each.name: each.arn or "" for each in member.holdings.policies}
+    arns = {policy.name: policy.arn or "" for policy in member.holdings.policies}
     words = dict.fromkeys(
         f"detach {origin.policy}" + (f" from the group {origin.group}" if origin.group else "")
         if ":iam::aws:" in arns.get(origin.policy, "")
@@ -190,7 +190,7 @@ def _edited(
 
 def _is_in(statement: Statement, held: Held, origins: Iterable[Origin]) -> bool:
     place = held.name, held.group, statement.label
-    return any((each.policy, each.group, each.statement) == place for each in origins)
+    return any((origin.policy, origin.group, origin.statement) == place for origin in origins)
 
 
 def _may_take_off(member: Member, asker: Asker) -> bool:

@@ -103,7 +103,7 @@ def opened_to(member: Member, account: Account) -> tuple[str, ...]:
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
     """Return the answers as JSON values, as in `policies/who-can.schema.json`."""
-    counts = {each: sum(a.standing == each for a in answers) for each in STANDINGS}
+    counts = {standing: sum(a.standing == standing for a in answers) for standing in STANDINGS}
     return {
         "question": {
             "action": question.action,
@@ -112,7 +112,7 @@ def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> 
         },
         "account": account.number,
         "counts": counts,
-        "principals": [_holder_json(each) for each in answers],
+        "principals": [_holder_json(answer) for answer in answers],
         "not_covered": list(NOT_COVERED),
     }
 
@@ -123,10 +123,10 @@ def _holder_json(one: Holder) -> dict[str, Any]:
     return {
         "arn": one.member.arn,
         "answer": one.standing,
-        "by": [_origin_json(each) for each in cell.by],
+        "by": [_origin_json(origin) for origin in cell.by],
         "remains": list(cell.remains),
         "example": _request_json(cell),
-        "steps": [_step_json(each) for each in (path.steps if path else ())],
+        "steps": [_step_json(step) for step in (path.steps if path else ())],
         "tagging": _step_json(one.tagging) if one.tagging else None,
         "acts_as": one.path.actor.arn
         if one.path and one.standing == "by steps"
@@ -214,7 +214,7 @@ def _topics(site: Site) -> Iterator[Topic]:
     named = kind.title()
     if kind == "user":
         keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
-        questions = tuple(Question(each, arn) for each in keys)
+        questions = tuple(Question(key, arn) for key in keys)
         yield Topic("make_keys", "create keys for the manager", questions)
     stores = site.credentials.stores
     if stores:
@@ -233,7 +233,7 @@ def _topics(site: Site) -> Iterator[Topic]:
         yield Topic("change_trust", "change the manager's trust policy", (question,))
     bounds = (f"iam:Delete{named}PermissionsBoundary", f"iam:Put{named}PermissionsBoundary")
     questions = (
-        *(Question(each, arn) for each in bounds),
+        *(Question(bound, arn) for bound in bounds),
         *(Question(each, site.boundary_arn) for each in NEW_VERSION),
     )
     yield Topic("change_boundary", "change the manager's boundary", questions)
@@ -243,7 +243,7 @@ def _topics(site: Site) -> Iterator[Topic]:
         yield Topic("pass_role", f"pass the role {passed}", (question,))
     trail = str(audit_values(site)["trail_arn"])
     stops = ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
-    questions = tuple(Question(f"cloudtrail:{each}", trail) for each in stops)
+    questions = tuple(Question(f"cloudtrail:{stop}", trail) for stop in stops)
     yield Topic("stop_trail", "stop or redirect the trail", questions)
 
 
@@ -263,6 +263,6 @@ def _read(store: str, start: str, site: Site) -> Question:
 
 def is_expected(member: Member, topic: Topic, site: Site) -> bool:
     """Return whether the site file lists *member*, or a pattern for it, for *topic*."""
-    names = (member.arn, member.label, *(f"group/{each}" for each in member.groups))
+    names = (member.arn, member.label, *(f"group/{group}" for group in member.groups))
     patterns = (*site.expected.get(topic.id, ()), *site.expected.get(ANY_TOPIC, ()))
     return any(pattern_matches(pattern, name) for pattern in patterns for name in names)

@@ -304,8 +304,10 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
 
 def running_nodes(stats: Any) -> int:
     """Return how many nodes run on all compute hosts; raises if one does not report it."""
-    counts = [each["stats"]["dominfo"]["running_nodes"] for each in stats["computes"].values()]
-    if not counts or not all(type(each) is int and each >= 0 for each in counts):
+    counts = [
+        compute["stats"]["dominfo"]["running_nodes"] for compute in stats["computes"].values()
+    ]
+    if not counts or not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("no count of running nodes")
     return sum(counts)
 

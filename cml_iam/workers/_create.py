@@ -84,18 +84,18 @@ def create_worker(
         if worker is not None:
             return worker
     refusals: list[str] = [] if resumed is None else [resumed[1]]
-    for each in _placements_after(tries, resumed[0] if resumed else None):
+    for placement in _placements_after(tries, resumed[0] if resumed else None):
         asked = replace(
             launch,
-            instance_type=each.instance_type,
-            subnet_id=each.subnet_id,
+            instance_type=placement.instance_type,
+            subnet_id=placement.subnet_id,
             client_token=str(uuid4()),
         )
         try:
             return made.ask(PendingLaunch(asked, region, now()))
         except (CapacityError, NotOfferedError) as error:
-            refusals.append(f"{each}: {error.code or error.message}")
-            tell(f"{each}: {error.message}")
+            refusals.append(f"{placement}: {error.code or error.message}")
+            tell(f"{placement}: {error.message}")
     raise CapacityError(
         f"no capacity for `{launch.name}` anywhere: {'; '.join(refusals)}",
         operation="RunInstances",
@@ -105,10 +105,10 @@ def create_worker(
 
 def _placements_after(tries: Sequence[Placement], failed: Placement | None) -> Iterator[Placement]:
     """Yield *tries* without the one that just had no capacity."""
-    for each in tries:
-        known = (each.instance_type, each.subnet_id)
+    for placement in tries:
+        known = (placement.instance_type, placement.subnet_id)
         if failed is None or known != (failed.instance_type, failed.subnet_id):
-            yield each
+            yield placement
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,10 @@ def _families(seen: Watched) -> Iterator[str]:
         "permission",
         "Whether the permission is granted; absent if it could not be checked.",
         [
-            ({"action": each.action, "region": health.region}, each.verdict is Verdict.ALLOWED)
+            ({"action": check.action, "region": health.region}, check.verdict is Verdict.ALLOWED)
             for health in seen.permissions
-            for each in health.checks
-            if each.verdict is not Verdict.UNCHECKED
+            for check in health.checks
+            if check.verdict is not Verdict.UNCHECKED
         ],
     )
     if seen.fleet is not None:
@@ -57,7 +57,7 @@ def _times(times: Mapping[str, datetime | None]) -> list[Sample]:
 
 
 def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]:
-    counts = Counter((each.region, each.state) for each in fleet.workers)
+    counts = Counter((worker.region, worker.state) for worker in fleet.workers)
     yield _family(
         "workers",
         "Workers by region and state.",
@@ -70,10 +70,10 @@ def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]
     )
     for name in ("cpu", "memory"):
         means = [
-            (_worker(each), mean)
-            for each in fleet.workers
-            if each.id in usage
-            for mean in (getattr(usage[each.id], name).mean,)
+            (_worker(worker), mean)
+            for worker in fleet.workers
+            if worker.id in usage
+            for mean in (getattr(usage[worker.id], name).mean,)
             if mean is not None
         ]
         said = f"Mean {name} of the worker in percent; absent if it is unknown."
@@ -81,7 +81,7 @@ def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]
 
 
 def _of_workers(workers: Iterable[Worker], seen: Watched) -> Iterator[str]:
-    running = [each for each in workers if each.state == "running"]
+    running = [worker for worker in workers if worker.state == "running"]
     yield _family(
         "worker_launched_timestamp_seconds",
         "When the running worker was last started, in Unix time.",

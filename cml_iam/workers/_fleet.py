@@ -231,11 +231,11 @@ class Frame:
         """Return the frame as JSON values."""
         workers = [
             {
-                **each.as_json(),
-                "previous_state": self.before.get(each.id),
-                "metrics": self.used[each.id].as_json(each) if each.id in self.used else None,
+                **worker.as_json(),
+                "previous_state": self.before.get(worker.id),
+                "metrics": self.used[worker.id].as_json(worker) if worker.id in self.used else None,
             }
-            for each in self.listing.workers
+            for worker in self.listing.workers
         ]
         return {
             "at": self.at.isoformat(),
@@ -287,7 +287,7 @@ class Watch:
     def _used(self, listing: Listing, at: datetime) -> tuple[Mapping[str, Utilization], datetime]:
         """Return the metrics: the previous ones while they are fresh and cover the same workers."""
         last = self._last
-        wanted = [each for each in listing.workers if each.state == "running"]
+        wanted = [worker for worker in listing.workers if worker.state == "running"]
         known = last.used if last else {}
         if last and at - last.measured_at < FRESH and all(each.id in known for each in wanted):
             return {each.id: known[each.id] for each in wanted}, last.measured_at

@@ -96,22 +96,22 @@ class Health:
     @property
     def ok(self) -> bool:
         """Whether EC2 answered and no permission is missing or unchecked."""
-        return self.connected and all(each.verdict is Verdict.ALLOWED for each in self.checks)
+        return self.connected and all(check.verdict is Verdict.ALLOWED for check in self.checks)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def having(self, verdict: Verdict) -> tuple[Check, ...]:
         """Return the checks with *verdict*."""
-        return tuple(each for each in self.checks if each.verdict is verdict)
+        return tuple(check for check in self.checks if check.verdict is verdict)
 
     @property
     def untried(self) -> Mapping[tuple[str, str | None], tuple[str, ...]]:
         """The actions that could not be checked, by reason and remedy."""
         found: dict[tuple[str, str | None], tuple[str, ...]] = {}
-        for each in self.having(Verdict.UNCHECKED):
-            reason = each.detail, each.remedy
-            found[reason] = (*found.get(reason, ()), each.action)
+        for check in self.having(Verdict.UNCHECKED):
+            reason = check.detail, check.remedy
+            found[reason] = (*found.get(reason, ()), check.action)
         return found
 
 
@@ -148,7 +148,9 @@ def check_health(
     launch = probe() if callable(probe) else probe
     tried = (launch or Launch(PROBE, "", "")).filled(worker)
     scene = _Scene(aws, region, guard, now, worker, looked, tried)
-    checks = tuple(known.get(each.action) or _checked(each, scene) for each in permissions)
+    checks = tuple(
+        known.get(permission.action) or _checked(permission, scene) for permission in permissions
+    )
     return replace(connection, checks=checks, worker=worker, launch=tried)
 
 
@@ -181,7 +183,7 @@ def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
     warnings: list[tuple[int, str]] = []
     for health in found:
         where = f" in {health.region}" if found[1:] else ""
-        refused = ", ".join(each.action for each in health.having(Verdict.REFUSED))
+        refused = ", ".join(check.action for check in health.having(Verdict.REFUSED))
         if health.failure:
             warnings += failure_lines(health.failure.message, where)[:1]
         elif refused:
@@ -192,17 +194,19 @@ def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
 
 def health_json(found: Sequence[Health]) -> dict[str, Any]:
     """Return *found* as JSON values; *failure* is that of the first region with one."""
-    failure = next((each.failure for each in found if each.failure), None)
+    failure = next((health.failure for health in found if health.failure), None)
     return {
-        "ok": all(each.ok for each in found),
-        "connected": all(each.connected for each in found),
+        "ok": all(health.ok for health in found),
+        "connected": all(health.connected for health in found),
         "region": found[0].region,
-        "checked": [each.region for each in found],
+        "checked": [health.region for health in found],
         "regions": list(found[0].regions),
         "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(*found)],
         "failure": failure and failure.as_json(),
         "permissions": [
-            {"region": each.region, **check.as_json()} for each in found for check in each.checks
+            {"region": health.region, **check.as_json()}
+            for health in found
+            for check in health.checks
         ],
     }
 
@@ -219,8 +223,10 @@ def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]
     """Return the checks after *first* failed: the others are unchecked."""
     rest = "EC2 did not answer the first call"
     return tuple(
-        first if each.action == first.action else Check(each.action, Verdict.UNCHECKED, rest)
-        for each in permissions
+        first
+        if permission.action == first.action
+        else Check(permission.action, Verdict.UNCHECKED, rest)
+        for permission in permissions
     )
 
 

@@ -115,8 +115,13 @@ class Judged:
             "use": self.use,
             "hold": self.hold,
             "evidence": [
-                {"rule": each.rule, "use": each.use, "words": each.words, "remedy": each.remedy}
-                for each in self.evidence
+                {
+                    "rule": evidence.rule,
+                    "use": evidence.use,
+                    "words": evidence.words,
+                    "remedy": evidence.remedy,
+                }
+                for evidence in self.evidence
             ],
         }
 
@@ -133,7 +138,7 @@ def find_idle(
 ) -> tuple[Judged, ...]:
     """Judge the running ones of *workers*, in order; *ask_cml* is used if a rule needs it."""
     check_rules(rules)
-    running = [each for each in workers if each.state == "running"]
+    running = [worker for worker in workers if worker.state == "running"]
     measures = measures_of(rules)
     used: dict[str, Utilization] = {}
     if measures:
@@ -243,7 +248,7 @@ def _network(used: Utilization, limit: float) -> Evidence:
 
 def _above(metric: Metric, limit: float) -> float | None:
     """Return the highest average above *limit*: it proves use even if other points are missing."""
-    return max((each.average for each in metric.points if each.average > limit), default=None)
+    return max((point.average for point in metric.points if point.average > limit), default=None)
 
 
 def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
@@ -253,7 +258,7 @@ def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
         words = f"{name} {metric.unknown}: {metric.detail}"
         return Evidence(rule, Use.UNKNOWN, words, metric.remedy)
     slots = metric.slots(used.start, used.end)
-    gaps = sum(each is None for each in slots[: max(1, len(slots) - LATE)])
+    gaps = sum(slot is None for slot in slots[: max(1, len(slots) - LATE)])
     if not gaps:
         return None
     return Evidence(

@@ -152,7 +152,7 @@ def _site_launch(site: Site, region: str) -> Launch:
     return Launch(
         PROBE,
         next(iter(restrict.images.get(region, ())), ""),
-        next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
+        next(iter(types), next((f"{family[:-1]}large" for family in families), "")),
         subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
         security_group_ids=restrict.security_groups[:1] if at_home else (),
         disk=Disk() if restrict.encrypted_volumes else None,

@@ -342,9 +342,9 @@ class WorkerManager:
         ask = by_statistics(self._aws)
         if metric_data:
             ask = by_data(self._aws, ask)
-        subjects = [subject_of(each, each.region) for each in workers]
+        subjects = [subject_of(worker, worker.region) for worker in workers]
         used = measure(ask, subjects, measures, window, self._now(), self._history)
-        return {each.id: each for each in used}
+        return {utilization.id: utilization for utilization in used}
 
     def permits(self, ask: Change, *, region: str | None = None) -> None:
         """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""

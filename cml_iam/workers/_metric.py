@@ -191,8 +191,8 @@ class Metric:
             "source": self.source or None,
             "dimensions": dict(self.dimensions),
             "points": [
-                {"at": each.at.isoformat(), "average": each.average, "maximum": each.maximum}
-                for each in self.points
+                {"at": point.at.isoformat(), "average": point.average, "maximum": point.maximum}
+                for point in self.points
             ],
         }
 

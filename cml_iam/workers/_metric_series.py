@@ -114,7 +114,7 @@ class Series:
 
     def points(self, periods: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
         """Return the points in *periods*, from their Timestamp and statistics."""
-        made = (self._point(each) for each in periods)
+        made = (self._point(period) for period in periods)
         # AWS says that it returns the points in no particular order.
         return tuple(sorted((each for each in made if each), key=lambda point: point.at))
 
@@ -193,8 +193,8 @@ def by_data(aws: Aws, otherwise: Query) -> Query:
 def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
     """Yield *series* by region and window, as many as one call accepts."""
     groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
-    for each in series:
-        groups[each.region, each.window].append(each)
+    for sery in series:
+        groups[sery.region, sery.window].append(sery)
     for (_, window), group in groups.items():
         length = (window.end - window.start).total_seconds()
         room = min(MAX_QUERIES, DATA_MAX_POINTS // int(length // window.period + 1))
@@ -205,12 +205,12 @@ def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
     """Yield *group* in parts of up to *room* statistics each."""
     batch: list[Series] = []
     used = 0
-    for each in group:
-        if batch and used + len(each.statistics) > room:
+    for series in group:
+        if batch and used + len(series.statistics) > room:
             yield batch
             batch, used = [], 0
-        batch.append(each)
-        used += len(each.statistics)
+        batch.append(series)
+        used += len(series.statistics)
     yield batch
 
 

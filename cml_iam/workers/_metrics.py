@@ -94,7 +94,7 @@ def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
         return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
     if measure in _DISK:
         return _disk_candidates(measure, alone, subject.worker)
-    return tuple(_memory(each) for each in agent_dimensions(subject.id, subject.worker))
+    return tuple(_memory(dimension) for dimension in agent_dimensions(subject.id, subject.worker))
 
 
 def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
@@ -225,7 +225,7 @@ def measure(
         for each in measures
     ]
     metrics = _found(query, searches, history)
-    missing = {each: _why_missing(each) for each in searches if each not in metrics}
+    missing = {search: _why_missing(search) for search in searches if search not in metrics}
     metrics |= missing | _shared_only(query, missing)
     return [
         Utilization(
@@ -328,14 +328,14 @@ def _why_missing(search: _Search) -> Metric:
         detail = f"the window holds fewer than two periods of {window.period} s"
     elif search.measure is not Measure.MEMORY:
         reason = Unknown.NO_DATA
-        names = " or ".join(f"{each.namespace} {each.metric}" for each in tried)
+        names = " or ".join(f"{candidate.namespace} {candidate.metric}" for candidate in tried)
         detail = f"no {names} in the window"
     elif worker is None:
         reason = Unknown.NOT_IDENTIFIED
         detail = "only the dimension InstanceId could be tried"
     else:
         reason = Unknown.NO_AGENT
-        names = "; ".join(each.dimension_names for each in tried)
+        names = "; ".join(candidate.dimension_names for candidate in tried)
         detail = f"no mem_used_percent under the dimensions: {names}"
     return search.metric(unknown=reason, detail=detail)
 

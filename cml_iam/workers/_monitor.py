@@ -245,7 +245,9 @@ class Monitor:
 
     def _running(self) -> list[Worker]:
         listing = self._fleet.get(self._patience).value
-        return [each for each in listing.workers if each.state == "running"] if listing else []
+        return (
+            [worker for worker in listing.workers if worker.state == "running"] if listing else []
+        )
 
     def _examine(self) -> _Condition:
         manager, running = self._registered(), self._running()
@@ -253,7 +255,7 @@ class Monitor:
         ask = self._cml
         if ask is None:
             return _Condition(checks, {})
-        up = [each for each in running if each.id in checks and checks[each.id].ok]
+        up = [worker for worker in running if worker.id in checks and checks[worker.id].ok]
         answers = in_threads(ask, up)
         return _Condition(checks, {each.id: said for each, said in zip(up, answers, strict=True)})
 
@@ -288,7 +290,7 @@ def _report(home: str, found: Sequence[Health], untold: str) -> Report:
             reasons.append(where + health.failure.message)
             continue
         reasons += [
-            f"{where}{each.action}: {each.detail}" for each in health.having(Verdict.REFUSED)
+            f"{where}{check.action}: {check.detail}" for check in health.having(Verdict.REFUSED)
         ]
         untried = health.untried.items()
         unchecked += [f"{where}{', '.join(actions)}: {why}" for (why, _), actions in untried]

@@ -70,12 +70,14 @@ def find_orphans(
 ) -> tuple[Orphan, ...]:
     """Return the *instances* that look like workers but are not, likely ones first."""
     others = [
-        each for each in instances if not manager.guard.marks(each.tags) and each.state not in _GONE
+        instance
+        for instance in instances
+        if not manager.guard.marks(instance.tags) and instance.state not in _GONE
     ]
     images = _images_of(manager, others)
     found = [
-        _judged(each, images.get((each.region, each.image_id)), looks, manager.guard)
-        for each in others
+        _judged(other, images.get((other.region, other.image_id)), looks, manager.guard)
+        for other in others
     ]
     return tuple(sorted((each for each in found if each.reasons), key=lambda each: not each.likely))
 
@@ -87,22 +89,22 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
     undefined.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    for each in workers:
-        if each.state in _GONE:
-            raise RefusedError(f"{each.label} is {each.state}: nothing is left to adopt")
-        if twin := _twin(each, guard):
+    for worker in workers:
+        if worker.state in _GONE:
+            raise RefusedError(f"{worker.label} is {worker.state}: nothing is left to adopt")
+        if twin := _twin(worker, guard):
             raise RefusedError(
-                f"{each.label} has the tag `{visible(twin)}`, which IAM does not distinguish from "
-                f"`{guard.key}`",
+                f"{worker.label} has the tag `{visible(twin)}`, which IAM does not distinguish "
+                f"from `{guard.key}`",
                 remedy="remove that tag first, with the same credentials",
             )
-        if guard.key in each.tags and not guard.marks(each.tags):
-            value = visible(each.tags[guard.key])
+        if guard.key in worker.tags and not guard.marks(worker.tags):
+            value = visible(worker.tags[guard.key])
             raise RefusedError(
-                f"{each.label} belongs to somebody else: `{guard.key}={value}`",
+                f"{worker.label} belongs to somebody else: `{guard.key}={value}`",
                 remedy="ask the owner, who would lose control of it",
             )
-    return tuple(each for each in workers if not guard.marks(each.tags))
+    return tuple(worker for worker in workers if not guard.marks(worker.tags))
 
 
 def _images_of(
@@ -110,8 +112,8 @@ def _images_of(
 ) -> Mapping[tuple[str, str], Image]:
     """Return the images of *workers* by region and id; deleted ones are missing."""
     found: dict[tuple[str, str], Image] = {}
-    for region in dict.fromkeys(each.region for each in workers):
-        ids = sorted({each.image_id for each in workers if each.region == region})
+    for region in dict.fromkeys(worker.region for worker in workers):
+        ids = sorted({worker.image_id for worker in workers if worker.region == region})
         for start in range(0, len(ids), FILTER_VALUES):
             batch = ids[start : start + FILTER_VALUES]
             images = manager.find_images_by_id(batch, region=region)

@@ -83,7 +83,7 @@ def fleet_document(seen: Watched) -> Document:
         about=tuple((name, value) for name, value in about.items() if value),
         lines=tuple(_lines(seen)),
         tiles=tuple(_tiles(workers)),
-        sections=tuple(each for each in _sections(seen) if each.rows),
+        sections=tuple(section for section in _sections(seen) if section.rows),
         foot="Read only. For programs:",
         links=(("health", "health (JSON)"), ("metrics", "metrics (Prometheus)")),
         live=True,
@@ -92,7 +92,7 @@ def fleet_document(seen: Watched) -> Document:
 
 def _verdict(seen: Watched) -> tuple[Level, str, str]:
     report = seen.report
-    impaired = sum(_is_impaired(each) for each in seen.statuses.values())
+    impaired = sum(_is_impaired(status) for status in seen.statuses.values())
     if not report.connected:
         return "error", FAILED, "EC2 cannot be used"
     if not report.ok:
@@ -101,7 +101,7 @@ def _verdict(seen: Watched) -> tuple[Level, str, str]:
         return "error", FAILED, f"EC2 answers; {plural(impaired, 'worker')} impaired"
     if report.unchecked or (seen.fleet and seen.fleet.failures):
         return "unknown", UNKNOWN, "EC2 answers; not everything could be checked"
-    if seen.fleet is None or any(_is_unmeasured(each, seen) for each in seen.fleet.workers):
+    if seen.fleet is None or any(_is_unmeasured(worker, seen) for worker in seen.fleet.workers):
         return "unknown", UNKNOWN, "EC2 answers; not everything is known yet"
     return "good", PASSED, "All is well"
 
@@ -125,7 +125,7 @@ def _in_utc(times: dict[str, datetime | None]) -> Iterator[tuple[str, datetime]]
 
 
 def _tiles(workers: Sequence[Worker]) -> Iterator[tuple[str, int, Level]]:
-    counted = Counter(each.state for each in workers)
+    counted = Counter(worker.state for worker in workers)
     for state in (*_STATES, *sorted(counted.keys() - _STATES.keys())):
         if counted[state]:
             symbol, level = _STATES.get(state, _OTHER_STATE)
@@ -135,14 +135,14 @@ def _tiles(workers: Sequence[Worker]) -> Iterator[tuple[str, int, Level]]:
 def _sections(seen: Watched) -> Iterator[Section]:
     yield Section("why", "What is wrong", _named("what"), tuple(_why(seen)), lead=_todo(seen))
     workers = seen.fleet.workers if seen.fleet else ()
-    living = [each for each in workers if each.state != _GONE]
+    living = [worker for worker in workers if worker.state != _GONE]
     for region in sorted({each.region for each in living}):
         rows = tuple(_row(each, seen) for each in living if each.region == region)
         heading = f"{region}: {plural(len(rows), 'worker')}"
         yield Section(
             f"in-{region}", heading, _named(*_COLUMNS), rows, short=region, note=_note(rows)
         )
-    gone = tuple(_gone(each) for each in workers if each.state == _GONE)
+    gone = tuple(_gone(worker) for worker in workers if worker.state == _GONE)
     yield Section(
         "gone",
         f"Terminated: {plural(len(gone), 'worker')}",
@@ -218,7 +218,7 @@ def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
         return Cell()
     if status is None:
         return Cell("not known yet", UNKNOWN)
-    events = "; ".join(each.description or each.code for each in status.events)
+    events = "; ".join(event.description or event.code for event in status.events)
     if status.ok:
         return Cell("2 of 2 passed", PASSED, level="good", under=events)
     said = f"system {status.system}, instance {status.instance}"

@@ -23,7 +23,7 @@ Out = TypeVar("Out")
 def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
     """Return the results of *do* for *items*, in order, several at a time."""
     if len(items) < 2:
-        return [do(each) for each in items]
+        return [do(item) for item in items]
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
         return list(pool.map(do, items))
 

@@ -163,11 +163,11 @@ def test_each_account_is_audited_and_one_that_is_closed_is_said(
     assert sorted(told) == list(MEMBERS)
     assert "cannot be assumed" in str(report.accounts[2].reason)
     assert "docs/audit.md" in str(report.accounts[2].remedy)
-    assert [(each.rule, each.spot.account) for each in report.findings] == [
+    assert [(finding.rule, finding.spot.account) for finding in report.findings] == [
         ("CML709", "222200000002")
     ]
-    assert [each.account for each in report.matrices] == ["222200000002"]
-    assert {cell.met for each in report.matrices for cell in each.cells} == {False}
+    assert [matrix.account for matrix in report.matrices] == ["222200000002"]
+    assert {cell.met for matrix in report.matrices for cell in matrix.cells} == {False}
     assert report.conclusion() == "findings"
     assert replace(report, findings=()).conclusion() == "incomplete"
 
@@ -224,7 +224,7 @@ def test_the_command_line_audits_an_organization(
 
     said = json.loads(ran.out)
     assert ran.code == 8, ran.err
-    assert [each["state"] for each in said["accounts"]] == ["audited", "not checked"]
+    assert [account["state"] for account in said["accounts"]] == ["audited", "not checked"]
     assert said["skipped"] == sorted(SKIPPED)
     assert "not checked 222200000003" in ran.err
 
@@ -259,6 +259,6 @@ def test_a_list_with_anything_else_is_refused_with_the_lines() -> None:
     with pytest.raises(DocumentError) as refused:
         read_targets("111122223333\nproduction\n12345\n", "list")
 
-    assert [str(each.place) for each in refused.value.problems] == ["list:2:1", "list:3:1"]
+    assert [str(problem.place) for problem in refused.value.problems] == ["list:2:1", "list:3:1"]
     with pytest.raises(InputError, match="no account in `list`"):
         read_targets("# none\n", "list")

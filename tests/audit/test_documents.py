@@ -61,7 +61,7 @@ FAULTS = {
 
 def documented() -> list[dict[str, Any]]:
     blocks = SPEC.read_text("utf-8").split("```json\n")[1:]
-    return [json.loads(each.partition("```")[0]) for each in blocks]
+    return [json.loads(block.partition("```")[0]) for block in blocks]
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def audited(*paths: Path, site: Site | None = None, **changed: Any) -> Report:
 
 def found(report: Report, name: str) -> list[tuple[str, str | None]]:
     return sorted(
-        (each.rule, each.spot.statement)
-        for each in report.findings
-        if each.spot.file and Path(each.spot.file).stem == name
+        (finding.rule, finding.spot.statement)
+        for finding in report.findings
+        if finding.spot.file and Path(finding.spot.file).stem == name
     )
 
 
@@ -143,8 +143,8 @@ def test_a_file_with_statements_alone_is_a_fault_in_the_words_of_lint(
 def test_every_proven_fault_comes_with_a_request_and_a_remedy(policies: Path) -> None:
     report = audited(policies)
 
-    assert all(each.remedy and each.page and each.spot.line for each in report.findings)
-    shown = {each.rule for each in report.findings if each.witness}
+    assert all(finding.remedy and finding.page and finding.spot.line for finding in report.findings)
+    shown = {finding.rule for finding in report.findings if finding.witness}
     assert shown >= {"CML301", "CML401", "CML402", "CML501", "CML503", "CML715"}
     assert report.conclusion() == "findings"
 
@@ -155,15 +155,15 @@ def test_the_documentation_itself_can_be_audited() -> None:
     report = audited(SPEC)
 
     text = SPEC.read_text("utf-8").splitlines()
-    for each in report.findings:
-        assert each.spot.line is not None
-        if each.spot.statement and each.rule == "CML601":
-            assert "{" in text[each.spot.line - 1]
-    (key,) = [each for each in report.findings if each.rule == "CML807"]
+    for finding in report.findings:
+        assert finding.spot.line is not None
+        if finding.spot.statement and finding.rule == "CML601":
+            assert "{" in text[finding.spot.line - 1]
+    (key,) = [finding for finding in report.findings if finding.rule == "CML807"]
     assert "AKIAIOSFODNN7EXAMPLE" in text[(key.spot.line or 0) - 1]
     assert key.severity is Severity.INFO
     assert "wJalr" not in repr(report)
-    assert {each.rule for each in report.findings} == {
+    assert {finding.rule for finding in report.findings} == {
         "CML601",
         "CML402",
         "CML401",
@@ -178,7 +178,7 @@ def test_taken_together_the_snippets_restrict_nothing(policies: Path) -> None:
 
     report = audited(*files, together=True)
 
-    assert Counter(each.rule for each in report.findings)["CML301"] == 3
+    assert Counter(finding.rule for finding in report.findings)["CML301"] == 3
 
 
 def test_what_the_site_renders_is_clean(site: Site, tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ def test_what_the_site_renders_is_clean(site: Site, tmp_path: Path) -> None:
 
     report = audited(tmp_path, site=site)
 
-    rules = {(each.rule, each.spot.file) for each in report.findings}
+    rules = {(finding.rule, finding.spot.file) for finding in report.findings}
     assert rules == {("CML601", str(tmp_path / "base.json"))}
     assert report.conclusion() == "clean"
-    assert {each.state for each in report.checks} == {"passed"}
+    assert {check.state for check in report.checks} == {"passed"}
     assert report.matrices[0].how == "offline"
 
 
@@ -209,9 +209,9 @@ def test_without_files_what_the_site_renders_is_judged(site: Site) -> None:
 def test_the_base_policy_in_force_breaks_the_restrictions_once(site: Site) -> None:
     report = audited(site=site, profile="base")
 
-    assert [each.rule for each in report.findings] == ["CML702"] * len(report.findings)
+    assert [finding.rule for finding in report.findings] == ["CML702"] * len(report.findings)
     assert report.findings
-    assert all(each.witness for each in report.findings)
+    assert all(finding.witness for finding in report.findings)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_condition_left_out_of_a_file_is_one_finding(
 
     report = audited(path, site=site)
 
-    assert [each.rule for each in report.findings] == [rule]
+    assert [finding.rule for finding in report.findings] == [rule]
     assert report.findings[0].witness
     assert report.changes
     assert any(cell.met is False for cell in report.matrices[0].cells)
@@ -252,7 +252,7 @@ def test_a_statement_taken_out_of_a_file_is_one_finding(site: Site, tmp_path: Pa
 
     report = audited(path, site=site)
 
-    assert [each.rule for each in report.findings] == ["CML705"]
+    assert [finding.rule for finding in report.findings] == ["CML705"]
 
 
 def test_the_same_in_another_order_is_no_drift(site: Site, tmp_path: Path) -> None:
@@ -270,10 +270,10 @@ def test_what_is_no_policy_is_passed_over_in_a_folder_and_judged_by_name(tmp_pat
 
     report = audited(tmp_path)
 
-    assert [(each.rule, Path(each.spot.file or "").name) for each in report.findings] == [
+    assert [(finding.rule, Path(finding.spot.file or "").name) for finding in report.findings] == [
         ("CML101", "broken.json")
     ]
-    assert {each.rule for each in audited(tmp_path / "package.json").findings} == {"CML102"}
+    assert {finding.rule for finding in audited(tmp_path / "package.json").findings} == {"CML102"}
 
 
 def test_a_policy_that_cannot_be_read_is_not_judged_as_if_it_were(
@@ -297,7 +297,9 @@ def test_a_key_in_a_file_is_found_and_never_shown(tmp_path: Path) -> None:
 
     report = audited(tmp_path)
 
-    ((rule, file),) = [(each.rule, Path(each.spot.file or "").name) for each in report.findings]
+    ((rule, file),) = [
+        (finding.rule, Path(finding.spot.file or "").name) for finding in report.findings
+    ]
     assert (rule, file) == ("CML807", "notes.md")
     assert key in report.findings[0].message
     assert secret not in repr(report)
@@ -324,19 +326,19 @@ def test_findings_keep_their_fingerprint_when_lines_move(site: Site, tmp_path: P
     after = audited(path)
 
     assert [e.spot.line for e in before.findings] != [e.spot.line for e in after.findings]
-    fingerprints = [each.fingerprint for each in before.findings]
-    assert fingerprints == [each.fingerprint for each in after.findings]
+    fingerprints = [finding.fingerprint for finding in before.findings]
+    assert fingerprints == [finding.fingerprint for finding in after.findings]
     assert len(set(fingerprints)) == len(fingerprints)
 
 
 def test_ids_are_of_one_rule_only() -> None:
-    ids = [*(each.id for each in lint_rules()), *audit_rules()]
-    names = [*(each.name for each in lint_rules()), *(each.name for each in audit_rules().values())]
+    ids = [*(rule.id for rule in lint_rules()), *audit_rules()]
+    names = [*(rule.name for rule in lint_rules()), *(rule.name for rule in audit_rules().values())]
 
     assert len(set(ids)) == len(ids)
     assert len(set(names)) == len(names)
     assert all(
-        each.page.startswith("https://docs.aws.amazon.com/") for each in audit_rules().values()
+        rule.page.startswith("https://docs.aws.amazon.com/") for rule in audit_rules().values()
     )
 
 
@@ -349,7 +351,7 @@ def test_every_check_and_every_rule_stands_in_the_documentation() -> None:
     rows = [
         f"| {e.id} | {e.name} | {e.severity.word} | {e.title} |" for e in audit_rules().values()
     ]
-    assert [each for each in rows if each not in page] == []
+    assert [row for row in rows if row not in page] == []
 
 
 ONLY_OF_A_SITE = ("file-drift", "expectations", "promises")
@@ -458,7 +460,7 @@ def test_the_site_file_among_the_files_stands_for_what_it_renders(
 
     ran = cml_iam("audit", "cml-iam.toml", "-o", "json")
 
-    made = {each["id"]: each["state"] for each in json.loads(ran.out)["checks"]}
+    made = {check["id"]: check["state"] for check in json.loads(ran.out)["checks"]}
     assert ran.code == 0
     assert made["lint"] == "passed"
 
@@ -573,7 +575,7 @@ def test_a_report_that_can_go_nowhere_is_said_before_anything_is_asked(
 def test_the_rules_are_listed(cml_iam: Callable[..., Ran]) -> None:
     said = json.loads(cml_iam("audit", "--rules", "-o", "json").out)
 
-    assert [each["id"] for each in said] == [*(each.id for each in lint_rules()), *audit_rules()]
+    assert [each["id"] for each in said] == [*(rule.id for rule in lint_rules()), *audit_rules()]
     assert "CML709" in cml_iam("audit", "--rules").out
 
 

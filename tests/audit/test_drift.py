@@ -52,7 +52,7 @@ def test_what_is_proved_to_mean_the_same_is_no_drift() -> None:
 
 def test_what_could_not_be_decided_is_a_finding_with_the_reason() -> None:
     patterns = [f"*a{'?' * size}*" for size in range(9, 24)]
-    apart = policy(*(said("s3:GetObject", StringLike={"my:key": each}) for each in patterns))
+    apart = policy(*(said("s3:GetObject", StringLike={"my:key": pattern}) for pattern in patterns))
     together = policy(said("s3:GetObject", StringLike={"my:key": patterns}))
 
     rule, message = finding(apart, together)

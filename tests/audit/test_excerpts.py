@@ -123,11 +123,13 @@ def test_nothing_of_a_file_with_a_key_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     path.write_text(json.dumps(policy, indent=2))
     shown = audit_documents(Offline(read_given([path])))
-    assert [each for each in shown.findings if each.excerpt], "without a key there are lines"
+    assert [finding for finding in shown.findings if finding.excerpt], (
+        "without a key there are lines"
+    )
 
     policy["Id"] = f"{key_id('111122223333')} {secret}"
     path.write_text(json.dumps(policy, indent=2))
     hidden = audit_documents(Offline(read_given([path])))
 
-    assert {each.rule for each in hidden.findings} >= {"CML807", "CML602"}
-    assert [each.excerpt for each in hidden.findings if each.excerpt] == []
+    assert {finding.rule for finding in hidden.findings} >= {"CML807", "CML602"}
+    assert [finding.excerpt for finding in hidden.findings if finding.excerpt] == []

@@ -92,7 +92,7 @@ def audited(*keys: Key, tags: dict[str, str] | None = None) -> Answer:
 def test_a_key_has_its_worst_fault(key: Key, rule: str | None) -> None:
     part = audited(key)
 
-    assert [each.rule for each in part.findings] == ([rule] if rule else [])
+    assert [finding.rule for finding in part.findings] == ([rule] if rule else [])
     (line,) = part.keys
     assert (line.id, line.status, line.age) == (key.id, key.status, int(key.age))
 
@@ -101,7 +101,7 @@ def test_a_key_of_another_account_is_found_by_its_id() -> None:
     """The id carries the account in base 32."""
     part = audited(Key(key_id("444455556666"), 1, 1))
 
-    assert [each.rule for each in part.findings] == ["CML806"]
+    assert [finding.rule for finding in part.findings] == ["CML806"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_two_active_keys_are_right_in_a_rotation_alone(
 ) -> None:
     part = audited(Key(OURS, 1, 1), Key(OURS_TOO, 1, 1), tags=tags)
 
-    assert [each.rule for each in part.findings] == found
+    assert [finding.rule for finding in part.findings] == found
 
 
 def test_no_key_is_no_fault() -> None:
@@ -175,7 +175,7 @@ def test_a_grant_beyond_the_documented_that_is_not_used_is_a_finding() -> None:
 
     part, _ = usage(job(ec2=tracked(("RunInstances", 1)), cloudwatch={}), site=site)
 
-    assert [each.rule for each in part.findings] == ["CML714"]
+    assert [finding.rule for finding in part.findings] == ["CML714"]
     assert "cloudwatch:GetMetricData" in part.findings[0].message
     assert "cloudwatch:GetMetricStatistics" in [each.permission for each in part.unused]
 
@@ -186,7 +186,7 @@ def test_an_optional_permission_that_no_method_uses_is_named_alone() -> None:
         job(ec2=tracked(("RunInstances", 1)), iam=tracked(("PassRole", None))), site=site
     )
 
-    assert [each.message for each in part.findings] == ["`iam:PassRole` is not used"]
+    assert [finding.message for finding in part.findings] == ["`iam:PassRole` is not used"]
 
 
 def test_an_answer_that_is_not_ready_is_waited_for_and_not_for_ever() -> None:

@@ -108,7 +108,7 @@ def cloud() -> Iterator[Cloud]:
 
 
 def found(report: Report) -> list[tuple[str, str]]:
-    return [(each.rule, each.severity.word) for each in report.findings]
+    return [(finding.rule, finding.severity.word) for finding in report.findings]
 
 
 def test_an_account_as_the_site_says_is_clean(cloud: Cloud) -> None:
@@ -117,7 +117,7 @@ def test_an_account_as_the_site_says_is_clean(cloud: Cloud) -> None:
     assert found(report) == []
     assert [each.id for each in report.unchecked] == []
     assert report.conclusion(Severity.INFO) == "clean"
-    assert {each.state for each in report.checks} == {"passed"}
+    assert {check.state for check in report.checks} == {"passed"}
     assert account.caller == "arn:aws:iam::111122223333:root"
 
 
@@ -318,7 +318,7 @@ def test_a_promise_that_nothing_else_tells_is_broken_is_a_finding(cloud: Cloud) 
 
     part = answers([check_named("proof")], scene, SITE.account)
 
-    assert [each.rule for each in part.findings] == ["CML717"]
+    assert [finding.rule for finding in part.findings] == ["CML717"]
     assert part.findings[0].spot.resource == SITE.principal_arn
     assert part.findings[0].witness[0].outcome == "allowed"
 
@@ -336,7 +336,7 @@ def test_drift_shows_in_the_matrix_though_it_is_one_finding(cloud: Cloud) -> Non
 
     assert [rule for rule, _ in found(report)] == ["CML704", "CML711"]
     (matrix,) = report.matrices
-    wrong = {(each.permission, each.situation) for each in matrix.cells if each.met is False}
+    wrong = {(cell.permission, cell.situation) for cell in matrix.cells if cell.met is False}
     assert ("ec2:TerminateInstances", "untagged instance") in wrong
     assert report.changes[0].change == "newly allowed"
 
@@ -361,7 +361,7 @@ def test_aws_is_asked_what_our_engine_is_asked(cloud: Cloud, seed: Any) -> None:
     cloud.root.call("iam", "delete_user", UserName="shared-calls")
 
     answers = [
-        [(each.permission, each.situation, each.answer) for each in report.matrices[0].cells]
+        [(cell.permission, cell.situation, cell.answer) for cell in report.matrices[0].cells]
         for report in (live, offline)
     ]
     assert [live.matrices[0].how, offline.matrices[0].how] == ["live", "offline"]
@@ -389,7 +389,7 @@ def test_what_may_not_be_asked_is_not_passed(cloud: Cloud) -> None:
     assert "iam:SimulatePrincipalPolicy" in str(check.remedy)
     assert found(report) == []
     assert report.conclusion() == "incomplete"
-    assert [each.how for each in report.matrices] == ["offline"]
+    assert [matrix.how for matrix in report.matrices] == ["offline"]
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_the_managers_permissions_are_used_as_the_manager_alone(cloud: Cloud) ->
 def test_the_manager_itself_sees_little_and_says_so(cloud: Cloud) -> None:
     _, report = cloud.audited(cloud.manager, manager=None)
 
-    assert {each.id for each in report.checks if each.state == "passed"} == {"identity", "use"}
+    assert {check.id for check in report.checks if check.state == "passed"} == {"identity", "use"}
     assert report.conclusion() == "incomplete"
 
 
@@ -484,7 +484,7 @@ def test_a_skipped_check_is_left_out_and_named(cloud: Cloud) -> None:
     report = make_report(now, [part], accounts=[account], skipped=["use", "simulation"])
 
     assert report.skipped == ("use", "simulation")
-    assert not {"use", "simulation"} & {each.id for each in report.checks}
+    assert not {"use", "simulation"} & {check.id for check in report.checks}
     assert report.conclusion() == "clean"
 
 

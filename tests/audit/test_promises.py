@@ -44,19 +44,19 @@ def test_a_door_that_no_expectation_tries_is_found_by_the_proof(
 ) -> None:
     part = audited(NANO)
 
-    (found,) = [each for each in part.findings if each.severity > Severity.INFO]
+    (found,) = [finding for finding in part.findings if finding.severity > Severity.INFO]
     assert (found.rule, found.check) == ("CML717", "promises")
     assert "by Tidy: no instance without the guard tag can be operated" in found.message
     assert found.witness[0].action == "ec2:TerminateInstances"
-    states = {each.id: each.state for each in part.checks}
+    states = {check.id: check.state for check in part.checks}
     assert (states["expectations"], states["promises"]) == ("passed", "failed")
 
 
 def test_the_policy_of_the_site_keeps_its_promises(audited: Callable[..., Answer]) -> None:
     part = audited()
 
-    assert {each.id: each.state for each in part.checks}["promises"] == "passed"
-    assert not [each for each in part.findings if each.severity > Severity.INFO]
+    assert {check.id: check.state for check in part.checks}["promises"] == "passed"
+    assert not [finding for finding in part.findings if finding.severity > Severity.INFO]
 
 
 def test_a_fault_that_an_expectation_shows_is_not_found_again(
@@ -64,10 +64,10 @@ def test_a_fault_that_an_expectation_shows_is_not_found_again(
 ) -> None:
     part = audited({**NANO, "Condition": {}})
 
-    rules = [each.rule for each in part.findings if each.severity > Severity.INFO]
+    rules = [finding.rule for finding in part.findings if finding.severity > Severity.INFO]
     assert "CML717" not in rules
     assert rules
-    assert {each.id: each.state for each in part.checks}["promises"] == "failed"
+    assert {check.id: check.state for check in part.checks}["promises"] == "failed"
 
 
 def test_what_cannot_be_decided_is_not_checked(

@@ -65,7 +65,7 @@ def reported(
     part = Answer(
         findings=(ALARMS, IN_FILE),
         checks=checks,
-        inputs=tuple(Input(each, "file", "0") for each in files),
+        inputs=tuple(Input(file, "file", "0") for file in files),
     )
     return make_report(NOW, [part], waivers=given)
 
@@ -79,7 +79,7 @@ def test_a_waived_finding_is_shown_as_such_and_fails_nothing() -> None:
 
     assert report.open == ()
     assert report.conclusion(Severity.INFO) == "clean"
-    waived = {each.rule: each.waiver for each in report.findings}
+    waived = {finding.rule: finding.waiver for finding in report.findings}
     assert waived["CML822"] is not None
     assert waived["CML822"].owner == "platform"
     assert waived["CML822"].expires == date(2026, 11, 23)
@@ -132,7 +132,7 @@ def test_a_place_copied_from_a_report_is_that_place(spot: Spot) -> None:
     other = alarms.finding("CML822", "no alarms", elsewhere)
     unwaived = make_report(NOW, [Answer(findings=(finding,))])
     lines = write_report(unwaived, "text", width=500).splitlines()
-    (title,) = [each for each in lines if "CML822" in each]
+    (title,) = [line for line in lines if "CML822" in line]
     text = SITE + waiver(place=json.dumps(title.partition(" at ")[2]))
 
     given_ = read_waivers(parse_toml(text, "s"), "s")
@@ -189,7 +189,7 @@ def test_a_waiver_is_unused_only_where_what_it_waives_was_looked_for(
     finding: str, place: str, checks: tuple[Check, ...], files: tuple[str, ...], unused: bool
 ) -> None:
     text = SITE + waiver(finding=json.dumps(finding), place=json.dumps(place))
-    inputs = tuple(Input(each, "file", "0") for each in files)
+    inputs = tuple(Input(file, "file", "0") for file in files)
     given_ = read_waivers(parse_toml(text, "s"), "s")
 
     report = make_report(NOW, [Answer(checks=checks, inputs=inputs)], waivers=given_)
@@ -274,4 +274,4 @@ def test_the_command_line_takes_the_waivers_of_the_site_file(
 
     said = json.loads(ran.out)
     assert ran.code == 3
-    assert [each["rule"] for each in said["findings"]] == ["CML903"]
+    assert [finding["rule"] for finding in said["findings"]] == ["CML903"]

@@ -56,7 +56,7 @@ def audited(aws: Aws, site: Site = SITE, **changed: Any) -> Report:
 
 
 def others(report: Report) -> dict[str, AuditFinding]:
-    found = [each for each in report.findings if each.rule == "CML718"]
+    found = [finding for finding in report.findings if finding.rule == "CML718"]
     by_arn = {str(each.spot.resource): each for each in found}
     assert len(by_arn) == len(found)
     return by_arn
@@ -105,7 +105,7 @@ def test_an_account_without_others_is_clean(root: Aws) -> None:
     (check,) = (each for each in report.checks if each.id == "who-else")
     assert check.state == "passed"
     assert "service control policies were not passed (--scps)" in check.detail
-    assert not [each for each in report.matrices if each.how == "others"]
+    assert not [matrix for matrix in report.matrices if matrix.how == "others"]
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_the_matrix_and_every_form_have_them(seeded: Aws) -> None:
 
     (matrix,) = (each for each in report.matrices if each.how == "others")
     assert "user/bob" in matrix.permissions
-    cells = {(each.permission, each.situation): each.standing for each in matrix.cells}
+    cells = {(cell.permission, cell.situation): cell.standing for cell in matrix.cells}
     assert cells["user/erin", "stop or redirect the trail"] == "yes"
     assert cells["user/bob", "stop a worker"] == "by steps"
     assert ("user/erin", "stop a worker") not in cells

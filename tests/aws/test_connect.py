@@ -24,7 +24,7 @@ def test_a_lost_answer_is_asked_for_again(endpoint: Endpoint, to: Connect) -> No
 
     said = to().call("ec2", "describe_regions")
 
-    assert [each["RegionName"] for each in said["Regions"]] == ["us-east-1"]
+    assert [region["RegionName"] for region in said["Regions"]] == ["us-east-1"]
     assert endpoint.actions() == ["DescribeRegions"] * 2
 
 

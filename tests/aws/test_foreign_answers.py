@@ -104,4 +104,4 @@ def test_no_timer_is_left_behind(endpoint: Any) -> None:
         aws.call("ec2", "describe_regions")
 
     timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
-    assert not [each for each in timers if not each.finished.is_set()]
+    assert not [timer for timer in timers if not timer.finished.is_set()]

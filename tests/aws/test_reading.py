@@ -26,7 +26,7 @@ def instances(body: bytes, *, trimmed: bool) -> list[dict[str, Any]]:
     shape = client.meta.service_model.operation_model("DescribeInstances").output_shape
     answer = {"status_code": 200, "headers": {}, "body": body}
     read = reader().create_parser("ec2").parse(answer, shape)
-    return [one for each in read["Reservations"] for one in each["Instances"]]
+    return [one for reservation in read["Reservations"] for one in reservation["Instances"]]
 
 
 def test_a_worker_is_the_same_whether_all_is_read_or_only_what_is_used() -> None:
@@ -71,10 +71,10 @@ def test_large_answers_are_read_one_after_the_other_and_all_of_them() -> None:
     threads = [
         Thread(target=lambda: found.append(len(instances(body, trimmed=True)))) for _ in range(3)
     ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert found == [60, 60, 60]
 

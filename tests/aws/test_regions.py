@@ -65,6 +65,6 @@ def test_the_fleet_of_the_other_regions_is_shown(endpoint: Endpoint, to: Connect
         ["us-west-2", "me-south-1"], lambda region: manager.get_all_instances(region=region)
     )
 
-    assert [each.id for each in found.workers] == ["i-1"]
+    assert [worker.id for worker in found.workers] == ["i-1"]
     assert list(found.failures) == ["me-south-1"]
     assert isinstance(found.failures["me-south-1"], errors.NotOfferedError)

@@ -286,11 +286,15 @@ def _state(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=Secret(environment["AWS_SECRET_ACCESS_KEY"]),
     )
-    users = [each["UserName"] for each in aws.pages("iam", "list_users", "Users")]
+    users = [page["UserName"] for page in aws.pages("iam", "list_users", "Users")]
     instances = [
-        (each["InstanceId"], each["State"]["Name"], sorted(map(str, each.get("Tags", ()))))
+        (
+            instance["InstanceId"],
+            instance["State"]["Name"],
+            sorted(map(str, instance.get("Tags", ()))),
+        )
         for reservation in aws.pages("ec2", "describe_instances", "Reservations")
-        for each in reservation["Instances"]
+        for instance in reservation["Instances"]
     ]
     return {
         "users": users,
@@ -302,8 +306,8 @@ def _state(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
             for user in users
         },
         "policies": sorted(
-            (each["Arn"], each["DefaultVersionId"], each["AttachmentCount"])
-            for each in aws.pages("iam", "list_policies", "Policies", Scope="Local")
+            (page["Arn"], page["DefaultVersionId"], page["AttachmentCount"])
+            for page in aws.pages("iam", "list_policies", "Policies", Scope="Local")
         ),
         "instances": sorted(instances),
         "files": {
@@ -325,8 +329,8 @@ def test_a_dry_run_changes_nothing_whatever_the_command(
     tried = []
 
     for command, arguments in COMMANDS.items():
-        if "dry_run" in {each.name for each in LEAVES[command].params}:
-            words = [key["id"] if each == KEY_ID else each for each in arguments]
+        if "dry_run" in {param.name for param in LEAVES[command].params}:
+            words = [key["id"] if argument == KEY_ID else argument for argument in arguments]
             ran = administrator("--dry-run", *command.split(), *words)
             tried.append(command)
             assert ran.code in (0, 2, 3, 6, 7, 8), f"{command}: {ran.err}"

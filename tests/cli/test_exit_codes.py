@@ -19,7 +19,7 @@ from tests.output_schema import problems
 
 
 def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
-    return [root, *(each for child in root.__subclasses__() for each in _classes(child))]
+    return [root, *(kind_ for child in root.__subclasses__() for kind_ in _classes(child))]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ HONOURED = {
 
 
 def test_the_root_has_exactly_these_options() -> None:
-    assert {each.name for each in cli.params} - {"version"} == set(FLAGS)
+    assert {param.name for param in cli.params} - {"version"} == set(FLAGS)
 
 
 def test_every_group_is_one_that_looks_at_the_options() -> None:

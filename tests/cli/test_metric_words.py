@@ -35,7 +35,7 @@ def test_squeezing_keeps_the_gaps_that_fill_a_column(values, width) -> None:
     made = squeezed(values, width)
 
     assert len(made) == min(len(values), width)
-    assert any(each is not None for each in values) == any(each is not None for each in made)
+    assert any(value is not None for value in values) == any(each is not None for each in made)
 
 
 @pytest.mark.parametrize(

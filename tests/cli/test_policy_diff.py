@@ -93,7 +93,7 @@ def test_what_is_proved_the_same_says_so_and_what_is_taken_for_granted(files: Pa
 
 def test_what_could_not_be_decided_exits_with_8_and_the_reason(files: Path) -> None:
     patterns = [f"*a{'?' * size}*" for size in range(9, 24)]
-    one = [{**START, "Condition": {"StringLike": {"my:key": each}}} for each in patterns]
+    one = [{**START, "Condition": {"StringLike": {"my:key": pattern}}} for pattern in patterns]
     all_of_them = [{**START, "Condition": {"StringLike": {"my:key": patterns}}}]
     for name, statements in (("one", one), ("all", all_of_them)):
         document = {"Version": "2012-10-17", "Statement": statements}

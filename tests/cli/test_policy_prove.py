@@ -51,7 +51,7 @@ def test_a_boundary_beside_the_base_policy_keeps_the_promises(cml_iam: Any) -> N
 def test_the_snippets_of_the_guide_beside_the_base_keep_no_promise(cml_iam: Any) -> None:
     ran = cml_iam("-o", "json", "policy", "prove", "base.json", *sorted(SNIPPETS.glob("*.json")))
 
-    answers = {each["id"]: each["answer"] for each in json.loads(ran.out)["promises"]}
+    answers = {promise["id"]: promise["answer"] for promise in json.loads(ran.out)["promises"]}
     assert ran.code == 3
     assert {name for name, answer in answers.items() if answer == "holds"} == {
         "within-base",
@@ -62,7 +62,7 @@ def test_the_snippets_of_the_guide_beside_the_base_keep_no_promise(cml_iam: Any)
 def test_json_has_the_calls_the_statements_and_the_remedy(cml_iam: Any) -> None:
     ran = cml_iam("-o", "json", "policy", "prove", "base.json")
 
-    promises = {each["id"]: each for each in json.loads(ran.out)["promises"]}
+    promises = {promise["id"]: promise for promise in json.loads(ran.out)["promises"]}
     broken = promises["instance-types"]
     assert broken["answer"] == "broken"
     assert broken["calls"][0]["action"] == "ec2:RunInstances"
@@ -87,11 +87,11 @@ def test_a_promise_about_some_actions_is_no_plain_pass_where_others_are_allowed(
     assert "✔" not in ran.out
     assert "▲ holds   no instance without the guard tag can be operated" in ran.out
     assert "for ec2:RunInstances only; other actions are allowed, see [catalogue]" in ran.out
-    assert {each["id"] for each in promises if each["answer"] == "broken"} == {
+    assert {promise["id"] for promise in promises if promise["answer"] == "broken"} == {
         *("within-base", "catalogue", "regions"),
     }
-    for each in promises:
-        assert each["other_actions_allowed"] is (each["covers"] != ["*"]), each["id"]
+    for promise in promises:
+        assert promise["other_actions_allowed"] is (promise["covers"] != ["*"]), promise["id"]
 
 
 def test_what_a_promise_covers_and_does_not_is_said_in_full(cml_iam: Any) -> None:

@@ -41,9 +41,9 @@ def opened() -> list[dict[str, Any]]:
     statements: list[dict[str, Any]] = json.loads(render_policy(parse_site(EXAMPLE)).text)[
         "Statement"
     ]
-    for each in statements:
-        if each["Sid"] == "OperateWorkers":
-            del each["Condition"]["StringEquals"]["aws:ResourceTag/ManagedBy"]
+    for statement in statements:
+        if statement["Sid"] == "OperateWorkers":
+            del statement["Condition"]["StringEquals"]["aws:ResourceTag/ManagedBy"]
     return statements
 
 
@@ -72,7 +72,7 @@ def test_what_is_said_to_close_the_promises_closes_them(
 ) -> None:
     files, kinds = CASES[case]
     proofs = json.loads(cml_iam("-o", "json", "policy", "prove", *files).out)["promises"]
-    broken = [each for each in proofs if each["answer"] == "broken"]
+    broken = [proof for proof in proofs if proof["answer"] == "broken"]
     assert broken
     applied = {kind for each in broken for kind in _apply(each, tmp_path)}
 

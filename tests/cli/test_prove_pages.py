@@ -78,7 +78,7 @@ def _follows(printed: list[str], lines: list[str]) -> bool:
 
 
 def test_what_the_readme_shows_of_a_proof_comes_out(cml_iam: Any, folder: Path) -> None:
-    (shown,) = (each for each in blocks(README, "") if "✖ broken" in each)
+    (shown,) = (block for block in blocks(README, "") if "✖ broken" in block)
     ran = cml_iam("policy", "prove", "mine.json")
 
     lines = ran.out.splitlines()

@@ -344,7 +344,9 @@ def test_errors_are_the_applications_where_it_names_its_classes(app: App) -> Non
 def test_each_code_of_aws_is_of_one_of_the_applications_classes(
     code: str, doing: Doing, name: str
 ) -> None:
-    classes = {each.name: type(each.name, (IntegrationError,), {}) for each in fields(Exceptions)}
+    classes = {
+        field.name: type(field.name, (IntegrationError,), {}) for field in fields(Exceptions)
+    }
     error = as_error(ClientError({"Error": {"Code": code, "Message": "-"}}, "-"), "ec2", "-")
 
     found = Exceptions(**classes).class_of(error, doing)

@@ -264,7 +264,7 @@ def test_no_secret_is_said_by_any_of_them(
         ran = run("key", *arguments)
         said += ran.out + ran.err
         secrets.add(stored(tmp_path / ".env")[1])
-    said += "\n".join(f"{each.getMessage()} {each.args}" for each in caplog.records)
+    said += "\n".join(f"{record.getMessage()} {record.args}" for record in caplog.records)
 
     assert len(secrets) == 3
     assert not [secret for secret in secrets if secret in said]

@@ -437,5 +437,7 @@ def test_a_plan_changes_nothing(tmp_path: Path, phase: str) -> None:
             before = (state.ours(), state.store.key, state.store.staged, state.rotation)
             with suppress(errors.CmlIamError):
                 assert PLANS[verb](state, rest)
-            assert [each for each in state.iam.writes[len(writes) :] if "caller" not in each] == []
+            assert [
+                write for write in state.iam.writes[len(writes) :] if "caller" not in write
+            ] == []
             assert before == (state.ours(), state.store.key, state.store.staged, state.rotation)

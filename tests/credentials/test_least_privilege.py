@@ -36,7 +36,7 @@ def test_every_call_is_granted_to_the_operator(tmp_path: Path) -> None:
     revoke(scene.rotator(), key.id)
 
     operator = compile_policies(identity=[OPERATOR.read_text("utf-8")])
-    called = {each for each in iam.calls if each != "get_caller_identity"}
+    called = {call for call in iam.calls if call != "get_caller_identity"}
     refused = [
         each
         for each in sorted(called | {"tag_user", "tag_policy"})

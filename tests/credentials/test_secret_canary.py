@@ -236,8 +236,8 @@ def _remote_secrets(sandbox: Sandbox) -> set[str]:
         secret_key=sandbox.root.secret,
     )
     values = [
-        root.call("ssm", "get_parameter", Name=each["Name"], WithDecryption=True)
-        for each in root.call("ssm", "describe_parameters")["Parameters"]
+        root.call("ssm", "get_parameter", Name=parameter["Name"], WithDecryption=True)
+        for parameter in root.call("ssm", "describe_parameters")["Parameters"]
     ]
     held = {each["Parameter"]["Value"].reveal() for each in values}
     for each in root.call("secretsmanager", "list_secrets")["SecretList"]:

@@ -122,8 +122,8 @@ def _clean(root: Any) -> Iterator[None]:
             SecretId=each["Name"],
             ForceDeleteWithoutRecovery=True,
         )
-    for each in root.call("ssm", "describe_parameters")["Parameters"]:
-        root.call("ssm", "delete_parameter", Name=each["Name"])
+    for parameter in root.call("ssm", "describe_parameters")["Parameters"]:
+        root.call("ssm", "delete_parameter", Name=parameter["Name"])
 
 
 def _rotator(aws: Any, sandbox: Any, folder: Path) -> Rotator:

@@ -42,9 +42,9 @@ APP = COMPOSE["services"]["app"]
 def instructions() -> list[tuple[str, str]]:
     """Return the Dockerfile's instructions with what follows them."""
     joined = re.sub(r"\\\n\s*", " ", DOCKERFILE)
-    lines = [each for each in joined.splitlines() if each and not each.startswith("#")]
+    lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
     return [
-        (word, rest.strip()) for word, _, rest in (each.strip().partition(" ") for each in lines)
+        (word, rest.strip()) for word, _, rest in (line.strip().partition(" ") for line in lines)
     ]
 
 
@@ -85,7 +85,7 @@ def test_the_image_names_no_registry_and_does_not_run_as_root() -> None:
     assert of("USER") == ["10001:10001"]
     names = [APP["image"], CONTAINER["image"]]
     assert names[0] == names[1]
-    assert not [each for each in names if "/" in each or each.endswith(":latest")]
+    assert not [name for name in names if "/" in name or name.endswith(":latest")]
 
 
 def test_what_the_image_installs_is_pinned_hashed_and_what_was_tested() -> None:

@@ -120,7 +120,7 @@ class Patient:
         ran = self.run("doctor", *words, *options, "-o", "json", "-q")
         assert ran.out, ran.err
         self.said = json.loads(ran.out) | {"code": ran.code, "text": ran.out}
-        return [each for each in self.said["diagnoses"] if each["state"] != "ok"]
+        return [diagnose for diagnose in self.said["diagnoses"] if diagnose["state"] != "ok"]
 
 
 def _as(sandbox: Sandbox, key: str, secret: Secret) -> Aws:

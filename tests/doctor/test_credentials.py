@@ -46,7 +46,11 @@ def test_the_source_of_the_credential_is_said(patient: Patient) -> None:
 def test_a_profile_of_the_command_line_wins_over_the_environment(patient: Patient) -> None:
     found = patient.visit("credentials", "--profile", "admin", admin=True)
 
-    said = [each["said"] for each in patient.said["diagnoses"] if each["subject"] == "source"]
+    said = [
+        diagnose["said"]
+        for diagnose in patient.said["diagnoses"]
+        if diagnose["subject"] == "source"
+    ]
     assert "profile `admin` in " in said[0]
     assert "(named by --profile)" in said[0]
     assert said[1].startswith("not used: AWS_ACCESS_KEY_ID of the environment")

@@ -49,7 +49,7 @@ def points(*, minutes: int, only: frozenset[str] | None = None) -> Any:
     """Return CloudWatch's answer with one point, for *only* these dimensions."""
 
     def answer(given: dict[str, Any]) -> list[Any]:
-        named = {each["Name"] for each in given["Dimensions"]}
+        named = {dimension["Name"] for dimension in given["Dimensions"]}
         if only is not None and named != only:
             return []
         at = datetime.now(UTC) - timedelta(minutes=minutes)
@@ -82,7 +82,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 def test_metrics_that_are_there_are_fine(patient: Patient) -> None:
     found = patient.visit("metrics")
 
-    assert [each["state"] for each in patient.said["diagnoses"]] == ["ok"] * 2 + ["ok"] * (
+    assert [diagnose["state"] for diagnose in patient.said["diagnoses"]] == ["ok"] * 2 + ["ok"] * (
         len(patient.said["diagnoses"]) - 2
     )
     assert found == []
@@ -92,7 +92,7 @@ def test_metrics_that_are_there_are_fine(patient: Patient) -> None:
 
 
 def test_a_missing_permission_is_named(patient: Patient) -> None:
-    actions = [each for each in load_catalogue().actions if not each.startswith("cloudwatch")]
+    actions = [action for action in load_catalogue().actions if not action.startswith("cloudwatch")]
     patient.allow(
         json.dumps(
             {
@@ -171,4 +171,6 @@ def test_a_terminated_worker_has_no_metrics_to_report(patient: Patient, worker: 
 
     patient.visit("metrics")
 
-    assert [each["said"] for each in patient.said["diagnoses"]] == ["there is no worker to measure"]
+    assert [diagnose["said"] for diagnose in patient.said["diagnoses"]] == [
+        "there is no worker to measure"
+    ]

@@ -73,9 +73,9 @@ def test_a_missing_permission_is_named_with_the_statement_that_grants_it(
     assert f"`{action}`" in said
     assert "no statement allows it" in said
     sid = next(
-        each.sid
-        for each in load_catalogue().groups
-        if any(one.action == action for one in each.permissions)
+        group.sid
+        for group in load_catalogue().groups
+        if any(one.action == action for one in group.permissions)
     )
     assert f"statement `{sid}` of the base policy" in remedy
     assert patient.said["code"] == 3

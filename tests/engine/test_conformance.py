@@ -21,8 +21,8 @@ if not FOLDER.is_dir():
     pytest.skip("the shared conformance data is not here", allow_module_level=True)
 
 DISAGREEMENTS = {
-    each["id"]: each
-    for each in json.loads(Path(__file__).with_name("disagreements.json").read_text())
+    load["id"]: load
+    for load in json.loads(Path(__file__).with_name("disagreements.json").read_text())
 }
 OUTCOMES = {
     "Allowed": "allowed",
@@ -239,5 +239,6 @@ def test_every_disagreement_names_an_existing_case_and_a_page_of_aws():
 
     assert set(DISAGREEMENTS) <= known
     assert all(
-        each["page"].startswith("https://docs.aws.amazon.com/") for each in DISAGREEMENTS.values()
+        disagreement["page"].startswith("https://docs.aws.amazon.com/")
+        for disagreement in DISAGREEMENTS.values()
     )

@@ -34,7 +34,7 @@ def test_the_deciding_statement_of_an_allowed_request():
     decision = decide()
 
     assert decision.allowed
-    assert [each.label for each in decision.statements] == ["Mine"]
+    assert [statement.label for statement in decision.statements] == ["Mine"]
     assert decision.statements[0].reason == "it applies"
 
 
@@ -42,7 +42,7 @@ def test_the_deciding_statement_of_a_denied_request():
     decision = decide({**CONTEXT, "aws:SourceIp": "192.0.2.1"})
 
     assert decision.outcome == "explicitDeny"
-    assert [each.label for each in decision.statements] == ["Net"]
+    assert [statement.label for statement in decision.statements] == ["Net"]
 
 
 def test_nothing_decides_an_implicit_deny():
@@ -50,7 +50,9 @@ def test_nothing_decides_an_implicit_deny():
 
 
 def test_the_reason_names_the_key_its_value_and_what_was_wanted():
-    reasons = {each.label: each.reason for each in decide({"aws:SourceIp": "10.1.2.3"}).reasons}
+    reasons = {
+        reason.label: reason.reason for reason in decide({"aws:SourceIp": "10.1.2.3"}).reasons
+    }
 
     assert reasons["Mine"] == (
         "`aws:ResourceTag/Owner` is missing; StringEquals requires `me` or `us`"
@@ -76,7 +78,7 @@ def test_every_statement_has_its_place_and_elements():
         "identity policy 1:7:5",
         "identity policy 1:8:5",
     ]
-    assert [(each.element, each.matched) for each in other.elements] == [
+    assert [(element.element, element.matched) for element in other.elements] == [
         ("NotAction", False),
         ("NotResource", True),
     ]
@@ -88,7 +90,7 @@ def test_the_gates_say_which_policies_allow():
     authorizer = compile_policies([TEXT], boundary=boundary, scps=[[boundary], [boundary]])
     explanation = authorizer.explain(Request("ec2:StopInstances", ARN, None, CONTEXT))
 
-    assert [(each.kind, each.level, each.allowed) for each in explanation.gates] == [
+    assert [(gate.kind, gate.level, gate.allowed) for gate in explanation.gates] == [
         ("identity", None, True),
         ("boundary", None, False),
         ("scp", 1, False),
@@ -139,8 +141,8 @@ BROKEN = """{
 
 def test_what_can_never_match_is_reported_with_its_place():
     found = [
-        (each.place.line, each.place.column, each.message)
-        for each in compile_policies([BROKEN]).problems
+        (problem.place.line, problem.place.column, problem.message)
+        for problem in compile_policies([BROKEN]).problems
     ]
 
     assert found == [
@@ -210,7 +212,7 @@ def test_the_command_says_it_as_json(cml_iam, policy_file):
 
     assert said["outcome"] == "explicitDeny"
     assert said["request"]["context"] == {"aws:TagKeys": ["a", "b"], "aws:x": ["c"]}
-    assert [each["decides"] for each in said["statements"]] == [False, False, True]
+    assert [statement["decides"] for statement in said["statements"]] == [False, False, True]
     assert said["statements"][2]["conditions"][0]["found"] is None
     assert said["statements"][0]["place"] == f"{policy_file}:4:5"
 

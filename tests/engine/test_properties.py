@@ -28,7 +28,7 @@ def asked(made):
 
 
 def test_the_engine_decides_as_the_reference_does():
-    wrong = [each for each in mismatches(20_000, seed=3) if each[2] != each[3]]
+    wrong = [mismatch for mismatch in mismatches(20_000, seed=3) if mismatch[2] != mismatch[3]]
 
     assert wrong == []
 
@@ -47,7 +47,7 @@ def test_a_pattern_matches_what_the_slow_matcher_says(pattern, text):
 @given(st.lists(PATTERNS, max_size=4), TEXTS)
 def test_of_several_patterns_one_must_match(several, text):
     parts = [tokens(each, variables=True, wildcards=True, keys=Keys()) for each in several]
-    alone = [patterns([each]).matches(text) for each in parts]
+    alone = [patterns([part]).matches(text) for part in parts]
 
     assert patterns(parts).test()(text) is any(alone)
 
@@ -95,14 +95,14 @@ def test_the_explanation_agrees_with_the_decision(seed):
 
     assert explanation.outcome == decision.outcome
     assert len(explanation.statements) == sum(len(gate.statements) for gate in authorizer.gates)
-    applied = {id(each.statement) for each in explanation.statements if each.matched}
+    applied = {id(statement.statement) for statement in explanation.statements if statement.matched}
     assert applied == by_action
     if decision.outcome == "explicitDeny":
         assert decision.statements
-        assert all(each.effect == "Deny" for each in decision.statements)
+        assert all(statement.effect == "Deny" for statement in decision.statements)
     if decision.outcome == "implicitDeny":
         assert decision.statements == ()
-    assert all(each.reason for each in decision.reasons)
+    assert all(reason.reason for reason in decision.reasons)
 
 
 @LEISURELY
@@ -113,21 +113,23 @@ def test_a_decision_does_not_depend_on_what_was_asked_before(seed):
     policies = random_cases.policies(random)
     requests = [asked(random_cases.request(random)) for _ in range(6)]
     used = compile_policies(**policies)
-    first = [used.decide(each).outcome for each in requests]
+    first = [used.decide(request).outcome for request in requests]
 
-    assert [compile_policies(**policies).decide(each).outcome for each in requests] == first
-    assert [used.decide(each).outcome for each in reversed(requests)] == first[::-1]
+    assert [compile_policies(**policies).decide(request).outcome for request in requests] == first
+    assert [used.decide(request).outcome for request in reversed(requests)] == first[::-1]
 
 
 def test_threads_share_an_authorizer():
     random = Random(5)  # noqa: S311 - repeatable
     policies = random_cases.policies(random)
     requests = [asked(random_cases.request(random)) for _ in range(400)]
-    expected = [compile_policies(**policies).decide(each).outcome for each in requests]
+    expected = [compile_policies(**policies).decide(request).outcome for request in requests]
     shared = compile_policies(**policies)
 
     with ThreadPoolExecutor(8) as pool:
-        runs = pool.map(lambda _: [shared.decide(each).outcome for each in requests], range(16))
+        runs = pool.map(
+            lambda _: [shared.decide(request).outcome for request in requests], range(16)
+        )
     assert all(run == expected for run in runs)
 
 

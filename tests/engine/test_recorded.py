@@ -18,7 +18,7 @@ FILE = SHARED / "conformance" / "aws_recorded.json"
 if not FILE.exists():
     pytest.skip("the published answers are not here", allow_module_level=True)
 
-RECORDED = {each["id"]: each for each in json.loads(FILE.read_text())}
+RECORDED = {load["id"]: load for load in json.loads(FILE.read_text())}
 ACCOUNT = "644160558196"
 # The documents behind the records that do not carry them: only as much as the answers show.
 ADMINISTRATOR = """{

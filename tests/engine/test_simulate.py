@@ -241,7 +241,7 @@ def test_the_type_of_a_key_says_whether_it_has_several_values(kind, values, outc
 def test_a_boundarys_deny_is_listed_with_the_identity_policys_allow():
     (result,) = custom(PermissionsBoundaryPolicyInputList=[policy(deny())])["EvaluationResults"]
 
-    kinds = [each["SourcePolicyType"] for each in result["MatchedStatements"]]
+    kinds = [statement["SourcePolicyType"] for statement in result["MatchedStatements"]]
     assert result["EvalDecision"] == "explicitDeny"
     assert kinds == ["IAM Policy", "Permissions Boundary Policy"]
     assert result["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}
@@ -250,7 +250,9 @@ def test_a_boundarys_deny_is_listed_with_the_identity_policys_allow():
 def test_a_deny_of_an_identity_policy_stands_alone():
     (result,) = custom(PolicyInputList=[ALL, policy(deny())])["EvaluationResults"]
 
-    assert [each["SourcePolicyId"] for each in result["MatchedStatements"]] == ["PolicyInputList.2"]
+    assert [statement["SourcePolicyId"] for statement in result["MatchedStatements"]] == [
+        "PolicyInputList.2"
+    ]
 
 
 def test_an_scp_that_does_not_allow_ends_the_simulation():

@@ -57,7 +57,9 @@ def broken(
 ) -> list[str]:
     """Return the ids of what *documents* do otherwise than *site* means, in any authorization."""
     decide = compile_policies(identity=list(documents), boundary=boundary).decide
-    return [each.id for each in derive_expectations(site) if not _met(each, decide)]
+    return [
+        expectation.id for expectation in derive_expectations(site) if not _met(expectation, decide)
+    ]
 
 
 def unnoticed(site: Site, text: str, *beside: PolicyDocument) -> list[str]:
@@ -67,15 +69,15 @@ def unnoticed(site: Site, text: str, *beside: PolicyDocument) -> list[str]:
         mutant.name
         for mutant in mutants(text)
         if all(
-            _met(each, decide)
+            _met(expectation, decide)
             for decide in (compile_policies(identity=[*beside, mutant.document]).decide,)
-            for each in expectations
+            for expectation in expectations
         )
     ]
 
 
 def _met(expectation: Expectation, decide: object) -> bool:
-    allowed = [decide(each).allowed for each in expectation.requests]  # type: ignore[operator]
+    allowed = [decide(request).allowed for request in expectation.requests]  # type: ignore[operator]
     if expectation.expected == "allowed":
         return all(allowed)
     # The restriction itself refuses: each authorization it speaks of, not merely one of the call.
@@ -106,7 +108,11 @@ def test_the_base_policy_allows_what_the_restrictions_refuse() -> None:
 
     wrong = broken(SITE, base)
 
-    refused = [each for each in derive_expectations(SITE) if each.expected == "refused"]
+    refused = [
+        expectation
+        for expectation in derive_expectations(SITE)
+        if expectation.expected == "refused"
+    ]
     unlisted = {each.id for each in refused if each.permission in UNLISTED_ACTIONS}
     needs_pass_role = {each.id for each in refused if each.id.endswith("-role")}
     assert set(wrong) == {each.id for each in refused} - unlisted - needs_pass_role
@@ -144,7 +150,7 @@ def test_options_do_what_they_mean_and_their_loss_is_noticed(site: Site) -> None
 
 
 def test_ids_are_unique() -> None:
-    ids = [each.id for each in derive_expectations(SITE)]
+    ids = [expectation.id for expectation in derive_expectations(SITE)]
 
     assert len(ids) == len(set(ids))
 

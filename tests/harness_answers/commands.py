@@ -53,9 +53,9 @@ def wanting() -> tuple[str, ...]:
         for name, _, command in leaves(cli)
         if _asks(command)
         and name not in ARGUMENTS
-        and any(each.required for each in command.params)
+        and any(param.required for param in command.params)
     )
 
 
 def _asks(command: click.Command) -> bool:
-    return any(each.name == "endpoint_url" for each in command.params)
+    return any(param.name == "endpoint_url" for param in command.params)

@@ -56,23 +56,23 @@ def root(sandbox: Sandbox) -> Aws:
 
 def everything(aws: Aws) -> str:
     """Return the users, keys, policies and instances there are."""
-    users = [each["UserName"] for each in aws.pages("iam", "list_users", "Users")]
+    users = [page["UserName"] for page in aws.pages("iam", "list_users", "Users")]
     found = {
         "keys": {
             user: sorted(
-                (each["AccessKeyId"], each["Status"])
-                for each in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
+                (page["AccessKeyId"], page["Status"])
+                for page in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
             )
             for user in users
         },
         "policies": sorted(
-            each["PolicyName"]
-            for each in aws.pages("iam", "list_policies", "Policies", Scope="Local")
+            page["PolicyName"]
+            for page in aws.pages("iam", "list_policies", "Policies", Scope="Local")
         ),
         "instances": sorted(
             instance["InstanceId"]
-            for each in aws.pages("ec2", "describe_instances", "Reservations")
-            for instance in each["Instances"]
+            for page in aws.pages("ec2", "describe_instances", "Reservations")
+            for instance in page["Instances"]
         ),
     }
     return json.dumps(found)

@@ -30,7 +30,7 @@ def test_of_random_and_mutated_policies(claims: ModuleType) -> None:
     chance = random.Random(3)  # noqa: S311 - repeatable
     held = sum(map(claims.check, claims.texts(chance, 200)), Counter[str]())
 
-    assert sum(held[each] for each in claims.CLAIMS) > 100
+    assert sum(held[claim] for claim in claims.CLAIMS) > 100
 
 
 def test_of_the_examples_of_every_rule(claims: ModuleType) -> None:

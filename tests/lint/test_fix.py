@@ -81,7 +81,7 @@ GATED = {"StringEquals": {"aws:ResourceTag/ManagedBy": "cml-cloud-manager"}}
 
 
 def document(*statements: dict) -> str:
-    whole = [{"Effect": "Allow", "Resource": "*", **each} for each in statements]
+    whole = [{"Effect": "Allow", "Resource": "*", **statement} for statement in statements]
     return json.dumps({"Version": "2012-10-17", "Statement": whole})
 
 

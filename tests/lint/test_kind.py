@@ -76,7 +76,7 @@ def test_identity_based_policies_are_judged_together_and_a_trust_policy_beside_t
         ("two.json", allow("image", "subnet", "security-group")),
     ]
 
-    assert [each.rule for each in lint_texts(texts, together=True)] == ["CML521"]
+    assert [text.rule for text in lint_texts(texts, together=True)] == ["CML521"]
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,10 @@ def found(text: str) -> list[tuple[str, str | None]]:
 def test_the_base_policy_has_advice_only() -> None:
     findings = lint_text(document(snippets()[0]["Statement"]))
 
-    assert [(each.rule, each.statement) for each in findings] == [("CML601", sid) for sid in BASE]
-    assert all(each.severity is Severity.INFO for each in findings)
+    assert [(finding.rule, finding.statement) for finding in findings] == [
+        ("CML601", sid) for sid in BASE
+    ]
+    assert all(finding.severity is Severity.INFO for finding in findings)
 
 
 @needs_shared
@@ -86,7 +88,7 @@ def test_each_snippet_beside_the_base_policy_restricts_nothing(chosen: tuple[str
     ],
 )
 def test_the_snippets_without_the_base_policy(chosen: set[str], expected: list) -> None:
-    statements = [each for each in snippets() if each.get("Sid") in chosen]
+    statements = [snippet for snippet in snippets() if snippet.get("Sid") in chosen]
 
     assert found(document(statements)) == expected
 
@@ -103,7 +105,7 @@ def test_the_snippets_instead_of_the_statement_they_restrict() -> None:
         ("CML503", TAG),
         ("CML401", TYPES),
     ]
-    [gate] = [each for each in findings if each.rule == "CML501"]
+    [gate] = [finding for finding in findings if finding.rule == "CML501"]
     assert [(s.request.action, s.outcome) for s in gate.witness] == [
         ("ec2:TerminateInstances", "implicitDeny"),
         ("ec2:CreateTags", "allowed"),
@@ -189,7 +191,7 @@ def test_statements_of_several_documents_launch_together() -> None:
         ("two", allow("image", "subnet", "security-group")),
     ]
 
-    assert [each.rule for each in lint_texts(halves)] == ["CML401", "CML401"]
+    assert [text.rule for text in lint_texts(halves)] == ["CML401", "CML401"]
     assert lint_texts(halves, together=True) == ()
 
 
@@ -224,7 +226,7 @@ def test_findings_stand_in_the_order_of_the_files_and_their_lines() -> None:
 
     findings = lint_texts([("b.json", bad), ("a.json", "{"), ("c.json", bad)])
 
-    places = [each.place for each in findings]
+    places = [finding.place for finding in findings]
     assert [place.file for place in places] == ["b.json"] * 3 + ["a.json"] + ["c.json"] * 3
     assert [place.line for place in places[:3]] == [7, 8, 10]
 
@@ -305,7 +307,7 @@ def test_nothing_is_found_in_what_is_rendered_hardened(count: int) -> None:
 
         findings = lint_text(rendered.text, "rendered")
 
-        assert [each for each in findings if each.severity > Severity.INFO] == []
+        assert [finding for finding in findings if finding.severity > Severity.INFO] == []
         if "guard_tag" not in absent:
             assert findings == ()
 

@@ -53,7 +53,7 @@ def test_json_holds_everything_and_the_exit_code_is_the_same(
     answer = json.loads(capsys.readouterr().out)
     assert answer["files"] == [BAD, GOOD]
     assert answer["summary"] == {"error": 0, "warning": 3, "info": 2}
-    [first] = [each for each in answer["findings"] if each["line"] == 37]
+    [first] = [finding for finding in answer["findings"] if finding["line"] == 37]
     assert first["rule"] == "CML301"
     assert first["file"] == BAD
     assert first["witness"][0]["outcome"] == "allowed"
@@ -284,4 +284,4 @@ def test_findings_of_a_template_are_in_the_order_of_the_file(
     lint(str(file), "-o", "json")
 
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert [each["line"] for each in findings] == [2, 3, 4]
+    assert [finding["line"] for finding in findings] == [2, 3, 4]

@@ -99,7 +99,7 @@ def test_the_list_of_differences_has_every_rule_with_one_and_no_other() -> None:
 
 
 def test_each_of_aws_s_checks_stands_beside_one_rule_that_exists() -> None:
-    checks = [each.name for each in aws_checks()]
+    checks = [check.name for check in aws_checks()]
 
     assert len(checks) == len(set(checks)) == 152
     assert set(BESIDE.values()) <= set(RULE)

@@ -38,7 +38,7 @@ STRANGE, PROJECT, AUDIENCE = "CML522", "CML523", "CML524"
 
 def rules(*statements: dict[str, Any], kind: str | None = None) -> list[str]:
     """Return the rules that find something, after every witness was asked of the engine again."""
-    stated = [{k: v for k, v in each.items() if v != {}} for each in statements]
+    stated = [{k: v for k, v in statement.items() if v != {}} for statement in statements]
     text = json.dumps({"Version": "2012-10-17", "Statement": stated})
     findings = lint_text(text, kind=kind)
     for step in (step for finding in findings for step in finding.witness):

@@ -116,7 +116,7 @@ def test_every_breach_of_the_grammar_is_reported_with_its_place() -> None:
     with pytest.raises(DocumentError) as raised:
         parse_policy(text, "p")
 
-    assert [str(each) for each in raised.value.problems] == [
+    assert [str(problem) for problem in raised.value.problems] == [
         'p:1:13: `Version` cannot be `"2012"` (one of: 2012-10-17, 2008-10-17)',
         "p:2:15: a statement needs exactly one of `Action` and `NotAction`",
         "p:2:47: `Statement[0].Resource` must be a string or a list, not `1`",
@@ -147,7 +147,7 @@ def test_what_is_no_policy_is_refused_and_nothing_else_is_raised(value: object) 
     else:
         problems = ()
 
-    assert all(each.place is not None and each.place.file == "p" for each in problems)
+    assert all(problem.place is not None and problem.place.file == "p" for problem in problems)
 
 
 @given(st.text(), st.lists(st.sampled_from(" \t\r\n\u00a0\u2003"), max_size=5))

@@ -154,8 +154,11 @@ def test_a_key_that_users_always_send_is_never_absent(key):
     verdict = never(allowed("s3:GetObject", Null={key: "true"}), Shape(["s3:GetObject"]))
 
     assert verdict.holds
-    assert {each.kind for each in verdict.assumptions} <= {"always", "signed"}
-    assert all(each.page.endswith(key.partition(":")[2].lower()) for each in verdict.assumptions)
+    assert {assumption.kind for assumption in verdict.assumptions} <= {"always", "signed"}
+    assert all(
+        assumption.page.endswith(key.partition(":")[2].lower())
+        for assumption in verdict.assumptions
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_an_empty_list_of_tag_keys_passes_no_test_for_one():
     closed = never(allowed("ec2:DeleteTags", Null={"aws:TagKeys": "false"}, **open_), wiping)
 
     assert closed.holds
-    assert [each.kind for each in closed.assumptions] == ["filled"]
+    assert [assumption.kind for assumption in closed.assumptions] == ["filled"]
     assert never(allowed("ec2:DeleteTags", **open_), wiping).answer == "broken"
 
 

@@ -45,7 +45,11 @@ def test_commands_agree_on_the_published_pairs(commands, part):
     for line in PAIRS.read_text("utf-8").splitlines()[part::PARTS]:
         row = json.loads(line)
         pair = [load_policy(row[side], side) for side in ("policy_a", "policy_b")]
-        if any(each.principal or each.not_principal for side in pair for each in side.statements):
+        if any(
+            statement.principal or statement.not_principal
+            for side in pair
+            for statement in side.statements
+        ):
             continue
         found = commands.of_pair(*pair, asked)
         contradictions += [f"{row['id']}: {text}" for text in found]

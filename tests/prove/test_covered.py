@@ -41,11 +41,11 @@ def decisive(expectation: Expectation) -> list[Request]:
 def covering(promises: tuple[Promise, ...], request: Request) -> set[str]:
     """Return the promises that are broken by allowing *request*, alone or as a step."""
     found = set()
-    for each in promises:
-        shapes = tuple(statement_of(shape) for shape in _breaking(each))
+    for promise in promises:
+        shapes = tuple(statement_of(shape) for shape in _breaking(promise))
         asked = PolicyDocument(shapes, VERSION_2012, name="shapes")
         if compile_policies(identity=[asked]).decide(request).allowed:
-            found.add(each.id)
+            found.add(promise.id)
     return found
 
 
@@ -54,10 +54,10 @@ def test_every_expectation_is_covered_by_a_promise_or_listed_as_not_covered(name
     site = SITES[name]
     promises = site_promises(site)
     uncovered = [
-        each.id
-        for each in derive_expectations(site)
-        if each.expected == "refused"
-        and not all(covering(promises, request) for request in decisive(each))
+        expectation.id
+        for expectation in derive_expectations(site)
+        if expectation.expected == "refused"
+        and not all(covering(promises, request) for request in decisive(expectation))
     ]
     assert uncovered == []
     allowed = {
@@ -80,7 +80,11 @@ def refused(expectations: Sequence[Expectation], policy: PolicyDocument) -> list
             return all(decide(request).allowed for request in each.requests)
         return any(decide(request).allowed for request in decisive(each))
 
-    return [each for each in expectations if each.expected == "refused" and is_done(each)]
+    return [
+        expectation
+        for expectation in expectations
+        if expectation.expected == "refused" and is_done(expectation)
+    ]
 
 
 def breaks_one(promises: tuple[Promise, ...], near: set[str], policy: PolicyDocument) -> bool:

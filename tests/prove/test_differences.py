@@ -59,12 +59,12 @@ def _confirm(old: PolicyDocument, new: PolicyDocument, found: Comparison) -> Non
     """Every difference is one, as the engine says when asked anew; and all is as `within` says."""
     beside = [policy(allow("*"))] if found.beside_everything else []
     both = [compile_policies([each, *beside]) for each in (old, new)]
-    for each in found.differences:
-        assert [a.decide(each.witness).outcome for a in both] == [
-            each.old.outcome,
-            each.new.outcome,
+    for difference in found.differences:
+        assert [a.decide(difference.witness).outcome for a in both] == [
+            difference.old.outcome,
+            difference.new.outcome,
         ]
-        assert each.old.outcome != each.new.outcome
+        assert difference.old.outcome != difference.new.outcome
     sides = [Policies((each, *beside)) for each in (old, new)]
     answers = [within(*reversed(sides)).answer, within(*sides).answer]
     assert answers == [
@@ -223,16 +223,20 @@ def test_no_difference_is_made_up(old: PolicyDocument, seed: int) -> None:
         "Statement": [
             {
                 "Sid": "A",
-                "Effect": each.effect,
-                "Action": list(each.action or ()),
-                "Resource": list(each.resource or ()),
+                "Effect": statement.effect,
+                "Action": list(statement.action or ()),
+                "Resource": list(statement.resource or ()),
                 **(
-                    {"Condition": {c.operator: {c.key: list(c.values)} for c in each.conditions}}
-                    if each.conditions
+                    {
+                        "Condition": {
+                            c.operator: {c.key: list(c.values)} for c in statement.conditions
+                        }
+                    }
+                    if statement.conditions
                     else {}
                 ),
             }
-            for each in old.statements
+            for statement in old.statements
         ],
     }
     new = load_policy(rewritten(written, Random(seed)))  # noqa: S311 - not for secrets
@@ -270,7 +274,7 @@ def test_an_action_that_only_a_later_service_could_have_is_marked() -> None:
     found = compared_documents(listed, wild)
 
     assert found.verdict == "wider"
-    assert [each.unlisted for each in found.differences] == [True]
+    assert [difference.unlisted for difference in found.differences] == [True]
     assert compared_documents(wild, listed).verdict == "narrower"
 
 
@@ -373,7 +377,10 @@ def test_denies_alone_are_judged_beside_everything() -> None:
     )
 
     assert found.beside_everything
-    assert {each.change for each in found.differences} == {"newly allowed", "newly denied"}
+    assert {difference.change for difference in found.differences} == {
+        "newly allowed",
+        "newly denied",
+    }
 
 
 def test_a_deny_of_what_nothing_allows_is_told_apart_from_none() -> None:
@@ -383,7 +390,7 @@ def test_a_deny_of_what_nothing_allows_is_told_apart_from_none() -> None:
     found = compared_documents([old], [new])
 
     assert found.verdict == "narrower"
-    assert {each.change for each in found.differences} == {"newly denied explicitly"}
+    assert {difference.change for difference in found.differences} == {"newly denied explicitly"}
 
 
 def test_a_difference_names_statements_and_values() -> None:
@@ -398,7 +405,7 @@ def test_a_difference_names_statements_and_values() -> None:
     (only,) = compared_documents([old], [new]).differences
 
     assert only.change == "newly allowed"
-    assert [each.label for each in only.new.statements] == ["Start"]
+    assert [statement.label for statement in only.new.statements] == ["Start"]
     assert only.missed is not None
     assert "aws:RequestedRegion" in only.missed.reason
     assert only.found
@@ -412,7 +419,9 @@ def test_a_key_that_requests_never_have_makes_no_difference() -> None:
     found = compared_documents([old], [new])
 
     assert found.verdict == "same"
-    assert "absent" in {each.kind for each in found.verdicts["newly allowed"].assumptions}
+    assert "absent" in {
+        assumption.kind for assumption in found.verdicts["newly allowed"].assumptions
+    }
 
 
 def test_trust_policies_are_compared_by_whom_they_trust() -> None:
@@ -445,7 +454,7 @@ def test_expectations_of_the_site_are_answered_by_both() -> None:
     )
 
     assert found.expectations > 50
-    assert {each.new for each in found.expectation_changes} == {"refused"}
+    assert {change.new for change in found.expectation_changes} == {"refused"}
     assert found.verdict == "narrower"
 
 

@@ -238,7 +238,7 @@ def test_more_actions_to_come_than_can_be_told_apart_are_assumed_away() -> None:
     verdict = never(Policies((load_policy(policy),)), shape)
 
     assert verdict.answer == "holds"
-    assert "listed" in {each.kind for each in verdict.assumptions}
+    assert "listed" in {assumption.kind for assumption in verdict.assumptions}
 
 
 def test_an_empty_text_beside_others_is_a_value() -> None:
@@ -275,7 +275,7 @@ def test_a_statement_without_principal_names_nobody_in_the_policy_of_a_resource(
 
 def test_every_account_can_be_the_one_that_a_variable_stands_for() -> None:
     def of_resource(*statements: Json) -> Policies:
-        listed = [each | {"Principal": "*"} for each in statements]
+        listed = [statement | {"Principal": "*"} for statement in statements]
         return Policies(resource=load_policy({"Version": "2012-10-17", "Statement": listed}))
 
     own = allow(GET, "arn:aws:s3:::b-${aws:PrincipalAccount}/*")

@@ -34,7 +34,7 @@ def test_lint_says_that_a_gate_opens_where_two_calls_are_proved_to_open_it() -> 
             str(mutant.document.located and mutant.document.located.source.text)
         )
         policies = Policies((document,))
-        rules = {each.rule for each in lint_policies([document], kind="identity")}
+        rules = {policy.rule for policy in lint_policies([document], kind="identity")}
         reached = taken_over(policies, tag, OPERATE)
         asked += 1
         opened += len(reached.calls) > 1
@@ -67,7 +67,7 @@ CONDITIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("seed", range(60))
 def test_a_gate_of_any_policy_opens_for_lint_just_where_it_is_proved_to_open(seed: int) -> None:
     document = load_policy(_random_policy(Random(seed)))  # noqa: S311 - repeatable
-    rules = {each.rule for each in lint_policies([document], kind="identity")}
+    rules = {policy.rule for policy in lint_policies([document], kind="identity")}
     policies = Policies((document,))
 
     reached = taken_over(policies, TAG, OPERATE)

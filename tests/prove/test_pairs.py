@@ -14,7 +14,11 @@ from tests.conftest import REPOSITORY
 
 PAIRS = REPOSITORY.parent / "shared" / "conformance" / "proof_pairs.jsonl"
 DISAGREEMENTS = json.loads(Path(__file__).with_name("disagreements.json").read_text("utf-8"))
-KNOWN = {name: (each, got) for each in DISAGREEMENTS for name, got in each["answers"].items()}
+KNOWN = {
+    name: (disagreement, got)
+    for disagreement in DISAGREEMENTS
+    for name, got in disagreement["answers"].items()
+}
 
 pytestmark = pytest.mark.skipif(not PAIRS.exists(), reason="the pairs are not here")
 
@@ -26,7 +30,7 @@ def pairs():
 
 def side(policy):
     document = load_policy(policy)
-    if any(each.principal or each.not_principal for each in document.statements):
+    if any(statement.principal or statement.not_principal for statement in document.statements):
         return Policies(resource=document)
     return Policies(identity=(document,))
 
@@ -53,14 +57,14 @@ def answer_to(pair):
 
 
 def test_every_pair_is_answered_as_labelled_or_listed():
-    found = {each["id"]: answer_to(each) for each in pairs()}
+    found = {pair["id"]: answer_to(pair) for pair in pairs()}
 
-    expected = {each["id"]: KNOWN.get(each["id"], (None, each["expected"]))[1] for each in pairs()}
+    expected = {pair["id"]: KNOWN.get(pair["id"], (None, pair["expected"]))[1] for pair in pairs()}
     assert found == expected
 
 
 def test_the_list_names_no_pair_that_is_answered_as_labelled():
-    labels = {each["id"]: each["expected"] for each in pairs()}
+    labels = {pair["id"]: pair["expected"] for pair in pairs()}
 
     assert not [name for name, (_, got) in KNOWN.items() if labels[name] == got]
 
@@ -68,8 +72,8 @@ def test_the_list_names_no_pair_that_is_answered_as_labelled():
 @pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
 def test_every_pair_is_compared_as_within_answers_it(every):
     wrong = []
-    for each in pairs()[::every]:
-        old, new = side(each["policy_a"]), side(each["policy_b"])
+    for pair in pairs()[::every]:
+        old, new = side(pair["policy_a"]), side(pair["policy_b"])
         found = differences(old, new)
         for change, verdict in (
             ("newly allowed", within(new, old)),
@@ -77,7 +81,7 @@ def test_every_pair_is_compared_as_within_answers_it(every):
         ):
             answer = found.verdicts[change].answer if found.verdicts else "holds"
             if (verdict.answer, verdict.answer == "broken") != (answer, bool(found.of(change))):
-                wrong.append((each["id"], change, verdict.answer, answer))
+                wrong.append((pair["id"], change, verdict.answer, answer))
 
     assert wrong == []
 

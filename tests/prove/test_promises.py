@@ -33,7 +33,7 @@ GUARDED = [site for site in SUBSETS if site.restrict.active]
 
 
 def hardened(site: Site) -> tuple[PolicyDocument, ...]:
-    return tuple(each.document for each in render_parts(site))
+    return tuple(part.document for part in render_parts(site))
 
 
 def broken(site: Site, policies: Policies) -> dict[str, Proof]:
@@ -43,7 +43,7 @@ def broken(site: Site, policies: Policies) -> dict[str, Proof]:
     for proof in found.values():
         assert proof.answer == "broken", proof.reason
         assert proof.calls
-        assert all(authorizer.decide(each.request).allowed for each in proof.calls)
+        assert all(authorizer.decide(call.request).allowed for call in proof.calls)
     return found
 
 
@@ -76,7 +76,7 @@ def test_the_boundary_beside_the_base_means_the_same_as_the_hardened_policy(site
 
 
 def test_every_option_and_grant_is_a_promise_that_is_kept() -> None:
-    promised = {each.id for each in site_promises(EVERYTHING)}
+    promised = {promise.id for promise in site_promises(EVERYTHING)}
     assert promised >= {
         "subnets",
         "security-groups",
@@ -116,7 +116,7 @@ def test_the_base_policy_breaks_every_promise_of_a_restriction() -> None:
 
 
 def test_every_option_is_broken_by_the_base_policy_too() -> None:
-    promised = {each.id for each in site_promises(EVERYTHING)}
+    promised = {promise.id for promise in site_promises(EVERYTHING)}
     kept = promised - broken(EVERYTHING, Policies((BASE,))).keys()
     # The base passes no role at all.
     assert kept == {"within-base", "catalogue", "pass-role"}
@@ -124,7 +124,7 @@ def test_every_option_is_broken_by_the_base_policy_too() -> None:
 
 def test_administrator_access_breaks_every_promise() -> None:
     found = broken(EVERYTHING, Policies((EVERYTHING_ALLOWED,)))
-    assert found.keys() == {each.id for each in site_promises(EVERYTHING)}
+    assert found.keys() == {promise.id for promise in site_promises(EVERYTHING)}
 
 
 def test_restrictions_added_beside_the_base_policy_restrict_nothing() -> None:
@@ -151,11 +151,11 @@ def test_a_tag_gate_that_the_caller_can_open_is_broken_in_two_calls() -> None:
         allow(["ec2:CreateTags"], {}),
     )
     proof = broken(SITE, Policies((gate,)))["foreign-operated"]
-    assert [each.request.action for each in proof.calls] == [
+    assert [call.request.action for call in proof.calls] == [
         "ec2:CreateTags",
         "ec2:TerminateInstances",
     ]
-    assert len({each.request.resource for each in proof.calls}) == 1
+    assert len({call.request.resource for call in proof.calls}) == 1
 
 
 def test_whatever_is_taken_from_the_hardened_policy_is_told_from_it_by_a_request() -> None:
@@ -248,7 +248,7 @@ def test_what_no_policy_can_promise_is_listed_with_the_promise() -> None:
     }
     assert "existing network interface" in limits["security-groups"][0]
     assert "managedby=cml-cloud-manager" in limits["foreign-operated"][0]
-    assert not any(each.limited for each in proofs)
+    assert not any(proof.limited for proof in proofs)
 
 
 def launch(*resources: str, **conditions: dict[str, list[str]]) -> dict[str, object]:
@@ -272,7 +272,7 @@ def test_a_launch_that_cannot_be_made_as_a_whole_is_not_done_outside_the_regions
     one = outside(launch(INSTANCE), launch(IMAGE, *SOME, **here))
 
     assert one.answer == "holds"
-    assert "a launch needs an image" in " ".join(each.text for each in one.assumptions)
+    assert "a launch needs an image" in " ".join(assumption.text for assumption in one.assumptions)
     assert outside(launch(INSTANCE, IMAGE, *SOME)).answer == "broken"
 
 

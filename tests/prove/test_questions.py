@@ -29,7 +29,7 @@ STOP = attached(
 
 
 def kinds(verdict):
-    return {each.kind for each in verdict.assumptions}
+    return {assumption.kind for assumption in verdict.assumptions}
 
 
 def test_a_witness_names_the_statements_of_both_sides():
@@ -40,9 +40,9 @@ def test_a_witness_names_the_statements_of_both_sides():
     assert verdict.answer == "broken"
     assert verdict.witness.request.action == "ec2:StopInstances"
     assert verdict.witness.request.resource.startswith("arn:aws:ec2:")
-    assert [each.effect for each in verdict.witness.candidate.statements] == ["Allow"]
+    assert [statement.effect for statement in verdict.witness.candidate.statements] == ["Allow"]
     assert verdict.witness.reference.outcome == "explicitDeny"
-    assert [each.effect for each in verdict.witness.reference.statements] == ["Deny"]
+    assert [statement.effect for statement in verdict.witness.reference.statements] == ["Deny"]
 
 
 def test_never_gives_a_readable_request():
@@ -133,7 +133,10 @@ def test_a_proof_names_what_it_rests_on(condition, shape, kind):
 
     assert verdict.holds
     assert kind in kinds(verdict)
-    assert all(each.page.startswith("https://docs.aws.amazon.com/") for each in verdict.assumptions)
+    assert all(
+        assumption.page.startswith("https://docs.aws.amazon.com/")
+        for assumption in verdict.assumptions
+    )
 
 
 def test_a_key_that_an_action_never_has_opens_nothing():
@@ -173,7 +176,7 @@ def test_who_asks_who_he_is_is_nobodys_grant():
 
 def test_patterns_beyond_the_bound_are_undecided_with_the_reason():
     patterns = [f"*a{'?' * size}*" for size in range(9, 24)]
-    one = attached(*(said("s3:GetObject", StringLike={"my:key": each}) for each in patterns))
+    one = attached(*(said("s3:GetObject", StringLike={"my:key": pattern}) for pattern in patterns))
     other = attached(said("s3:GetObject", StringLike={"my:key": patterns}))
 
     verdict = within(one, other)

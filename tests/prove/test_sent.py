@@ -113,7 +113,7 @@ def test_the_account_is_in_one_partition_where_it_is_known() -> None:
     here = within(attached(wide, partition="aws-us-gov"), attached(narrow, partition="aws-us-gov"))
     assert here.holds
     assert "the account is in the partition aws-us-gov, which reaches no other" in [
-        each.text for each in here.assumptions
+        assumption.text for assumption in here.assumptions
     ]
 
 
@@ -193,7 +193,8 @@ def witnesses(number: int) -> Iterator[tuple[Request, list[dict[str, Any]], str]
         found = [never(one, Shape(conditions={operator: {key: values}})).witness]
     else:
         yield from (
-            (each.witness, every, partition) for each in differences(one, other).differences
+            (difference.witness, every, partition)
+            for difference in differences(one, other).differences
         )
         return
     yield from ((each.request, every, partition) for each in found if each)

@@ -110,7 +110,9 @@ def test_a_verdict_that_rests_on_how_an_empty_value_is_read_lists_it(
     verdict = never(Policies((policy,)), asked)
 
     assert verdict.answer == answer
-    assert [each.page for each in verdict.assumptions if each.kind == "reading"] == [
+    assert [
+        assumption.page for assumption in verdict.assumptions if assumption.kind == "reading"
+    ] == [
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
         "reference_policies_condition-single-vs-multi-valued-context-keys.html"
     ] * rests

@@ -259,4 +259,4 @@ def test_a_tag_that_looks_like_a_policy_variable_is_none() -> None:
 def test_a_proof_about_sequences_names_what_it_rests_on() -> None:
     given, _, _ = TAKEN["tag in one region, terminate in another"]
     reached = taken_over(given, TAG, TERMINATE)
-    assert "region" in {each.kind for each in reached.assumptions}
+    assert "region" in {assumption.kind for assumption in reached.assumptions}

@@ -39,7 +39,7 @@ def test_the_age_of_mfa_is_in_requests_with_mfa_alone():
     verdict = never(recent, without)
 
     assert verdict.holds
-    assert [each.text for each in verdict.assumptions if each.kind == "with"] == [
+    assert [assumption.text for assumption in verdict.assumptions if assumption.kind == "with"] == [
         "a request has aws:MultiFactorAuthAge only if aws:MultiFactorAuthPresent is true"
     ]
     absent = attached(said(TERMINATE, NumericLessThanIfExists={"aws:MultiFactorAuthAge": "3600"}))
@@ -116,7 +116,7 @@ def test_time_does_not_run_backwards_in_a_sequence(tagging, operating, answer, k
     reached = taken_over(policies, TAG, OPERATE)
 
     assert reached.answer == answer, reached.reason
-    times = [each.request.context.get(key, "") for each in reached.calls]
+    times = [call.request.context.get(key, "") for call in reached.calls]
     assert times == sorted(times)
 
 
@@ -138,7 +138,7 @@ def test_an_image_is_of_no_account():
     verdict = never(attached(said("ec2:RunInstances", image)), Shape(("ec2:RunInstances",)))
 
     assert verdict.holds
-    assert "resource" in {each.kind for each in verdict.assumptions}
+    assert "resource" in {assumption.kind for assumption in verdict.assumptions}
 
 
 ANY = said("*")
@@ -178,9 +178,11 @@ def test_a_fact_is_listed_for_every_action_that_it_was_used_of():
     verdict = never(policies, Shape(both))
 
     assert verdict.holds
-    assert {each.action for each in verdict.assumptions if each.kind == "absent"} == set(both)
-    for each in verdict.assumptions:
-        assert each.action in each.text
+    assert {
+        assumption.action for assumption in verdict.assumptions if assumption.kind == "absent"
+    } == set(both)
+    for assumption in verdict.assumptions:
+        assert assumption.action in assumption.text
 
 
 def test_how_a_variable_without_a_value_is_read_is_listed():
@@ -198,9 +200,9 @@ def test_how_a_variable_without_a_value_is_read_is_listed():
     )
 
     assert broken.answer == "broken"
-    assert [each.kind for each in broken.assumptions] == ["reading"]
+    assert [assumption.kind for assumption in broken.assumptions] == ["reading"]
     assert held.holds
-    assert "reading" in {each.kind for each in held.assumptions}
+    assert "reading" in {assumption.kind for assumption in held.assumptions}
 
 
 def test_a_question_whose_steps_are_used_up_is_undecided_and_says_so():

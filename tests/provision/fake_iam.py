@@ -348,7 +348,7 @@ class _Operations:
         return {}
 
     def list_policies(self, Scope: str) -> dict[str, Any]:
-        return {"Policies": [{"PolicyName": each.name} for each in self.iam.policies.values()]}
+        return {"Policies": [{"PolicyName": policy.name} for policy in self.iam.policies.values()]}
 
     def get_policy_version(self, PolicyArn: str, VersionId: str) -> dict[str, Any]:
         versions = self._policy(PolicyArn).versions
@@ -359,8 +359,8 @@ class _Operations:
     def list_policy_versions(self, PolicyArn: str) -> dict[str, Any]:
         found = self._policy(PolicyArn)
         shown = [
-            {"VersionId": each, "IsDefaultVersion": each == found.default}
-            for each in reversed(found.versions)
+            {"VersionId": version, "IsDefaultVersion": version == found.default}
+            for version in reversed(found.versions)
         ]
         return {"Versions": shown}
 

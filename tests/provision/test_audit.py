@@ -78,7 +78,7 @@ def test_the_bucket_is_closed_before_the_trail_and_the_trail_logs_last(world: Wo
         "create_trail",
         "start_logging",
     ]
-    assert [each for each in world.aws.writes if each in order] == order
+    assert [write for write in world.aws.writes if write in order] == order
 
 
 def test_a_bucket_that_is_left_for_another_is_named_with_what_becomes_of_it(world: World) -> None:

@@ -184,8 +184,8 @@ def test_the_template_says_what_bootstrap_calls_with(site: Site, watch: Watch) -
     resources = json.loads(render_audit(site, watch, "cloudformation"))["Resources"]
     resolve = _resolver(resources, site)
     made: dict[str, list[Any]] = {}
-    for each in resources.values():
-        made.setdefault(each["Type"], []).append(resolve(each["Properties"]))
+    for resource in resources.values():
+        made.setdefault(resource["Type"], []).append(resolve(resource["Properties"]))
     calls = _calls(site, watch)
 
     assert made["AWS::CloudWatch::Alarm"] == calls["put_metric_alarm"]

@@ -113,8 +113,8 @@ def test_at_five_versions_the_oldest_goes_and_the_former_default_stays(world: Wo
     world.apply(BASE)
 
     versions = {
-        each["VersionId"]: each["IsDefaultVersion"]
-        for each in world.aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
+        page["VersionId"]: page["IsDefaultVersion"]
+        for page in world.aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
     }
     assert versions == {"v2": False, "v3": False, "v4": False, "v5": False, "v6": True}
 

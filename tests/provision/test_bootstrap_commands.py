@@ -250,7 +250,7 @@ def test_the_secret_is_in_the_file_and_nowhere_else(
     ):
         ran = run("bootstrap", *arguments)
         said += ran.out + ran.err
-    said += "\n".join(f"{each.getMessage()} {each.args}" for each in caplog.records)
+    said += "\n".join(f"{record.getMessage()} {record.args}" for record in caplog.records)
 
     secret = secret_of(tmp_path / ".env")
     forms = {

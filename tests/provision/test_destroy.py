@@ -125,11 +125,11 @@ def test_guard_and_boundary_stay_until_they_are_named(tmp_path: Path) -> None:
     destroy(world, site)
 
     assert detached == [f"{POLICY} to {USER}", f"{site.guard} to {USER}"]
-    assert [each.rpartition("; ")[2] for each in warnings] == [
+    assert [warning.rpartition("; ")[2] for warning in warnings] == [
         "--guard also deletes it",
         "--boundary also deletes it",
     ]
-    assert sorted(each.name for each in iam.policies.values()) == [site.boundary, site.guard]
+    assert sorted(policy.name for policy in iam.policies.values()) == [site.boundary, site.guard]
     plan = plan_destruction(world.aws, site, ["principal", "boundary", "guard"])
     apply_plan(world.aws, plan)
     assert iam.policies == {}

@@ -62,7 +62,7 @@ def test_a_policy_that_is_not_ours_and_that_others_hold_is_never_rewritten(
     with pytest.raises(errors.RefusedError) as refused:
         apply_plan(shared.aws, plan)
 
-    assert all(each in refused.value.message for each in HOLDERS)
+    assert all(holder in refused.value.message for holder in HOLDERS)
     assert "bootstrap adopt" in str(refused.value.remedy)
     assert iam.snapshot() == before
     assert any("apply refuses this" in line and "role app" in line for line in plan_lines(plan))
@@ -83,19 +83,19 @@ def test_after_adopting_apply_changes_a_policy_of_others_only_when_allowed_and_n
     shared: World, iam: FakeIam
 ) -> None:
     adoption = plan_adoption(shared.aws, shared.plan(delivery=None))
-    assert all(any(each in line for line in adoption.warnings) for each in HOLDERS)
+    assert all(any(holder in line for line in adoption.warnings) for holder in HOLDERS)
     apply_plan(shared.aws, adoption)
 
     before = iam.snapshot()
     with pytest.raises(errors.RefusedError, match="is also attached to user alice") as refused:
         shared.apply(delivery=None)
-    assert all(each in refused.value.message for each in HOLDERS)
+    assert all(holder in refused.value.message for holder in HOLDERS)
     assert "name a new `policy`" in str(refused.value.remedy)
     assert iam.snapshot() == before
 
     plan = shared.plan(delivery=None, change_shared=True)
     assert plan.refused == ()
-    assert all(any(each in line for line in plan.warnings) for each in HOLDERS)
+    assert all(any(holder in line for line in plan.warnings) for holder in HOLDERS)
     apply_plan(shared.aws, plan)
 
     default = iam.policies[shared.site.policy_arn].default
@@ -110,7 +110,7 @@ def test_a_rollback_names_those_it_changes(shared: World) -> None:
     plan = plan_rollback(shared.aws, shared.site)
 
     assert plan.refused == ()
-    assert all(any(each in line for line in plan.warnings) for each in HOLDERS)
+    assert all(any(holder in line for line in plan.warnings) for holder in HOLDERS)
 
 
 def test_a_policy_whose_holders_may_not_be_read_is_changed_only_when_that_is_accepted(
@@ -175,7 +175,7 @@ def test_where_the_quota_may_not_be_read_the_eleventh_policy_is_a_warning(
     plan = world.plan(delivery=None)
 
     assert plan.refused == ()
-    assert any("would have 11 policies attached" in each for each in plan.warnings)
+    assert any("would have 11 policies attached" in warning for warning in plan.warnings)
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
@@ -282,7 +282,7 @@ def launch(aws: Aws, number: int, **tags: str) -> list[str]:
         MaxCount=number,
         TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
     )
-    return [each["InstanceId"] for each in made["Instances"]]
+    return [instance["InstanceId"] for instance in made["Instances"]]
 
 
 def test_workers_without_the_guard_tag_would_be_out_of_reach(aws: Aws) -> None:

@@ -85,9 +85,9 @@ def test_the_very_second_of_a_change_of_the_clock_is_right(hour: int) -> None:
 def test_expressions_are_short_enough_and_ids_are_ids() -> None:
     for zone in ("Europe/Berlin", "Africa/Casablanca", "UTC"):
         queries = closed_queries(METRIC, Hours(zone), 2026)
-        assert all(len(each.get("Expression", "")) < 1024 for each in queries)
-        assert all(re.fullmatch(r"[a-z][a-zA-Z0-9_]*", each["Id"]) for each in queries)
-        assert [each["Id"] for each in queries if each.get("ReturnData")] == ["closed"]
+        assert all(len(query.get("Expression", "")) < 1024 for query in queries)
+        assert all(re.fullmatch(r"[a-z][a-zA-Z0-9_]*", query["Id"]) for query in queries)
+        assert [query["Id"] for query in queries if query.get("ReturnData")] == ["closed"]
 
 
 @pytest.mark.parametrize(

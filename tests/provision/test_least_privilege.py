@@ -39,7 +39,7 @@ pytestmark = pytest.mark.long
 USER = Site(account="111122223333", restrict=RESTRICTED)
 ROLE = replace(USER, user=None, role="cml-manager")
 OTHER = replace(USER, restrict=replace(RESTRICTED, instance_types=("c5.*",)))
-EVERYTHING = [each for each in PIECES if each != "audit"]
+EVERYTHING = [piece for piece in PIECES if piece != "audit"]
 
 Who = Callable[[Site, str], Recorded]
 
@@ -145,11 +145,11 @@ def _statements(site: Site) -> list[dict[str, Any]]:
     return list(document["Statement"])
 
 
-@pytest.mark.parametrize("missing", [each["Sid"] for each in _statements(USER)])
+@pytest.mark.parametrize("missing", [statement["Sid"] for statement in _statements(USER)])
 def test_without_any_one_statement_the_auditor_fails_at_what_it_allowed(
     missing: str, sandbox: Sandbox
 ) -> None:
-    statements = {each["Sid"]: each for each in _statements(USER)}
+    statements = {statement["Sid"]: statement for statement in _statements(USER)}
     kept = [each for sid, each in statements.items() if sid != missing]
     text = json.dumps({"Version": "2012-10-17", "Statement": kept})
     auditor = _somebody(sandbox, "auditor", text)

@@ -65,8 +65,8 @@ def test_each_step_of_the_plan_is_an_answer_of_the_check(world: World) -> None:
     alike = ask(check_named("differences"), BootstrapScene(world.aws, world.site, BASE))
     other = ask(check_named("differences"), BootstrapScene(world.aws, world.site, OTHER))
 
-    assert {each.state for each in alike.diagnoses} == {State.OK}
-    wrong = [each.subject for each in other.diagnoses if each.state is State.FINDING]
+    assert {diagnose.state for diagnose in alike.diagnoses} == {State.OK}
+    wrong = [diagnose.subject for diagnose in other.diagnoses if diagnose.state is State.FINDING]
     assert wrong == [f"policy {world.site.policy_arn.rpartition('/')[2]}"]
 
 

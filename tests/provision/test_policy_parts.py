@@ -17,7 +17,7 @@ ARN = f"arn:aws:iam::{ACCOUNT}:policy/{POLICY}"
 
 def attached(world: World) -> list[str]:
     pages = world.aws.pages("iam", "list_attached_user_policies", "AttachedPolicies", UserName=USER)
-    return sorted(each["PolicyArn"].rpartition("/")[2] for each in pages)
+    return sorted(page["PolicyArn"].rpartition("/")[2] for page in pages)
 
 
 def names(world: World) -> list[str]:

@@ -75,7 +75,7 @@ def _from_markdown(site: Site) -> list[PolicyDocument]:
 
 def _from_cloudformation(site: Site) -> list[PolicyDocument]:
     resources = json.loads(render_form(site, "cloudformation"))["Resources"].values()
-    found = [each for each in resources if each["Type"] == "AWS::IAM::ManagedPolicy"]
+    found = [resource for resource in resources if resource["Type"] == "AWS::IAM::ManagedPolicy"]
     return [load_policy(_substituted(e["Properties"]["PolicyDocument"], site)) for e in found]
 
 

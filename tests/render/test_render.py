@@ -31,16 +31,16 @@ def test_the_base_policy_is_the_specifications() -> None:
 def test_the_base_policy_has_the_documented_statements() -> None:
     document = render_policy(None, "base").document
 
-    assert [(each.sid, each.action) for each in document.statements] == [
-        (each.sid, tuple(permission.action for permission in each.permissions))
-        for each in load_catalogue().groups
+    assert [(statement.sid, statement.action) for statement in document.statements] == [
+        (group.sid, tuple(permission.action for permission in group.permissions))
+        for group in load_catalogue().groups
     ]
-    assert [each.sid for each in document.statements] == [
+    assert [statement.sid for statement in document.statements] == [
         "EC2InstanceManagement",
         "EC2TagManagement",
         "CloudWatchMetricsRead",
     ]
-    assert {each.resource for each in document.statements} == {("*",)}
+    assert {statement.resource for statement in document.statements} == {("*",)}
 
 
 def test_the_same_site_renders_the_same_bytes(site: Site) -> None:
@@ -75,7 +75,7 @@ def test_no_template_puts_a_value_inside_quotes(name: str) -> None:
     strings = re.findall(r'"[^"\n]*"', re.sub(r"\{%.*?%\}", "", printed, flags=re.DOTALL))
 
     assert strings
-    assert not [each for each in strings if "\0" in each]
+    assert not [string for string in strings if "\0" in string]
 
 
 NASTY = st.text(st.characters(min_codepoint=32, max_codepoint=255), min_size=1, max_size=40) | (

@@ -56,8 +56,12 @@ def test_a_deny_matches_just_what_the_allow_does_not(test: KeyTest) -> None:
     answers = _answers(test)
     holds = [_met(test.holds, test.key, value) for value in answers]
 
-    assert [not each for each in holds] == [_met(test.denied, test.key, each) for each in answers]
-    assert [not each for each in holds] == [_met(test.fails, test.key, each) for each in answers]
+    assert [not hold for hold in holds] == [
+        _met(test.denied, test.key, answer) for answer in answers
+    ]
+    assert [not hold for hold in holds] == [
+        _met(test.fails, test.key, answer) for answer in answers
+    ]
     assert True in holds
     assert False in holds
 
@@ -78,7 +82,7 @@ def test_every_value_of_the_site_file_is_an_option_of_a_row(
 ) -> None:
     options = {option.name for row in rows for option in row.options}
 
-    assert options == {each.name for each in fields(values)}
+    assert options == {field.name for field in fields(values)}
 
 
 def test_the_schema_of_the_site_file_has_the_options_of_the_rows() -> None:

@@ -97,7 +97,7 @@ class Recorder:
         return client
 
     def __getitem__(self, operation: str) -> list[Raw]:
-        return [each for each in self.answers if each.operation == operation]
+        return [answer for answer in self.answers if answer.operation == operation]
 
 
 def problems(raw: Raw) -> list[str]:
@@ -256,7 +256,7 @@ def _error(raw: Raw) -> Iterator[str]:
         if not _CODE.fullmatch(code):
             yield f"`{code}` is no error code"
         return
-    listed = {_code_of(each) for each in raw.model.error_shapes}
+    listed = {_code_of(shape) for shape in raw.model.error_shapes}
     if code not in listed | _COMMON:
         yield f"`{code}` is none of the errors of {raw.operation}: {', '.join(sorted(listed))}"
 

@@ -358,7 +358,7 @@ def test_the_encoded_message_tells_who_may_decode_it(
     assert told["context"]["action"] == "ec2:StopInstances"
     assert told["context"]["resource"] == f"{CREATED}:instance/{foreign}"
     assert told["context"]["principal"]["arn"] == manager.arn
-    keys = {each["key"] for each in told["context"]["conditions"]["items"]}
+    keys = {item["key"] for item in told["context"]["conditions"]["items"]}
     assert {"aws:ResourceTag/Name", "aws:RequestedRegion", "ec2:InstanceType"} <= keys
     wrong = refused(decoder.decode_authorization_message, EncodedMessage="AAAA")
     assert wrong.code == "InvalidAuthorizationMessageException"
@@ -413,7 +413,7 @@ def test_a_launch_template_is_judged_by_its_contents(
     assert f"image/{UBUNTU_IMAGE}" in answer.message
     launched = user(BASE).client("ec2").run_instances(**named)["Instances"][0]
     assert (launched["ImageId"], launched["InstanceType"]) == (UBUNTU_IMAGE, "c5.large")
-    own = [each for each in launched["Tags"] if not each["Key"].startswith("aws:")]
+    own = [tag for tag in launched["Tags"] if not tag["Key"].startswith("aws:")]
     assert own == tag_list({"of": "t"})
     data = root.client("ec2").describe_instance_attribute(
         InstanceId=launched["InstanceId"], Attribute="userData"
@@ -496,7 +496,7 @@ def test_whoever_launches_by_another_name_needs_to_launch(
         someone = user(document(asking, passing, *more))
         refusals.append(refused(getattr(someone.client("ec2"), operation), **parameters))
 
-    assert [each.code for each in refusals] == ["UnauthorizedOperation"] * 2
+    assert [refusal.code for refusal in refusals] == ["UnauthorizedOperation"] * 2
     assert "ec2:RunInstances" in refusals[0].message
     assert f"iam:PassRole on resource: {role}" in refusals[1].message
     assert len(root.client("ec2").describe_instances()["Reservations"]) == before

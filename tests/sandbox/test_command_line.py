@@ -209,7 +209,9 @@ def test_the_aws_cli_works_and_is_refused_where_the_policy_refuses(
     assert "(UnauthorizedOperation)" in aws(manager, *launching, "c5.large")
     made = aws(manager, *launching, "c5.large", *tagged)["Instances"][0]["InstanceId"]
     found = aws(manager, "ec2", "describe-instances", "--endpoint-url", root.sandbox.endpoint_url)
-    assert [each["Instances"][0]["InstanceId"] for each in found["Reservations"]] == [made]
+    assert [reservation["Instances"][0]["InstanceId"] for reservation in found["Reservations"]] == [
+        made
+    ]
     assert "(AccessDenied)" in aws(manager, "iam", "list-users")
     simulated = aws(
         root,

@@ -61,13 +61,15 @@ def _named(node: ast.AST) -> set[str]:
         return {node.value} & operations().keys()
     if isinstance(node, ast.JoinedStr):
         parts = [
-            re.escape(each.value)
-            if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            re.escape(value.value)
+            if isinstance(value, ast.Constant) and isinstance(value.value, str)
             else _KINDS
-            for each in node.values
+            for value in node.values
         ]
         if any("_" in part and part != _KINDS for part in parts):
-            return {each for each in operations() if re.fullmatch("".join(parts), each)}
+            return {
+                operation for operation in operations() if re.fullmatch("".join(parts), operation)
+            }
     return set()
 
 
@@ -324,7 +326,7 @@ def _sts(sts: Any, root: Identity, iam: Any, recorder: Recorder) -> None:
 def test_an_operation_is_answered_as_its_model_says(method: str, answers: Recorder) -> None:
     service, operation = operations()[method]
     found = answers[operation]
-    differences = sorted({each for raw in found for each in problems(raw)})
+    differences = sorted({problem for raw in found for problem in problems(raw)})
 
     assert found, f"no answer of {service}:{operation}: call it above"
     assert differences == []
@@ -370,7 +372,7 @@ def test_the_checker_sees_what_is_wrong(
 
 
 def test_the_checker_sees_what_is_wrong_in_json_and_in_errors(answers: Recorder) -> None:
-    raw = next(each for each in answers["ListMetrics"] if each.status == 200)
+    raw = next(metric for metric in answers["ListMetrics"] if metric.status == 200)
     for body, said in (
         ('{"Metrics": 3}', "3 is no list"),
         ('{"Metric": []}', "Metric is no member"),

@@ -291,7 +291,8 @@ def test_where_there_is_no_capacity_another_zone_or_type_has_it() -> None:
     with start_sandbox(conditions=short) as sandbox:
         ec2 = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal()).client("ec2")
         subnets = {
-            each["AvailabilityZone"]: each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]
+            subnet["AvailabilityZone"]: subnet["SubnetId"]
+            for subnet in ec2.describe_subnets()["Subnets"]
         }
         metal = {"ec2": ec2, "InstanceType": "m5zn.metal"}
         answer = refused(launch, **metal, SubnetId=subnets["us-east-1a"])
@@ -340,10 +341,10 @@ def test_an_instance_without_a_profile_has_no_agent_where_one_needs_a_role(
         able = launch(ec2, IamInstanceProfile={"Name": "agent"})
         listed = root.client("cloudwatch").list_metrics(Namespace="CWAgent")["Metrics"]
         found = {
-            each["Value"]
+            dimension["Value"]
             for metric in listed
-            for each in metric["Dimensions"]
-            if each["Name"] == "InstanceId"
+            for dimension in metric["Dimensions"]
+            if dimension["Name"] == "InstanceId"
         }
 
     assert found == ({able} if needed else {able, bare})

@@ -147,12 +147,12 @@ def test_a_public_address_has_a_public_name_or_there_is_no_association(ec2: Any)
     bare = ec2.create_network_interface(SubnetId=ec2.describe_subnets()["Subnets"][0]["SubnetId"])
     interfaces = ec2.describe_network_interfaces()["NetworkInterfaces"]
     by_address = {
-        each["Association"]["PublicIp"]: each["Association"]["PublicDnsName"]
-        for each in interfaces
-        if "Association" in each
+        interface["Association"]["PublicIp"]: interface["Association"]["PublicDnsName"]
+        for interface in interfaces
+        if "Association" in interface
     }
 
     assert by_address[address] == f"ec2-{address.replace('.', '-')}.compute-1.amazonaws.com"
     name = bare["NetworkInterface"]["NetworkInterfaceId"]
-    (own,) = (each for each in interfaces if each["NetworkInterfaceId"] == name)
+    (own,) = (interface for interface in interfaces if interface["NetworkInterfaceId"] == name)
     assert "Association" not in own

@@ -198,7 +198,7 @@ def test_the_command_line_takes_them(
         return "RequestLimitExceeded" in codes
 
     monkeypatch.setattr("cml_iam.sandbox.run_command", is_throttled)
-    given = [str(path) if each == "FILE" else each for each in options]
+    given = [str(path) if option == "FILE" else option for option in options]
 
     assert run(["sandbox", "run", *given, "--", "true"]) == throttled
 

@@ -258,8 +258,8 @@ def test_federated_keys_are_distinct_and_end_with_their_user(user: Make, root: I
     assert refused(one.client("ec2").describe_tags).code == "UnauthorizedOperation"
     iam.delete_access_key(UserName=someone.name, AccessKeyId=someone.key)
     iam.delete_user_policy(UserName=someone.name, PolicyName="no")
-    for each in iam.list_attached_user_policies(UserName=someone.name)["AttachedPolicies"]:
-        iam.detach_user_policy(UserName=someone.name, PolicyArn=each["PolicyArn"])
+    for policy in iam.list_attached_user_policies(UserName=someone.name)["AttachedPolicies"]:
+        iam.detach_user_policy(UserName=someone.name, PolicyArn=policy["PolicyArn"])
     iam.delete_user(UserName=someone.name)
     assert refused(other.client("sts").get_caller_identity).code == "InvalidClientTokenId"
 

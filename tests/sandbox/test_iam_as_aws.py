@@ -118,7 +118,7 @@ def test_lists_come_in_pages(iam: Any) -> None:
     rest = iam.list_users(PathPrefix="/paged/", MaxItems=2, Marker=first["Marker"])
 
     assert (first["IsTruncated"], len(first["Users"])) == (True, 2)
-    assert (rest["IsTruncated"], [each["UserName"] for each in rest["Users"]]) == (
+    assert (rest["IsTruncated"], [user["UserName"] for user in rest["Users"]]) == (
         False,
         ["page-c"],
     )
@@ -131,7 +131,7 @@ def test_lists_come_in_pages(iam: Any) -> None:
         UserName="page-a", PaginationConfig={"PageSize": 1}
     )
     pages = list(keys)
-    assert [len(each["AccessKeyMetadata"]) for each in pages] == [1, 1]
+    assert [len(page["AccessKeyMetadata"]) for page in pages] == [1, 1]
 
 
 def test_the_whole_account_comes_in_pages_with_names_and_ids_of_policies(iam: Any) -> None:
@@ -204,8 +204,8 @@ def test_the_holders_of_a_policy_are_named_by_how_they_use_it(
     asked = {"PolicyUsageFilter": usage} if usage else {}
     answer = iam.list_entities_for_policy(PolicyArn=arn, **asked)
 
-    assert [each["UserName"] for each in answer["PolicyUsers"]] == [f"{name}-{u}" for u in users]
-    assert [each["RoleName"] for each in answer["PolicyRoles"]] == [f"{name}-{r}" for r in roles]
+    assert [user["UserName"] for user in answer["PolicyUsers"]] == [f"{name}-{u}" for u in users]
+    assert [role["RoleName"] for role in answer["PolicyRoles"]] == [f"{name}-{r}" for r in roles]
     only = iam.list_entities_for_policy(PolicyArn=arn, EntityFilter="Role", **asked)
     assert (only["PolicyUsers"], only["PolicyRoles"]) == ([], answer["PolicyRoles"])
 

@@ -52,16 +52,16 @@ def test_the_values_are_the_same_each_time_and_in_no_order(
     first = cloudwatch.get_metric_statistics(**asked(instance, metric))
     again = cloudwatch.get_metric_statistics(**asked(instance, metric))
     points = first["Datapoints"]
-    times = [each["Timestamp"] for each in points]
+    times = [point["Timestamp"] for point in points]
 
     assert first["Datapoints"] == again["Datapoints"]
     assert first["Label"] == metric["MetricName"]
     assert 24 <= len(points) <= 25
     assert times != sorted(times)
     assert len(set(times)) == len(times)
-    assert all(0 < each["Average"] <= each["Maximum"] <= 100 for each in points)
-    assert {each["Unit"] for each in points} == {"Percent"}
-    assert all(set(each) == {"Timestamp", "Unit", "Average", "Maximum"} for each in points)
+    assert all(0 < point["Average"] <= point["Maximum"] <= 100 for point in points)
+    assert {point["Unit"] for point in points} == {"Percent"}
+    assert all(set(point) == {"Timestamp", "Unit", "Average", "Maximum"} for point in points)
 
 
 def test_longer_periods_sum_up_what_shorter_ones_show(instance: str, cloudwatch: Any) -> None:
@@ -154,7 +154,7 @@ def test_many_values_at_once_come_compressed_and_are_kept(cloudwatch: Any) -> No
         )
     )
 
-    assert [each["SampleCount"] for each in answer["Datapoints"]] == [300.0]
+    assert [datapoint["SampleCount"] for datapoint in answer["Datapoints"]] == [300.0]
 
 
 def test_ones_own_metrics_are_kept_and_those_of_aws_are_not_ones_own(cloudwatch: Any) -> None:
@@ -164,7 +164,7 @@ def test_ones_own_metrics_are_kept_and_those_of_aws_are_not_ones_own(cloudwatch:
         **asked("i", {"Namespace": "CML", "MetricName": "labs"}, Dimensions=[])
     )
 
-    assert [each["Average"] for each in answer["Datapoints"]] == [3.0]
+    assert [datapoint["Average"] for datapoint in answer["Datapoints"]] == [3.0]
     assert refused(cloudwatch.put_metric_data, Namespace="AWS/EC2", MetricData=value).code == (
         "InvalidParameterValue"
     )
@@ -186,7 +186,7 @@ def test_metric_data_has_what_the_statistics_have_in_order(
     metric: dict[str, str], instance: str, cloudwatch: Any
 ) -> None:
     points = cloudwatch.get_metric_statistics(**asked(instance, metric))["Datapoints"]
-    by_time = sorted((each["Timestamp"], each["Average"]) for each in points)
+    by_time = sorted((point["Timestamp"], point["Average"]) for point in points)
     (found,) = data(cloudwatch, query("m1", instance, metric))["MetricDataResults"]
 
     assert (found["Id"], found["StatusCode"]) == ("m1", "Complete")
@@ -199,7 +199,9 @@ def test_metric_data_has_what_the_statistics_have_in_order(
 
 def test_metric_data_comes_in_pages(instance: str, cloudwatch: Any) -> None:
     queries = [query("m1", instance), query("m2", "i-0a1b2c3d4e5f6ffff"), query("m3", instance)]
-    whole = {each["Id"]: each["Values"] for each in data(cloudwatch, *queries)["MetricDataResults"]}
+    whole = {
+        result["Id"]: result["Values"] for result in data(cloudwatch, *queries)["MetricDataResults"]
+    }
     pages = []
     token: dict[str, str] = {}
     while True:
@@ -208,13 +210,13 @@ def test_metric_data_comes_in_pages(instance: str, cloudwatch: Any) -> None:
             break
         token = {"NextToken": pages[-1]["NextToken"]}
 
-    statuses = [each["StatusCode"] for each in pages[0]["MetricDataResults"]]
+    statuses = [result["StatusCode"] for result in pages[0]["MetricDataResults"]]
     assert statuses == ["PartialData", "Complete"]
     collected: dict[str, list[float]] = {}
     for page in pages:
-        assert sum(len(each["Values"]) for each in page["MetricDataResults"]) <= 10
-        for each in page["MetricDataResults"]:
-            collected.setdefault(each["Id"], []).extend(each["Values"])
+        assert sum(len(result["Values"]) for result in page["MetricDataResults"]) <= 10
+        for result in page["MetricDataResults"]:
+            collected.setdefault(result["Id"], []).extend(result["Values"])
     assert collected == whole
     assert (len(whole["m2"]), len(whole["m1"])) == (0, len(whole["m3"]))
     wrong = refused(data, cloudwatch=cloudwatch, NextToken="x")
@@ -269,7 +271,7 @@ def test_the_metrics_of_an_instance_are_listed_under_their_dimensions(
     (memory,) = [each for each in found if each["Namespace"] == "CWAgent"]
 
     assert {"CPUUtilization", "NetworkIn", "EBSWriteBytes"} <= {e["MetricName"] for e in found}
-    names = {each["Name"] for each in memory["Dimensions"]}
+    names = {dimension["Name"] for dimension in memory["Dimensions"]}
     assert names == {"InstanceId", "ImageId", "InstanceType"}
     answer = cloudwatch.get_metric_statistics(
         **asked(instance, MEMORY, Dimensions=memory["Dimensions"])
@@ -350,9 +352,9 @@ def test_old_points_are_kept_at_longer_periods_only(
 
 def test_percentiles_and_units(instance: str, cloudwatch: Any) -> None:
     question = asked(instance, Statistics=["Maximum", "Minimum"], ExtendedStatistics=["p0", "p100"])
-    for each in cloudwatch.get_metric_statistics(**question | {"Period": 3600})["Datapoints"]:
-        extended = each["ExtendedStatistics"]
-        assert (extended["p0"], extended["p100"]) == (each["Minimum"], each["Maximum"])
+    for datapoint in cloudwatch.get_metric_statistics(**question | {"Period": 3600})["Datapoints"]:
+        extended = datapoint["ExtendedStatistics"]
+        assert (extended["p0"], extended["p100"]) == (datapoint["Minimum"], datapoint["Maximum"])
     for unit, there in (("Percent", True), ("Bytes", False)):
         points = cloudwatch.get_metric_statistics(**asked(instance, Unit=unit))["Datapoints"]
         assert bool(points) == there

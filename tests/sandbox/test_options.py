@@ -54,7 +54,7 @@ def test_account_region_and_port_are_as_asked() -> None:
         assert sandbox.endpoint_url == f"http://127.0.0.1:{port}"
         assert sandbox.environment()["AWS_REGION"] == "us-gov-west-1"
         ec2 = root_of(sandbox).client("ec2", "us-gov-west-1")
-        owners = {each["OwnerId"] for each in ec2.describe_images(Owners=["self"])["Images"]}
+        owners = {image["OwnerId"] for image in ec2.describe_images(Owners=["self"])["Images"]}
         assert owners == {"444455556666"}
 
 
@@ -105,7 +105,8 @@ def test_the_old_shape_has_one_result_for_each_resource() -> None:
         )
 
     asked = [
-        (each["EvalActionName"], each["EvalResourceName"]) for each in answer["EvaluationResults"]
+        (result["EvalActionName"], result["EvalResourceName"])
+        for result in answer["EvaluationResults"]
     ]
     assert asked == [
         (action, f"{INSTANCE}{number}")

@@ -20,12 +20,12 @@ def ec2(root: Identity) -> Any:
 
 
 def names(answer: dict[str, Any]) -> set[str]:
-    return {each["RegionName"] for each in answer["Regions"]}
+    return {region["RegionName"] for region in answer["Regions"]}
 
 
 def test_only_enabled_regions_are_described_unless_all_are_wanted(ec2: Any) -> None:
     every = ec2.describe_regions(AllRegions=True)
-    status = {each["RegionName"]: each["OptInStatus"] for each in every["Regions"]}
+    status = {region["RegionName"]: region["OptInStatus"] for region in every["Regions"]}
 
     assert names(ec2.describe_regions()) == set(known_regions("aws")) - opt_in_regions()
     assert set(status) == set(known_regions("aws"))

@@ -53,7 +53,7 @@ def test_the_new_shape_has_one_result_for_each_action(
 
     assert answer["IsTruncated"] is False
     assert (stop["EvalActionName"], stop["EvalDecision"]) == ("ec2:StopInstances", "allowed")
-    assert [each["EvalResourceName"] for each in stop["ResourceSpecificResults"]] == (
+    assert [result["EvalResourceName"] for result in stop["ResourceSpecificResults"]] == (
         ASKED["ResourceArns"]
     )
     matched = stop["MatchedStatements"][0]
@@ -71,7 +71,7 @@ def test_pages_follow_one_another(iam: Any) -> None:
     pages = iam.get_paginator("simulate_custom_policy").paginate(
         **asked, PaginationConfig={"PageSize": 3}
     )
-    names = [each["EvalActionName"] for page in pages for each in page["EvaluationResults"]]
+    names = [result["EvalActionName"] for page in pages for result in page["EvaluationResults"]]
 
     assert names == asked["ActionNames"]
     assert refused(iam.simulate_custom_policy, **asked, Marker="nonsense").code == "InvalidInput"

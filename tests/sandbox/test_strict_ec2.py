@@ -33,7 +33,7 @@ def instance(ec2: Any) -> str:
 
 def count(ec2: Any) -> int:
     pages = ec2.describe_instances()["Reservations"]
-    return sum(len(each["Instances"]) for each in pages)
+    return sum(len(page["Instances"]) for page in pages)
 
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html#CommonErrors
@@ -77,7 +77,7 @@ def test_the_types_a_worker_may_have_are_offered(instance_type: str, ec2: Any) -
     assert described["InstanceType"] == instance_type
     assert described["ImageId"] == IMAGE
     assert described["SubnetId"].startswith("subnet-")
-    assert [each["GroupName"] for each in described["SecurityGroups"]] == ["default"]
+    assert [group["GroupName"] for group in described["SecurityGroups"]] == ["default"]
 
 
 def test_a_client_token_launches_once(ec2: Any) -> None:
@@ -217,7 +217,7 @@ def test_stop_protection_protects_from_stop_and_from_termination(ec2: Any) -> No
 
 
 def test_a_protected_instance_spares_its_zone_and_no_other(ec2: Any) -> None:
-    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in all_subnets(ec2)}
+    subnets = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in all_subnets(ec2)}
     protected = launch(ec2, DisableApiTermination=True, SubnetId=subnets["us-east-1a"])
     beside = launch(ec2, SubnetId=subnets["us-east-1a"])
     elsewhere = launch(ec2, SubnetId=subnets["us-east-1b"])
@@ -290,7 +290,7 @@ def test_a_hundred_ids_of_status_and_no_more(ec2: Any) -> None:
     assert len(answer["InstanceStatuses"]) == 100
     assert refused(ec2.describe_instance_status, InstanceIds=ids).code == "InvalidParameterValue"
     found = ec2.describe_instances(InstanceIds=ids)
-    assert sum(len(each["Instances"]) for each in found["Reservations"]) == 101
+    assert sum(len(reservation["Instances"]) for reservation in found["Reservations"]) == 101
     assert "NextToken" not in found
     ec2.terminate_instances(InstanceIds=ids)
     assert ec2.describe_instance_status(InstanceIds=ids[:100])["InstanceStatuses"] == []

@@ -107,17 +107,17 @@ def test_sixty_workers_start_in_one_call_and_not_in_sixty(
 ) -> None:
     ec2 = busy.client("ec2")
     made = ec2.run_instances(ImageId=IMAGE, InstanceType="c5.large", MinCount=60, MaxCount=60)
-    ids = [each["InstanceId"] for each in made["Instances"]]
+    ids = [instance["InstanceId"] for instance in made["Instances"]]
     ec2.stop_instances(InstanceIds=ids)
 
     assert sum(passed(ec2.start_instances, 1, InstanceIds=[each]) for each in ids) == 5
     time.go_on(1)
     assert len(ec2.start_instances(InstanceIds=ids)["StartingInstances"]) == 60
     states = {
-        each["State"]["Name"]
+        instance["State"]["Name"]
         for page in ec2.get_paginator("describe_instances").paginate(MaxResults=100)
         for reservation in page["Reservations"]
-        for each in reservation["Instances"]
+        for instance in reservation["Instances"]
     }
     assert states == {"running"}
 

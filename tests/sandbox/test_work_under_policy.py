@@ -116,26 +116,28 @@ class Calls:
     @property
     def done(self) -> set[str]:
         """The actions that were done."""
-        return {each.action for each in self._recorder.answers if each.status < 300}
+        return {answer.action for answer in self._recorder.answers if answer.status < 300}
 
     @property
     def tried(self) -> set[str]:
         """The actions that a dry run was sent of."""
-        return {each.action for each in self._recorder.answers if b"DryRunOperation" in each.body}
+        return {
+            answer.action for answer in self._recorder.answers if b"DryRunOperation" in answer.body
+        }
 
     @property
     def refused(self) -> list[str]:
         """The actions that were answered with an error, but for dry runs."""
         return [
-            f"{each.action}: {each.body.decode()}"
-            for each in self._recorder.answers
-            if each.status >= 300 and b"DryRunOperation" not in each.body
+            f"{answer.action}: {answer.body.decode()}"
+            for answer in self._recorder.answers
+            if answer.status >= 300 and b"DryRunOperation" not in answer.body
         ]
 
     @property
     def differences(self) -> list[str]:
         """Where an answer is not as its model says."""
-        return sorted({each for raw in self._recorder.answers for each in problems(raw)})
+        return sorted({problem for raw in self._recorder.answers for problem in problems(raw)})
 
 
 @pytest.fixture
@@ -158,8 +160,8 @@ def worker(manager: Manager) -> Iterator[str]:
     """A worker of the manager's; terminated afterwards."""
     made = manager.unwatched.create_instance(a_launch()).id
     yield made
-    for each in manager.unwatched.get_all_instances(states=("pending", "running", "stopped")):
-        manager.unwatched.terminate_instance(each.id)
+    for instance in manager.unwatched.get_all_instances(states=("pending", "running", "stopped")):
+        manager.unwatched.terminate_instance(instance.id)
 
 
 def expected(*methods: str) -> set[str]:
@@ -204,7 +206,7 @@ def test_health_finds_every_permission_granted(manager: Manager, worker: str, ca
 
 
 def test_these_are_the_methods_of_the_catalogue() -> None:
-    named = {method for each in load_catalogue().permissions for method in each.methods}
+    named = {method for permission in load_catalogue().permissions for method in permission.methods}
 
     assert named == {*METHODS, "health"}
 

@@ -39,7 +39,7 @@ def test_a_permission_agrees_with_the_service_reference(permission: Permission) 
     types = {each["name"]: each for each in known["resourceTypes"]}
 
     assert permission.access in known["accessLevel"]
-    assert {each.type for each in permission.resources} <= set(types)
+    assert {resource.type for resource in permission.resources} <= set(types)
     assert bool(permission.resources) == bool(types)
     for use in permission.resources:
         assert set(use.keys) <= set(types[use.type]["conditionKeys"]) | {
@@ -57,7 +57,7 @@ def test_a_launch_names_every_resource_type_ec2_requires() -> None:
 
 
 def test_only_ec2_has_the_key_ec2_region() -> None:
-    by_service = {each.service: each.region_keys for each in PERMISSIONS}
+    by_service = {permission.service: permission.region_keys for permission in PERMISSIONS}
 
     assert by_service == {
         "ec2": ("aws:RequestedRegion", "ec2:Region"),
@@ -66,7 +66,7 @@ def test_only_ec2_has_the_key_ec2_region() -> None:
 
 
 def test_every_permission_is_used_by_a_method() -> None:
-    assert all(each.methods for each in PERMISSIONS)
+    assert all(permission.methods for permission in PERMISSIONS)
 
 
 def test_an_action_the_manager_does_not_have_is_a_key_error() -> None:

@@ -344,7 +344,7 @@ def test_a_region_nobody_knows_is_doubted_with_its_place_and_taken(
 
 def test_known_regions_are_not_doubted() -> None:
     for partition in ("aws", "aws-cn", "aws-us-gov"):
-        regions = ", ".join(f'"{each}"' for each in known_regions(partition))
+        regions = ", ".join(f'"{region}"' for region in known_regions(partition))
         body = f'[account]\nid = "111122223333"\npartition = "{partition}"\n'
         assert parse_site(f"{body}[restrict]\nregions = [{regions}]").doubts == ()
 

@@ -191,8 +191,8 @@ def test_a_finding_in_a_plan_has_the_address_of_the_resource(
     assert "plan.json: aws_iam_policy.a: warning CML201" in ran.out
     assert "plan.json: aws_iam_policy.b: warning CML201" in ran.out
     assert "2 policies: 2 warnings" in ran.out
-    spots = [each["spot"] for each in report["findings"]]
-    assert [(each["file"], each["resource"]) for each in spots] == [
+    spots = [finding["spot"] for finding in report["findings"]]
+    assert [(spot["file"], spot["resource"]) for spot in spots] == [
         ("plan.json", "aws_iam_policy.a"),
         ("plan.json", "aws_iam_policy.b"),
     ]
@@ -224,9 +224,9 @@ def test_beside_what_is_open_the_rest_is_judged(
 
     assert ran.code == 3
     found = json.loads(ran.out)
-    assert [(each["rule"], each["line"], each["column"]) for each in found["findings"]] == [
-        ("CML201", 26, 21)
-    ]
+    assert [
+        (finding["rule"], finding["line"], finding["column"]) for finding in found["findings"]
+    ] == [("CML201", 26, 21)]
     assert [(each["line"], each["column"]) for each in found["not_judged"]] == [(27, 23)]
 
 
@@ -239,7 +239,7 @@ def test_a_role_that_anyone_may_assume_is_judged_by_its_trust_policy(
 
     ran = cml_iam("policy", "lint", "t.yaml", "-o", "json")
 
-    assert {(each["file"], each["line"]) for each in json.loads(ran.out)["findings"]} == {
+    assert {(finding["file"], finding["line"]) for finding in json.loads(ran.out)["findings"]} == {
         ("t.yaml", 13)
     }
 
@@ -274,7 +274,9 @@ def test_policies_of_one_file_that_are_taken_together_are_named(
 
     assert ran.code == 0
     assert "t.yaml: judged together: Resources.Manager" in ran.err
-    assert [each["place"] for each in json.loads(ran.out)["statements"]] == ["t.yaml:20:13"]
+    assert [statement["place"] for statement in json.loads(ran.out)["statements"]] == [
+        "t.yaml:20:13"
+    ]
 
 
 BROKEN = {

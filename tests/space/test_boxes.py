@@ -25,7 +25,7 @@ def inside(point, box):
 def test_a_part_outside_all_others_is_found_if_there_is_one(box, others):
     found, certain = leaving(box, others)
 
-    left = [p for p in POINTS if inside(p, box) and not any(inside(p, each) for each in others)]
+    left = [p for p in POINTS if inside(p, box) and not any(inside(p, other) for other in others)]
     assert certain
     assert (found is not None) == bool(left)
     if found:

@@ -15,13 +15,13 @@ SHORT = ["".join(letters) for size in range(5) for letters in product("abz", rep
 
 
 def classes(patterns, texts):
-    return {tuple(pattern_matches(each, text) for each in patterns) for text in texts}
+    return {tuple(pattern_matches(pattern, text) for pattern in patterns) for text in texts}
 
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(PATTERN, min_size=1, max_size=4))
 def test_every_short_text_has_a_representative_of_its_class(patterns):
-    found, complete = representatives([glob(each) for each in patterns])
+    found, complete = representatives([glob(pattern) for pattern in patterns])
 
     assert complete
     assert classes(patterns, SHORT) <= classes(patterns, found)
@@ -30,7 +30,7 @@ def test_every_short_text_has_a_representative_of_its_class(patterns):
 @settings(max_examples=120, deadline=None)
 @given(st.lists(PATTERN, min_size=1, max_size=3), PATTERN)
 def test_within_a_universe_too_and_nothing_outside_it(patterns, universe):
-    found, complete = representatives([glob(each) for each in patterns], (), glob(universe))
+    found, complete = representatives([glob(pattern) for pattern in patterns], (), glob(universe))
 
     inside = [text for text in SHORT if pattern_matches(universe, text)]
     assert complete

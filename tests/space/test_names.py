@@ -59,7 +59,7 @@ def test_a_condition_on_ec2s_name_never_matches_in_another_service():
     verdict = never(allowing(action, StringEquals={"ec2:Region": "us-east-1"}), Shape((action,)))
 
     assert verdict.holds
-    assert [(each.kind, each.text) for each in verdict.assumptions] == [
+    assert [(assumption.kind, assumption.text) for assumption in verdict.assumptions] == [
         ("names", "only requests to ec2 have ec2:Region")
     ]
     assert verdict.assumptions[0].page.startswith("https://docs.aws.amazon.com/AWSEC2/")
@@ -96,5 +96,5 @@ def test_a_proof_that_takes_both_names_for_one_key_says_so():
 
     assert verdict.holds
     assert "requests to ec2 have aws:RequestedRegion and ec2:Region, with the same value" in {
-        each.text for each in verdict.assumptions
+        assumption.text for assumption in verdict.assumptions
     }

@@ -131,7 +131,7 @@ def account(
             "Policies": list(policies),
         }
     )
-    return with_scps(made, [list(each) for each in scps]) if scps else made
+    return with_scps(made, [list(scp) for scp in scps]) if scps else made
 
 
 def outcomes(
@@ -150,7 +150,10 @@ def outcomes(
         scps=of.scps,
         resource=trust,
     )
-    return {authorizer.decide(each).allowed for each in requests(member, action, resources, values)}
+    return {
+        authorizer.decide(request).allowed
+        for request in requests(member, action, resources, values)
+    }
 
 
 def requests(

@@ -35,7 +35,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     question = Question(made["expected"]["action"], made["expected"]["resource"])
     asker = Asker(account, NOW)
     answers = holders(question, asker, Paths(asker))
-    return made["expected"], {each.member.arn: each for each in answers}
+    return made["expected"], {answer.member.arn: answer for answer in answers}
 
 
 def test_every_hand_made_principal_has_the_right_answer(
@@ -43,9 +43,9 @@ def test_every_hand_made_principal_has_the_right_answer(
 ) -> None:
     expected, holder = answered
     wrong = {
-        each["arn"]: holder[each["arn"]].cell.answer
-        for each in expected["principals"]
-        if holder[each["arn"]].cell.answer != each["answer"]
+        principal["arn"]: holder[principal["arn"]].cell.answer
+        for principal in expected["principals"]
+        if holder[principal["arn"]].cell.answer != principal["answer"]
     }
     assert wrong == {}
 
@@ -55,9 +55,9 @@ def test_every_path_is_found_through_the_roles_that_it_takes(
 ) -> None:
     expected, holder = answered
     chains = {
-        each["arn"]: each["via"].split(">")
-        for each in expected["principals"]
-        if ">" in (each["via"] or "")
+        principal["arn"]: principal["via"].split(">")
+        for principal in expected["principals"]
+        if ">" in (principal["via"] or "")
     }
     assert chains
     for arn, roles in chains.items():

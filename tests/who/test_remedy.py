@@ -49,7 +49,7 @@ def test_every_remedy_of_the_generated_account_is_proved_and_right(tmp_path: Pat
     ended = open_after(of, question)
 
     asker = Asker(of, NOW)
-    held = [each for each in holders(question, asker, Paths(asker)) if each.rank < 3]
+    held = [holder for holder in holders(question, asker, Paths(asker)) if holder.rank < 3]
     assert len(held) == len(ended) == 18
     assert not any(ended.values())
 

@@ -84,9 +84,11 @@ def test_a_program_reads_the_same(cml_iam: Any) -> None:
 
     answer = json.loads(ran.out)
     assert answer["counts"] == {"yes": 1, "depends": 1, "by steps": 1, "undecided": 0, "no": 1}
-    (bob,) = (each for each in answer["principals"] if each["arn"].endswith("user/bob"))
+    (bob,) = (
+        principal for principal in answer["principals"] if principal["arn"].endswith("user/bob")
+    )
     assert bob["acts_as"] == f"arn:aws:iam::{ACCOUNT}:role/worker"
-    assert [each["action"] for each in bob["steps"]] == ["sts:AssumeRole"]
+    assert [step["action"] for step in bob["steps"]] == ["sts:AssumeRole"]
 
 
 def test_a_policy_that_the_file_lacks_leaves_its_holder_undecided(

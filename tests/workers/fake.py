@@ -179,7 +179,9 @@ class FakeAws:
         assert given["Period"] % 60 == 0
         length = (given["EndTime"] - given["StartTime"]).total_seconds()
         assert length / given["Period"] <= 1440
-        named = frozenset((each["Name"], each["Value"]) for each in given["Dimensions"])
+        named = frozenset(
+            (dimension["Name"], dimension["Value"]) for dimension in given["Dimensions"]
+        )
         points = self.metrics.get((given["MetricName"], named), [])
         return {
             "Datapoints": [
@@ -200,7 +202,8 @@ class FakeAws:
         for query in queries:
             stat = query["MetricStat"]
             named = frozenset(
-                (each["Name"], each["Value"]) for each in stat["Metric"]["Dimensions"]
+                (dimension["Name"], dimension["Value"])
+                for dimension in stat["Metric"]["Dimensions"]
             )
             points = [
                 (point["Timestamp"], point[stat["Stat"]])

@@ -200,14 +200,14 @@ def waiting(
     class Cloud(FakeAws):
         def call(self, service: str, operation: str, **given: Any) -> dict[str, Any]:
             state = "pending" if clock.now < 20 else "running"
-            self.instances = [instance(each, State={"Name": state}) for each in numbers]
+            self.instances = [instance(number, State={"Name": state}) for number in numbers]
             return super().call(service, operation, **given)
 
         def _describe_instance_status(self, given: Any) -> dict[str, Any]:
             answer = super()._describe_instance_status(given)
-            for each in answer["InstanceStatuses"]:
+            for status in answer["InstanceStatuses"]:
                 told = "initializing" if clock.now < 60 else "ok"
-                each["InstanceStatus"] = {"Status": told}
+                status["InstanceStatus"] = {"Status": told}
             return answer
 
     ended = wait_for(

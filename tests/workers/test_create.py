@@ -243,7 +243,7 @@ def test_a_profile_is_tried_in_every_zone_before_the_next_type() -> None:
         subnets={"us-east-1b": "subnet-2", "us-west-2a": "subnet-3", "us-east-1a": "subnet-1"},
     )
 
-    assert [str(each) for each in placements(profile, "us-east-1")] == [
+    assert [str(placement) for placement in placements(profile, "us-east-1")] == [
         "m5zn.metal in us-east-1b",
         "m5zn.metal in us-east-1a",
         "c5.metal in us-east-1b",

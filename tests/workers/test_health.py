@@ -16,7 +16,7 @@ DRY = "DryRun"
 
 
 def verdicts(health: Health) -> dict[str, str]:
-    return {each.action: str(each.verdict) for each in health.checks}
+    return {check.action: str(check.verdict) for check in health.checks}
 
 
 def test_every_permission_is_really_tried_and_nothing_is_changed() -> None:
@@ -65,7 +65,7 @@ def test_what_the_site_grants_beyond_is_tried_and_changes_nothing(grant: str) ->
 
     assert verdicts(health)[granted.action] == "allowed"
     assert health.ok
-    (change,) = [each for each in aws.calls if each[0] == granted.action] or [(None, {DRY: True})]
+    (change,) = [call for call in aws.calls if call[0] == granted.action] or [(None, {DRY: True})]
     assert change[1].get(DRY) or granted.access == "Read"
 
 
@@ -110,7 +110,9 @@ def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
 
     health = WorkerManager(aws).health(probe=LAUNCH)
 
-    needing = {each.action for each in load_catalogue().permissions if each.on_worker}
+    needing = {
+        permission.action for permission in load_catalogue().permissions if permission.on_worker
+    }
     assert {each.action for each in health.having(Verdict.UNCHECKED)} == needing
     assert {"ec2:StartInstances", "ec2:DeleteTags"} < needing
     assert health.having(Verdict.REFUSED) == ()
@@ -125,7 +127,7 @@ def test_a_worker_that_could_not_be_looked_for_is_not_said_to_be_missing() -> No
 
     health = WorkerManager(aws).health(probe=LAUNCH)
 
-    stop = next(each for each in health.checks if each.action == "ec2:StopInstances")
+    stop = next(check for check in health.checks if check.action == "ec2:StopInstances")
     assert stop.verdict is Verdict.UNCHECKED
     assert "no worker carries" not in stop.detail
     assert "see ec2:DescribeInstances" in stop.detail

@@ -38,8 +38,8 @@ def test_a_worker_is_born_with_the_guard_tag(
     )
     volumes = moto.call("ec2", "describe_volumes")["Volumes"]
     assert [
-        (each["Size"], each["VolumeType"], each["Encrypted"], _tag(each, "ManagedBy"))
-        for each in volumes
+        (volume["Size"], volume["VolumeType"], volume["Encrypted"], _tag(volume, "ManagedBy"))
+        for volume in volumes
     ] == [(64, "gp3", True, "lablet-cloud-manager")]
 
 
@@ -122,9 +122,13 @@ def test_all_workers_are_listed_and_only_workers(
     workers = [manager.create_instance(launch) for _ in range(3)]
     manager.stop_instance(workers[0].id)
 
-    assert {each.id for each in manager.get_all_instances()} == {each.id for each in workers}
+    assert {instance.id for instance in manager.get_all_instances()} == {
+        worker.id for worker in workers
+    }
     assert len(manager.get_all_instances(managed_only=False)) == 33
-    assert [each.id for each in manager.get_all_instances(states=["stopped"])] == [workers[0].id]
+    assert [instance.id for instance in manager.get_all_instances(states=["stopped"])] == [
+        workers[0].id
+    ]
     assert manager.get_all_instances(tags={"team": "edge"}) == ()
     assert manager.get_all_instances(region="us-west-2") == ()
     assert len(manager.get_all_instances(instance_types=["m5zn.*"])) == 3
@@ -154,7 +158,7 @@ def test_a_dry_run_changes_nothing(manager: WorkerManager, launch: Launch) -> No
     manager.permits(terminate_change([worker.id]))
     manager.permits(launch_change(launch, manager.guard))
 
-    assert [each.state for each in manager.get_all_instances()] == ["running"]
+    assert [instance.state for instance in manager.get_all_instances()] == ["running"]
 
 
 def test_health_of_a_whole_account(manager: WorkerManager, launch: Launch) -> None:
@@ -162,9 +166,9 @@ def test_health_of_a_whole_account(manager: WorkerManager, launch: Launch) -> No
 
     health = manager.health()
 
-    assert health.ok, [each for each in health.checks if each.verdict != "allowed"]
+    assert health.ok, [check for check in health.checks if check.verdict != "allowed"]
     assert "us-west-2" in health.regions
-    assert [each.state for each in manager.get_all_instances()] == ["running"]
+    assert [instance.state for instance in manager.get_all_instances()] == ["running"]
 
 
 def test_metrics_come_from_the_real_protocol(moto: Aws, launch: Launch) -> None:

@@ -188,7 +188,7 @@ REASONS: list[tuple[Unknown, Unknown, FakeAws, timedelta]] = [
 
 
 @pytest.mark.parametrize(
-    ("cpu", "memory", "aws", "window"), REASONS, ids=[str(each[0]) for each in REASONS]
+    ("cpu", "memory", "aws", "window"), REASONS, ids=[str(reason[0]) for reason in REASONS]
 )
 def test_unknown_has_its_reason_and_remedy_and_is_never_zero(
     cpu: Unknown, memory: Unknown, aws: FakeAws, window: timedelta
@@ -317,7 +317,7 @@ def test_detailed_and_basic_monitoring_are_asked_apart() -> None:
         {query["MetricStat"]["Period"] for query in given["MetricDataQueries"]}
         for _, given in aws.calls
     ]
-    assert all(len(each) == 1 for each in periods)
+    assert all(len(period) == 1 for period in periods)
     assert set.union(*periods) == {60, 300}
 
 

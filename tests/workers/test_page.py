@@ -105,7 +105,7 @@ def test_it_loads_nothing_and_its_script_is_the_only_one_its_policy_allows() -> 
     assert {"img", "iframe", "form", "object", "video", "base"}.isdisjoint(names)
     urls = [each for _, given in reader.tags for key in ("src", "href") if (each := given.get(key))]
     known = r"data:image/svg|#|health$|metrics$|https://203\.0\.113\.7/$"
-    assert [each for each in urls if not re.match(known, each)] == []
+    assert [url for url in urls if not re.match(known, url)] == []
     assert not [name for _, given in reader.tags for name in given if name in ("src", "style")]
     assert not [name for _, given in reader.tags for name in given if name.startswith("on")]
     for kind in ("script", "style"):
@@ -258,8 +258,8 @@ def test_the_verdict_comes_first_with_its_reasons(report: Report, said: str) -> 
 
     assert said in reader.text
     assert reader.text.index(said) < reader.text.index("2026-03-01 12:02:30 UTC")
-    for each in (*report.reasons, *report.unchecked):
-        assert each in reader.text
+    for reason in (*report.reasons, *report.unchecked):
+        assert reason in reader.text
     assert ("cml-iam doctor" in reader.text) is not report.ok
 
 

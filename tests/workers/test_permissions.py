@@ -27,7 +27,11 @@ CALLS: dict[str, Callable[[WorkerManager], object]] = {
 
 
 def expected(method: str) -> set[str]:
-    return {each.action for each in load_catalogue().permissions if method in each.methods}
+    return {
+        permission.action
+        for permission in load_catalogue().permissions
+        if method in permission.methods
+    }
 
 
 @pytest.mark.parametrize("method", CALLS)
@@ -50,7 +54,7 @@ def test_health_does_for_real_what_the_catalogue_says_and_tries_the_rest() -> No
 
 
 def test_these_are_all_the_methods_of_the_catalogue_and_all_exist() -> None:
-    named = {method for each in load_catalogue().permissions for method in each.methods}
+    named = {method for permission in load_catalogue().permissions for method in permission.methods}
 
     assert named == {*CALLS, "health"}
     assert all(callable(getattr(WorkerManager, name)) for name in named)

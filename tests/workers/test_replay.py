@@ -50,7 +50,7 @@ def test_the_fleet_is_listed_measured_and_started(aws: Aws) -> None:
     one_by_one = manager.get_utilization_of(found.workers)
     together = manager.get_utilization_of(found.workers, metric_data=True)
 
-    assert [each.id for each in found.workers] == [fleet.worker_id(n) for n in range(40)]
+    assert [worker.id for worker in found.workers] == [fleet.worker_id(n) for n in range(40)]
     assert found.workers[5].region == fleet.region_of(5)
     for used in (one_by_one, together):
         assert {each.cpu.mean for each in used.values()} == {22.0}

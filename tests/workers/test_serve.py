@@ -62,7 +62,7 @@ def test_health_is_200_when_ec2_answers(caplog: pytest.LogCaptureFixture) -> Non
         status, said = get("/health")
 
     assert (status, json.loads(said)["status"]) == (200, "ok")
-    assert [each.message for each in caplog.records] == [
+    assert [record.message for record in caplog.records] == [
         "✅ AWS EC2 connection successful",
         "✅ AWS EC2 has answered: listing and measuring workers is enabled",
     ]
@@ -78,7 +78,7 @@ def test_health_is_503_with_the_reason_when_credentials_are_wrong(
     assert first == second
     assert first[0] == 503
     assert "AuthFailure" in json.loads(first[1])["reasons"][0]
-    assert [each.message for each in caplog.records] == [
+    assert [record.message for record in caplog.records] == [
         "⚠️ AWS EC2 health check failed: Error while verifying access to EC2: "
         "An error occurred (AuthFailure)",
         "⚠️ AWS operations may fail at runtime",
@@ -110,7 +110,7 @@ def test_a_refused_permission_is_503() -> None:
         status, said = get("/health")
 
     assert status == 503
-    assert [each.split(":")[1] for each in json.loads(said)["reasons"]] == ["StopInstances"]
+    assert [reason.split(":")[1] for reason in json.loads(said)["reasons"]] == ["StopInstances"]
 
 
 def test_metrics_are_in_prometheus_format_and_unknown_is_absent() -> None:
@@ -128,10 +128,10 @@ def test_metrics_are_in_prometheus_format_and_unknown_is_absent() -> None:
     assert "cml_iam_up 1" in lines
     assert 'cml_iam_permission{action="ec2:StopInstances",region="us-east-1"} 1' in lines
     assert 'cml_iam_workers{region="us-east-1",state="running"} 2' in lines
-    cpu = [each for each in lines if each.startswith("cml_iam_worker_cpu_percent{")]
+    cpu = [line for line in lines if line.startswith("cml_iam_worker_cpu_percent{")]
     assert len(cpu) == 1
     assert cpu[0].endswith(" 15")
-    assert not [each for each in lines if each.startswith("cml_iam_worker_memory_percent{")]
+    assert not [line for line in lines if line.startswith("cml_iam_worker_memory_percent{")]
 
 
 def test_a_browser_is_shown_a_page_in_which_a_name_is_text() -> None:
@@ -233,7 +233,7 @@ def test_every_region_is_tried_and_named() -> None:
     wait_for_permissions(watched)
     report = watched.report()
 
-    assert [each.split(":")[0] for each in report.reasons] == ["us-east-1", "us-west-2"]
+    assert [reason.split(":")[0] for reason in report.reasons] == ["us-east-1", "us-west-2"]
     assert not report.ok
 
 

@@ -54,8 +54,8 @@ class Scene:
 
             def _describe_instance_status(self, given: Any) -> dict[str, Any]:
                 answer = super()._describe_instance_status(given)
-                for each in answer["InstanceStatuses"]:
-                    each["InstanceStatus"] = {"Status": scene.at(scene.checks)}
+                for status in answer["InstanceStatuses"]:
+                    status["InstanceStatus"] = {"Status": scene.at(scene.checks)}
                 return answer
 
         return Changing()
@@ -142,7 +142,7 @@ def test_each_worker_has_its_own_end() -> None:
 
     ends = scene.wait(Goal.RUNNING, timeout=30)
 
-    assert [(each.worker.name, each.reached) for each in ends] == [
+    assert [(end.worker.name, end.reached) for end in ends] == [
         ("worker-1", True),
         ("worker-2", False),
         ("worker-3", False),

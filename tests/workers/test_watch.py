@@ -25,8 +25,8 @@ class Scene:
         return self.now
 
     def measure(self, workers: Sequence[Worker]) -> dict[str, Utilization]:
-        self.measured.append([each.name for each in workers])
-        return {each.id: Utilization(each.id, each.region, NOW, NOW) for each in workers}
+        self.measured.append([worker.name for worker in workers])
+        return {worker.id: Utilization(worker.id, worker.region, NOW, NOW) for worker in workers}
 
 
 def listed(*workers: Worker) -> Listing:

@@ -389,9 +389,9 @@ def test_health_tries_the_launch_of_the_worker_profile(cli: Cli, tmp_path: Path)
     checks = cli("health", "-o", "json").json["permissions"]
 
     launch = {
-        each["region"]: (each["verdict"], each["remedy"])
-        for each in checks
-        if each["action"] == "ec2:RunInstances"
+        check["region"]: (check["verdict"], check["remedy"])
+        for check in checks
+        if check["action"] == "ec2:RunInstances"
     }
     assert launch["us-east-1"] == ("allowed", None)
     # No image of that name is in the west.

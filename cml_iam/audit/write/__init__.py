@@ -49,7 +49,7 @@ def form_of(path: str | PathLike[str]) -> Form:
     `report.sarif.json` is SARIF, as code scanning services name it.
     """
     name = PurePath(path)
-    if [each.lower() for each in name.suffixes[-2:]] == [".sarif", ".json"]:
+    if [suffix.lower() for suffix in name.suffixes[-2:]] == [".sarif", ".json"]:
         return "sarif"
     form = EXTENSIONS.get(name.suffix.lower())
     if form is None:

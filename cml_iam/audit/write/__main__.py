@@ -98,7 +98,7 @@ _PLAIN: Final[dict[Any, Schema]] = {
     NoneType: {"type": "null"},
     datetime: _TIME,
     date: _DAY,
-    Severity: {"enum": [each.word for each in reversed(Severity)]},
+    Severity: {"enum": [severity.word for severity in reversed(Severity)]},
 }
 
 
@@ -119,7 +119,7 @@ def _dataclass(kind: Any, defs: dict[str, Schema]) -> Schema:
         "description": " ".join((kind.__doc__ or "").split()).replace("*", "`"),
         "type": "object",
         "additionalProperties": False,
-        "required": [each.name for each in fields(kind) if "added" not in each.metadata],
+        "required": [field.name for field in fields(kind) if "added" not in field.metadata],
         "properties": {name: _schema(each, defs) for name, each in hints.items()},
     }
 

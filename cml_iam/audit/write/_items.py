@@ -166,7 +166,10 @@ def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
             ()
             if met and number
             else tuple(
-                (name, tuple(_place(cells.get((name, each))) for each in matrix.situations))
+                (
+                    name,
+                    tuple(_place(cells.get((name, situation))) for situation in matrix.situations),
+                )
                 for name in matrix.permissions
             ),
             accounts,
@@ -194,7 +197,7 @@ def _place(cell: MatrixCell | None) -> Place | None:
 
 def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
     """Return the cell of another principal; not marked if the site file expects it."""
-    (known,) = (each for each in _STANDINGS if each.word == cell.standing)
+    (known,) = (standing for standing in _STANDINGS if standing.word == cell.standing)
     if cell.met:
         detail = f"The site file expects it. {known.detail.capitalize()}."
         return Place(PASSED, known.word, "allowed", detail, requests)

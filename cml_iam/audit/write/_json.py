@@ -88,7 +88,7 @@ def compare_reports(now: Report, earlier: Report) -> Since:
     or if its file was not read.
     """
     before = {each.fingerprint for each in earlier.open}
-    present = {each.fingerprint for each in now.findings}
+    present = {finding.fingerprint for finding in now.findings}
     states, past = _states(now), _states(earlier)
     return Since(
         time=earlier.time,
@@ -107,20 +107,20 @@ def compare_reports(now: Report, earlier: Report) -> Since:
 
 
 def _states(report: Report) -> dict[Asked, State]:
-    return {(each.id, each.account): each.state for each in report.checks}
+    return {(check.id, check.account): check.state for check in report.checks}
 
 
 def _looked_for(finding: AuditFinding, now: Report) -> bool:
     if finding.spot.file and finding.spot.file not in {each.name for each in now.inputs}:
         return False
-    checks = [each for each in now.checks if belongs(finding, each)]
-    return bool(checks) and all(each.state != "not checked" for each in checks)
+    checks = [check for check in now.checks if belongs(finding, check)]
+    return bool(checks) and all(check.state != "not checked" for check in checks)
 
 
 def encoded(value: Any) -> Any:
     """Return *value* as parsed JSON: mappings by sorted key, dataclasses in field order."""
     if is_dataclass(value):
-        return {each.name: encoded(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: encoded(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: encoded(value[key]) for key in sorted(value)}
     if isinstance(value, tuple | list):

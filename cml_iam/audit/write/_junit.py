@@ -59,7 +59,7 @@ def junit_report(report: Report, fail_on: Severity) -> str:
 
 def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case]]]:
     if report.accounts:
-        yield "Accounts", [_of_account(each) for each in report.accounts]
+        yield "Accounts", [_of_account(account) for account in report.accounts]
     left = words.by_check(report)
     for group in GROUPS:
         cases: list[_Case] = []
@@ -69,7 +69,7 @@ def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case
             cases += _of_check(check, found, fail_on)
         if cases:
             yield words.TITLES[group], cases
-    rest = [each for findings in left.values() for each in findings]
+    rest = [finding for findings in left.values() for finding in findings]
     if rest:
         yield _OTHER, [_of_finding(each, "other", fail_on) for each in rest]
     if report.skipped:
@@ -118,8 +118,8 @@ def _of_check(check: Check, findings: list[AuditFinding], fail_on: Severity) -> 
         yield _Case(name, where)
     elif not findings:
         yield _Case(name, where, "failure", "failed", check.detail or "failed", (check.detail,))
-    for each in findings:
-        yield _of_finding(each, f"{check.group}.{check.id}", fail_on)
+    for finding in findings:
+        yield _of_finding(finding, f"{check.group}.{check.id}", fail_on)
 
 
 def _of_finding(finding: AuditFinding, where: str, fail_on: Severity) -> _Case:

@@ -45,15 +45,15 @@ def sarif_report(report: Report, fail_on: Severity) -> str:
 
 
 def _run(report: Report, fail_on: Severity) -> Object:
-    by_rule = {each.rule: each for each in reversed(report.findings)}
+    by_rule = {finding.rule: finding for finding in reversed(report.findings)}
     rules = {rule: index for index, rule in enumerate(sorted(by_rule))}
     return {
         "tool": {"driver": _driver(report, [by_rule[rule] for rule in rules])},
         "automationDetails": {"id": "cml-iam/audit/"},
         "invocations": [_invocation(report, fail_on)],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "the root of the repository"}}},
-        "artifacts": [_artifact(each) for each in _files(report)],
-        "results": [_result(each, rules, report.site) for each in report.findings],
+        "artifacts": [_artifact(file) for file in _files(report)],
+        "results": [_result(finding, rules, report.site) for finding in report.findings],
         "columnKind": "unicodeCodePoints",
     }
 
@@ -63,7 +63,7 @@ def _driver(report: Report, rules: list[AuditFinding]) -> Object:
         "name": "cml-iam",
         "version": shown(report.tools.get("cml-iam", "unknown")),
         "properties": {"tools": {shown(k): shown(report.tools[k]) for k in sorted(report.tools)}},
-        "rules": [_rule(each) for each in rules],
+        "rules": [_rule(rule) for rule in rules],
         "notifications": [
             {"id": _NOT_CHECKED, "shortDescription": _text("a check that could not be made")},
             {
@@ -141,7 +141,7 @@ def _suppressions(finding: AuditFinding) -> Iterator[Object]:
 
 def _flow(item: Item, where: Object) -> Object:
     """Return the steps of a sequence, which services show as a code flow."""
-    steps = [{"location": where | {"message": _text(_step(each))}} for each in item.requests]
+    steps = [{"location": where | {"message": _text(_step(request))}} for request in item.requests]
     return {"threadFlows": [{"locations": steps}]}
 
 
@@ -197,8 +197,8 @@ def _invocation(report: Report, fail_on: Severity) -> Object:
         "executionSuccessful": report.complete,
         "endTimeUtc": date_text(report.time),
         "toolExecutionNotifications": [
-            *(_unmade(each) for each in report.unchecked),
-            *(_unaudited(each) for each in lost),
+            *(_unmade(check) for check in report.unchecked),
+            *(_unaudited(account) for account in lost),
         ],
         "properties": {"conclusion": conclusion, "verdict": shown(sentence)}
         | ({"leftOut": [shown(each) for each in report.skipped]} if report.skipped else {})

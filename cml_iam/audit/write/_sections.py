@@ -79,12 +79,12 @@ def document_of(report: Report, fail_on: Severity) -> Document:
 
 def _about(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the subject of the report; several accounts have a section of their own."""
-    names = [_named(each.id, each.name) for each in report.accounts]
+    names = [_named(account.id, account.name) for account in report.accounts]
     if not names and report.about:
         names = [report.about.account]
     if names:
         yield "account", names[0] if not names[1:] else plural(len(names), "account")
-    principals = {each.principal for each in report.accounts if each.principal}
+    principals = {account.principal for account in report.accounts if account.principal}
     if report.about and not principals:
         principals = {report.about.principal}
     if len(principals) == 1:
@@ -97,7 +97,7 @@ def _documents(report: Report) -> str:
     """Return the subject: the files that may contain policies, or else the site's document."""
     over = {each.name for each in report.passed_over}
     names = [each.name for each in report.inputs if each.account is None and each.name not in over]
-    files = [each for each in names if each.endswith(_POLICY_FILES)]
+    files = [name for name in names if name.endswith(_POLICY_FILES)]
     if files:
         more = f" and {len(files) - 3} more" if files[3:] else ""
         return ", ".join(files[:3]) + more
@@ -365,7 +365,7 @@ def _checks(report: Report) -> Iterator[Row]:
 
 
 def _check(title: str, checks: Sequence[Check]) -> Iterator[Row]:
-    number = Counter(each.state for each in checks)
+    number = Counter(check.state for check in checks)
     for state, (_, level) in _OF_STATE.items():
         if number[state] and len(checks) > 1:
             times = f" in {number[state]} of {len(checks)}"

@@ -50,10 +50,10 @@ def date_text(value: date) -> str:
 
 def counts(report: Report) -> dict[str, int]:
     """Count open findings by severity, waived findings, and checks by state."""
-    severities = Counter(each.severity for each in report.open)
-    states = Counter(each.state for each in report.checks)
+    severities = Counter(finding.severity for finding in report.open)
+    states = Counter(check.state for check in report.checks)
     return {
-        **{each.word: severities[each] for each in SEVERITIES},
+        **{severity.word: severities[severity] for severity in SEVERITIES},
         "waived": len(report.findings) - len(report.open),
         "passed": states["passed"],
         "failed": states["failed"],
@@ -64,7 +64,7 @@ def counts(report: Report) -> dict[str, int]:
 
 def lost_accounts(report: Report) -> tuple[Account, ...]:
     """Return the accounts that could not be audited."""
-    return tuple(each for each in report.accounts if each.state == "not checked")
+    return tuple(account for account in report.accounts if account.state == "not checked")
 
 
 def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
@@ -83,7 +83,11 @@ def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
 
 def _found(report: Report) -> list[str]:
     number = counts(report)
-    found = [plural(number[each.word], each.word) for each in SEVERITIES if number[each.word]]
+    found = [
+        plural(number[severity.word], severity.word)
+        for severity in SEVERITIES
+        if number[severity.word]
+    ]
     return [*found, *([f"{number['waived']} waived"] if number["waived"] else [])]
 
 
@@ -157,7 +161,7 @@ def as_expected(matrix: Matrix) -> str:
 
     With many accounts, only unexpected cells are kept.
     """
-    states = Counter(each.met for each in matrix.cells)
+    states = Counter(cell.met for cell in matrix.cells)
     if states[True] or not matrix.cells:
         return f"{states[True]} of {len(matrix.cells)} as expected"
     said = {"not as expected": states[False], "not checked": states[None]}
@@ -208,8 +212,8 @@ def belongs(finding: AuditFinding, check: Check) -> bool:
 def by_check(report: Report) -> dict[str, list[AuditFinding]]:
     """Return the findings by the id of their check."""
     made: dict[str, list[AuditFinding]] = defaultdict(list)
-    for each in report.findings:
-        made[each.check].append(each)
+    for finding in report.findings:
+        made[finding.check].append(finding)
     return made
 
 
@@ -220,5 +224,5 @@ def title(finding: AuditFinding) -> str:
 
 @cache
 def _titles() -> Mapping[str, str]:
-    lint = {each.id: each.title for each in lint_rules()}
-    return lint | {each.id: each.title for each in audit_rules().values()}
+    lint = {rule.id: rule.title for rule in lint_rules()}
+    return lint | {rule.id: rule.title for rule in audit_rules().values()}

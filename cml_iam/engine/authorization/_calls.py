@@ -250,6 +250,6 @@ def tag_on_create(
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
     return tuple(
-        each._replace(context={**each.context, "ec2:CreateAction": create_action})
-        for each in use(caller, "ec2:CreateTags", resource, tags)
+        request._replace(context={**request.context, "ec2:CreateAction": create_action})
+        for request in use(caller, "ec2:CreateTags", resource, tags)
     )

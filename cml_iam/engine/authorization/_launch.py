@@ -42,8 +42,8 @@ def _launch_existing(caller: Caller, what: Launch) -> list[Request]:
             for group in what.security_groups
         ),
         *(
-            _named(caller, what, "snapshot", each, "", _snapshot_keys(what, each))
-            for each in what.snapshots
+            _named(caller, what, "snapshot", snapshot, "", _snapshot_keys(what, snapshot))
+            for snapshot in what.snapshots
         ),
     ]
     if what.key_name:

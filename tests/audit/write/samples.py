@@ -222,8 +222,8 @@ CLEAN = replace(
     FULL,
     accounts=FULL.accounts[:1],
     checks=tuple(
-        replace(each, state="passed", reason=None, remedy=None, detail="as it must be")
-        for each in CHECKS
+        replace(check, state="passed", reason=None, remedy=None, detail="as it must be")
+        for check in CHECKS
     ),
     findings=(),
     matrices=(replace(MATRIX, cells=MATRIX.cells[:2]),),
@@ -274,8 +274,8 @@ def hostile(text: str = NASTY) -> Report:
             Account(text, text, state="not checked", reason=text, remedy=text),
         ),
         checks=tuple(
-            replace(each, id=text, title=text, detail=text, reason=text, remedy=text, account=text)
-            for each in CHECKS
+            replace(check, id=text, title=text, detail=text, reason=text, remedy=text, account=text)
+            for check in CHECKS
         ),
         findings=tuple(map(finding, FULL.findings)),
         matrices=(

@@ -89,8 +89,8 @@ def test_the_text_fits_its_width(width: int) -> None:
 def wide() -> Matrix:
     situations = tuple(f"situation {number}" for number in range(10))
     cells = tuple(
-        Cell("ec2:RunInstances", each, "refused", "refused", True, (samples.REFUSED,))
-        for each in situations
+        Cell("ec2:RunInstances", situation, "refused", "refused", True, (samples.REFUSED,))
+        for situation in situations
     )
     return Matrix("offline", ("ec2:RunInstances",), situations, cells)
 
@@ -186,8 +186,8 @@ class TestComparing:
 
     def test_what_could_not_be_looked_for_is_not_gone(self) -> None:
         lost = tuple(
-            replace(each, state="not checked") if each.id == "keys" else each
-            for each in samples.CHECKS
+            replace(check, state="not checked") if check.id == "keys" else check
+            for check in samples.CHECKS
         )
         now = replace(samples.FULL, checks=lost, findings=())
 
@@ -218,7 +218,7 @@ class TestComparing:
         assert (since.new, since.gone) == ((), ())
 
     def test_a_check_of_another_account_is_another_check(self) -> None:
-        moved = tuple(replace(each, account="444455556666") for each in samples.CHECKS)
+        moved = tuple(replace(check, account="444455556666") for check in samples.CHECKS)
 
         assert compare_reports(replace(samples.FULL, checks=moved), samples.BEFORE).checks == ()
 

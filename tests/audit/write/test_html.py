@@ -85,15 +85,22 @@ def page(report: Report) -> Page:
 def hardened(site: Site) -> Matrix:
     """Every permission of a restricted site in every situation, as wide as cells get."""
     cells: dict[tuple[str, str], list[Ask]] = {}
-    for each in derive_expectations(site):
-        asks = cells.setdefault((each.permission, each.situation), [])
-        request = each.requests[0]
+    for expectation in derive_expectations(site):
+        asks = cells.setdefault((expectation.permission, expectation.situation), [])
+        request = expectation.requests[0]
         context = {
             key: value if isinstance(value, str) else tuple(value)
             for key, value in request.context.items()
         }
         asks.append(
-            Ask(each.description, request.action, request.resource, "allowed", context, ("Sid",))
+            Ask(
+                expectation.description,
+                request.action,
+                request.resource,
+                "allowed",
+                context,
+                ("Sid",),
+            )
         )
     return Matrix(
         "offline",
@@ -123,7 +130,7 @@ class TestEveryPage:
         assert not tags & {"script", "img", "iframe", "link", "object", "base", "form", "image"}
         for tag, attributes in found.tags:
             assert not {"src", "style", "srcset"} & attributes.keys()
-            assert not [each for each in attributes if each.startswith("on")]
+            assert not [attribute for attribute in attributes if attribute.startswith("on")]
             if "href" in attributes:
                 assert attributes["href"].startswith(("#", "https://docs.aws.amazon.com/")), tag
         assert "url(" not in found.style
@@ -291,7 +298,7 @@ class TestManyAccounts:
     def test_a_new_finding_is_not_told_with_known_ones(self) -> None:
         findings = self.findings()
         since = Since(
-            samples.NOW, tuple(each.fingerprint for each in findings[150:]), findings[:30], ()
+            samples.NOW, tuple(finding.fingerprint for finding in findings[150:]), findings[:30], ()
         )
         report = replace(samples.CLEAN, findings=findings[30:], since=since)
 
@@ -303,7 +310,7 @@ class TestManyAccounts:
 
     def test_matrices_alike_are_one_and_what_they_leave_out_is_said(self, site: Site) -> None:
         whole = hardened(site)
-        wrong = tuple(replace(each, met=False) for each in whole.cells[:3])
+        wrong = tuple(replace(cell, met=False) for cell in whole.cells[:3])
         trimmed = replace(whole, cells=wrong)
         accounts = tuple(Account(id_) for id_ in self.IDS)
         report = replace(
@@ -361,7 +368,7 @@ DRAWN = [*product(("bar", "bar-late", "note"), ("paper", "raised"))]
 @pytest.mark.parametrize("ground", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(
     ("ink", "paper", "least"),
-    [*((*each, 4.5) for each in PAIRS), *((*each, 3.0) for each in DRAWN)],
+    [*((*pair, 4.5) for pair in PAIRS), *((*each, 3.0) for each in DRAWN)],
 )
 def test_ink_stands_out_from_its_ground(ground: int, ink: str, paper: str, least: float) -> None:
     """AA of WCAG 2.2: text, and what is drawn.

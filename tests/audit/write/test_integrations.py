@@ -163,12 +163,12 @@ class TestGithub:
 
     def test_every_input_reaches_the_script_by_the_environment(self) -> None:
         action = load("action.yml")
-        scripts = [each["run"] for each in action["runs"]["steps"]]
-        used = " ".join(str(each) for each in action["runs"]["steps"])
+        scripts = [step["run"] for step in action["runs"]["steps"]]
+        used = " ".join(str(step) for step in action["runs"]["steps"])
 
-        assert not [each for each in scripts if "${{" in each]
+        assert not [script for script in scripts if "${{" in script]
         assert all(f"inputs.{name}" in used for name in action["inputs"])
-        assert all(each["shell"] == "bash" for each in action["runs"]["steps"])
+        assert all(step["shell"] == "bash" for step in action["runs"]["steps"])
 
 
 class TestGitlab:
@@ -390,4 +390,4 @@ def test_the_specification_audited_in_every_form_is_read_again(tmp_path: Path) -
     assert len(outs) == len(FORMS)
     assert all(out.stat().st_size for out in outs)
     report = read_report((tmp_path / "r.json").read_text("utf-8"), "r.json")
-    assert {"CML401", "CML601"} <= {each.rule for each in report.findings}
+    assert {"CML401", "CML601"} <= {finding.rule for finding in report.findings}

@@ -133,7 +133,7 @@ def test_everything_wrong_is_said_with_its_place() -> None:
     said = str(caught.value)
     assert "did you mean `passed`?" in said
     assert "asked" in said
-    assert all(each.place and each.place.line > 1 for each in caught.value.problems)
+    assert all(problem.place and problem.place.line > 1 for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("wrong", ["2026-13-01T00:00:00Z", "yesterday"])

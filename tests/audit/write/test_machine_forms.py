@@ -68,7 +68,7 @@ class TestSarif:
         assert after["locations"] != before["locations"]
 
     def test_a_waiver_is_a_suppression_with_its_reason(self) -> None:
-        waived = [each for each in sarif(samples.FULL)["results"] if each["suppressions"]]
+        waived = [result for result in sarif(samples.FULL)["results"] if result["suppressions"]]
 
         assert [each["ruleId"] for each in waived] == ["CML601"]
         assert waived[0]["suppressions"] == [
@@ -81,7 +81,10 @@ class TestSarif:
 
     def test_what_was_not_checked_is_an_error_of_a_run_that_did_not_succeed(self) -> None:
         (invocation,) = sarif(samples.FULL)["invocations"]
-        told = [each["message"]["text"] for each in invocation["toolExecutionNotifications"]]
+        told = [
+            notification["message"]["text"]
+            for notification in invocation["toolExecutionNotifications"]
+        ]
 
         assert invocation["executionSuccessful"] is False
         assert len(told) == 2
@@ -128,7 +131,9 @@ class TestSarif:
         (flow,) = sarif(samples.FULL)["results"][0]["codeFlows"]
         (thread,) = flow["threadFlows"]
 
-        assert [each["location"]["message"]["text"][:12] for each in thread["locations"]] == [
+        assert [
+            location["location"]["message"]["text"][:12] for location in thread["locations"]
+        ] == [
             "the caller m",
             "and then ter",
         ]

@@ -35,7 +35,9 @@ class Case:
 
 def allow(*conditions: Json, action: Any = "s3:GetObject", resource: Any = OBJECT) -> Json:
     """A policy with one Allow for each of *conditions*; with none, one without conditions."""
-    return document(*(said("Allow", each, action, resource) for each in conditions or ({},)))
+    return document(
+        *(said("Allow", condition, action, resource) for condition in conditions or ({},))
+    )
 
 
 def document(*statements: Json, version: str = "2012-10-17") -> Json:

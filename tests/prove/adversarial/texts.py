@@ -108,14 +108,14 @@ def long_lists() -> Iterator[Case]:
         allow({**like("value-*"), **unequal("value-074")}),
         allow(like("value-*")),
     )
-    objects = [f"arn:aws:s3:::b/{each}" for each in values]
+    objects = [f"arn:aws:s3:::b/{value}" for value in values]
     yield from both_ways(
         "one of 150 resources missing", allow(resource=objects[:-1]), allow(resource=objects)
     )
     yield from both_ways(
         "one of 150 statements missing",
-        allow(*(equal(each) for each in values[:-1])),
-        allow(*(equal(each) for each in values)),
+        allow(*(equal(value) for value in values[:-1])),
+        allow(*(equal(value) for value in values)),
     )
     digits = [f"{n}" for n in range(10)]
     yield from both_ways("ten digits are not all texts", allow(equal(*digits)), allow(like("?")))
