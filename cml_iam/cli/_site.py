@@ -9,6 +9,7 @@ it, the site's first region, and the AWS profile.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from contextlib import suppress
@@ -21,7 +22,7 @@ import click
 from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
 from cml_iam.cli._settings import on_command_line, settings
 from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
-from cml_iam.files import regular_text
+from cml_iam.files import regular_text, shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,16 +63,22 @@ def site_with(section: str) -> Site | None:
     """Read the site file if it exists and has *section*; raises SiteError.
 
     A command that needs only one section does not check the others, which would take a third of its
-    time.
+    time. It checks their names, so that a misplaced *section* is not ignored.
     """
     path = site_path()
     if not has_site():
         return None
     if path.is_file():
         with suppress(tomllib.TOMLDecodeError):  # load_site says where
-            if section not in tomllib.loads(regular_text(path)):
+            names = tomllib.loads(regular_text(path)).keys()
+            if section not in names and names <= _sections():
                 return None
     return load_site()
+
+
+def _sections() -> set[str]:
+    """Return the names of all sections of a site file."""
+    return set(json.loads(shipped_text("policies", "site.schema.json"))["properties"])
 
 
 def find_site() -> Site | None:

@@ -205,7 +205,9 @@ def test_the_site_file_says_what_the_policies_of_a_folder_are_for(
 
 
 @pytest.mark.parametrize(
-    "site", ["[account\n", '[account]\nid = "1"\n[lint]\nkinds = 3\n'], ids=["syntax", "kinds"]
+    "site",
+    ["[account\n", '[account]\nid = "1"\n[lint]\nkinds = 3\n', '[kinds]\n"*.json" = "trust"\n'],
+    ids=["syntax", "kinds", "a section of another name"],
 )
 def test_a_site_file_that_cannot_be_read_is_refused_beside_a_policy(
     site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
