@@ -119,7 +119,7 @@ def _finding(
         by_route.setdefault(_route(other.holder), []).append(other)
     for route, several in by_route.items():
         who = "it" if sentences else f"`{member.label}`"
-        sentences.append(f"through others {who} may {_titles(several)}: {route}")
+        sentences.append(f"{who} may {_titles(several)} through others: {route}")
     if first.holder.opened_to:
         sentences.append(f"{', '.join(first.holder.opened_to)} may start its sessions")
     openers = paths.openers(member)

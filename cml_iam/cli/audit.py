@@ -306,13 +306,19 @@ def _many(asked: Live, options: Options) -> list[tuple[Account, Answer]]:
 
 
 def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
-    return lambda key: connect_with(
-        site,
-        read_only=True,
-        access_key=key.id,
-        secret_key=key.secret,
-        session_token=key.token,
-    )
+    context = click.get_current_context()
+
+    def sign_in(key: TemporaryKey) -> Aws:
+        with context.scope(cleanup=False):  # a thread has no context of its own
+            return connect_with(
+                site,
+                read_only=True,
+                access_key=key.id,
+                secret_key=key.secret,
+                session_token=key.token,
+            )
+
+    return sign_in
 
 
 def _live(asked: Live, manager_profile: str | None) -> tuple[Account, Answer]:

@@ -142,9 +142,9 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         " by statement 1 of all (group helpers)",
         "role/night-shift": "`role/night-shift` may stop a worker: by statement 1 of own;"
         " user/alice may assume it",
-        "user/bob": "`user/bob` may create keys for the manager: by statement 1 of own; it may,"
-        " through others, start a worker, stop a worker, terminate a worker, retag a worker and"
-        f" pass the role worker: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
+        "user/bob": "`user/bob` may create keys for the manager: by statement 1 of own; it may"
+        " start a worker, stop a worker, terminate a worker, retag a worker and"
+        f" pass the role worker through others: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
         "user/carol": "`user/carol` may retag a worker: by statement 1 of own",
         "user/dave": "`user/dave` may pass the role worker: by statement 1 of own",
         "user/erin": "`user/erin` may stop or redirect the trail: by statement 1 of own",
@@ -281,8 +281,8 @@ def test_each_route_is_named_with_what_it_leads_to(root: Aws) -> None:
     make_user(root, "keymaker", allowing("iam:CreateAccessKey", targets))
 
     assert others(audited(root))[f"{ROOT}:user/keymaker"].message == (
-        "`user/keymaker` may, through others, stop a worker:"
+        "`user/keymaker` may stop a worker through others:"
         f" iam:CreateAccessKey on {ROOT}:user/stopper;"
-        " it may, through others, stop or redirect the trail:"
+        " it may stop or redirect the trail through others:"
         f" iam:CreateAccessKey on {ROOT}:user/redirector"
     )

@@ -181,8 +181,12 @@ def test_each_of_these_has_a_remedy_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "advice"),
     [
-        ("iam", "ListAccessKeys", "run this as an administrator with the permission"),
-        ("ec2", "ModifyInstanceAttribute", "run this as an administrator with the permission"),
+        ("iam", "ListAccessKeys", "run this as an administrator with `iam:ListAccessKeys`"),
+        (
+            "ec2",
+            "ModifyInstanceAttribute",
+            "run this as an administrator with `ec2:ModifyInstanceAttribute`",
+        ),
         ("ec2", "StopInstances", "allow `ec2:StopInstances` for this request"),
         ("cloudwatch", "GetMetricData", "allow `cloudwatch:GetMetricData` for this request"),
     ],

@@ -52,7 +52,7 @@ def test_a_file_open_to_others_is_said_to_be_and_becomes_private(tmp_path: Path)
     path.chmod(0o644)
     store = EnvFile(path)
 
-    assert store.look().words == (f"`{path}` is accessible to others (0644) and becomes private",)
+    assert store.look().words == (f"`{path}` is open to others (0644); it becomes private",)
     deliver(store)
     assert mode(path) == 0o600
     assert store.look().words == ()

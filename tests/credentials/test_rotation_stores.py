@@ -203,7 +203,7 @@ def test_what_a_rotation_elsewhere_has_staged_is_left_alone(tmp_path: Path) -> N
     assert scene.start is not None
     scene.store.stage(scene.start)
 
-    with pytest.raises(errors.RefusedError, match="begun elsewhere"):
+    with pytest.raises(errors.RefusedError, match="began elsewhere"):
         give(scene, "ssm")
 
 

@@ -91,7 +91,7 @@ def test_a_foreign_policy_group_and_inline_policy_are_drift(tmp_path: Path) -> N
 
     assert found.plan.changes == ()
     assert found.differs
-    words = ("ReadOnly", "extra", "operators", "bounded")
+    words = ("ReadOnly", "extra", "operators", "boundary")
     assert all(any(word in line for line in found.also) for word in words)
     assert len(found.also) == 4
 

@@ -142,7 +142,7 @@ def role(root: Identity, name: str, trust: dict[str, Any], *statements: dict[str
 
 
 def assumed(identity: Identity, arn: str, **parameters: Any) -> Identity:
-    made = identity.client("sts").assume_role(RoleArn=arn, RoleSessionName="s", **parameters)
+    made = identity.client("sts").assume_role(RoleArn=arn, RoleSessionName="session", **parameters)
     given = made["Credentials"]
     return Identity(
         identity.sandbox, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
@@ -157,7 +157,7 @@ def test_a_role_session_has_the_roles_permissions_and_no_others(
     session = assumed(user(document(allow("sts:AssumeRole", on=arn))), arn)
 
     who = session.client("sts").get_caller_identity()["Arn"]
-    assert who == f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/s"
+    assert who == f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/session"
     session.client("ec2").describe_regions()
     answer = refused(session.client("ec2").describe_instances)
     assert answer.code == "UnauthorizedOperation"

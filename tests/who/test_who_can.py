@@ -247,7 +247,7 @@ def test_resource_policies_that_do_not_apply_are_named(cml_iam: Any, tmp_path: P
 
     ran = cml_iam(*STOP, "--scps", "scps.json", "--resource-policies", "resources.json")
 
-    assert f"no policy in it is that of {INSTANCE}" in ran.err
+    assert f"it has no policy of {INSTANCE}" in ran.err
 
 
 def test_the_heading_repeats_the_whole_question(cml_iam: Any) -> None:

@@ -125,7 +125,7 @@ def test_nobody_answering_and_no_address_are_said(serve: Serve) -> None:
     closed = CmlAccess(port=1, seconds=0.5)
     nowhere = worker_from(instance(), "us-east-1")
 
-    assert "could not be asked" in (cml_activity(WORKER, closed, LOGIN).unknown or "")
+    assert "did not answer" in (cml_activity(WORKER, closed, LOGIN).unknown or "")
     assert cml_activity(nowhere, closed, LOGIN).unknown == "the worker has no address"
 
 

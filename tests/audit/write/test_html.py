@@ -165,7 +165,7 @@ def test_every_cell_leads_to_the_statement_and_the_request_behind_it() -> None:
 
     assert len(cells) == len(samples.MATRIX.cells)
     (behind,) = re.findall(r'id="w0-1-2".*?</ul>', text, re.DOTALL)
-    assert "Must be refused, is allowed." in behind
+    assert "Must be refused, but is allowed." in behind
     assert "allowed by EC2TagManagement" in behind
     assert "aws:TagKeys = ManagedBy" in behind
 
