@@ -1,4 +1,4 @@
-"""AWS behind one small port; the only package that imports botocore."""
+"""The port to AWS; only this package imports boto3 and botocore."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ _LATER: Final = {
     "greet": "_greeting",
     "source_of": "_connect",
 }
-"""Names that only callers of AWS need, by file; imported on first use to keep startup fast."""
+"""By module, the names that only callers of AWS need; imported on first use for a fast start."""
 
 __all__ = [
     "Aws",

@@ -1,7 +1,7 @@
 """Limits on a response: its size, and the time from the first byte sent.
 
-botocore's read timeout applies between bytes, and it reads without a size limit. This module
-imports botocore, so import it only where a client is created.
+botocore's read timeout applies between two reads, and the size of a response is unlimited. This
+module imports botocore, so import it only where a client is created.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeout
 from cml_iam.errors import UnreachableError
 
 ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""The maximum number of bytes in an answer; AWS's largest, a page of 1,000 instances, has 4 MB."""
+"""The maximum size of a response in bytes; AWS's largest, a page of 1,000 instances, has 4 MB."""
 
 READ_TIMEOUTS: Final = 2
-"""How many read timeouts an answer may take in total, from connecting to its last byte."""
+"""The maximum time from connection to last byte, as a multiple of the read timeout."""
 
 _PIECE: Final = 64 * 1024
 _REMEDY: Final = "check --endpoint-url, AWS_ENDPOINT_URL, the network and the proxy"
@@ -42,7 +42,7 @@ def bound(client: Any) -> None:
 
 
 class _Deadline:
-    """Shuts down the sockets it watches after *seconds*; *passed* says that this happened."""
+    """Shuts down the watched sockets after *seconds*; *passed* says whether this has happened."""
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
@@ -77,12 +77,12 @@ _current = threading.local()
 
 
 def _shut_down(sock: Any) -> None:
-    with suppress(OSError):  # it is closed already, or TLS took it over
+    with suppress(OSError):  # already closed, or taken over by TLS
         sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Watched:
-    """A connection mixin: the deadline of the current request watches its socket."""
+    """A connection mixin that lets the current request's deadline watch the connection's socket."""
 
     def _new_conn(self) -> Any:
         sock = super()._new_conn()  # type: ignore[misc]  # a mixin for urllib3's connections
@@ -118,17 +118,17 @@ class _TlsPool(AWSHTTPSConnectionPool):
 
 
 class _BoundedSession:
-    """botocore's HTTP session with every response bounded."""
+    """botocore's HTTP session with limits on every response."""
 
     def __init__(self, inner: Any, seconds: float, most: int) -> None:
         self._inner = inner
         self._seconds = seconds
         self._most = most
-        # Shared by the direct connections and those through a proxy.
+        # Shared by direct connections and connections through a proxy.
         vars(inner)["_pool_classes_by_scheme"].update(http=_Pool, https=_TlsPool)
 
     def send(self, request: Any) -> Any:
-        """Send *request* and read the whole response, as the inner session does."""
+        """Send *request* and read the whole response, like the inner session."""
         streams, request.stream_output = request.stream_output, True
         with _Deadline(self._seconds) as deadline:
             try:
@@ -165,7 +165,7 @@ class _BoundedSession:
 
 
 class _Bounded:
-    """A response being read; reads at most *most* bytes of it."""
+    """A response of which at most *most* bytes are read."""
 
     def __init__(self, raw: Any, most: int, url: str) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""AWS's error codes, by the exception class and remedy for each.
+"""AWS's error codes, with the exception class and remedy for each.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -63,7 +63,7 @@ CREDENTIALS = {
     "UnrecognizedClientException": _CHECK_KEY,
 }
 
-# HEAD has no body, and its status is all that S3 says: 403, 404.
+# HEAD has no body, so S3 reports only the status: 403 or 404.
 _DENIED = {
     "403",
     "AccessDenied",
@@ -172,7 +172,7 @@ _EXACT: dict[str, tuple[type[errors.AwsError], str | None]] = {
     **dict.fromkeys(_REQUEST, (errors.RequestError, None)),
 }
 
-# Most codes of EC2 follow a scheme; tried in this order after the exact ones.
+# Most EC2 codes follow a scheme; these patterns are tried in order after the exact codes.
 _SCHEMES: tuple[tuple[re.Pattern[str], type[errors.AwsError], str | None], ...] = (
     (re.compile(r".*\.NotFound|.*NotFound(Exception|Error)|NoSuch.*"), errors.NotFoundError, None),
     (re.compile(r"Insufficient.*"), errors.CapacityError, _CAPACITY),
@@ -183,7 +183,7 @@ _SCHEMES: tuple[tuple[re.Pattern[str], type[errors.AwsError], str | None], ...] 
 )
 
 
-# Where one code means several things, and only the message says which.
+# Codes with several meanings, which only the message distinguishes.
 _BY_MESSAGE: tuple[tuple[str, re.Pattern[str], type[errors.AwsError], str], ...] = (
     ("AuthFailure", re.compile("Not authorized for images"), errors.NotFoundError, _IMAGE),
     ("AuthFailure", re.compile("expired|not yet current"), errors.CredentialsError, _CLOCK),

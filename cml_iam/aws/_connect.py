@@ -1,4 +1,4 @@
-"""The real AWS: one session, one client per service and region, typed errors."""
+"""Connections to AWS: one session, one client per service and region, typed errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws, Session
     from cml_iam.secret import Secret
 
-# botocore 1.44 sends 3 times where 1.43 sent 5; stated here so that an upgrade changes nothing.
+# botocore 1.44 sends a request up to 3 times, 1.43 sent it up to 5 times. Set here so that an
+# upgrade changes nothing.
 ATTEMPTS = 5
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 CONNECTIONS = 32
-"""The maximum number of open connections per client: one for each concurrent thread."""
+"""The maximum number of open connections per client, one for each concurrent thread."""
 
 _GLOBAL_SERVICES = ("iam", "sts")
 _GLOBAL_REGION = "us-east-1"
@@ -107,7 +108,7 @@ def source_of(aws: Aws) -> Source | None:
 
 @dataclass(slots=True)
 class _AccountCheck:
-    """Compares the account once; concurrent threads share one request."""
+    """Compares the account once; concurrent threads share the request."""
 
     passed: bool = False
     asked: int = 0
@@ -115,7 +116,7 @@ class _AccountCheck:
     lock: Lock = field(default_factory=Lock)
 
     def once(self, identify: Callable[[], Identity], expected: str) -> None:
-        """Raise RefusedError unless *identify* returns *expected*; passes on its errors."""
+        """Raise RefusedError unless *identify* returns the account *expected*, or its error."""
         if self.passed:
             return
         before = self.asked
@@ -179,7 +180,8 @@ class _RealAws:
         else:
             answer.pop("ResponseMetadata", None)
             return _wrapped(service, operation, answer)
-        # Raised out here so that no botocore exception, which holds the whole request, hangs on.
+        # Raised outside the handler, so that no botocore exception with the whole request stays
+        # attached.
         raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
 
     def pages(
@@ -207,7 +209,7 @@ class _RealAws:
         raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
 
     def identity(self) -> Identity:
-        """Ask sts:GetCallerIdentity; see the port."""
+        """Return the answer of sts:GetCallerIdentity; see the port."""
         answer = self.call("sts", "get_caller_identity")
         identity = Identity(answer["Account"], answer["Arn"], answer["UserId"])
         if identity.account == self.expect_account:
@@ -217,9 +219,9 @@ class _RealAws:
     def _of_region(
         self, failure: errors.CmlIamError, service: str, region: str
     ) -> errors.CmlIamError:
-        """Return *failure*, or the error that only *region* refuses the credential.
+        """Return *failure*, or a more specific error if only *region* refuses the credential.
 
-        A region that is not enabled for the account answers as if the key did not exist.
+        If a region is not enabled for the account, it answers as if the key did not exist.
         https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
         """
         if service in _GLOBAL_SERVICES or not isinstance(failure, errors.CredentialsError):
@@ -252,7 +254,7 @@ class _RealAws:
             try:
                 self._account.once(self.identity, self.expect_account)
             except errors.CredentialsError:
-                # Of a credential that AWS does not accept the service itself says why.
+                # If AWS does not accept the credential, the service's own error says why.
                 if not reads:
                     raise
 
@@ -261,7 +263,7 @@ class _RealAws:
         if where is None and service in _GLOBAL_SERVICES:
             where = _GLOBAL_REGION
         key = (service, where, once)
-        # botocore's sessions are not safe for making clients in parallel (boto3 issue 1592).
+        # botocore's sessions cannot safely create clients in parallel (boto3 issue 1592).
         with self._lock:
             load_credentials(self.session)  # here, so that a failing provider is explained
             client = self._clients.get(key)
@@ -286,7 +288,7 @@ class _RealAws:
             client = self.session.create_client(
                 service, region_name=region, endpoint_url=self.endpoint_url, config=config
             )
-        except botocore_errors() as error:  # some of them are ValueErrors too
+        except botocore_errors() as error:  # some of them are also ValueErrors
             failure = as_error(error, service, "")
         except ValueError as error:  # "Invalid endpoint: …"
             failure = errors.InputError(
@@ -318,9 +320,9 @@ def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterato
 
 
 def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:
-    """Yield the elements of *key*, releasing each, so that a page is not kept until its end.
+    """Yield the elements of *key*, and release each one, so that the whole page is not kept.
 
-    Only for operations whose next-page token is not built from elements, as some services do.
+    Not for services that build the next page's token from elements of this page.
     """
     elements = list(reversed(page.pop(key, None) or ()))
     while elements:
@@ -336,7 +338,7 @@ def _check_key(client: Any, operation: str, key: str) -> None:
 
 
 def _wrapped(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
-    # The large answers are reads, and hold no secret.
+    # Large responses belong to reads, and contain no secret.
     if service in _LARGE and is_read(service, operation):
         return answer
     wrapped: dict[str, Any] = wrap(answer)

@@ -20,7 +20,7 @@ _NOT_AWS = (
     "answers instead of AWS"
 )
 
-# By the name of botocore's class or of one of its ancestors, so that none is imported here.
+# By the name of botocore's class or of an ancestor, so that none must be imported.
 _CREDENTIALS = {
     "CredentialRetrievalError": "run the profile's credential process by hand to see why",
     "LoginError": _SIGN_IN,
@@ -59,9 +59,9 @@ _ADMINISTRATOR = (
 )
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")
-# http.client repeats a header that it does not send: the signature, or the session token.
+# http.client's error repeats the header it refuses: the signature or the session token.
 _HEADER = re.compile(r"(Invalid header value).*", re.DOTALL)
-# Of a call that was meant to be sent once, botocore says that it reached the most retries: none.
+# For a call without retries, botocore reports that it reached the maximum of 0 retries.
 _NO_RETRY = re.compile(r" \(reached max retries: 0\)")
 _ACTION = re.compile(
     r"(?:not authorized to perform:? |allows the |policy allowing the )"
@@ -70,13 +70,13 @@ _ACTION = re.compile(
 
 
 def botocore_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that a call through botocore may raise, to be caught and translated."""
+    """Return the exceptions that a call through botocore may raise, for an `except` clause."""
     from xml.etree.ElementTree import ParseError
 
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    # The location of a bucket is read from the XML by a handler of botocore's, not by its parser.
+    # A handler of botocore, not its parser, reads a bucket's location from the XML.
     return (BotoCoreError, ClientError, ResponseParserError, ParseError)
 
 
@@ -91,7 +91,7 @@ def as_error(
 
     if isinstance(error, ClientError):
         return _answered(error, service)
-    if not isinstance(error, BotoCoreError):  # of a parser, which was given something else
+    if not isinstance(error, BotoCoreError):  # raised by a parser that received something else
         what = "XML that cannot be read" if isinstance(error, SyntaxError) else str(error)
         return errors.UnreachableError(
             f"the server at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
@@ -150,8 +150,8 @@ def _is_the_managers(action: str) -> bool:
 
 
 def _action(service: str, operation: str) -> str:
-    # True of every operation of EC2, IAM, STS and CloudWatch but for a few that S3-like services
-    # name otherwise; those say so in their message.
+    # This is true of every EC2, IAM, STS and CloudWatch operation. S3-like services name a few
+    # actions differently, but their messages name the action.
     return f"{service}:{operation}"
 
 

@@ -1,4 +1,4 @@
-"""The server that answers at an endpoint, and its time, without credentials."""
+"""Ask an endpoint, without credentials, which server answers and what its time is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cml_iam.aws._connect import CONNECT_TIMEOUT
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._session import make_session
 
-# Any answer will do, and the refusal of an unsigned request is one.
+# Any response is enough, including the refusal of an unsigned request.
 _QUESTIONS: Final = {
     "cloudwatch": "list_metrics",
     "ec2": "describe_regions",
@@ -24,7 +24,7 @@ _READ_TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """The response of *url*: the *server*, and how far this machine's clock is *ahead* of it.
+    """The response of *url*: the *server*, and how many seconds this machine's clock is *ahead*.
 
     *ahead* is negative if the clock is behind, None if the response has no date; it is accurate to
     about a second.
@@ -46,7 +46,7 @@ def greet(
 ) -> Greeting:
     """Send *service* one unsigned request.
 
-    Raises UnreachableError if nothing answers, or something other than AWS.
+    Raises UnreachableError if there is no answer, or if it does not come from AWS.
     """
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -91,5 +91,5 @@ def _ahead(headers: dict[str, Any], here: datetime) -> timedelta | None:
         there = parsedate_to_datetime(headers["date"])
     except (KeyError, TypeError, ValueError):
         return None
-    # The header names whole seconds: on average it is half of one behind.
+    # The header has whole seconds, so on average it is half a second behind.
     return here - there - timedelta(seconds=0.5)

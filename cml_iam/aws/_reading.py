@@ -1,12 +1,12 @@
 """Read responses: check that they come from AWS, and skip members that nothing uses.
 
-A proxy, a captive portal or a wrong endpoint also answers. Every AWS response names its request,
-and XML responses are named after the operation. botocore checks neither: it reads a web page as an
-empty list.
+A proxy, a captive portal or a wrong endpoint may also answer. Every AWS response has a request id,
+and the root of an XML response is named after the operation. botocore checks neither, and reads a
+web page as an empty list.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
 
-Parsing limits how fast workers can be listed: botocore takes half a second for a page of 1,000
-instances, most of it for members that are not used and for detecting timestamp formats.
+Parsing limits how fast workers can be listed. botocore takes half a second for a page of 1,000
+instances, mostly for unused members and for detecting timestamp formats.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def is_of_aws(
     """Return whether *response*, read as *parsed*, is an AWS response in *protocol*.
 
     *shape* is botocore's model of the response, None for an operation without output. A server
-    error (5xx) counts as AWS's: the call is retried, then reported as unanswered. botocore's second
-    parse of an error, by the error's own *shape*, also counts: it has no metadata.
+    error (5xx) counts as AWS's: the call is retried, then reported as unanswered. When botocore
+    parses an error again, by the error's own *shape*, it also counts, because it has no metadata.
     """
     status, body = response["status_code"], response["body"]
     if status >= 500 or (shape is not None and shape.metadata.get("exception")):
@@ -105,12 +105,12 @@ UNREAD: Final = frozenset(
         "UsageOperationUpdateTime",
     }
 )
-"""The members of an instance that are not parsed from a DescribeInstances answer."""
+"""The members of an instance that are skipped in a DescribeInstances response."""
 
 LARGE: Final = 100_000
-"""The size in bytes from which answers are parsed one after the other.
+"""The size in bytes above which responses are parsed one at a time.
 
-Parsing holds the interpreter lock, so threads would only take turns, each with a tree in memory.
+Parsing holds the interpreter lock, so threads would only take turns, with all trees in memory.
 """
 
 
@@ -131,7 +131,7 @@ def reader() -> Any:
             def checked(response: dict[str, Any], shape: Any) -> Any:
                 try:
                     parsed = parse(response, shape)
-                except Exception:  # noqa: BLE001 - what parsers of a dozen formats raise has no end
+                except Exception:  # noqa: BLE001 - parsers of a dozen formats may raise anything
                     parsed = None
                 if parsed is None or not is_of_aws(protocol_name, response, shape, parsed):
                     raise ResponseParserError(described(response))
@@ -153,7 +153,7 @@ def reader() -> Any:
 
 
 def leave_unread(client: Any) -> None:
-    """Make *client*, for EC2, skip the members in `UNREAD` of the instances it describes.
+    """Make the EC2 *client* skip the members in `UNREAD` when it describes instances.
 
     The shapes belong to this client, so no other client of the process is affected.
     """
@@ -173,7 +173,7 @@ def read_time(value: Any) -> datetime:
         try:
             return datetime.fromtimestamp(value, UTC)
         except (OverflowError, OSError, ValueError):
-            pass  # botocore's own way reaches further
+            pass  # botocore accepts more formats
     elif isinstance(value, str):
         try:
             at = datetime.fromisoformat(value)

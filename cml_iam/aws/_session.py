@@ -1,4 +1,4 @@
-"""botocore's session: credentials, configuration and response parsing; no secrets in its logs."""
+"""Set up botocore's session: credentials, configuration, response parsing, logs without secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cml_iam.secret import Secret
 
 ORIGIN: Final = "cml-iam.origin"
-"""The variable of botocore's session with the origin of the profile, or of the key."""
+"""The name of the session variable with the origin of the profile or key."""
 
 
 def make_session(
@@ -30,7 +30,7 @@ def make_session(
     session_token: Secret | None = None,
     origin: str = "",
 ) -> Any:
-    """Return botocore's session, marked with *origin*; see `connect`, also for its errors."""
+    """Return botocore's session, marked with *origin*; see `connect` for arguments and errors."""
     if (access_key is None) != (secret_key is None):
         raise errors.InputError("an access key needs both its id and its secret")
     import botocore.session
@@ -43,7 +43,7 @@ def make_session(
         token = session_token.reveal() if session_token else None
         session.set_credentials(access_key, secret_key.reveal(), token)
     try:
-        session.get_scoped_config()  # reads the files: a missing profile or a broken file shows
+        session.get_scoped_config()  # reads the files, to detect a missing profile or a broken file
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     except botocore_errors() as error:
         failure = as_error(error, "", "")
@@ -55,9 +55,9 @@ def make_session(
 def session_like(given: Session) -> Any:
     """Return a botocore session with the credentials and region of the boto3 session *given*.
 
-    The credentials are the same object, so *given* refreshes them: an assumed role's, single
-    sign-on's, the instance's. Everything else belongs to a session of our own, so that *given* and
-    its clients stay unchanged.
+    The credentials are the same object, so *given* refreshes those of a role, a single sign-on or
+    an instance. Everything else belongs to a separate session, so that *given* and its clients stay
+    unchanged.
     """
     session = make_session(given.profile_name if given.profile_name != "default" else None)
     session.register_component("credential_provider", _Given(given))
@@ -65,7 +65,7 @@ def session_like(given: Session) -> Any:
 
 
 class _Given:
-    """A provider of the credentials of *session*; if it fails, the first call reports why."""
+    """Provides the credentials of *session*; if this fails, the first call reports why."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -76,9 +76,9 @@ class _Given:
 
 
 def _ec2_operations() -> set[str]:
-    """Return the operations of EC2 that the catalogue names, and those of `doctor`.
+    """Return the EC2 operations that the catalogue or `doctor` uses.
 
-    An operation that is missing here works, and costs a second reading.
+    An operation that is missing here still works, but the model is then read a second time.
     """
     from botocore import xform_name
 
@@ -89,10 +89,11 @@ def _ec2_operations() -> set[str]:
 
 
 class _Models:
-    """botocore's `load_service_model`; of EC2 it keeps the operations that are called.
+    """botocore's `load_service_model`, which for EC2 keeps only the operations that are called.
 
-    Its model describes 790 operations in 14 MB, and every client of it holds a method for each,
-    1.4 MB for each region: half of the memory of a service that calls eleven of them.
+    EC2's model describes 790 operations in 14 MB, and each client has a method for every operation,
+    which takes 1.4 MB per region. For a service that calls eleven operations, this is half of its
+    memory.
     """
 
     def __init__(self, loader: Any, fresh: Callable[[], Any]) -> None:
@@ -105,13 +106,13 @@ class _Models:
         if (service_name, type_name) != ("ec2", "service-2"):
             return self._load(service_name, type_name, api_version)
         if api_version not in self._ec2:
-            # The loader that reads it whole would keep it so.
+            # The loader that reads the whole model would keep it.
             whole = self._fresh().load_service_model(service_name, type_name, api_version)
             self._ec2[api_version] = _part(whole, self._operations)
         return self._ec2[api_version]
 
     def need(self, operation: str) -> None:
-        """Have models loaded from now on describe the *operation* of EC2, too."""
+        """Include EC2's *operation* in the models that are loaded from now on."""
         if operation not in self._operations:
             self._operations.add(operation)
             self._ec2.clear()
@@ -146,33 +147,33 @@ def need_operation(session: Any, operation: str) -> None:
 
 @cache
 def _loader(data_path: str | None) -> Any:
-    """Return the loader of botocore's models, shared by the process: EC2's takes half a second."""
+    """Return the process's shared loader of botocore's models: EC2's takes half a second."""
     from botocore.loaders import create_loader
 
     loader = create_loader(data_path)
-    # For each kind of file it would walk the folders of 430 services to know whether one is there;
-    # that one is not shows when it is read, by an error of the same class.
+    # To check that a file exists, it would walk the folders of 430 services for each kind of file.
+    # Reading a missing file raises an error of the same class.
     vars(loader)["list_available_services"] = lambda _: _Every()
     vars(loader)["load_service_model"] = _Models(loader, lambda: create_loader(data_path))
     return loader
 
 
 class _Every:
-    """A container that contains every name."""
+    """A collection that contains every name."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
 
 def configured_region(session: Any) -> str | None:
-    """Return the region that the environment or the profile names."""
+    """Return the region set in the environment or the profile."""
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return named or session.get_config_variable("region")
 
 
-# The members of AWS's answers that are credentials: of iam:CreateAccessKey, sts:AssumeRole,
-# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue; that of
-# ssm:GetParameter is recognized by its type.
+# The members with credentials in the responses of iam:CreateAccessKey, sts:AssumeRole,
+# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue. In
+# ssm:GetParameter, the parameter's type shows that it is a secret.
 _SECRET_MEMBERS = frozenset(
     {"KeyMaterial", "SecretAccessKey", "SecretString", "ServicePassword", "SessionToken"}
 )
@@ -185,7 +186,7 @@ def wrap(answer: Any) -> Any:
         return [wrap(each) for each in answer]
     if not isinstance(answer, dict):
         return answer
-    # A parameter of Systems Manager says itself that it is a secret.
+    # The type of a Systems Manager parameter shows that it is a secret.
     more = {"Value"} if answer.get("Type") == "SecureString" else set()
     return {
         name: Secret(value)
@@ -219,7 +220,7 @@ def redact(text: str, secrets: list[str]) -> str:
 
 
 class _Discreet(logging.Filter):
-    """Drops DEBUG records and tracebacks, where botocore logs whole requests; masks secrets.
+    """Drops DEBUG records and tracebacks, which contain whole requests, and masks secrets.
 
     Known upstream and closed without a fix: https://github.com/boto/botocore/issues/2626
     """
@@ -237,8 +238,9 @@ _DISCREET = _Discreet()
 def silence() -> None:
     """Keep botocore's DEBUG records and tracebacks out of every log of this process.
 
-    A filter, since `boto3.set_stream_logger` or a later `setLevel` would override a level. It is
-    added to each logger, because a record passes only the filters of the logger it was logged to.
+    This uses a filter, because `boto3.set_stream_logger` or a later `setLevel` would override a
+    level. The filter is added to each logger, because a record passes only the filters of its own
+    logger.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LEAKING:

@@ -1,4 +1,4 @@
-"""The origin of the current credentials, the others that they override, and their faults."""
+"""Find where the current credentials come from, which others they override, and what is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cml_iam.aws._session import ORIGIN, make_session
 from cml_iam.secret import remember
 from cml_iam.visible import visible
 
-# botocore's names of its providers, in the order it asks them.
+# botocore's names of its providers, in the order in which it asks them.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 _WORDS: Final = {
     "env": "the environment: AWS_ACCESS_KEY_ID",
@@ -70,7 +70,7 @@ _KINDS: Final = {
 def find_source(profile: str | None = None) -> Source | None:
     """Return the origin of the credentials of a connection with *profile*, or None.
 
-    The secret is not kept. Raises CredentialsError if a provider exists and fails, and InputError
+    The secret is not kept. Raises CredentialsError if a configured provider fails, and InputError
     for files that cannot be read.
     """
     return source_in(make_session(profile))
@@ -79,7 +79,7 @@ def find_source(profile: str | None = None) -> Source | None:
 def source_in(session: Any) -> Source | None:
     """Return where the credentials of *session* come from; see `find_source`.
 
-    They are loaded once: a credential process or sign-in is not run again.
+    The credentials are loaded once, so a credential process or sign-in does not run again.
     """
     loaded = load_credentials(session)
     if loaded is None:
@@ -98,7 +98,7 @@ def source_in(session: Any) -> Source | None:
 
 
 def load_credentials(session: Any) -> tuple[str, Any] | None:
-    """Return botocore's name of the provider and its checked credential; None without any.
+    """Return botocore's name of the provider and its checked credential, or None without one.
 
     Raises CredentialsError if a provider fails, or for a credential that cannot be sent in a
     header.
@@ -132,7 +132,7 @@ def _asking_on_a_terminal_alone(session: Any) -> Iterator[None]:
         yield
 
 
-# What botocore's providers let through of a program, a file or an answer that is not as it expects.
+# Exceptions that botocore's providers pass on for an unexpected program, file or response.
 _FAILURES_OF_PROVIDERS: Final = (
     AttributeError,
     EOFError,
@@ -173,7 +173,7 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
 
 
 def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:
-    """Return *failure* with its source added, if it does not name it yet."""
+    """Return *failure* with the credential's source added, unless it already names the source."""
     named = f"profile `{_profile(session)}`"
     if isinstance(failure, errors.CredentialsError) and named not in failure.message:
         failure.message = f"{_in_words(session, _configured(session))}: {failure.message}"
@@ -239,7 +239,7 @@ def _in_words(session: Any, method: str) -> str:
 
 
 def _configured(session: Any) -> str:
-    """Return botocore's name of the provider that the profile configures: the one that failed."""
+    """Return botocore's name of the provider that the profile configures and that failed."""
     profile = session.get_scoped_config()
     for setting, method in _SETTINGS.items():
         if setting in profile:
@@ -258,7 +258,7 @@ _SETTINGS: Final = {
 
 
 def _unused(method: str, profile: str | None) -> tuple[str, ...]:
-    """Return the overridden places that also hold a credential and may be thought to be in use."""
+    """Return the other places with a credential, which are overridden but may seem to be in use."""
     found = []
     if method != "env" and os.environ.get("AWS_ACCESS_KEY_ID"):
         found.append(f"AWS_ACCESS_KEY_ID of the environment, because profile `{profile}` is named")

@@ -1,7 +1,6 @@
-"""The port to AWS: one call, or all pages of one. All other packages use this port.
+"""The port to AWS, which all other packages use: make a call, or read all pages of a list.
 
-`cml_iam.aws.connect(...)` returns the real one; tests may pass anything with the same three
-methods.
+`cml_iam.aws.connect(...)` returns the real port; tests may pass any object with the same methods.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Identity:
 
 
 class Session(Protocol):
-    """The part of a `boto3.Session` that is used: its credentials, region and profile.
+    """The part of `boto3.Session` that cml-iam uses: credentials, region and profile.
 
     https://docs.aws.amazon.com/boto3/latest/reference/core/session.html
     """
@@ -35,14 +34,14 @@ class Session(Protocol):
 
     @property
     def profile_name(self) -> str:
-        """The profile; `default` if none was named."""
+        """The name of the profile; `default` if none was given."""
 
     def get_credentials(self) -> Any:
-        """Return the credentials, which may refresh themselves; None if there are none."""
+        """Return the credentials, which may refresh themselves, or None."""
 
 
 class Aws(Protocol):
-    """AWS for one principal. Every method raises an AwsError that matches the failure."""
+    """AWS as seen by one principal. Every method raises an AwsError that matches the failure."""
 
     @property
     def region(self) -> str | None:
@@ -74,16 +73,16 @@ class Aws(Protocol):
     ) -> Iterator[Any]:
         """Yield the elements of the list *key* from every page of the response.
 
-        EC2 instances lack their network interfaces and the other members in `aws._reading.UNREAD`:
-        nothing uses them, and they are half the cost of listing a large fleet.
+        EC2 instances lack their network interfaces and the other members in `aws._reading.UNREAD`.
+        cml-iam does not use them, and they are half the cost of listing a large fleet.
         """
 
     def identity(self) -> Identity:
-        """Return the identity AWS sees; raises CredentialsError if AWS accepts no credentials."""
+        """Return the identity that AWS sees; raises CredentialsError without accepted credentials."""
 
 
 class Counted:
-    """Wraps the port *aws*; *calls* counts the requests, a list of several pages once."""
+    """Wraps the port *aws* and counts *calls*; all pages of a list count as one."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -104,7 +103,7 @@ class Counted:
         once: bool = False,
         **parameters: Any,
     ) -> dict[str, Any]:
-        """Call through the port, and count it."""
+        """Call through the port, and count the call."""
         self._count()
         return self._aws.call(service, operation, region=region, once=once, **parameters)
 
@@ -117,12 +116,12 @@ class Counted:
         region: str | None = None,
         **parameters: Any,
     ) -> Iterator[Any]:
-        """Yield from the port, and count it once."""
+        """Yield from the port, and count one call."""
         self._count()
         return self._aws.pages(service, operation, key, region=region, **parameters)
 
     def identity(self) -> Identity:
-        """Ask for the identity, and count it."""
+        """Return the identity, and count the call."""
         self._count()
         return self._aws.identity()
 
@@ -131,9 +130,9 @@ class Counted:
             self.calls += 1
 
 
-# The verbs AWS gives to operations of access level List and Read. `assume_role` hands out
-# credentials and `generate_*_report` a report; neither changes a resource. Anything else counts as
-# a change, so an operation nobody thought of is refused rather than let through.
+# The verbs of operations with the access level List or Read. `assume_role` returns credentials and
+# `generate_*_report` a report; neither changes a resource. Anything else counts as a change, so
+# that an unforeseen operation is refused.
 _READING = (
     "assume_role",
     "batch_get_",
@@ -153,7 +152,7 @@ _READING = (
 
 
 def is_read(service: str, operation: str, parameters: Mapping[str, Any] | None = None) -> bool:
-    """Return whether the call changes nothing; a DryRun of a change changes nothing either.
+    """Return whether the call changes nothing; this includes the DryRun of a change.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
     """

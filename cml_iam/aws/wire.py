@@ -1,4 +1,4 @@
-"""AWS's protocols and signatures, from the server's side, through botocore's own code.
+"""The server's side of AWS's protocols and signatures, built on botocore's own code.
 
 `connect` is the client's side; the sandbox uses this module. A *shape* and an *operation* belong to
 botocore's service models.
@@ -41,14 +41,14 @@ def _serializer(protocol: str) -> Any:
 
 
 def problems(shape: Any, params: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the members of *params* that are of another type than *shape* has, and those missing.
+    """Return the members of *params* whose type differs from *shape*'s, and the missing members.
 
     Lists count from 1 in their paths, as in AWS's answers: `MetricData.1.MetricName`.
     """
     from botocore.validate import ParamValidator
 
     found: dict[str, list[str]] = {"invalid type": [], "missing required field": []}
-    # The public report is one text for people.
+    # The public report is a single text for people.
     for reason, where, more in ParamValidator().validate(params, shape)._errors:  # noqa: SLF001
         path = re.sub(r"\[(\d+)\]", lambda index: f".{int(index[1]) + 1}", where)
         if reason in found:
@@ -96,7 +96,7 @@ def write_cbor(shape: Any, value: Any) -> bytes:
     """Encode *value* of *shape* as CBOR."""
     from botocore.serialize import RpcV2CBORSerializer
 
-    # The public method writes a whole request, of an operation; answers have only their shape.
+    # The public method writes an operation's whole request; responses have only a shape.
     written = bytearray()
     serializer: Any = RpcV2CBORSerializer()
     serializer._serialize_data_item(written, value, shape)  # noqa: SLF001
@@ -142,7 +142,7 @@ def signature(
 
 @cache
 def _signer(service: str) -> Any:
-    """Return botocore's signer for *service*, but that of the headers and payload it is given."""
+    """Return botocore's signer for *service*, changed to sign the given headers and payload."""
     from botocore.auth import S3SigV4Auth, SigV4Auth
 
     base: Any = S3SigV4Auth if service == "s3" else SigV4Auth

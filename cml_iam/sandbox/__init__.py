@@ -3,10 +3,10 @@
     with start_sandbox() as sandbox:
         subprocess.run(command, env={**os.environ, **sandbox.environment()})
 
-Moto's services behind our own front: `_principals` identifies the caller, `_call` parses the
-request by the service's model, `_guard` asks the engine, and only then moto executes it, from a
-request rebuilt from what was authorized. `_strict_*`, `_metrics` and `_sts` add what moto lacks;
-`_conditions` has the configurable delays, request limits and refusals.
+Moto's services are behind our own front: `_principals` identifies the caller, `_call` parses the
+request by the service's model, and `_guard` asks the engine. Only then does moto execute the call,
+from a new request with exactly the authorized parameters. `_strict_*`, `_metrics` and `_sts` add
+what moto lacks; `_conditions` has the configurable delays, request limits and refusals.
 """
 
 from cml_iam.sandbox._conditions import (

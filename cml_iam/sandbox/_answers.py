@@ -1,4 +1,4 @@
-"""Write results and errors in the caller's protocol, whole or in pages.
+"""Write results, complete or in pages, and errors in the caller's protocol.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination
 """
@@ -101,14 +101,14 @@ def as_cbor(call: Call, answer: Answer) -> Answer:
 
 
 LONGEST: Final = 1000
-"""The maximum and default page size."""
+"""The maximum page size, which is also the default."""
 
 IAM_PAGE: Final = 100
 """The default page size of IAM (without MaxItems)."""
 
 
 class Execute(typing.Protocol):
-    """Executes a call; *edit* changes the values of its answer before they are written."""
+    """Executes a call; *edit* changes the values of the response before they are written."""
 
     def __call__(self, call: Call, edit: Edit | None = None) -> Answer:
         """Return the answer to *call*."""
@@ -124,7 +124,7 @@ def check_page(call: Call) -> None:
 
 
 def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = None) -> Answer:
-    """Execute the whole *call* by *execute*, and return the requested page of its response."""
+    """Let *execute* run *call* without paging, and return the requested page of its response."""
     iam, shape = call.service == "iam", call.model.input_shape
     token, most = ("Marker", "MaxItems") if iam else ("NextToken", "MaxResults")
     paged = shape and token in shape.members if iam else call.operation in rows("pages")
@@ -144,12 +144,12 @@ def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = Non
         place = keep_place(world, call, end) if more else None
         return {**values, **held, "IsTruncated": more, token: place}
 
-    # Moto makes pages of its own; this one is never full.
+    # Moto also pages; this page size is larger than any result.
     return execute(call.with_params(**{token: None, most: 10**6}), cut)
 
 
 def place_of(world: World, call: Call, code: str) -> int:
-    """Return where the response to *call* continues, 0 without a token; raise the Fault *code*."""
+    """Return where the response to *call* continues, 0 without a token; raises the Fault *code*."""
     token = call.params.get("NextToken", call.params.get("Marker"))
     if token is None:
         return 0
@@ -165,6 +165,6 @@ def keep_place(world: World, call: Call, start: int) -> str:
 
 
 def _question(call: Call) -> object:
-    """Return what must be equal for every page of a response."""
+    """Return the values that must be equal in the requests for all pages of a response."""
     whole = call.with_params(NextToken=None, MaxResults=None, Marker=None, MaxItems=None)
     return whole.operation, whole.region, whole.params

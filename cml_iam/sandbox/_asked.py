@@ -1,6 +1,6 @@
-"""The authorizations of a call: its action on every resource, and any further actions.
+"""The authorizations that a call needs: its action on every resource, and further actions.
 
-An operation with unknown resources needs its permission on every resource.
+If an operation's resources are unknown, its permission is needed on every resource.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -34,7 +34,7 @@ Context = dict[str, "str | list[str]"]
 Resources = Callable[["World", "Call"], "Iterable[str] | None"]
 
 _NEEDS_NOTHING: Final = frozenset({"sts:GetSessionToken"})
-"""Calls that no policy has to allow; the engine itself knows sts:GetCallerIdentity."""
+"""Calls that need no permission; the engine itself knows sts:GetCallerIdentity."""
 
 _SUFFIX: Final = "-??????"
 """Stands for the six characters that Secrets Manager appends to the name of a new secret."""
@@ -79,7 +79,7 @@ def _passing(world: World, caller: Caller, call: Call, context: Context) -> list
 
 
 def _named_keys(call: Call) -> Context:
-    """Return the service's condition keys that are named like parameters of the call."""
+    """Return the service's condition keys whose names match parameters of the call."""
     service = facts.service(call.service)
     action = service.action(call.action.partition(":")[2]) if service is not None else None
     keys: Context = {}
@@ -102,7 +102,7 @@ def _tags(call: Call) -> dict[str, str]:
     given = next((call.params[n] for n in ("Tags", "TagsList", "tags") if call.params.get(n)), ())
     if isinstance(given, dict):
         return {str(key): str(value) for key, value in given.items()}
-    # The tags to take away are only named.
+    # The tags to remove have only keys.
     tags = [each for each in given if isinstance(each, dict)]
     return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
@@ -134,9 +134,9 @@ def _cloudwatch(world: World, call: Call) -> Iterable[str]:
 
 
 def _logs(world: World, call: Call) -> Iterable[str] | None:
-    """Return the resource CloudWatch Logs asks about: a group's streams, even for the group itself.
+    """Return the resource that CloudWatch Logs authorizes: a group's streams, even for the group.
 
-    Its error messages name it: https://github.com/elastic/apm-aws-lambda/issues/526
+    Its error messages show this: https://github.com/elastic/apm-aws-lambda/issues/526
     """
     params = call.params
     if "resourceArn" in params:
@@ -168,7 +168,7 @@ def _events(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
-    """Return the secret's ARN; a missing secret has only its name.
+    """Return the secret's ARN; only the name if the secret does not exist.
 
     An error then contains the bare name:
     https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
@@ -199,9 +199,9 @@ def _plain_parameter(name: str) -> str:
 
 
 def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
-    """Return the local ARN of every name; for a different ARN, that one too.
+    """Return the local ARN of every name; a different ARN is returned in addition.
 
-    The call acts on this account, so a foreign ARN must not be the only authorized resource.
+    The call acts on this account, so authorizing a foreign ARN alone is not enough.
     """
     found: list[str] = []
     for each in map(str, named):
@@ -234,7 +234,7 @@ def _secret(world: World, call: Call, named: str) -> Any:
 
 
 def _values(call: Call, *names: str) -> list[Any]:
-    """Return the values of the parameters *names*, those of lists one by one."""
+    """Return the values of the parameters *names*, with the elements of lists one by one."""
     given = [call.params[name] for name in names if call.params.get(name)]
     return [each for value in given for each in (value if isinstance(value, list) else [value])]
 
@@ -251,7 +251,7 @@ _RESOURCES: Final[Mapping[str, tuple[str, Resources]]] = {
     "ssm": ("parameter", _ssm),
     "sts": ("", lambda _, call: call.params.get("RoleArn") and [call.params["RoleArn"]]),
 }
-"""By service: the prefix of the resource types with known names, and the function to find them."""
+"""By service: the prefix of the resource types with known names, and a function to find them."""
 
 _KEYS: Final[Mapping[str, Callable[[World, Call], Context]]] = {
     "iam": boundary_keys,

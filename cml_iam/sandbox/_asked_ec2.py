@@ -64,7 +64,7 @@ def ec2_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def instance(world: World, region: str, instance_id: str) -> Instance:
-    """Return the instance as IAM sees it; an unknown one has no tags."""
+    """Return the instance as IAM sees it; an unknown instance has no tags."""
     backend = world.ec2(region)
     found = backend.get_instance_by_id(instance_id)
     tags = dict(backend.tags.get(instance_id, {})) if found is not None else {}
@@ -83,7 +83,7 @@ def instance(world: World, region: str, instance_id: str) -> Instance:
 
 
 def kind_of(resource_id: str) -> str | None:
-    """Return IAM's kind of the resource with this id; None if it is not an id."""
+    """Return IAM's type of the resource with this id; None if it is not an id."""
     from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 
     match = _ID.fullmatch(resource_id)
@@ -92,7 +92,7 @@ def kind_of(resource_id: str) -> str | None:
 
 
 def resource(world: World, region: str, resource_id: str) -> Resource:
-    """Return the resource of any kind as IAM sees it."""
+    """Return a resource of any type as IAM sees it."""
     kind = kind_of(resource_id)
     if kind is None:
         raise Fault("InvalidID", f"The ID '{resource_id}' is not valid")
@@ -113,7 +113,7 @@ def _launching(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return the RunInstances authorizations of a call that launches instances by another name.
+    """Return the RunInstances authorizations of another operation that launches instances.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
@@ -130,7 +130,7 @@ def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...
 
 
 def _specifications(call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch by a fleet or a Spot request."""
+    """Yield the launch parameters of a fleet or a Spot request, one launch at a time."""
     params = call.params
     config = params.get("SpotFleetRequestConfig", params)
     if call.operation == "RequestSpotInstances":
@@ -153,7 +153,7 @@ def _specifications(call: Call) -> Iterator[dict[str, Any]]:
 
 
 def _enlarged(world: World, call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch by which a Spot Fleet grows."""
+    """Yield the parameters of each launch with which a Spot Fleet grows."""
     if call.operation != "ModifySpotFleetRequest":
         return
     fleet = world.ec2(call.region).spot_fleet_requests.get(call.params["SpotFleetRequestId"])
@@ -185,7 +185,7 @@ def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Ask about every resource that the call names by id, and every one it must use or create."""
+    """Return an authorization for each resource that the call names by id or must use or create."""
     kinds = resource_types("ec2", call.operation)
     if not kinds:
         return describe(caller, call.action, call.region)

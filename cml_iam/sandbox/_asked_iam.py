@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 IAM_REGION: Final = "us-east-1"
-"""The value of aws:RequestedRegion for IAM, in whichever region the caller is."""
+"""The value of aws:RequestedRegion for IAM, whatever the caller's region."""
 
 _NAMES: Final = {
     "user": "UserName",
@@ -42,7 +42,7 @@ _SETS_BOUNDARY: Final = frozenset(
 
 
 def iam_resources(world: World, call: Call) -> list[str]:
-    """Return the ARNs of an IAM call's resources, or of all entities of their kind."""
+    """Return the ARNs of an IAM call's resources, or an ARN for all entities of their kind."""
     kinds = resource_types("iam", call.operation)
     named = [call.params[name] for name in _SOURCES if name in call.params]
     for kind in kinds:
@@ -84,7 +84,7 @@ def arn_of(world: World, kind: str, name: str, path: str | None = None) -> str:
 
 
 def boundary_keys(world: World, call: Call) -> dict[str, str | list[str]]:
-    """Return the key for the boundary that the call sets, or that its user or role has."""
+    """Return the condition key with the boundary that the call sets, or its user or role has."""
     params = call.params
     held = params.get("PermissionsBoundary")
     if call.operation not in _SETS_BOUNDARY:
@@ -103,7 +103,7 @@ _COMPOSED: Final = re.compile(r"Metadata|Object(?!LockConfiguration|$)|Restore|U
 """The operations that need more than one permission."""
 
 _MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
-"""Parameters with which an operation does more than its name says."""
+"""Parameters that make an operation do more than its name says."""
 
 _KEYS: Final = {
     "ACL": "s3:x-amz-acl",
@@ -119,7 +119,7 @@ def s3_resources(world: World, call: Call) -> list[str]:
     bucket, key = params.get("Bucket", ""), params.get("Key", "")
     if "Bucket" in params and not _BUCKET.fullmatch(bucket):
         raise Fault("InvalidBucketName", "The specified bucket is not valid.")
-    # There is one account here.
+    # The sandbox has only one account.
     if params.get("ExpectedBucketOwner", world.account) != world.account:
         raise Fault("AccessDenied", "Access Denied", 403)
     resource = "/".join(each for each in (bucket, key) if each)
@@ -137,7 +137,7 @@ def s3_actions(call: Call) -> tuple[str, ...]:
 
 
 def s3_keys(world: World, call: Call) -> dict[str, str | list[str]]:
-    """Return the condition keys of every S3 call, and of its parameters."""
+    """Return the condition keys that every S3 call has, and those of its parameters."""
     configuration = call.params.get("CreateBucketConfiguration", {})
     location = configuration.get("LocationConstraint")
     return {
@@ -157,7 +157,7 @@ def bucket_policy(world: World, call: Call) -> str | None:
 
 
 def _understood(call: Call) -> bool:
-    """Return whether the operation's one authorization is all that its parameters need."""
+    """Return whether the parameters need no more than the operation's own authorization."""
     operation = call.operation
     plain = is_s3_action(call.action.partition(":")[2]) and not _COMPOSED.search(operation)
     if not plain and operation not in rows("s3-actions"):

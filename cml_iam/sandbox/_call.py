@@ -1,4 +1,4 @@
-"""Parse a request: one operation and its parameters, by the service's model, from one place.
+"""Parse a request into one operation and its parameters, by the service's model.
 
 The parsed call is authorized, and a new request is written from it: the caller's bytes never reach
 the service, so authorization and execution cannot disagree. Unknown, wrongly typed or missing
@@ -98,7 +98,7 @@ def _read_cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
 
 def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     service, _, operation = message.headers["x-amz-target"].rpartition(".")
-    # Some SDKs leave the first parts of the service's name away: those of CloudTrail.
+    # Some SDKs omit the first parts of the service's name, as for CloudTrail.
     name = service.rpartition(".")[2]
     model = _operation(
         models, operation, _NO_SUCH, lambda each: _target(each).rpartition(".")[2] == name
@@ -163,7 +163,7 @@ def _is_free(shape: Any) -> bool:
 
 
 def moment(value: Any) -> datetime:
-    """Parse a time as written on the wire, in UTC; raises Fault if it is invalid."""
+    """Parse a time from a request, in UTC; raises Fault if it is invalid."""
     try:
         return wire.read_time(value)
     except ValueError as error:
@@ -171,7 +171,7 @@ def moment(value: Any) -> datetime:
 
 
 def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Read a form from the body or from the URL, never from both."""
+    """Read a form from the body or the URL; raises Fault if both have parameters."""
     if message.path not in ("/", ""):
         raise Fault("InvalidAction", f"There is nothing at the path {message.path}.", 404)
     url = message.fields
@@ -196,7 +196,7 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
 
 
 def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields *given* by the names of the *model*; raises Fault."""
+    """Return the fields *given* under the names of the *model*; raises Fault."""
     from moto.core import parse
 
     ec2 = model.service_model.protocol == "ec2"
@@ -231,7 +231,7 @@ def _target(model: Any) -> str:
 
 
 def _inflated(message: Message) -> bytes:
-    """Return the decompressed body; SDKs compress long ones and sign the compressed bytes."""
+    """Return the decompressed body; SDKs compress long bodies and sign the compressed bytes."""
     if message.headers.get("content-encoding") != "gzip":
         return message.body
     reader = zlib.decompressobj(wbits=31)
@@ -279,7 +279,7 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
                     "url_params": labels,
                 }
             )
-            # The body is written anew, so that its length is another matter.
+            # The body is written again, so its length may differ.
             params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
             written = wire.write_request(model, service.protocol, params)
         except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
@@ -304,7 +304,7 @@ def _check_query(written: dict[str, Any], given: Any) -> None:
 
 
 def _unchunked(message: Message) -> bytes:
-    """Return the body without chunks, which SDKs use to sign it piece by piece.
+    """Return the body without its chunk headers; SDKs sign a body chunk by chunk.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
     """
@@ -352,7 +352,7 @@ def _check_members(call: Call) -> None:
 
 
 def _check_bounds(shape: Any, value: Any, name: str) -> None:
-    """Raise Fault, in IAM's words, for a value outside the bounds that its model states."""
+    """Raise Fault, in IAM's words, for a value outside the bounds in its model."""
     match value:
         case dict() if shape.type_name == "structure":
             for key, held in value.items():

@@ -3,7 +3,7 @@
 Without any, a sandbox is as fast and as consistent as possible. docs/sandbox.md describes the file
 format.
 
-This module also has EC2's and CloudWatch's request limits, and applies the conditions to calls.
+This module also contains EC2's and CloudWatch's request limits, and applies them to calls.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 """
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 class Seconds:
     """Durations, in seconds of the sandbox's clock.
 
-    *pending*, *stopping* and *shutting_down* are an instance's states; *status_checks* is the time
-    both checks take once it runs. The others are eventual consistency: the time until
-    DescribeInstances finds a *new_instance*, until a *new_access_key* is known, until a
-    *policy_change* takes effect.
-    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    *pending*, *stopping* and *shutting_down* are states of an instance; *status_checks* is how long
+    both checks take on a running instance. The others are eventual consistency: the time until
+    DescribeInstances finds a *new_instance*, a *new_access_key* is known, or a *policy_change*
+    takes effect. https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
     """
 
     pending: float = 0.0
@@ -54,7 +53,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket of *size* tokens, refilled with *refill* tokens per second."""
+    """A token bucket of *size* tokens, refilled with *refill* tokens per second."""
 
     size: float
     refill: float
@@ -62,7 +61,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The buckets of a call: one token of *requests*, and one of *resources* per instance."""
+    """A call's buckets: it takes a token of *requests*, and one of *resources* per instance."""
 
     requests: Bucket
     resources: Bucket | None = None
@@ -70,7 +69,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """No capacity for an *instance_type* in a *zone*; both may contain wildcards."""
+    """A lack of capacity for *instance_type* in *zone*; both may contain wildcards."""
 
     instance_type: str = "*"
     zone: str = "*"
@@ -80,14 +79,14 @@ class Shortage:
 class Refusal:
     """A failure of calls of *operation* (`ec2:RunInstances`, `ec2:*`).
 
-    The first *after* calls succeed, the next *times* are affected; None means all of them. With a
-    *code* the call is refused before it does anything. *lost* executes it and closes the connection
-    without a response. *seconds* delays the response, or its loss.
+    The first *after* calls succeed; the next *times* calls fail, or all of them if it is None. With
+    a *code*, the call is refused before it does anything. With *lost*, it is executed, but the
+    connection closes without a response. *seconds* delays the response, or its loss.
     """
 
     operation: str
     code: str = ""
-    message: str = "Refused as the sandbox was configured to."
+    message: str = "Refused, as configured in the sandbox."
     status: int = 400
     after: int = 0
     times: int | None = None
@@ -102,7 +101,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """All conditions of a sandbox; by default none."""
+    """All conditions of a sandbox; the default is none."""
 
     throttle: bool = False
     metrics_since_launch: bool = False
@@ -129,7 +128,7 @@ AS_AWS: Final = Conditions(
 )
 """As slow and as throttled as AWS.
 
-Rate limits are those that AWS documents; delays are documented, or reported by users.
+Rate limits are the documented ones; delays are documented or reported by users.
 """
 
 
@@ -181,7 +180,7 @@ class _Level:
 
 
 class Throttle:
-    """The buckets of an account; *own* replace AWS's, by operation."""
+    """The buckets of an account; *own* replaces AWS's for some operations."""
 
     def __init__(self, own: Mapping[str, Buckets]) -> None:
         self._own = own
@@ -236,7 +235,7 @@ def _refusal(call: Call) -> Fault:
 
 
 class Suffering:
-    """Counts calls, and decides which ones the *refusals* affect."""
+    """Counts calls, and decides which of them the *refusals* affect."""
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self._refusals = refusals

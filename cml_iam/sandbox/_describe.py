@@ -1,4 +1,4 @@
-"""EC2's descriptions of regions and instances: status checks over time, network by state.
+"""EC2's descriptions of regions and instances; status and network depend on time and state.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html
@@ -33,7 +33,7 @@ _PUBLIC_NAME: Final = re.compile(rb"<publicDnsName>ip-([0-9-]+)\.[^<]*</publicDn
 
 
 def passes(filters: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> bool:
-    """Return whether *values*, by filter name, pass all *filters*; raises Fault for others."""
+    """Return whether *values*, by filter name, pass *filters*; raises Fault for unknown ones."""
     for each in filters:
         name = each.get("Name", "")
         if name not in values:
@@ -75,7 +75,7 @@ def _region(world: World, name: str) -> dict[str, str]:
 
 
 def instance_status(world: World, _: Principal, call: Call) -> Values:
-    """Answer the status of the requested instances; only running ones unless all are."""
+    """Answer DescribeInstanceStatus: only running instances, unless all are requested."""
     backend = world.ec2(call.region)
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
     found = backend.get_multi_instances_by_id(ids) if ids else backend.all_instances()
@@ -110,7 +110,7 @@ def _status(instance: Any, status: str) -> dict[str, Any]:
 
 
 def with_public_names(answer: Answer, region: str) -> Answer:
-    """Return *answer* with the public names of addresses.
+    """Return *answer* with the DNS names of public addresses.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
     """

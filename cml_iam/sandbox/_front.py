@@ -1,4 +1,4 @@
-"""The HTTP server and its front: authenticate, parse, complete, authorize, then execute."""
+"""The HTTP server, which authenticates, parses, completes, authorizes and then executes calls."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PATIENCE: Final = 60.0
 
 
 class Server(ThreadingHTTPServer):
-    """Answers requests to *world* on the loopback interface until `stop`; port 0: any free one."""
+    """Answers requests to *world* on the loopback interface; port 0 picks a free port."""
 
     daemon_threads = True
     block_on_close = False
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         return Message(self.command, self.path, headers, body, self.client_address[0])
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return the Date header: the sandbox's time, not this machine's."""
+        """Return the sandbox's time, not this machine's, for the Date header."""
         now = self.server.world.now().timestamp()
         return super().date_time_string(int(now if timestamp is None else timestamp))
 
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the Server header."""
         return "cml-iam-sandbox"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Write nothing: the responses contain everything of interest."""
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815
@@ -159,7 +159,7 @@ def _answered(world: World, message: Message) -> Answer:
             return _respond(world, message)
     except (Fault, Unauthenticated) as error:
         fault = error
-    except Exception as error:  # noqa: BLE001 - a thread of the server has nobody to tell
+    except Exception as error:  # noqa: BLE001 - nothing handles exceptions of a server thread
         fault = failure(error)
     service, protocol = _spoken(message)
     if isinstance(fault, Unauthenticated):
@@ -168,7 +168,7 @@ def _answered(world: World, message: Message) -> Answer:
 
 
 def _spoken(message: Message) -> tuple[str, Protocol]:
-    """Return the service and protocol a request is meant for, to format an error."""
+    """Return a request's intended service and protocol, to format an error."""
     try:
         scope = read_claim(message).service
     except Unauthenticated:
@@ -197,7 +197,7 @@ def _respond(world: World, message: Message) -> Answer:
 
 
 def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
-    """Answer the parsed call by *do*, or with the failure that its conditions set."""
+    """Let *do* answer the parsed call, unless the sandbox's conditions make it fail."""
     arrive(world)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
@@ -225,7 +225,7 @@ def _done(world: World, principal: Principal, read: Call) -> Answer:
 
 
 def _execute(world: World, principal: Principal, call: Call, edit: Edit | None = None) -> Answer:
-    """Execute *call*: with our implementation if there is one, otherwise with moto."""
+    """Execute *call* with our implementation if there is one, otherwise with moto."""
     own = OWN.get(call.action)
     values = own(world, principal, call) if own else None
     if values is not None:

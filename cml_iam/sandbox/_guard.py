@@ -1,4 +1,4 @@
-"""The decision on every request, by the project's own engine, and on every new policy document.
+"""Decisions, by the project's own engine, on every request and every new policy document.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
@@ -57,7 +57,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
 
 
 def _check_session(principal: Principal, call: Call) -> None:
-    """Refuse the calls that credentials of GetSessionToken and GetFederationToken cannot make.
+    """Refuse calls that cannot be made with credentials from GetSessionToken or GetFederationToken.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
     """
@@ -101,7 +101,7 @@ def _because(decision: Decision) -> str:
         article, name = _KINDS[explanation.deciding[0].kind]
         return f"with an explicit deny in {article} {name}"
     silent = [gate.kind for gate in explanation.gates if not gate.allowed]
-    # IAM names the limit rather than the missing grant where both are silent.
+    # If both the limit and the grant are silent, IAM names the limit.
     kind = next(
         (each for each in ("boundary", "session", "identity") if each in silent), "resource"
     )
@@ -150,7 +150,7 @@ def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
 
 
 def _resource_policy(world: World, call: Call) -> str | None:
-    """Return the policy of the bucket, or the trust policy of the role to assume."""
+    """Return the resource's policy: a bucket policy, or the trust policy of the role to assume."""
     if call.service == "s3":
         return bucket_policy(world, call)
     if call.action != "sts:AssumeRole":
@@ -170,7 +170,7 @@ def trust_policy(world: World, arn: str) -> str:
 
 
 def moment(world: World, session: Session | None) -> dict[str, str]:
-    """Return the condition keys of the current time, and of *session*'s temporary credentials.
+    """Return the condition keys for the current time and for *session*'s temporary credentials.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -201,9 +201,9 @@ _SID_SAID: Final = (
 
 
 def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> None:
-    """Raise Fault unless *text* is an identity-based policy that engine and IAM accept.
+    """Raise Fault unless the engine and IAM accept *text* as an identity-based policy.
 
-    Identity-based policies name resources but no principals: they apply to their holders.
+    Identity-based policies name resources but no principals, because they apply to their holders.
     """
     for statement in _checked(text).statements:
         if statement.principal is not None or statement.not_principal is not None:
@@ -221,7 +221,7 @@ def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> 
 
 
 def check_trust(text: str) -> None:
-    """Raise Fault unless *text* is a trust policy that IAM accepts: principals, no resources."""
+    """Raise Fault unless IAM accepts *text* as a trust policy: principals, but no resources."""
     for statement in _checked(text).statements:
         if statement.principal is None and statement.not_principal is None:
             raise _malformed("Missing required field Principal")

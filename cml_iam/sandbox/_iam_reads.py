@@ -48,7 +48,7 @@ _REPORT: Final = (
 
 
 def list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
-    """Answer who holds a policy: as permissions policy, as boundary, or either."""
+    """Answer ListEntitiesForPolicy: holders as permissions policy, as boundary, or either."""
     arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
     path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
     if arn not in world.iam.managed_policies:
@@ -68,7 +68,7 @@ def list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
 
 
 def credential_report(world: World, *_: Any) -> Values:
-    """Answer GetCredentialReport: the root and every user, and the last use of their keys."""
+    """Answer GetCredentialReport: the root and all users, with the last use of their keys."""
     if not world.iam.report_generated():
         said = "No report exists. Call GenerateCredentialReport first."
         raise Fault("ReportNotPresent", said, 410)
@@ -155,14 +155,14 @@ def find_source(world: World, arn: str) -> PrincipalPolicies | None:
 
 
 TRACKED: Final = frozenset({"ec2", "iam"})
-"""The services whose actions are tracked one by one here; AWS tracks more.
+"""The services whose actions the sandbox tracks individually; AWS tracks more.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed-action-last-accessed.html
 """
 
 
 def note_use(world: World, principal: Principal, call: Call) -> None:
-    """Record that *principal* tried *call* now; the root's actions are not tracked."""
+    """Record that *principal* tries *call* now; actions of the root are not tracked."""
     from moto.iam.models import AccessKeyLastUsed
 
     used = (world.now().replace(tzinfo=None), call.service, call.region)
@@ -249,7 +249,7 @@ def _action(arn: str, action: str, seen: tuple[datetime, str] | None) -> dict[st
 
 
 def _granted(world: World, arn: str) -> dict[str, set[str]]:
-    """Return the actions named in the Allows of the principal's policies, by service."""
+    """Return the actions that the principal's Allow statements name, by service."""
     source = find_source(world, arn)
     granted: dict[str, set[str]] = {}
     for policy in source.policies if source else ():

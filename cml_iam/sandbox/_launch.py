@@ -1,4 +1,4 @@
-"""The meaning of a RunInstances call: every default is filled in before authorization."""
+"""Complete a RunInstances call: every default is filled in before authorization."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NOT_JUDGED: Final = (
     "CapacityReservationSpecification",
     "SecondaryInterfaces",
 )
-"""Parameters that need permissions the sandbox does not know; it refuses calls with them."""
+"""Parameters that need permissions unknown to the sandbox, which refuses calls with them."""
 
 
 def settle(world: World, call: Call) -> Call:
-    """Return *call* with EC2's choices filled in: subnet, security group, type, count, template.
+    """Return *call* with the defaults of EC2 and of its launch template filled in.
 
-    The template's contents become the call's own, so that they are authorized like them.
+    The template's contents become parameters of the call, so that they are authorized too.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
     """
     call = _with_template(world, call)
@@ -54,7 +54,7 @@ def settle(world: World, call: Call) -> Call:
 
 
 def launches(world: World, call: Call) -> tuple[Launch, ...]:
-    """Return what the completed *call* launches: one Launch per volume, otherwise equal."""
+    """Return the completed *call* as Launches, one per volume and otherwise equal."""
     params = call.params
     placement = params.get("Placement", {})
     subnet, network = network_of(world, call)
@@ -88,7 +88,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
 
 
 def image(world: World, region: str, image_id: str) -> Image:
-    """Return the image as IAM sees it; an unknown one has no owner."""
+    """Return the image as IAM sees it; an unknown image has no owner."""
     found = world.ec2(region).amis.get(image_id)
     if found is None:
         return Image(image_id, "")
@@ -165,7 +165,7 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
     if not named:
         return "", ""
     if len(named) > 1:
-        # A launch template may hold both; a request does not, since it is refused when it is read.
+        # Only a launch template can have both: a request with both was refused when it was parsed.
         said = "The parameter iamInstanceProfile.name cannot be used with iamInstanceProfile.arn"
         raise Fault("InvalidParameterCombination", said)
     said = named.get("Name") or named.get("Arn")
@@ -178,7 +178,7 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
 
 
 def specified_tags(call: Call) -> dict[str, dict[str, str]]:
-    """Return the tags that *call* sets on new resources, by kind of resource."""
+    """Return the tags that *call* sets on new resources, by resource type."""
     found: dict[str, dict[str, str]] = {}
     for each in call.params.get("TagSpecifications", ()):
         tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", ())}

@@ -30,8 +30,7 @@ MOST_POINTS: Final = 1440
 
 MOST_QUERIES: Final = 500
 MOST_DATA: Final = 100_800
-"""The maximum number of queries in one GetMetricData call, and of points in one page of its answer.
-"""
+"""The maximum queries in a GetMetricData call, and the maximum points on a response page."""
 
 LISTED: Final = 500
 """The number of metrics on one page of ListMetrics."""
@@ -42,7 +41,7 @@ _KEPT: Final = (
     (timedelta(days=15), 300),
     (timedelta(days=63), 3600),
 )
-"""The period in seconds of the points that are kept, by their minimum age."""
+"""The shortest period, in seconds, of the points that CloudWatch keeps beyond an age."""
 
 _LONGEST_KEPT: Final = timedelta(days=455)
 _ID: Final = re.compile(r"[a-z][a-zA-Z0-9_]*")
@@ -130,7 +129,7 @@ def _seconds(params: Mapping[str, Any], code: str) -> float:
 
 
 def get_metric_statistics(world: World, _: Principal, call: Call) -> Values:
-    """Answer the points without order, as CloudWatch does."""
+    """Answer GetMetricStatistics with the points in no particular order, as CloudWatch does."""
     params = call.params
     plain = tuple(params.get("Statistics", ()))
     extended = tuple(params.get("ExtendedStatistics", ()))
@@ -146,7 +145,7 @@ def get_metric_statistics(world: World, _: Principal, call: Call) -> Values:
 
 
 def get_metric_data(world: World, _: Principal, call: Call) -> Values:
-    """Answer a page of the queries' values, each query's in order of time."""
+    """Answer a page of GetMetricData, with each query's values in order of time."""
     start = place_of(world, call, "InvalidNextToken")
     size = call.params.get("MaxDatapoints", MOST_DATA)
     results, passed = [], 0
@@ -156,7 +155,7 @@ def get_metric_data(world: World, _: Principal, call: Call) -> Values:
         values = _queried(world, call, query)
         first = max(0, start - passed)
         last = max(0, min(len(values), start + size - passed))
-        # A query without values stands on the first page.
+        # A query without values appears on the first page.
         if first < last or (not values and not start):
             results.append(_result(query, values[first:last], whole=last >= len(values)))
         passed += len(values)
@@ -187,7 +186,7 @@ def _result(
 
 
 def list_metrics(world: World, _: Principal, call: Call) -> Values:
-    """Answer a page of the metrics; a dimension without a value matches every value."""
+    """Answer a page of ListMetrics; a dimension without a value matches every value."""
     wanted = [(each["Name"], each.get("Value")) for each in call.params.get("Dimensions", ())]
     found = []
     for metric in metrics_of(world, call.region):
@@ -217,7 +216,7 @@ def _listed(metric: Metric) -> dict[str, Any]:
 def _periods(
     world: World, call: Call, named: Mapping[str, Any], seconds: int, unit: str | None
 ) -> Iterable[tuple[datetime, str | None, list[Sample]]]:
-    """Yield each period of a metric that has samples, from its start."""
+    """Yield the start of each period that has samples of a metric, with those samples."""
     period = timedelta(seconds=seconds)
     now = world.now().replace(tzinfo=None)
     start = rounded(call.params["StartTime"], period)

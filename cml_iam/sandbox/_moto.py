@@ -1,4 +1,4 @@
-"""Moto: started once, called only by us, its responses cleaned; only this file knows its server."""
+"""Run moto and clean its responses; only this module knows moto's server."""
 
 from __future__ import annotations
 
@@ -29,21 +29,19 @@ _SWITCHES: Final = {
 }
 """The environment variables that moto sees while the sandbox runs; None removes one.
 
-The sandbox names the account in a header of its own. With a profile set, moto could not make its
-session.
+The sandbox sends the account in a header. If a profile were set, moto could not create its session.
 """
 
 _NEEDED: Final = ("moto", "flask")
 _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
-"""Paths of moto's own pages, which show everything to everybody; the sandbox does not serve them.
-"""
+"""Paths of moto's own pages, which would show everything to anyone and are not served."""
 
 _UNKNOWN: Final = "UnsupportedOperation"
 _EDIT: Final[ContextVar[Edit | None]] = ContextVar("edit", default=None)
 
 
 def check_installed() -> None:
-    """Raise MissingExtraError unless what the sandbox needs is installed."""
+    """Raise MissingExtraError unless the packages that the sandbox needs are installed."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
@@ -53,7 +51,7 @@ def check_installed() -> None:
 
 
 class Moto:
-    """Moto's services for one *account*, and the models behind them."""
+    """Moto's services and models for one *account*."""
 
     def __init__(self, account: str) -> None:
         check_installed()
@@ -63,8 +61,8 @@ class Moto:
             _set_variable(name, value or None)
         from moto.moto_server import werkzeug_app
 
-        # Moto asks a model of each service for its URLs: for those of another account it would make
-        # everything twice, AWS's policies above all.
+        # Moto gets each service's URLs from a model. For another account it would create everything
+        # twice, above all AWS's policies.
         vars(werkzeug_app)["DEFAULT_ACCOUNT_ID"] = account
         self._application = _application()
         self.reset()
@@ -74,7 +72,7 @@ class Moto:
         from moto.core.base_backend import BackendDict
         from moto.core.model_instances import reset_model_data
 
-        # Moto's own reset builds every backend anew first, which takes half a second.
+        # Moto's own reset first creates every backend again, which takes half a second.
         started: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001 - no other way
         for backend in started:
             if backend.service_name == "s3":
@@ -98,7 +96,7 @@ class Moto:
         return frozenset(_backends(service)[self.account].regions)
 
     def execute(self, call: Call, access_key_id: str, edit: Edit | None = None) -> Answer:
-        """Let moto execute *call*, as a new request from its parameters.
+        """Let moto execute *call* as a new request, built from its parameters.
 
         *edit* changes the values of the answer before they are written, if moto has them.
         """
@@ -120,7 +118,7 @@ class Moto:
             ),
             "x-moto-account-id": self.account,
         }
-        # Without a query moto would look for a form inside of any body.
+        # Without a query, moto would look for a form in any body.
         target = f"{path}?{query or f'x-id={call.operation}'}"
         content = body.encode() if isinstance(body, str) else bytes(body)
         before = _EDIT.set(edit)
@@ -138,7 +136,7 @@ class Moto:
 
         chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
         kept = {name.lower(): value for name, value in headers.items()}
-        # An answer without its body says how long that would be.
+        # A response without a body states the length that the body would have.
         length = kept.get("content-length") if environ["REQUEST_METHOD"] == "HEAD" else None
         kind = kept.get("content-type", "text/xml")
         kept = {name: value for name, value in kept.items() if name not in _OURS}
@@ -148,12 +146,12 @@ class Moto:
 
 @cache
 def _application() -> Any:
-    """Return moto's server, which has an application for each service, made when it is needed."""
+    """Return moto's server, which creates an application for each service on first use."""
     from moto.core import responses
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     dispatcher: Any = DomainDispatcherApplication(create_backend_app)
-    # For every request, it would list the folder of moto's services and the methods of a class.
+    # Moto would list the folder of its services and the methods of a class for every request.
     dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
     dispatch: Any = responses
     dispatch.method_names_from_class = cache(dispatch.method_names_from_class)
@@ -174,11 +172,11 @@ _SHOWN: Final[Mapping[str, Mapping[str, Edit]]] = {
     "ec2": {"NetworkInterface.Association": lambda value: value or None},
     "iam": {"ListUsersResponse.Users.User.PermissionsBoundary": lambda _: None},
 }
-"""By service: what moto shows otherwise than AWS, and the value to show, by the end of its path."""
+"""By service: the paths, from their end, of values that differ from AWS's, and AWS's value."""
 
 
 def _close_files(backend: Any) -> None:
-    """Close what moto's S3 keeps open: a temporary file per object."""
+    """Close the temporary files that moto's S3 keeps open, one per object."""
     for accounts in backend.values():
         for account in accounts.values():
             account.reset()
@@ -201,7 +199,7 @@ def failure(error: Exception) -> Fault:
         case NotImplementedError():
             return Fault(_UNKNOWN, f"The sandbox does not implement this: {error}")
         case CmlIamError():
-            # A policy the engine cannot judge is refused loudly, never let through.
+            # A policy that the engine cannot judge is an error, so that it never permits anything.
             said = f"The sandbox cannot judge this: {error}"
         case _:
             said = f"The sandbox failed: {type(error).__name__}: {error}"
@@ -211,7 +209,7 @@ def failure(error: Exception) -> Fault:
 def _backends(service: str) -> Any:
     from moto import backends
 
-    # Moto declares one overload for each of its services.
+    # Moto declares an overload for each service.
     find: Any = backends.get_backend
     return find(service)
 

@@ -29,7 +29,7 @@ _EVERYTHING: Final = _NOTHING.replace("Deny", "Allow")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller; *name* is a user's, *session* is set for temporary credentials."""
+    """An authenticated caller; *name* is set for a user, *session* for temporary credentials."""
 
     arn: str
     user_id: str
@@ -52,7 +52,7 @@ class Principal:
 
 
 def authenticate(world: World, message: Message, claim: Claim | None = None) -> Principal:
-    """Return the sender of *message*; raises Unauthenticated if it is not proved."""
+    """Return the sender of *message*; raises Unauthenticated if the signature does not prove it."""
     claim = claim or read_claim(message)
     principal, secret = _holder(world, claim, message.source_ip)
     verify(message, claim, secret, world.now())
@@ -77,7 +77,7 @@ def policies_of(world: World, principal: Principal) -> Policies:
 
 
 def note_policies(world: World) -> None:
-    """Record the policies of every user and role from now on, if changes take time."""
+    """Record the policies of every user and role from now on, if policy changes are delayed."""
     if not world.conditions.seconds.policy_change:
         return
     for entity in (*world.entities("user"), *world.entities("role")):
@@ -96,7 +96,7 @@ def _policies_then(world: World, principal: Principal) -> Policies:
 
 
 def holder(world: World, principal: Principal) -> Any:
-    """Return moto's user or role whose policies *principal* has."""
+    """Return the user or role, in moto's form, whose policies apply to *principal*."""
     if principal.role is not None:
         return find_role(world, principal.role)
     return world.iam.get_user(principal.name)
@@ -116,7 +116,7 @@ def boundary_arn(entity: Any) -> str | None:
 
 
 def boundary(world: World, arn: str | None) -> AttachedPolicy | None:
-    """Return the permissions boundary *arn*; a missing one allows nothing."""
+    """Return the permissions boundary *arn*; if it does not exist, one that allows nothing."""
     if not arn:
         return None
     policy = world.iam.managed_policies.get(arn)
@@ -131,7 +131,7 @@ def default_document(policy: Any) -> str:
 
 
 def find_role(world: World, name: str) -> Any:
-    """Return moto's role *name*; a session outlives its role, but can then do nothing."""
+    """Return moto's role *name*; a session whose role was deleted can do nothing."""
     role = world.entity("role", name)
     if role is None:
         raise Fault("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
@@ -139,7 +139,7 @@ def find_role(world: World, name: str) -> Any:
 
 
 def tags_of(entity: Any) -> dict[str, str]:
-    """Return the tags of moto's IAM *entity*; None has none."""
+    """Return the tags of moto's IAM *entity*; empty for None."""
     held = entity.get_tags() if hasattr(entity, "get_tags") else getattr(entity, "tags", None)
     return {each["Key"]: each.get("Value", "") for each in held or ()}
 
@@ -166,7 +166,7 @@ def _type(policy: Any) -> Literal["aws-managed", "user-managed"]:
 
 
 def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
-    """Return the holder of the access key, and its secret; raises for unknown and inactive keys."""
+    """Return the key's holder and secret; raises Unauthenticated for unknown or inactive keys."""
     key_id = claim.access_key_id
     if claim.token is not None and not key_id.startswith(_TEMPORARY):
         raise Unauthenticated("token")

@@ -1,4 +1,4 @@
-"""The sandbox as a value: started, used by a command, stopped."""
+"""Start a sandbox, run a command in it, and stop it."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ class Sandbox:
         self._moto = moto
         self._server: Server | None = server
         self.endpoint_url = server.url
-        """Where it answers, for every service."""
+        """The endpoint URL, the same for every service."""
 
     @property
     def account(self) -> str:
-        """The id of its one account."""
+        """The id of the sandbox's only account."""
         return self._world.account
 
     @property
     def region(self) -> str:
-        """The region in its environment; other regions work too."""
+        """The region set in the environment; other regions work too."""
         return self._world.region
 
     @property
     def root(self) -> AccessKey:
-        """The access key of the account's root: random, and useless elsewhere."""
+        """The access key of the account's root user: random, and useless elsewhere."""
         return self._world.root
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point AWS's SDKs and CLI here, as the root.
+        """Return the variables that point AWS's SDKs and CLI at the sandbox, as the root user.
 
         They contain the root's secret in plain text. Variables that would override these, such as
         AWS_PROFILE and AWS_ENDPOINT_URL_EC2, are not included: see `foreign_variable`.
@@ -131,11 +131,11 @@ def start_sandbox(
 ) -> Sandbox:
     """Start an embedded AWS on the loopback interface, empty except for a few images.
 
-    It has one *account*; *region* is the one in its environment, and determines the partition.
+    It has one *account*. *region* is the region in its environment, and determines the partition.
     *port* 0 picks a free one. *simulate_shape* is the shape of Simulate* responses: "new" as of
     2026-07-30, or "old". An instance stays pending, stopping or shutting down for
     *describes_until_arrived* DescribeInstances calls. *conditions* are delays, limits and refusals
-    of the real AWS: none by default, `AS_AWS` for AWS's own. *clock* returns the time.
+    like those of the real AWS: none by default, AWS's own with `AS_AWS`. *clock* returns the time.
 
     Raises MissingExtraError without moto, RefusedError if this process already runs a sandbox, and
     InputError for an invalid account, region or port.
@@ -203,10 +203,10 @@ _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def command_environment(sandbox: Sandbox, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment *given* pointed at *sandbox*, without overriding variables."""
+    """Return the environment *given*, pointed at *sandbox*, without overriding variables."""
     kept = {name: value for name, value in given.items() if not foreign_variable(name)}
     nowhere = {
-        # The user's own files may name profiles, endpoints and credentials.
+        # The user's own files may set profiles, endpoints and credentials.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -234,7 +234,7 @@ def run_command(sandbox: Sandbox, command: Sequence[str]) -> int:
 
 @contextmanager
 def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass signals on to *process*, except interrupts, which the terminal has sent it already."""
+    """Pass signals on to *process*, except interrupts: the terminal has already sent them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

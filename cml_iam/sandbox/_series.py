@@ -1,9 +1,9 @@
-"""The samples of a metric: those put there, and measurements of running instances.
+"""The samples of a metric: those sent by PutMetricData, and measurements of running instances.
 
 Moto has no measurements. Ours are deterministic: a value depends on the instance, the metric and
-the time. A running instance has values for the whole requested window, as if it had been running
-all along, so that a new worker has readings; with `metrics_since_launch` only from its launch on.
-An instance that is not running has none.
+the time. A running instance has values for the whole requested window, as if it had always been
+running, so that a new worker has readings. With `metrics_since_launch`, it has values only since
+its launch. An instance that is not running has none.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
 """
 
@@ -45,7 +45,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value, or several aggregated."""
+    """One value, or the aggregate of several."""
 
     at: datetime
     minimum: float
@@ -74,7 +74,7 @@ def samples(
 
 
 def metrics_of(world: World, region: str) -> Iterator[Metric]:
-    """Yield every metric in *region*: those of running instances, and those put there."""
+    """Yield every metric in *region*: of running instances, and from PutMetricData."""
     for instance in world.ec2(region).all_instances():
         if instance.state == "running":
             for namespace, names in rows("measured").items():
@@ -98,7 +98,7 @@ def rounded(moment: datetime, step: timedelta) -> datetime:
 
 
 def number_of(text: str) -> int:
-    """Return a number that is equal for equal *text* in every run."""
+    """Return a number that depends only on *text* and is the same in every run."""
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big")
 
 
@@ -120,7 +120,7 @@ def _metric_of(datum: Any) -> Metric:
 
 
 def _instance(world: World, region: str, metric: Metric) -> Any:
-    """Return the instance that the dimensions name, if they are exactly its metric's."""
+    """Return the instance that the dimensions name, if they are exactly those of its metric."""
     named = dict(metric.dimensions).get("InstanceId", "")
     found = world.ec2(region).get_instance_by_id(named)
     if found is None or not _measures(world, metric.namespace, found):
@@ -142,7 +142,7 @@ def _measures(world: World, namespace: str, instance: Any) -> bool:
 def _own_dimensions(namespace: str, instance: Any) -> Dimensions:
     own = {"InstanceId": instance.id}
     if namespace == "CWAgent":
-        # What the agent's wizard appends; each combination of dimensions is a metric of its own.
+        # The dimensions that the agent's wizard appends; each combination is a separate metric.
         own |= {"ImageId": instance.image_id, "InstanceType": instance.instance_type}
     return frozenset(own.items())
 

@@ -1,4 +1,4 @@
-"""The services by their models: which one a signature names, and IAM's names of operations.
+"""The models of services, found by signature name, and IAM's names of operations.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
@@ -54,14 +54,14 @@ def _model(name: str) -> Any:
     try:
         return get_service_model(name)
     except Exception as error:
-        # botocore's own error, whose class only the room aws may name.
+        # botocore's own error, whose class only `cml_iam.aws` may import.
         if type(error).__name__ != "UnknownServiceError":
             raise
         return None
 
 
 def operation_model(service: str, operation: str) -> Any:
-    """Return the model of *operation* of the model *service*, or None if there is none."""
+    """Return the model of *operation* in the model *service*, or None if there is none."""
     model = _model(service)
     return model.operation_model(operation) if operation in model.operation_names else None
 
@@ -88,19 +88,19 @@ def _s3_action(operation: str) -> str:
     if match is None or operation in rows("s3-actions"):
         return str(rows("s3-actions").get(operation, operation))
     verb, subject = match[1], rows("s3-subjects").get(match[2], match[2])
-    # What has no action to delete it is put: in its absence.
+    # Without a Delete action, the Put action covers deletion too.
     put = verb == "Delete" and is_s3_action(f"Put{subject}") and not is_s3_action(verb + subject)
     return f"Put{subject}" if put else f"{verb}{subject}"
 
 
 def is_s3_action(action: str) -> bool:
-    """Say whether S3 has this action."""
+    """Return whether S3 has this action."""
     known = facts.service("s3")
     return known is not None and known.action(action) is not None
 
 
 def resource_types(service: str, operation: str) -> dict[str, bool]:
-    """Return the resource types of an action and whether each is required; empty if unknown."""
+    """Return an action's resource types and whether each is required; empty if unknown."""
     known = facts.service(service)
     action = known.action(operation) if known is not None else None
     targets = action.targets if action is not None else ()

@@ -1,6 +1,6 @@
-"""The steps around authorization, by service: complete, check, execute.
+"""The steps around authorization, by service: completing, checking and executing calls.
 
-A trail that cannot deliver is refused, as CloudTrail does.
+As in CloudTrail, a trail that cannot deliver is refused.
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
 """
 
@@ -103,9 +103,9 @@ def _allowed(policy: str, *asked: Request) -> bool:
 
 
 def complete(world: World, principal: Principal, call: Call) -> Call:
-    """Return *call* with every value filled in that the service chooses for the caller.
+    """Return *call* with the values filled in that the service chooses for the caller.
 
-    Raises Fault for values that no service accepts from anyone.
+    Raises Fault for values that the service refuses from every caller.
     """
     match call.service:
         case "ec2":
@@ -120,7 +120,7 @@ def complete(world: World, principal: Principal, call: Call) -> Call:
 
 
 def perform(world: World, call: Call, execute: Execute) -> Answer:
-    """Execute the authorized *call*; *execute* does it without extras."""
+    """Execute the authorized *call* with *execute* and, for some services, extra steps."""
     match call.service:
         case "ec2":
             return perform_ec2(world, call, execute)
@@ -130,7 +130,7 @@ def perform(world: World, call: Call, execute: Execute) -> Answer:
             check_trail(world, call)
         case "secretsmanager" if call.operation == "GetSecretValue":
             if not {"VersionId", "VersionStage"} & set(call.params):
-                # Moto would answer the first version, whatever the label was moved to.
+                # Moto would return the first version, even if the label was moved to another.
                 call = call.with_params(VersionStage="AWSCURRENT")
     return execute(call)
 
@@ -168,4 +168,4 @@ OWN: Final[dict[str, Handler]] = {
     "iam:ListServiceSpecificCredentials": service_specific_credentials,
     "iam:DeleteServiceSpecificCredential": service_specific_credentials,
 }
-"""What answers an action instead of moto; None leaves the call to moto."""
+"""The functions that answer actions instead of moto; None leaves the call to moto."""

@@ -61,7 +61,7 @@ def check_ec2(call: Call) -> None:
 
 
 def perform_ec2(world: World, call: Call, execute: Execute) -> Answer:
-    """Execute the authorized *call* by *execute*, with what moto omits before and after."""
+    """Let *execute* run the authorized *call*, with the steps before and after that moto omits."""
     if call.operation == "RunInstances":
         return _run(world, call, execute)
     if call.operation in _LOOKS:
@@ -77,7 +77,7 @@ def perform_ec2(world: World, call: Call, execute: Execute) -> Answer:
 
 
 def _check(world: World, call: Call) -> None:
-    """Raise Fault for what the state of visible instances does not permit."""
+    """Raise Fault for a change that the state of the visible instances does not permit."""
     backend, ids = world.ec2(call.region), call.params.get("Resources", ())
     match call.operation:
         case "CreateTags" | "DeleteTags":
@@ -118,8 +118,9 @@ def _run(world: World, call: Call, execute: Execute) -> Answer:
             hide_public(each)
         return reservation
 
-    # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
-    # the launch template are parameters of the call by now: moto is not to add them once more.
+    # Moto launches the minimum; EC2 launches the maximum, since capacity here is unlimited. The
+    # contents of the launch template are already parameters of the call, so moto must not add them
+    # again.
     asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
     answer = execute(asked, complete)
     launched(world, call.region, made)
@@ -141,7 +142,7 @@ def _template_tags(call: Call) -> dict[str, str]:
 
 
 def _check_launch(world: World, call: Call) -> None:
-    """Raise Fault for anything the launch names that the region lacks."""
+    """Raise Fault if the launch names something that does not exist in the region."""
     params = call.params
     if not 1 <= params["MinCount"] <= params["MaxCount"]:
         raise Fault("InvalidParameterValue", "MinCount must be 1 to MaxCount")
@@ -209,7 +210,7 @@ def _check_hibernation(world: World, call: Call) -> None:
 
 
 def _described(world: World, call: Call, execute: Execute) -> Answer:
-    """Describe the instances: by id in one response, and by filters that moto lacks."""
+    """Describe instances: by id in one response, and with filters that moto lacks."""
     backend = world.ec2(call.region)
     ids = frozenset(call.params.get("InstanceIds", ()))
     if ids:
@@ -223,7 +224,7 @@ def _described(world: World, call: Call, execute: Execute) -> Answer:
         values = {"client-token": token, "instance-state-code": code}
         return (not ids or instance.id in ids) and passes(ours, values)
 
-    # Moto would show at most a hundred at once.
+    # Moto would return at most a hundred at once.
     asked = call.with_params(Filters=theirs, InstanceIds=None)
     with only(backend, wanted):
         return in_pages(world, asked, execute)
@@ -240,7 +241,7 @@ def _check_attribute(world: World, call: Call) -> None:
 
 
 def monitor(world: World, _: Principal, call: Call) -> Values:
-    """Switch detailed monitoring on or off, which moto cannot."""
+    """Switch detailed monitoring on or off, which moto cannot do."""
     backend = world.ec2(call.region)
     found = backend.get_multi_instances_by_id(call.params.get("InstanceIds", ()))
     on = call.operation == "MonitorInstances"
@@ -263,7 +264,7 @@ def offered(instance_type: str, region: str) -> bool:
 
 
 def delete_tags(world: World, _: Principal, call: Call) -> Values | None:
-    """Delete all tags set by users, as DeleteTags without Tags does; moto deletes the named."""
+    """Delete all tags set by users if DeleteTags names none; moto deletes only named tags."""
     if call.params.get("Tags"):
         return None
     backend = world.ec2(call.region)

@@ -37,7 +37,7 @@ _SUBJECT: Final = re.compile(
 
 
 def complete_iam(principal: Principal, call: Call) -> Call:
-    """Return *call* with the caller's own name if it is optional and missing."""
+    """Return *call* with the caller's name filled in if it is optional and missing."""
     shape = call.model.input_shape
     if shape is None or "UserName" not in shape.members or "UserName" in call.params:
         return call
@@ -51,7 +51,7 @@ def complete_iam(principal: Principal, call: Call) -> Call:
 
 
 def check_iam(world: World, call: Call) -> None:
-    """Raise Fault for names and documents that IAM refuses from anyone."""
+    """Raise Fault for names and documents that IAM refuses from every caller."""
     params = call.params
     match call.operation:
         case "CreatePolicy" | "CreatePolicyVersion":
@@ -65,7 +65,7 @@ def check_iam(world: World, call: Call) -> None:
 
 
 def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
-    """Execute the authorized *call* by *execute*, with what moto omits before and after."""
+    """Let *execute* run the authorized *call*, with the steps before and after that moto omits."""
     _check_state(world, call)
     _check_new(world, call)
     if call.operation in _SHOW_POLICIES:
@@ -76,7 +76,7 @@ def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
         if call.operation == "CreateUser" and "PermissionsBoundary" in call.params:
             _set_boundary(world, call)
         if call.operation in _SHOW_POLICIES and "Policies" in values:
-            # The account's own come first, and all in the same order on every page.
+            # The account's own policies come first, in the same order on every page.
             own_first = sorted(values["Policies"], key=lambda each: (is_aws(each), each.arn))
             return {**values, "Policies": own_first}
         return values
@@ -95,7 +95,7 @@ def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
 
 
 def _subject(call: Call) -> tuple[str, str, str]:
-    """Return what *call* does, its kind of entity, and that entity's name; empty for others."""
+    """Return a call's verb, kind of entity, and entity name; empty strings for other calls."""
     match = _SUBJECT.fullmatch(call.operation)
     if match is None:
         return "", "", ""
@@ -104,7 +104,7 @@ def _subject(call: Call) -> tuple[str, str, str]:
 
 
 def _identify_policies(world: World) -> None:
-    """Give every policy, AWS's included, a policy id, and the names that a report of all has."""
+    """Give every policy, including AWS's, a policy id and the members of an account report."""
     for policy in world.entities("policy"):
         if not policy.id.startswith("ANPA"):
             policy.id = new_id("ANPA")
@@ -112,7 +112,7 @@ def _identify_policies(world: World) -> None:
 
 
 def _identify(world: World, call: Call) -> None:
-    """Give the entity that *call* created an id of IAM's form."""
+    """Give the entity that *call* created an id in IAM's form."""
     verb, name, named = _subject(call)
     kind, prefix, _ = rows("entities").get(name, ("", "", ""))
     made = world.entity(kind, named) if verb == "Create" else None
@@ -121,7 +121,7 @@ def _identify(world: World, call: Call) -> None:
 
 
 def _check_new(world: World, call: Call) -> None:
-    """Raise Fault for a name in use, in any case and path, and for a 51st tag.
+    """Raise Fault for a name in use, regardless of case and path, and for a 51st tag.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -149,7 +149,7 @@ def _note_keys(world: World, name: str) -> None:
 
 
 def _check_inline(world: World, call: Call) -> None:
-    """Refuse an inline policy that would make its holder's policies exceed the quota."""
+    """Refuse an inline policy with which its holder's inline policies would exceed the quota."""
     _, name, named = _subject(call)
     text = call.params["PolicyDocument"]
     check_document(text, None)
@@ -205,7 +205,7 @@ def _conflict(message: str) -> Fault:
 
 
 def get_user(world: World, principal: Principal, call: Call) -> Values | None:
-    """Answer for the root, which is not a user; moto answers for the others."""
+    """Answer GetUser for the root, which is not a user; moto answers for users."""
     if principal.is_root and "UserName" not in call.params:
         created = world.started.replace(tzinfo=None)
         root = {"UserId": world.account, "Arn": principal.arn, "CreateDate": created, "Path": "/"}
@@ -243,7 +243,7 @@ def _check_boundary(world: World, arn: str) -> None:
 
 
 def service_specific_credentials(world: World, _: Principal, call: Call) -> Values:
-    """List none, and delete none: the sandbox creates no credentials of this kind."""
+    """List and delete nothing: the sandbox creates no credentials of this kind."""
     if "UserName" in call.params:
         find_user(world, call.params["UserName"])
     if "ServiceSpecificCredentialId" in call.params:

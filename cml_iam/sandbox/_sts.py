@@ -1,4 +1,4 @@
-"""Temporary credentials: of roles, users and federated users, by a key or a web identity.
+"""Temporary credentials for roles, users and federated users, from a key or a web identity.
 
 The sandbox itself issues the web identity tokens.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
@@ -55,7 +55,7 @@ def assume_role(world: World, principal: Principal, call: Call) -> Values:
 
 
 def assume(world: World, call: Call, *, chained: bool = False) -> Session:
-    """Return a session of the role that *call* may assume; *chained*: from a role's session."""
+    """Return a session of the role to assume; *chained* if the caller is itself a role session."""
     params = call.params
     role = world.entity("role", params["RoleArn"])
     longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
@@ -74,7 +74,7 @@ def assume(world: World, call: Call, *, chained: bool = False) -> Session:
 
 
 def get_session_token(world: World, principal: Principal, call: Call) -> Values:
-    """Create temporary credentials of the calling user or root; the root's last an hour.
+    """Create temporary credentials of the calling user or root; the root's are valid for an hour.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     """
@@ -91,7 +91,7 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Values:
 
 
 def get_federation_token(world: World, principal: Principal, call: Call) -> Values:
-    """Create credentials for a federated user, limited to what caller and policy both allow.
+    """Create credentials for a federated user, limited to what both caller and policy allow.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
     """
@@ -111,7 +111,7 @@ def get_federation_token(world: World, principal: Principal, call: Call) -> Valu
 
 
 def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
-    """Return whether the caller presents its own MFA device, for which every code is valid here."""
+    """Return whether the caller presents its own MFA device; the sandbox accepts every code."""
     serial, code = call.params.get("SerialNumber"), call.params.get("TokenCode", "")
     if serial is None:
         return False
@@ -132,7 +132,7 @@ def decode_authorization_message(world: World, _: Principal, call: Call) -> Valu
 
 
 def _session(world: World, seconds: int, **held: Any) -> Session:
-    """Return a new session in *world*, valid for *seconds*, with the other properties *held*."""
+    """Return a new session in *world*, valid for *seconds*, with the properties *held*."""
     now = world.now()
     session = Session(
         key=new_key("ASIA"),
@@ -184,7 +184,7 @@ _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The subject of a token: *issuer* vouches for *subject* to an *audience*."""
+    """The identity in a token: *issuer* vouches for *subject* to *audience*."""
 
     issuer: str
     subject: str
@@ -194,7 +194,7 @@ class Identity:
 def issue_token(identity: Identity, secret: Secret, now: datetime | None = None) -> str:
     """Return a web identity token for the sandbox whose root has the *secret*.
 
-    It is a JSON Web Token like an OpenID Connect provider's, valid for an hour.
+    It is a JSON Web Token, like those of an OpenID Connect provider, and valid for an hour.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html
     """
     issued = now or datetime.now(UTC)

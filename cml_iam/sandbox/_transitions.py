@@ -1,4 +1,4 @@
-"""State transitions of an instance, with the durations set by the sandbox's conditions.
+"""State transitions of instances, with durations from the sandbox's conditions.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 SHOWN_TERMINATED: Final = timedelta(hours=1)
-"""How long a terminated instance is still described."""
+"""How long EC2 still describes a terminated instance."""
 
 
 def arrive(world: World, *, look: bool = False) -> None:
-    """Complete every transition that is due; a *look* counts for those that wait for looks."""
+    """Complete every transition that is due; a *look* counts towards those that wait for looks."""
     now = world.now()
     for instance_id, delay in list(world.delays.items()):
         if delay.left <= 0 and now >= delay.due:
@@ -52,9 +52,9 @@ def launched(world: World, region: str, instances: Sequence[Any]) -> None:
 
 
 def change(world: World, _: Principal, call: Call) -> Values | None:
-    """Execute a StartInstances, StopInstances or TerminateInstances *call*, all or nothing.
+    """Execute StartInstances, StopInstances or TerminateInstances, for all instances or none.
 
-    Only a termination can be partial: if one instance is protected, all in its zone stay.
+    Only a termination can be partial: if an instance is protected, all in its zone remain.
     """
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
     backend = world.ec2(call.region)
@@ -73,7 +73,7 @@ def change(world: World, _: Principal, call: Call) -> Values | None:
 
 
 def status_of(world: World, instance: Any) -> str:
-    """Return the result of both status checks of *instance*."""
+    """Return the result of *instance*'s two status checks."""
     if instance.state != "running":
         return "not-applicable"
     since = world.healthy.get(instance.id)
@@ -142,7 +142,7 @@ def _act(world: World, call: Call, instance: Any) -> None:
 
 
 def _depart(world: World, instance: Any, way: str, final: str) -> None:
-    """Show *instance* in *way* until *final*, or in *final* immediately if that takes no time."""
+    """Show *instance* in the state *way*, and in *final* later, or at once without a delay."""
     seconds: float = getattr(world.conditions.seconds, way.replace("-", "_"))
     delay = Delay(
         instance, final, world.describes_until_arrived, world.now() + timedelta(seconds=seconds)
@@ -158,7 +158,7 @@ def _depart(world: World, instance: Any, way: str, final: str) -> None:
 
 
 def hide_public(instance: Any) -> None:
-    """Take the public address of *instance* away, until it comes with the state `running`."""
+    """Remove the public address of *instance* until its state is `running`."""
     for nic in instance.nics.values():
         nic.stop()
 
@@ -173,7 +173,7 @@ def _arrived(world: World, delay: Delay) -> None:
         world.healthy.pop(instance.id, None)
         return
     checks = timedelta(seconds=world.conditions.seconds.status_checks)
-    # From when it arrived, not from when somebody looked.
+    # Count from the time of the transition, not of the look that completed it.
     world.healthy[instance.id] = delay.due + checks
     for nic in instance.nics.values():
         if not nic.public_ip:
@@ -181,7 +181,7 @@ def _arrived(world: World, delay: Delay) -> None:
 
 
 class _NoNetwork(dict[int, Any]):
-    """The network interfaces of a terminated instance: none, and no addresses of the first.
+    """The network interfaces of a terminated instance: none, so it has no addresses either.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-termination-works.html
     """
@@ -203,7 +203,7 @@ def _check_states(instances: Iterable[Any], what: dict[str, Any]) -> None:
 
 
 def _check_spot(instances: Iterable[Any]) -> None:
-    """Raise Fault for a one-time Spot Instance, which can only be terminated.
+    """Raise Fault for stopping a one-time Spot Instance, which can only be terminated.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
     """
@@ -219,7 +219,7 @@ def _check_spot(instances: Iterable[Any]) -> None:
 
 
 def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the instances to change, and those whose protection refuses it.
+    """Return the instances to change, and those that their protection keeps unchanged.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html

@@ -1,4 +1,4 @@
-"""Requests and their signatures, responses, and AWS's errors in each service's wording.
+"""Requests, signatures, responses, and AWS's errors in the wording of each service.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -50,7 +50,7 @@ class Message:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The decoded query parameters, without those of a signature."""
+        """The decoded query parameters, without the signature's."""
         return [each for each in form_fields(self.query) if not each[0].startswith("X-Amz-")]
 
 
@@ -92,10 +92,10 @@ class Answer:
 
 
 Values = dict[str, Any]
-"""What answers a call, by the names of the service's model."""
+"""A function that answers a call, with the names of the service's model."""
 
 Edit = Callable[[Any], Any]
-"""Returns the values of an answer, changed; some are moto's own objects."""
+"""Returns changed values of a response; some values are moto's own objects."""
 
 
 Reason = Literal[
@@ -104,11 +104,10 @@ Reason = Literal[
 
 
 NOT_DONE: Final = 501
-"""The HTTP status for requests that the sandbox does not support: unlike 500, no client retries it.
-"""
+"""The HTTP status for unsupported requests; unlike 500, clients do not retry it."""
 
 
-class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
+class Fault(Exception):  # noqa: N818 - AWS's word for an error response
     """The AWS error *code*, with the HTTP *status*."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
@@ -118,8 +117,8 @@ class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
         self.status = status
 
 
-class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox but of the caller
-    """The caller is not who the request claims; each service words this differently."""
+class Unauthenticated(Exception):  # noqa: N818 - an error of the caller, not of the sandbox
+    """The request does not prove its sender; each service words this error differently."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -137,7 +136,7 @@ def unauthenticated(error: Unauthenticated, service: str) -> Fault:
 SKEW: Final = timedelta(minutes=5)
 SKEW_S3: Final = timedelta(minutes=15)
 LONGEST_PRESIGNED: Final = 604_800
-"""The maximum life of a presigned request, a week, in seconds."""
+"""The maximum validity of a presigned request in seconds: a week."""
 
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
@@ -147,7 +146,7 @@ _HEADER: Final = re.compile(
     r"SignedHeaders=(?P<SignedHeaders>[^,\s]+),\s*Signature=(?P<Signature>[0-9a-f]{64})$"
 )
 _SENT: Final = {"Date": "x-amz-date", "Security-Token": "x-amz-security-token"}
-"""The headers beside Authorization with parts of the claim."""
+"""The headers, besides Authorization, with parts of the claim."""
 
 _MUST_SIGN: Final = ("x-amz-date", "x-amz-security-token", "x-amz-target", "x-amz-content-sha256")
 
@@ -223,7 +222,7 @@ def _lifetime(named: Mapping[str, str]) -> timedelta:
 
 
 def _claim(given: Mapping[str, str], lifetime: timedelta | None = None) -> Claim:
-    """Return the claim of the signature's fields, named as in a query without `X-Amz-`."""
+    """Return the claim from the signature's fields, named as in a query but without `X-Amz-`."""
     stamp, names = given.get("Date", ""), tuple(given.get("SignedHeaders", "").split(";"))
     match given.get("Credential", "").split("/"):
         case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
@@ -260,7 +259,7 @@ def _check_time(claim: Claim, now: datetime) -> None:
 
 
 def _payload(message: Message, claim: Claim) -> str:
-    """Return the hash of the body, or S3's substitute for it, after checking it."""
+    """Return the hash of the body, or S3's substitute, after checking it."""
     payload = sha256(message.body).hexdigest()
     presigned = claim.service == "s3" and claim.lifetime is not None
     default = _UNSIGNED if presigned else payload

@@ -1,4 +1,4 @@
-"""The sandbox's state besides moto's models: callers, stored answers, pending changes."""
+"""The sandbox's state outside moto's models: callers, stored responses, pending changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def system_clock() -> datetime:
-    """Return this machine's time."""
+    """Return the time of this machine."""
     return datetime.now(UTC)
 
 
@@ -45,7 +45,7 @@ _ENTITIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """An access key: its id, and its secret."""
+    """An access key: its id and its secret."""
 
     id: str
     secret: Secret
@@ -75,7 +75,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policies of a caller; None if a limit does not exist."""
+    """The policies of a caller; a limit that does not exist is None."""
 
     identity: tuple[AttachedPolicy, ...] = ()
     boundary: AttachedPolicy | None = None
@@ -84,7 +84,7 @@ class Policies:
 
 @dataclass(slots=True)
 class Delay:
-    """An *instance* in transition to *final*: after *left* more looks, and not before *due*."""
+    """An *instance* that becomes *final* after *left* more looks, but not before *due*."""
 
     instance: Any
     final: str
@@ -93,7 +93,7 @@ class Delay:
 
 
 def new_id(prefix: str) -> str:
-    """Return a unique IAM id, whose prefix is its kind.
+    """Return a unique IAM id, whose prefix shows the kind of entity.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
     """
@@ -110,7 +110,7 @@ def new_key(prefix: str = "AKIA") -> AccessKey:
 class World:
     """One account of the embedded AWS.
 
-    Everything happens under *lock*, so that the authorized state is the one that changes.
+    Every call holds *lock*, so that the state does not change between authorization and execution.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class World:
         self.sessions: dict[str, Session] = {}
         self.launches: dict[tuple[str, str], tuple[Call, Answer]] = {}
         self.kept: OrderedDict[str, object] = OrderedDict()
-        """What a token stands for: see `keep`."""
+        """The value behind each opaque token; see `keep`."""
         known = {region, *known_regions(self.partition)} & moto.regions("ec2")
         self.regions = frozenset(known - opt_in_regions() | (known & {region}))
         """The regions that the account has enabled."""
@@ -146,21 +146,21 @@ class World:
         self.suffering = Suffering(self.conditions.refuse)
         self.delays: dict[str, Delay] = {}
         self.healthy: dict[str, datetime] = {}
-        """When the status checks of an instance pass."""
+        """When the status checks of each instance pass."""
         self.unseen: dict[str, tuple[str, datetime]] = {}
-        """Instances that are not visible yet: the region, and until when."""
+        """Instances that are not visible yet, each with its region and the time until then."""
         self.ended: dict[str, tuple[str, datetime]] = {}
-        """Terminated instances: the region, and since when."""
+        """Terminated instances, each with its region and the time of termination."""
         self.key_known: dict[str, datetime] = {}
-        """When a new access key becomes known."""
+        """When each new access key becomes known."""
         self.policies_then: dict[str, list[tuple[datetime, Policies]]] = {}
-        """What applied to a user or role and since when, by ARN, if changes are delayed."""
+        """By ARN: a principal's policies over time, each with its start, if changes are delayed."""
         self.accessed: dict[str, dict[str, tuple[datetime, str]]] = {}
         """When and where each user and role last tried an action, by ARN."""
         self.root_used: tuple[datetime, str, str] | None = None
         """When and where the root user's key was last used, and for which service."""
         self.access_jobs: dict[str, tuple[str, str]] = {}
-        """What each access report covers and how finely, by job id."""
+        """The subject and granularity of each access report, by job id."""
 
     @property
     def iam(self) -> Any:
@@ -188,11 +188,11 @@ class World:
         return self.clock()
 
     def home_of(self, _: str) -> World:
-        """Return the world of the account in a role's ARN: this one, the only one."""
+        """Return the world of the account in a role's ARN; there is only this one."""
         return self
 
     def keep(self, value: object) -> str:
-        """Keep *value*, the reason of a refusal or a place in a list; return its opaque token."""
+        """Keep *value*, the reason for a refusal or a place in a list; return its opaque token."""
         token = secrets.token_urlsafe(96)
         self.kept[token] = value
         if len(self.kept) > _MOST_KEPT:

@@ -23,12 +23,12 @@ Answer = TypeVar("Answer")
 def _in_thread(
     method: Callable[Concatenate[WorkerManager, Arguments], Answer],
 ) -> Callable[Concatenate[AsyncWorkerManager, Arguments], Coroutine[Any, Any, Answer]]:
-    """Return *method* as a coroutine that runs it in one of the manager's threads."""
+    """Return a coroutine function that runs *method* in one of the manager's threads."""
 
     async def run(
         self: AsyncWorkerManager, /, *arguments: Arguments.args, **named: Arguments.kwargs
     ) -> Answer:
-        import asyncio  # 3 MB, which who awaits has, and a command does not need
+        import asyncio  # 3 MB that a command can save
 
         call = partial(method, self.manager, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.executor, call)
@@ -38,11 +38,11 @@ def _in_thread(
 
 
 class AsyncWorkerManager:
-    """The methods of `WorkerManager` as coroutines, for one event loop or several.
+    """The methods of `WorkerManager` as coroutines, for one or more event loops.
 
-    Each call runs in one of at most *threads* threads and reuses existing clients. A coroutine that
-    is cancelled or times out ends immediately: a call that waits for a thread is not sent, and a
-    call in progress completes without its response being used, because a request to AWS cannot be
+    Each call runs in one of at most *threads* threads and reuses the existing clients. A coroutine
+    that is cancelled or times out ends immediately: a call that waits for a thread is not sent, and
+    a call in progress completes without its response being used, because a request to AWS cannot be
     withdrawn. Use it as an asynchronous context manager, or `close` it.
     """
 
@@ -54,7 +54,7 @@ class AsyncWorkerManager:
         guard: Tag | None = None,
         threads: int = THREADS,
     ) -> None:
-        """Use *manager*, or create one with the other arguments, as for `WorkerManager`."""
+        """Use *manager*, or create a `WorkerManager` with the other arguments."""
         if not isinstance(manager, WorkerManager):
             manager = WorkerManager(manager, session=session, guard=guard)
         self.manager = manager
@@ -67,7 +67,7 @@ class AsyncWorkerManager:
         self.close()
 
     def close(self) -> None:
-        """Send no further calls; those in progress complete on their own."""
+        """Send no further calls; calls in progress complete on their own."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
     create_instance = _in_thread(WorkerManager.create_instance)

@@ -1,4 +1,4 @@
-"""Changes the manager requests from EC2, as values: a launch, a start, a tag; or only a DryRun."""
+"""The changes that the manager requests from EC2, as values; each can also be only a DryRun."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INTEL = re.compile(r"[a-z]+([0-9]+)i[a-z]*(-flex)?\.")
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The root volume: *device* must be the image's root device; the default size is its own."""
+    """The root volume: *device* is the image's root device; the default size is the image's."""
 
     size_gib: int | None = None
     device: str = "/dev/sda1"
@@ -42,13 +42,13 @@ class Launch:
     """A worker to launch, exactly one.
 
     *client_token* makes the request safe to repeat: within a day, the same token with the same
-    request never creates a second worker, from any process. It belongs to the value, so passing the
-    same Launch again passes the same token.
+    request never creates a second worker, from any process. The token is part of the value, so
+    passing the same Launch again passes the same token.
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
     *nested* requests nested virtualization, which only 8th generation Intel types have; a metal
     type does not need it. *user_data* is plain text, not base64. *sent_tags*, by resource type,
-    replace the guard tag, the name and *tags*: this tries a launch as another client sends it.
+    replace the guard tag, the name and *tags*, to try a launch as another client sends it.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Launch:
     client_token: str = field(default_factory=lambda: str(uuid4()))
 
     def filled(self, worker: Worker | None) -> Launch | None:
-        """Return this launch with open values taken from *worker*; None if not enough is known."""
+        """Return this launch with missing values taken from *worker*; None if some stay unknown."""
         made = self
         if worker:
             made = replace(
@@ -92,8 +92,8 @@ def can_nest(instance_type: str) -> bool:
 def run_instances(launch: Launch, guard: Tag) -> dict[str, Any]:
     """Return the parameters of RunInstances for *launch*, with the exact guard tag key.
 
-    The tags are part of the request, for the instance and its volumes: a policy can require them at
-    launch, and the worker never exists without them.
+    The request tags the instance and its volumes, so a policy can require the tags at launch, and
+    the worker never exists without them.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
     _check(launch)
@@ -177,7 +177,7 @@ DRY_RUN_PASSED = "DryRunOperation"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One EC2 call that changes something; *changes* names the response's list of state changes."""
+    """An EC2 call that changes something; *changes* names the response's list of state changes."""
 
     operation: str
     parameters: Mapping[str, Any]
@@ -188,9 +188,9 @@ class Change:
         return aws.call("ec2", self.operation, region=region, once=once, **self.parameters)
 
     def try_out(self, aws: Aws, region: str) -> None:
-        """Check permission with a DryRun, changing nothing; raises DeniedError if denied.
+        """Check the permission with a DryRun, which changes nothing; raises DeniedError if denied.
 
-        EC2 reports permission for a dry run with the error DryRunOperation.
+        EC2 answers a permitted dry run with the error DryRunOperation.
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
         """
         try:
@@ -221,7 +221,7 @@ _CHANGES: Final = {
     "stop_instances": "StoppingInstances",
     "terminate_instances": "TerminatingInstances",
 }
-"""The member of an answer that lists the changes of state, by operation."""
+"""By operation, the member of the response that lists the state changes."""
 
 
 def start_change(ids: Sequence[str]) -> Change:
@@ -230,9 +230,9 @@ def start_change(ids: Sequence[str]) -> Change:
 
 
 def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Change:
-    """Stop running workers; *force* does not wait for the system to shut down."""
+    """Stop running workers; *force* stops them without waiting for the system to shut down."""
     if force and hibernate:
-        raise InputError("a worker can be stopped by force or hibernated, not both")
+        raise InputError("a worker can be stopped by force or hibernated, but not both")
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, wanted in options.items() if wanted}
     return operate_change("stop_instances", ids, **chosen)

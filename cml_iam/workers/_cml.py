@@ -40,10 +40,10 @@ _OTHER_NAME: Final = {62, 64}
 
 @dataclass(frozen=True, slots=True)
 class CmlAnswer:
-    """CML's answer at *address*: *ready*, or *said*, a description of the answer.
+    """CML's answer at *address*: whether it is *ready*, and *said*, which describes the answer.
 
-    *answered* says that there was an answer. *hopeless* says that waiting longer does not help;
-    then *remedy* says what does.
+    *answered* is True if anything answered. *hopeless* is True if waiting longer does not help;
+    *remedy* then says what to do instead.
     """
 
     ready: bool
@@ -57,7 +57,7 @@ class CmlAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CmlRequest:
-    """One request to CML's API; its body and headers may be secret."""
+    """A request to CML's API; its body and headers may be secret."""
 
     path: str
     method: str = "GET"
@@ -72,12 +72,12 @@ SYSTEM_INFORMATION: Final = CmlRequest(PATH)
 @lru_cache(maxsize=4)
 def _tls_context(
     ca_file: Path | None,
-    stamp: int,  # noqa: ARG001 - a file that has changed is loaded again
+    stamp: int,  # noqa: ARG001 - so that a changed file is loaded again
     *,
     insecure: bool,
     any_name: bool,
 ) -> ssl.SSLContext:
-    """Return the shared context for these values: each one would take a megabyte to load."""
+    """Return the shared context for these values; every context takes a megabyte."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -87,7 +87,7 @@ def _tls_context(
     if insecure:
         context.verify_mode = ssl.CERT_NONE
     if ca_file:
-        # The file may hold the server's own certificate, which is no authority's.
+        # The file may hold the server's own certificate rather than an authority's.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
@@ -97,8 +97,8 @@ def _tls_context(
 class CmlAccess:
     """How to reach CML: over https with certificate checks, unless *insecure*.
 
-    *ca_file* contains the authorities or certificates to trust instead of the system's. A server is
-    trusted under any name if its certificate is in the file. *private* uses the private address.
+    *ca_file* contains the certificates to trust instead of the system's authorities. A server whose
+    own certificate is in the file is trusted under any name. *private* uses the private address.
     """
 
     ca_file: Path | None = None
@@ -114,11 +114,11 @@ class CmlAccess:
             raise InputError(f"`{self.ca_file}` holds no certificate", remedy=_PEM)
 
     def address_of(self, worker: Worker) -> str | None:
-        """Return the address at which *worker* is asked, if it has one."""
+        """Return the address to query CML on *worker*; None if it has none."""
         return worker.private_ip if self.private else worker.address
 
     def ask(self, worker: Worker) -> CmlAnswer:
-        """Ask once. Raises InputError for an unusable *ca_file*."""
+        """Query CML once. Raises InputError for an unusable *ca_file*."""
         address = self.address_of(worker)
         if not address:
             kind = "private" if self.private else "public"
@@ -126,7 +126,7 @@ class CmlAccess:
         return self.ask_at(address)
 
     def ask_at(self, address: str) -> CmlAnswer:
-        """Ask at *address* once; takes at most twice the timeout."""
+        """Query CML at *address* once; takes at most twice the timeout."""
         try:
             status, body = self.exchange(address)
         except ssl.SSLCertVerificationError as error:
@@ -152,9 +152,9 @@ class CmlAccess:
                 raise error from None
 
     def _send_pinned(self, address: str, request: CmlRequest) -> tuple[int, bytes]:
-        """Send to a server with another name, if it presents a certificate of the file.
+        """Send to a server under another name, if its certificate is in the file.
 
-        An appliance's own certificate rarely names the address that EC2 gave it.
+        A certificate that an appliance creates itself rarely names the address that EC2 assigned.
         """
         context = self._context(any_name=True)
         pinned = _certificates(self.ca_file)
@@ -163,8 +163,8 @@ class CmlAccess:
     def _context(self, *, any_name: bool = False) -> ssl.SSLContext:
         stamp = 0
         if self.ca_file:
-            open_regular(self.ca_file)  # OpenSSL would wait for a pipe, and read a device on and on
-            with suppress(OSError):  # which loading it reports
+            open_regular(self.ca_file)  # OpenSSL would block on a pipe or device
+            with suppress(OSError):  # reported when the file is loaded
                 stamp = self.ca_file.stat().st_mtime_ns
         return _tls_context(self.ca_file, stamp, insecure=self.insecure, any_name=any_name)
 
@@ -186,7 +186,8 @@ class CmlAccess:
             connection.request(request.method, request.path, request.sent, headers)
             answer = connection.getresponse()
             body = b""
-            # One that drips must not hold us up: the time out of a socket is for each read.
+            # A socket's timeout applies to each read, so a slow sender could take any time in
+            # total.
             while len(body) < _LARGEST and (part := answer.read1(_LARGEST)):
                 body += part
                 if time.monotonic() > until:
@@ -205,7 +206,7 @@ def _certificates(path: Path | None) -> frozenset[bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(path)
     authorities = set(context.get_ca_certs(binary_form=True))
-    # `get_ca_certs` leaves out certificates that are no authority's.
+    # `get_ca_certs` leaves out certificates that do not belong to an authority.
     end = "-----END CERTIFICATE-----"
     parts = (each + end for each in path.read_text("ascii", "replace").split(end)[:-1])
     begun = (part[part.index("-----BEGIN CERTIFICATE-----") :] for part in parts if "BEGIN" in part)
@@ -260,14 +261,14 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class CmlLogin:
-    """A CML user, the same on all workers."""
+    """A CML user that exists on all workers."""
 
     username: str
     password: Secret
 
 
 def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity:
-    """Ask the CML on *worker* how many nodes run; a failure becomes the reason.
+    """Ask CML on *worker* how many nodes run; if it fails, return the reason.
 
     Raises RefusedError without certificate checks: any server could receive the password.
     """
@@ -303,7 +304,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
 
 
 def running_nodes(stats: Any) -> int:
-    """Return how many nodes run on all compute hosts; raises if one does not report it."""
+    """Return the number of running nodes on all compute hosts; raises if a host omits it."""
     counts = [
         compute["stats"]["dominfo"]["running_nodes"] for compute in stats["computes"].values()
     ]

@@ -1,8 +1,8 @@
-"""Create exactly one worker per request, in another zone or of another type if capacity is missing.
+"""Create exactly one worker per request; without capacity, in another zone or of another type.
 
 A launch without a response may have created a worker. The request is therefore stored on disk until
-its outcome is known. This module retries instead of botocore, which would hide that the first
-attempt had no response. A retry is the same request with the same client token.
+its outcome is known. This module itself retries, because botocore would hide that the first attempt
+had no response. A retry is the same request with the same client token.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
@@ -50,7 +50,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often to send a request that is unanswered or throttled, and how to wait."""
+    """How many times to send a request that is unanswered or throttled, and how long to wait."""
 
     attempts: int = ATTEMPTS
     sleep: Callable[[float], None] = time.sleep
@@ -70,11 +70,11 @@ def create_worker(
 ) -> Worker:
     """Launch one worker from *launch*, in the first of *tries* with capacity.
 
-    A pending launch with the same *key* is finished first and its worker returned, so no second
-    worker is created. After the worker was reported to the user, call `pending.forget(key)`.
+    If a launch with the same *key* is pending, it is finished and its worker returned, so no second
+    worker is created. Call `pending.forget(key)` after the worker has been reported to the user.
 
     Raises IncompleteError if the outcome is unknown (repeating is safe), CapacityError if no place
-    has capacity, and any other AwsError from EC2: then nothing was created.
+    has capacity, and any other AwsError from EC2 if nothing was created.
     """
     made = _Creation(manager, region, key, pending, now, patience or Patience(), tell)
     before = pending.find(key, launch.user_data)
@@ -104,7 +104,7 @@ def create_worker(
 
 
 def _placements_after(tries: Sequence[Placement], failed: Placement | None) -> Iterator[Placement]:
-    """Yield *tries* without the one that just had no capacity."""
+    """Yield *tries* without the place that just had no capacity."""
     for placement in tries:
         known = (placement.instance_type, placement.subnet_id)
         if failed is None or known != (failed.instance_type, failed.subnet_id):
@@ -122,7 +122,7 @@ class _Creation:
     tell: Tell
 
     def resume(self, before: PendingLaunch) -> tuple[Worker | None, tuple[Placement, str] | None]:
-        """Finish *before*: return its worker, or the place without capacity, or neither."""
+        """Finish the launch *before*; return its worker, the place without capacity, or neither."""
         launch = before.launch
         where = Placement(launch.instance_type, launch.subnet_id)
         self.tell(
@@ -131,7 +131,7 @@ class _Creation:
         )
         if self.now() - before.since > SETTLED:
             worker = self.manager.find_by_client_token(launch.client_token, region=before.region)
-            if worker is None:  # everybody would see it by now: it was never made
+            if worker is None:  # by now every call would show it, so it was never created
                 self.pending.forget(self.key)
             return worker, None
         try:
@@ -161,14 +161,14 @@ class _Creation:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except AwsError as error:
                 self._give_up(error, unanswered=unanswered)
-            except CmlIamError:  # refused by us: nothing was sent
+            except CmlIamError:  # refused by cml-iam: nothing was sent
                 if not unanswered:
                     self.pending.forget(self.key)
                 raise
         raise InputError("a launch is sent at least once")
 
     def _give_up(self, error: AwsError, *, unanswered: bool) -> None:
-        """Raise *error*, or that the outcome is unknown if an attempt may have succeeded."""
+        """Raise *error*, or IncompleteError if an attempt may have succeeded."""
         if not unanswered:
             self.pending.forget(self.key)
             raise error

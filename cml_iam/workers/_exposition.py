@@ -29,8 +29,8 @@ def exposition(seen: Watched) -> str:
 
 def _families(seen: Watched) -> Iterator[str]:
     report = seen.report
-    yield _family("up", "Whether EC2 answers with these credentials.", [({}, report.connected)])
-    yield _family("healthy", "Whether EC2 answers and refuses no permission.", [({}, report.ok)])
+    yield _family("up", "Whether EC2 answers these credentials.", [({}, report.connected)])
+    yield _family("healthy", "Whether EC2 answers and no permission is refused.", [({}, report.ok)])
     times = {"connection": seen.checked_at, "fleet": seen.listed_at, "usage": seen.measured_at}
     yield _family(
         "checked_timestamp_seconds",
@@ -123,7 +123,7 @@ def _family(name: str, said: str, samples: Iterable[Sample]) -> str:
 
 
 def _number(value: float) -> str:
-    # `g` would write a time of ten digits as 1.79e+09.
+    # The format `g` would write a time of ten digits as 1.79e+09.
     return str(int(value)) if float(value).is_integer() else f"{float(value):.6g}"
 
 

@@ -1,4 +1,4 @@
-"""Many workers: across regions, by name, in batches with individual outcomes; repeatedly."""
+"""Operations on many workers: across regions, by name, in batches with individual outcomes."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ FILTER_VALUES: Final = 200
 NAMESAKES: Final = 10
 """The maximum number of workers with the same name that a message lists."""
 
-# These say nothing of one worker among others, so asking again for fewer would not help.
+# These errors do not depend on a single worker, so asking again for fewer would not help.
 _NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome for *worker*: *change*, or *error*; neither for tags."""
+    """The outcome for *worker*: a *change* or an *error*; neither if tags were changed."""
 
     worker: Worker
     change: StateChange | None = None
@@ -73,7 +73,7 @@ class Listing:
 
 
 def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]) -> Listing:
-    """Return the results of *look*, such as `manager.get_all_instances`, in each of *regions*.
+    """Call *look*, such as `manager.get_all_instances`, in each of *regions*; return the results.
 
     A failure affects only its region. Raises CredentialsError if no region answered and one refused
     the credential.
@@ -99,12 +99,12 @@ def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]
 def find_workers(
     manager: WorkerManager, wanted: Sequence[str], regions: Sequence[str]
 ) -> tuple[Worker, ...]:
-    """Return the instances that *wanted*, ids and names of workers, refer to, in order.
+    """Return the instances for *wanted*, a list of worker ids and names, in the same order.
 
     A name refers to a worker with the guard tag that is not terminated, preferring one that is not
     shutting down; a name with * or ? refers to all matches. Raises InputError for a name that is
-    unknown or ambiguous, and the AwsError of a region that cannot be listed, since the name may not
-    be unique then.
+    unknown or ambiguous, and the AwsError of a region that cannot be listed, because the name may
+    then be ambiguous.
     """
     ids = [each for each in wanted if is_instance_id(each)]
     by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
@@ -156,7 +156,7 @@ def act(
 
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
-    """Return the status of each of *workers* by its id; a missing one has none."""
+    """Return the status of *workers* by id, without workers that EC2 does not find."""
     batches = list(by_region(workers, STATUS_BATCH))
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
@@ -215,9 +215,9 @@ FRESH: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The fleet at one time: *before* has the previous state of workers whose state changed.
+    """The fleet at one time; *before* has the previous state of each worker whose state changed.
 
-    *measured_at* is when *used* was requested; *gone* are workers of the previous frame.
+    *measured_at* is when *used* was requested; *gone* are workers that only the previous frame had.
     """
 
     at: datetime

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 _MAY_FAIL: Final = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
 
 PROBE: Final = "cml-iam-probe"
-"""The name and tag key that dry runs use; nothing ever has it."""
+"""The name and tag key that dry runs use; no real resource has it."""
 
-# An id that is made up proves nothing: it has no guard tag, so a policy that asks for it refuses,
-# and whether EC2 looks for an instance before it authorizes, no page of AWS says.
+# An invented id proves nothing: it has no guard tag, so a policy that requires the tag refuses,
+# and no AWS page says whether EC2 looks for an instance before it authorizes.
 _NO_WORKER = "no worker in this region to try it on"
 _NOT_FOUND_OUT = "could not look for a worker to try it on: see ec2:DescribeInstances"
 _NO_LAUNCH = "no image and instance type to try it with"
@@ -55,7 +55,7 @@ class Verdict(StrEnum):
 class Check:
     """Whether *action* is permitted; *detail* has the evidence, or says why it is unknown.
 
-    *error* is AWS's error, unless it simply permitted the call.
+    *error* is AWS's error, or None if AWS simply permitted the call.
     """
 
     action: str
@@ -76,7 +76,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the manager can do in *region*; *failure* says why EC2 did not answer, if so.
+    """What the manager can do in *region*; *failure* is the reason if EC2 did not answer.
 
     *worker* and *launch* were used to try the permissions, if there are any.
     """
@@ -136,7 +136,7 @@ def check_health(
     probe: ToTry,
     grants: Iterable[str] = (),
 ) -> Health:
-    """Ask for the regions, then try every permission of the catalogue; see the manager."""
+    """Ask EC2 for its regions, then try every permission; see `WorkerManager.health`."""
     connection = check_connection(aws, region)
     catalogue = load_catalogue()
     permissions = (*catalogue.permissions, *catalogue.granted(grants))
@@ -174,8 +174,8 @@ def failure_lines(why: str, where: str = "") -> tuple[tuple[int, str], ...]:
 def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
     """Return the lines of the log for one or several regions, in the documented form.
 
-    There is one line for success, and one for every problem. If EC2 answers in no region, they are
-    those of the first.
+    There is one line for success, and one for every problem. If EC2 answers in no region, the lines
+    are about the first region.
     """
     if not any(each.connected for each in found):
         failure = found[0].failure
@@ -193,7 +193,7 @@ def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
 
 
 def health_json(found: Sequence[Health]) -> dict[str, Any]:
-    """Return *found* as JSON values; *failure* is that of the first region with one."""
+    """Return *found* as JSON values; *failure* comes from the first region that has one."""
     failure = next((health.failure for health in found if health.failure), None)
     return {
         "ok": all(health.ok for health in found),
@@ -212,7 +212,7 @@ def health_json(found: Sequence[Health]) -> dict[str, Any]:
 
 
 def log_health(health: Health, logger: logging.Logger) -> None:
-    """Write the lines of *health* to *logger*, and a warning for what could not be checked."""
+    """Log the lines of *health*, and a warning about every permission that could not be checked."""
     for level, line in health_lines(health):
         logger.log(level, line)
     for (why, _), actions in health.untried.items() if health.connected else ():
@@ -220,7 +220,7 @@ def log_health(health: Health, logger: logging.Logger) -> None:
 
 
 def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
-    """Return the checks after *first* failed: the others are unchecked."""
+    """Return the checks when *first* has failed: all others are unchecked."""
     rest = "EC2 did not answer the first call"
     return tuple(
         first
@@ -231,7 +231,7 @@ def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]
 
 
 def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Check]:
-    """Return a worker for dry runs, which a permission that depends on the tag needs."""
+    """Return a worker for dry runs: a permission that depends on the guard tag needs one."""
     action = "ec2:DescribeInstances"
     states = ["pending", "running", "stopping", "stopped"]
     try:
@@ -265,7 +265,7 @@ def _checked(permission: Permission, scene: _Scene) -> Check:
 
 
 def _tried(permission: Permission, scene: _Scene) -> Check:
-    """Try *permission* in the way that its catalogue entry prescribes."""
+    """Try *permission* as its catalogue entry prescribes."""
     match permission:
         case Permission(action="ec2:RunInstances"):
             return _launching(permission.action, scene)
@@ -306,7 +306,7 @@ _NARROWED: Final[Mapping[str, Any]] = {
 
 
 def _reading(permission: Permission, scene: _Scene) -> Check:
-    """Try the dry run of a read; an ordinary response also proves permission."""
+    """Try the dry run of a read; an ordinary response also proves the permission."""
     narrowed = _NARROWED.get(permission.action, {})
     scene.aws.call("ec2", permission.operation, region=scene.region, DryRun=True, **narrowed)
     return _allowed(permission.action, "EC2 answered")
@@ -333,7 +333,7 @@ def _launching(action: str, scene: _Scene) -> Check:
 
 
 def _lacks_only_the_guard_tag(launch: Launch, scene: _Scene) -> bool:
-    """Return whether the application's *launch* was refused and is allowed with the guard tag."""
+    """Return whether the application's *launch* was refused but is allowed with the guard tag."""
     if launch.sent_tags is None or scene.guard.marks(launch.sent_tags.get("instance", {})):
         return False
     try:
@@ -365,7 +365,7 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
 
 
 def _passing(action: str, scene: _Scene) -> Check:
-    """Try a launch with the role; other reasons for a refusal do not count."""
+    """Try a launch with the role; a refusal for another reason does not count."""
     if scene.launch is None or not scene.launch.instance_profile:
         remedy = f"name one in a worker profile for {scene.region}: `instance_profile`"
         return Check(action, Verdict.UNCHECKED, _NO_PROFILE, remedy)
@@ -379,7 +379,7 @@ def _passing(action: str, scene: _Scene) -> Check:
 
 
 def _metrics(permission: Permission, scene: _Scene) -> Check:
-    """Read one data point; CloudWatch has no dry run, and an empty response proves permission."""
+    """Read one data point: CloudWatch has no dry run, but any response proves the permission."""
     period, statistic = 300, "Average"
     metric = {
         "Namespace": "AWS/EC2",

@@ -1,8 +1,8 @@
-"""Find running workers that are not in use, by every rule and with complete data.
+"""Find running workers that every rule finds idle, with complete data.
 
-CPU and network alone cannot distinguish an idle worker from one with quiet labs, whose waiting
-nodes need little of either. Therefore CML itself reports which nodes run, unless that rule is
-skipped. A worker is kept if it has the hold tag, or if AWS would do more than stop it.
+CPU and network alone cannot distinguish an idle worker from a worker with quiet labs, whose nodes
+need little of either while they wait. Therefore CML itself reports how many nodes run, unless that
+rule is skipped. A worker is kept if it has the hold tag, or if AWS would do more than stop it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def held(worker: Worker, tag: str, now: datetime) -> str | None:
     """Return why no rule may stop or start *worker*, or None.
 
-    Whatever the value of *tag*, the worker is held, unless the value is a past date (`2026-12-31`,
-    through its end in UTC) or a past time.
+    A worker with *tag* is held, unless the tag's value is a time or a date in the past. A date such
+    as `2026-12-31` lasts through its end in UTC.
     """
     if tag not in worker.tags:
         return None
@@ -72,7 +72,7 @@ def _until(value: str) -> datetime | None:
 
 
 LATE: Final = 2
-"""The number of periods at the end of a window that CloudWatch may not have yet."""
+"""The number of periods at the end of a window for which CloudWatch may not have data yet."""
 
 KIB: Final = 1024
 
@@ -136,7 +136,7 @@ def find_idle(
     now: datetime,
     metric_data: bool = False,
 ) -> tuple[Judged, ...]:
-    """Judge the running ones of *workers*, in order; *ask_cml* is used if a rule needs it."""
+    """Judge those of *workers* that run, in order; *ask_cml* is called if a rule needs it."""
     check_rules(rules)
     running = [worker for worker in workers if worker.state == "running"]
     measures = measures_of(rules)
@@ -247,7 +247,7 @@ def _network(used: Utilization, limit: float) -> Evidence:
 
 
 def _above(metric: Metric, limit: float) -> float | None:
-    """Return the highest average above *limit*: it proves use even if other points are missing."""
+    """Return the highest average if above *limit*: it proves use even if points are missing."""
     return max((point.average for point in metric.points if point.average > limit), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Launches according to the site file: profiles, images and places, and the launch to try."""
+"""Launches defined by the site file: from worker profiles, and for the permission check."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def profile_launch(
 
 
 def root_disk(image: Image, gib: int | None) -> Disk | None:
-    """Return the encrypted gp3 root disk of *gib*, or *image*'s size; None without EBS.
+    """Return an encrypted gp3 root disk of *gib*, or of *image*'s size; None without EBS.
 
-    The size is part of the request: an endpoint might not take it from the image's snapshot.
+    The request states the size, because an endpoint might not take it from the image's snapshot.
     """
     return Disk(gib or image.root_gib, image.root_device) if image.root_device else None
 
@@ -86,7 +86,7 @@ def image_owners(site: Site | None) -> tuple[str, ...]:
 def newest_image(
     manager: WorkerManager, site: Site | None, region: str, pattern: str, owners: tuple[str, ...]
 ) -> Image:
-    """Return the newest image called *pattern* of *owners* that the site allows in *region*."""
+    """Return the newest image of *owners* that matches *pattern* and is allowed in *region*."""
     allowed = site.restrict.images.get(region, ()) if site else ()
     images = manager.find_images(pattern, region=region, owners=owners)
     fitting = [image for image in images if not allowed or image.id in allowed]
@@ -109,10 +109,10 @@ def profile_image(
 
 
 def launch_to_try(manager: WorkerManager, site: Site | None, region: str) -> Launch | None:
-    """Return the launch that *site* makes in *region*, to be tried; may leave values open.
+    """Return a launch by *site* in *region*, to try the permission; some values may be missing.
 
-    It is the launch of the first worker profile for the region, otherwise one from the site's
-    restrictions, with the tags that CML Cloud Manager sends according to the site file. None
+    It is the launch of the first worker profile for the region, otherwise a launch within the
+    site's restrictions, with the tags that CML Cloud Manager sends according to the site file. None
     without a site file.
     """
     if site is None:
@@ -125,7 +125,7 @@ def launch_to_try(manager: WorkerManager, site: Site | None, region: str) -> Lau
 
 
 def _profile_launches(manager: WorkerManager, site: Site, region: str) -> Iterator[Launch]:
-    """Yield what each profile launches first in *region*, without user data.
+    """Yield the first launch that each profile tries in *region*, without user data.
 
     Skips profiles for another region, or with an image that cannot be found.
     """
@@ -141,7 +141,7 @@ def _profile_launches(manager: WorkerManager, site: Site, region: str) -> Iterat
 
 
 def _site_launch(site: Site, region: str) -> Launch:
-    """Return the launch that *restrict* of the site names; what that leaves open is empty.
+    """Return a launch with the values of *restrict*; values that it does not list are empty.
 
     Resources of one region, such as subnets, are tried only in the home region.
     """

@@ -1,4 +1,4 @@
-"""The manager, with the method names of CML Cloud Manager's documentation."""
+"""The worker manager, with the method names of CML Cloud Manager's documentation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 PAGE = 500
 """The number of elements per page, half of EC2's maximum.
 
-Reading a page of 500 instances takes 17 MB. Calls without pages draw on a smaller request quota.
+Reading a page of 500 instances takes 17 MB. Calls that request no pages have a smaller quota.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
 
@@ -91,8 +91,8 @@ class WorkerManager:
     ) -> Worker:
         """Launch one worker with the guard tag on it and its volumes; *once* disables retries.
 
-        If there is no response, the worker may exist nevertheless; the error's remedy names the
-        client token with which the same request can safely be repeated.
+        If there is no response, the worker may still exist; the error's remedy names the client
+        token with which the same request can be repeated safely.
         """
         where = self._region(region)
         try:
@@ -170,7 +170,7 @@ class WorkerManager:
         return next(self._instances(region, MaxResults=PAGE, Filters=asked), None)
 
     def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
-        """Return the state and both status checks, also if the worker is not running."""
+        """Return the state and both status checks, even if the worker is not running."""
         for status in self.get_statuses([instance_id], region=region):
             return status
         raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
@@ -253,9 +253,9 @@ class WorkerManager:
         """Ask EC2 for its regions, then check each permission of the catalogue.
 
         Without *permissions*, only calls DescribeRegions. Changes nothing: EC2 calls use DryRun,
-        and CloudWatch returns one data point. Launching is tried with *probe*, or with what it
-        returns once EC2 has answered; values left open ("" or None) are taken from an existing
-        worker. Never raises an AwsError; what could not be checked is marked.
+        and CloudWatch returns one data point. *probe* is the launch to try, or a function that
+        returns the launch once EC2 has answered; missing values ("" or None) are taken from an
+        existing worker. Never raises an AwsError; a permission that could not be checked is marked.
         """
         where = self._region(region)
         if not permissions:
@@ -297,11 +297,11 @@ class WorkerManager:
         window: timedelta = DEFAULT_WINDOW,
         measures: Sequence[Measure] = EVERY,
     ) -> Utilization:
-        """Return CPU, memory, network and disk over the last *window*; unknown ones with a reason.
+        """Return CPU, memory, network and disk over the last *window*, or why each is unknown.
 
-        Pass the Worker, not only its id: the location of memory and disk metrics depends on its
-        image, type and volumes. Raises CredentialsError; every other failure becomes the reason of
-        its metric.
+        Pass the Worker, not only its id: the dimensions of memory and disk metrics depend on its
+        image, type and volumes. Raises CredentialsError; any other failure makes the metric unknown
+        and is its reason.
         """
         subject = subject_of(
             worker, worker.region if isinstance(worker, Worker) else self._region(region)
@@ -334,10 +334,10 @@ class WorkerManager:
         measures: Sequence[Measure] = USAGE,
         metric_data: bool = False,
     ) -> dict[str, Utilization]:
-        """Return *measures* of each of *workers* in the last *window*, by its id.
+        """Return *measures* of *workers* over the last *window*, by worker id.
 
-        With *metric_data* this takes few calls and the permission `cloudwatch:GetMetricData`; if
-        that is refused, or without it, one call per metric, many at a time.
+        With *metric_data*, a few calls are enough, which need `cloudwatch:GetMetricData`. Without
+        it, or if that is refused, this makes one call per metric, many at a time.
         """
         ask = by_statistics(self._aws)
         if metric_data:
@@ -347,10 +347,10 @@ class WorkerManager:
         return {utilization.id: utilization for utilization in used}
 
     def permits(self, ask: Change, *, region: str | None = None) -> None:
-        """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""
+        """Ask EC2, with a DryRun, whether *ask* is permitted; raises DeniedError if not."""
         ask.try_out(self._aws, self._region(region))
 
-    # The names the original's code has for methods the documentation names otherwise.
+    # CML Cloud Manager's code and its documentation name these methods differently.
     list_instances = get_all_instances
     get_instance_status_checks = get_instance_status
     add_tags = update_instance_tags

@@ -57,7 +57,7 @@ EVERY: Final = (
 
 
 class Unknown(StrEnum):
-    """Why a metric is unknown."""
+    """The reason why a metric is unknown."""
 
     NOT_RUNNING = "not running"
     TOO_YOUNG = "too young"
@@ -75,7 +75,7 @@ class Unknown(StrEnum):
 
 
 REMEDY: Final = {
-    Unknown.NOT_RUNNING: "start the worker: EC2 reports on running instances only",
+    Unknown.NOT_RUNNING: "start the worker: EC2 reports only on running instances",
     Unknown.TOO_YOUNG: "try again in ten minutes: the first points come after two periods",
     Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
     Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
@@ -110,7 +110,7 @@ NOT_ASKED: Final = frozenset(
         Unknown.FAILED,
     }
 )
-"""The reasons that say nothing about the worker, because CloudWatch did not answer."""
+"""The reasons that CloudWatch did not answer; they say nothing about the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ class Metric:
     """A metric in *unit* over a window, *period* seconds per point, oldest point first.
 
     If *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
-    for display. *source* is CloudWatch's namespace and metric, *dimensions* those under which the
-    points were found; for a sum of several volumes, those of the first. *advice* is what to do
+    for display. *source* is CloudWatch's namespace and metric. *dimensions* are where the points
+    were found; for a sum over several volumes, they are the first volume's. *advice* is what to do
     about an unknown value, if it differs from the usual remedy for its reason.
     """
 
@@ -161,7 +161,7 @@ class Metric:
 
     @property
     def maximum(self) -> float | None:
-        """The highest value within any period; for a rate, the highest period."""
+        """The highest value within any period; for a rate, the highest average of a period."""
         if self.unknown or not self.points:
             return None
         return max(point.maximum for point in self.points)
@@ -197,7 +197,7 @@ class Metric:
         }
 
     def slots(self, start: datetime, end: datetime) -> list[float | None]:
-        """Return the average of each period from *start* to *end*, None for a missing point."""
+        """Return the average of each period from *start* to *end*; None for a missing point."""
         known = {point.at: point.average for point in self.points}
         step = timedelta(seconds=self.period)
         count = max(0, -((start - end) // step))
@@ -218,7 +218,7 @@ class Utilization:
     metrics: Mapping[Measure, Metric] = field(default_factory=dict)
 
     def as_json(self, worker: Worker) -> dict[str, Any]:
-        """Return the measurements of *worker*, whose id this has, as JSON values."""
+        """Return the measurements, which belong to *worker*, as JSON values."""
         return {
             "id": worker.id,
             "name": worker.name,
@@ -251,22 +251,22 @@ class Utilization:
 
     @property
     def network_in(self) -> Metric:
-        """Received on all interfaces, in bytes per second."""
+        """Network traffic received on all interfaces, in bytes per second."""
         return self.metrics[Measure.NETWORK_IN]
 
     @property
     def network_out(self) -> Metric:
-        """Sent on all interfaces, in bytes per second."""
+        """Network traffic sent on all interfaces, in bytes per second."""
         return self.metrics[Measure.NETWORK_OUT]
 
     @property
     def disk_read(self) -> Metric:
-        """Read from all EBS volumes, in bytes per second."""
+        """Data read from all EBS volumes, in bytes per second."""
         return self.metrics[Measure.DISK_READ]
 
     @property
     def disk_write(self) -> Metric:
-        """Written to all EBS volumes, in bytes per second."""
+        """Data written to all EBS volumes, in bytes per second."""
         return self.metrics[Measure.DISK_WRITE]
 
     @property

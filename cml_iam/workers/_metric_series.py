@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_WINDOW: Final = timedelta(minutes=15)
-"""Three periods of basic monitoring; a shorter window often has no point at all."""
+"""Three periods of basic monitoring; a shorter window often has no data point."""
 
 BASIC_PERIOD, DETAILED_PERIOD = 300, 60
 MAX_POINTS = 1440
@@ -32,13 +32,13 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricSt
 """
 
 _PERIODS = (60, 300, 900, 3600, 21600, 86400)
-# Points of one minute are kept for 15 days, of five minutes for 63, of an hour for 455.
+# One-minute points are kept for 15 days, five-minute points for 63, hourly points for 455.
 _KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Whole periods of *period* seconds that cover the *asked* duration before *end*."""
+    """The whole periods, of *period* seconds, that cover the duration *asked* before *end*."""
 
     start: datetime
     end: datetime
@@ -47,7 +47,7 @@ class Window:
 
 
 def choose_period(window: timedelta, *, detailed: bool) -> int:
-    """Return the fewest seconds per point that monitoring, limits and retention allow."""
+    """Return the smallest period, in seconds, that monitoring, limits and retention allow."""
     seconds = window.total_seconds()
     least = DETAILED_PERIOD if detailed else BASIC_PERIOD
     for age, kept in _KEPT:
@@ -71,13 +71,13 @@ def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
     if window > timedelta(days=455):
         raise InputError("the window is longer than CloudWatch keeps points: 455 days")
     period = choose_period(window, detailed=detailed)
-    # From the start of a period on, so that the first point is a whole one.
+    # The window begins with a period, so that the first point covers a whole period.
     start = int((now - window).timestamp()) // period * period
     return Window(datetime.fromtimestamp(start, UTC), now, period, window)
 
 
 THREADS: Final = 32
-"""The number of concurrent calls: as many as the client has connections.
+"""The number of concurrent calls, which is the client's number of connections.
 
 CloudWatch allows 400 calls a second.
 """
@@ -87,8 +87,8 @@ CloudWatch allows 400 calls a second.
 class Series:
     """One metric under one set of dimensions, in a region and a window.
 
-    For a *rate* the bytes of a period are requested and divided by its seconds; an unfinished
-    period is left out, since its rate would be too low.
+    For a *rate*, a period's bytes are requested and divided by its seconds. An unfinished period is
+    omitted, because its rate would be too low.
     """
 
     namespace: str
@@ -136,7 +136,7 @@ class Series:
 
 PointsOrError = tuple[Point, ...] | AwsError
 Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
-"""Returns the points of each series given; raises only CredentialsError."""
+"""Returns the points of each given series; raises only CredentialsError."""
 
 
 def by_statistics(aws: Aws) -> Query:
@@ -171,7 +171,7 @@ DATA_MAX_POINTS: Final = 100_800
 
 
 def by_data(aws: Aws, otherwise: Query) -> Query:
-    """Return a query that calls GetMetricData in batches, and *otherwise* if that is refused."""
+    """Return a query that calls GetMetricData in batches, or *otherwise* if that is refused."""
 
     def answer(batch: Sequence[Series]) -> Mapping[Series, PointsOrError]:
         try:
@@ -191,7 +191,7 @@ def by_data(aws: Aws, otherwise: Query) -> Query:
 
 
 def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
-    """Yield *series* by region and window, as many as one call accepts."""
+    """Yield *series* in groups of one region and window, as many as one call accepts."""
     groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
     for sery in series:
         groups[sery.region, sery.window].append(sery)
@@ -215,7 +215,7 @@ def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
 
 
 def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
-    """Request all of *batch*, for one region and window, in one call (and its further pages)."""
+    """Request all of *batch*, of one region and window, in one call with all its pages."""
     named = {f"q{number}": each for number, each in enumerate(batch)}
     window = batch[0].window
     results = aws.pages(
@@ -251,7 +251,7 @@ _NAMES: Final = {each.lower(): each for each in ("Average", "Maximum", "SampleCo
 
 
 def _merged(results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
-    """Return the values by series, time and statistic, and the series that AWS did not answer.
+    """Return the values by series, time and statistic, and the series without an answer from AWS.
 
     A result may come in parts, over several pages.
     """

@@ -1,8 +1,8 @@
 """Worker load from CloudWatch or, if it is unknown, the reason and a remedy.
 
-Each set of dimensions is a separate metric, and a request for one finds no point of another. The
-candidates for a measure are therefore tried in rounds: each round requests everything still unknown
-at once, with GetMetricStatistics in threads or GetMetricData in batches.
+Each set of dimensions is a separate metric, and a request for one metric does not find another's
+points. The candidates for a measure are therefore tried in rounds. Each round requests everything
+that is still unknown, with GetMetricStatistics in threads or GetMetricData in batches.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DISK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject to measure: *worker* or, if only these are known, an *id* in a *region*."""
+    """What to measure: a *worker*, or an *id* in a *region* if nothing more is known."""
 
     id: str
     region: str
@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def detailed(self) -> bool:
-        """Whether it is known to report every minute."""
+        """Whether the instance is known to report every minute."""
         return self.worker is not None and self.worker.detailed_monitoring
 
 
@@ -70,7 +70,7 @@ def subject_of(worker: Worker | str, region: str) -> Subject:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A metric under each of *parts*, whose points are summed; nearly always one part."""
+    """A metric under the dimensions of *parts*; points of several parts are summed."""
 
     namespace: str
     metric: str
@@ -83,12 +83,12 @@ class Candidate:
 
     @property
     def form(self) -> str:
-        """The properties that the corresponding candidate of another worker also has."""
+        """The properties that corresponding candidates of all workers share."""
         return f"{self.namespace} {self.metric}: {self.dimension_names}"
 
 
 def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
-    """Return where *measure* of only *subject* may be, in the order of the search."""
+    """Return where to search for *measure* of *subject* alone, in order."""
     alone: Dimensions = (("InstanceId", subject.id),)
     if measure in _INSTANCE:
         return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
@@ -100,9 +100,9 @@ def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
 def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
     """Return the sets of dimensions that the CloudWatch agent may use for a worker.
 
-    The agent's wizard appends image, id and type, and the group's name in an Auto Scaling group;
-    `aggregation_dimensions` of `[["InstanceId"]]` adds the other common one. An agent that appends
-    nothing reports only `host`, the machine's own name.
+    The agent's wizard appends image, id and type, and in an Auto Scaling group the group's name.
+    The other common set is InstanceId alone, by `aggregation_dimensions` of `[["InstanceId"]]`. An
+    agent that appends nothing reports only `host`, the machine's own name.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Agent-Configuration-File-Details.html
     """
     alone: Dimensions = (("InstanceId", instance_id),)
@@ -127,7 +127,7 @@ def _host_names(worker: Worker) -> list[str]:
 
 
 def _shared(measure: Measure, worker: Worker | None) -> tuple[Candidate, ...]:
-    """Return where an agent may report several workers together, so that no point is one's own."""
+    """Return where an agent may report several workers together, without a point for each."""
     if measure is not Measure.MEMORY or worker is None:
         return ()
     image: Dimensions = (("ImageId", worker.image_id),)
@@ -142,7 +142,7 @@ def _memory(dimensions: Dimensions) -> Candidate:
 def _disk_candidates(
     measure: Measure, alone: Dimensions, worker: Worker | None
 ) -> tuple[Candidate, ...]:
-    """Return the instance's own sum, and the sum of its volumes, the only one on bare metal.
+    """Return the instance's own metric, and the sum of its volumes: bare metal has only the latter.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
     https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
@@ -157,7 +157,7 @@ def _disk_candidates(
 
 
 class History:
-    """Remembers where metrics were found, to look there first the next time.
+    """Remembers where metrics were found, so that the next search begins there.
 
     May be used from many threads.
     """
@@ -168,7 +168,7 @@ class History:
         self._forms: Counter[str] = Counter()
 
     def note(self, instance_id: str, measure: Measure, candidate: Candidate) -> None:
-        """Record that points of the instance's *measure* are at *candidate*."""
+        """Record that *candidate* has points of *measure* for the instance."""
         with self._lock:
             if self._own.get((instance_id, measure)) != candidate.form:
                 self._own[instance_id, measure] = candidate.form
@@ -177,7 +177,7 @@ class History:
     def ordered(
         self, instance_id: str, measure: Measure, candidates: Sequence[Candidate]
     ) -> list[Candidate]:
-        """Return *candidates*: the instance's own first, then those most frequent for others."""
+        """Return *candidates* in order: the instance's known one, then the most frequent ones."""
         with self._lock:
             own = self._own.get((instance_id, measure))
             return sorted(candidates, key=lambda each: (each.form != own, -self._forms[each.form]))
@@ -240,9 +240,9 @@ def measure(
 
 
 def _found(query: Query, searches: Sequence[_Search], history: History) -> dict[_Search, Metric]:
-    """Return the metric of each search that has points, or whose request was refused.
+    """Return the metric of each search that found points, or was refused.
 
-    If only old points are found, those of the candidate with the newest.
+    If all points are old, the candidate with the newest point is used.
     """
     metrics = {each: metric for each in searches if (metric := _of_stopped(each))}
     stale: dict[_Search, Metric] = {}
@@ -295,7 +295,7 @@ def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...
 
 
 def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
-    """Return the sum of *answers* for points that all have; the first error, if any."""
+    """Return the sum of *answers* at the times that all have, or the first error."""
     by_time: list[Mapping[datetime, Point]] = []
     for answer in answers:
         if isinstance(answer, errors.AwsError):
@@ -341,9 +341,9 @@ def _why_missing(search: _Search) -> Metric:
 
 
 def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Search, Metric]:
-    """Return the metrics that are reported only for several workers together.
+    """Return the metrics that the agent reports only for several workers together.
 
-    This takes few calls: workers of one image, type or group share them.
+    This takes few calls, because workers of one image, type or group share metrics.
     """
     searches = [each for each, why in missing.items() if why.unknown is Unknown.NO_AGENT]
     series = {one: None for each in searches for _, one in _shared_series(each)}

@@ -20,7 +20,7 @@ _IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 class Worker:
     """An EC2 instance; *launched_at* is the time of its last start, in UTC.
 
-    *detailed_monitoring* says whether it reports every minute rather than every five.
+    *detailed_monitoring* is True if the instance reports every minute rather than every five.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Worker:
 
     @property
     def label(self) -> str:
-        """The name with the id, or only the id, as used in messages."""
+        """The name and id for messages; only the id without a name."""
         return f"{visible(self.name)} ({self.id})" if self.name else self.id
 
     def as_json(self) -> dict[str, Any]:
@@ -58,12 +58,12 @@ class Worker:
 
     @property
     def auto_scaling_group(self) -> str | None:
-        """Its Auto Scaling group, from the tag that AWS puts on members."""
+        """The worker's Auto Scaling group, from the tag that AWS sets on members."""
         return self.tags.get("aws:autoscaling:groupName")
 
     @property
     def address(self) -> str | None:
-        """Its address: the public one, or the private one; None while stopped.
+        """The worker's public address, otherwise the private one; None while stopped.
 
         A stopped instance keeps its private address, which does not answer, and loses its public
         address unless that is an Elastic IP address.
@@ -92,7 +92,7 @@ class ScheduledEvent:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStatus:
-    """EC2's two status checks; each is ok, impaired, initializing or insufficient-data."""
+    """EC2's two status checks: each is `ok`, `impaired`, `initializing` or `insufficient-data`."""
 
     id: str
     state: str
@@ -103,7 +103,7 @@ class InstanceStatus:
 
     @property
     def ok(self) -> bool:
-        """Whether the worker runs and both checks pass."""
+        """Whether the worker is running and both checks pass."""
         return (self.state, self.system, self.instance) == ("running", "ok", "ok")
 
 
@@ -111,7 +111,7 @@ class InstanceStatus:
 class Image:
     """An image that workers can be launched from; *created_at* is AWS's own string.
 
-    *root_gib* is the minimum size of the root disk, that of the image's snapshot.
+    *root_gib* is the minimum size of the root disk, which is the size of the image's snapshot.
     """
 
     id: str
@@ -158,7 +158,7 @@ def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
         public_ip=raw.get("PublicIpAddress") or None,
         private_ip=raw.get("PrivateIpAddress") or None,
         launched_at=in_utc(raw.get("LaunchTime")),
-        # `pending` and `disabling` are on the way; only `enabled` reports each minute.
+        # `pending` and `disabling` are transitions; only `enabled` reports every minute.
         detailed_monitoring=raw.get("Monitoring", {}).get("State") == "enabled",
         lifecycle=_shared(raw.get("InstanceLifecycle") or "on-demand"),
         state_reason=raw.get("StateReason", {}).get("Message") or None,
@@ -180,7 +180,7 @@ Text = TypeVar("Text", str, str | None)
 
 
 def _shared(text: Text) -> Text:
-    """Return *text*, the same object for all workers: among thousands, few values differ."""
+    """Return *text* as a shared object, because thousands of workers have few different values."""
     return intern(text) if text else text
 
 

@@ -1,4 +1,4 @@
-"""The data behind `serve`: health, and the fleet as last seen."""
+"""The data for `serve`: health, and the latest view of the fleet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.workers._model import InstanceStatus, Worker
 
 PATIENCE: Final = 4.0
-"""The maximum seconds per answer: a probe that waits 5 seconds gets the reason, not a timeout."""
+"""Maximum seconds per answer: a probe with a timeout of 5 seconds still receives the reason."""
 
 CONNECTION_SECONDS: Final = 10.0
 PERMISSION_SECONDS: Final = 300.0
@@ -36,12 +36,12 @@ IDENTITY_SECONDS: Final = 300.0
 USAGE_SECONDS: Final = 300.0
 """How long answers are cached, in seconds.
 
-A dry run of RunInstances draws on a quota of 5 calls, and metrics have a point every five minutes,
-so asking more often tells nothing new.
+A dry run of RunInstances counts against a quota of 5 calls. Metrics have a point every five
+minutes, so more frequent requests would return nothing new.
 """
 
 RECENT: Final = DEFAULT_WINDOW
-"""The window whose mean is reported; the same call also fetches the trend."""
+"""The window over which load is averaged; the same call also fetches the trend."""
 
 TREND: Final = timedelta(hours=3)
 
@@ -52,7 +52,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the manager can work: *reasons* why not, and *unchecked* permissions."""
+    """Whether the manager can work: the *reasons* why not, and the *unchecked* permissions."""
 
     ok: bool
     connected: bool
@@ -75,9 +75,9 @@ class Report:
 class Watched:
     """Everything known at one time; a time is None if there was never a response.
 
-    *regions* are those listed, *why_unlisted* says why there is no *fleet*. *usage* covers the last
-    quarter of an hour, *trends* the last hours. *statuses* and *cml* are by worker id; a worker
-    that was not queried is in neither. *site* is the name of the site file.
+    *regions* are those listed; *why_unlisted* says why there is no *fleet*. *usage* covers the last
+    quarter of an hour, *trends* the last hours. *statuses* and *cml* are by worker id, without
+    workers that were not queried. *site* is the name of the site file.
     """
 
     report: Report
@@ -106,19 +106,18 @@ class _Use:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """The condition of the running workers: EC2's status checks, and CML where those pass."""
+    """The condition of the running workers: EC2's status checks, and CML's where both pass."""
 
     statuses: Mapping[str, InstanceStatus]
     cml: Mapping[str, CmlAnswer]
 
 
 class Monitor:
-    """Watches one manager for any number of readers, with few calls for all of them.
+    """Watches one manager; any number of readers share few calls.
 
     *prober* checks whether EC2 answers; its connection should time out within *patience*, so that
-    the reason is known by then. *manager* does the rest, once EC2 has answered the prober.
-    *identify* returns the owner of the credentials. *cml* queries CML on a worker; without it, CML
-    is not queried.
+    the reason is known by then. *manager* does everything else once EC2 has answered. *identify*
+    returns the owner of the credentials. *cml* queries CML on a worker; None means no queries.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class Monitor:
             reasons = (connection.value.failure.message,)
             return Report(False, False, self.home, reasons), connection.age
         self._register(connection.value)
-        # They are tried in the background: nobody's probe waits for a dozen calls.
+        # Permissions are tried in the background, so that no probe waits for a dozen calls.
         permissions = self._permissions.get(0.0)
         known = permissions.value or (connection.value,)
         self._log(health_lines(*known))
@@ -274,7 +273,7 @@ def _left(until: float) -> float:
 
 
 def _untold(permissions: Cached[Any]) -> str:
-    """Return why nothing, or nothing new, is known about the permissions; empty if all is known."""
+    """Return why the permissions are unknown or not up to date; empty if neither is the case."""
     if permissions.value is None:
         return "they are being tried for the first time"
     late = permissions.age > 2 * PERMISSION_SECONDS

@@ -1,4 +1,4 @@
-"""Instances that look like CML workers but lack the guard tag, so that nobody operates them."""
+"""Find instances that look like CML workers but lack the guard tag, so nobody operates them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _GONE: Final = ("shutting-down", "terminated")
 class Orphan:
     """An instance without the guard tag, and the *reasons* to consider it a worker.
 
-    *likely* if there is a reason besides its type, which alone only makes it possible. *twin* is a
-    tag that could be mistaken for the guard tag.
+    It is *likely* a worker if there is a reason other than its type. *twin* is a tag that could be
+    mistaken for the guard tag.
     """
 
     worker: Worker
@@ -55,7 +55,7 @@ class Looks:
 
 
 def looks_of(site: Site) -> Looks:
-    """Return the characteristics of *site*'s workers: from its restrictions and its profiles."""
+    """Return the signs of *site*'s workers, from its restrictions and worker profiles."""
     profiles = site.workers.values()
     types = dict.fromkeys(
         (*site.restrict.instance_types, *(each for p in profiles for each in p.instance_types))
@@ -68,7 +68,7 @@ def looks_of(site: Site) -> Looks:
 def find_orphans(
     manager: WorkerManager, instances: Sequence[Worker], looks: Looks
 ) -> tuple[Orphan, ...]:
-    """Return the *instances* that look like workers but are not, likely ones first."""
+    """Return the *instances* that look like workers but lack the guard tag, likely ones first."""
     others = [
         instance
         for instance in instances
@@ -83,7 +83,7 @@ def find_orphans(
 
 
 def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
-    """Return the *workers* without the guard tag; raises RefusedError for those not to adopt.
+    """Return the *workers* without the guard tag; raises RefusedError if one must not be adopted.
 
     IAM treats two tags whose keys differ only in case as one, and which of them counts is
     undefined.

@@ -63,7 +63,7 @@ def fleet_page(seen: Watched) -> Page:
 
 
 def fleet_document(seen: Watched) -> Document:
-    """Return *seen* as a report: its head has the account and what is wrong."""
+    """Return *seen* as a report, whose head has the account and the problems."""
     report = seen.report
     level, symbol, word = _verdict(seen)
     workers = seen.fleet.workers if seen.fleet else ()
@@ -238,7 +238,7 @@ def _is_impaired(status: InstanceStatus) -> bool:
 
 
 def _cml(answer: CmlAnswer | None) -> Cell:
-    """Return whether CML is ready; empty if it was not asked."""
+    """Return whether CML is ready; empty if it was not queried."""
     if answer is None:
         return Cell()
     if answer.ready:
@@ -251,7 +251,7 @@ def _cml(answer: CmlAnswer | None) -> Cell:
 
 def _address(worker: Worker) -> Cell:
     address = worker.address or ""
-    # Only what is an address becomes one; a name or a tag never does.
+    # Only a valid address becomes a link; a name or a tag never does.
     plain = bool(address) and set(address) <= set("0123456789.")
     return Cell(address, link=f"https://{address}/" if plain else "")
 

@@ -1,4 +1,4 @@
-"""Launches with unknown outcomes: stored on disk, so that a re-run repeats and never duplicates."""
+"""Launches with unknown outcomes, stored on disk so that a re-run creates no duplicate."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class PendingLaunch:
-    """A launch sent, or about to be sent, at *since*; its outcome is unknown.
+    """A launch whose outcome is unknown; *since* is when it was first sent, or was about to be.
 
-    *unanswered* says that EC2 may have created the worker: an attempt had no response.
+    *unanswered* is True if an attempt had no response, so EC2 may have created the worker.
     """
 
     launch: Launch
@@ -35,7 +35,7 @@ class PendingLaunch:
 
 
 class PendingLaunches:
-    """The pending launches, one file each in *folder*, private and written whole.
+    """The pending launches: private files in *folder*, each written completely or not at all.
 
     User data may contain secrets, so only its digest is stored.
     """
@@ -46,8 +46,8 @@ class PendingLaunches:
     def find(self, key: str, user_data: str | None) -> PendingLaunch | None:
         """Return the pending launch *key*, or None.
 
-        Raises InputError for an unreadable file (it never counts as absent), and if *user_data*
-        differs from what was sent, because then the same request cannot be repeated.
+        Raises InputError for an unreadable file, which never counts as absent. Also raises it if
+        *user_data* differs from what was sent, because the same request could not be repeated.
         """
         path = self._path(key)
         if not os.path.lexists(path):
@@ -113,7 +113,7 @@ class PendingLaunches:
         return spare
 
     def _sync(self) -> None:
-        """Make a rename, a link or a removal survive a crash of the machine."""
+        """Sync the folder, so that a rename, a link or a removal survives a system crash."""
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

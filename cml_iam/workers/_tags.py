@@ -1,4 +1,4 @@
-"""The guard tag, and which tags may be set, changed and removed.
+"""The guard tag, and the rules for setting, changing and removing tags.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 """
@@ -36,7 +36,7 @@ def launch_tags(tags: Mapping[str, str], name: str, guard: Tag) -> dict[str, str
 
 
 def check_update(tags: Mapping[str, str], guard: Tag) -> None:
-    """Raise unless *tags* may be set on an existing worker."""
+    """Raise an error unless *tags* may be set on an existing worker."""
     if not tags:
         raise InputError("no tag given", remedy="name at least one as KEY=VALUE")
     _leave_guard_alone(tags, guard)
@@ -46,7 +46,7 @@ def check_update(tags: Mapping[str, str], guard: Tag) -> None:
 
 
 def check_removal(keys: Iterable[str], guard: Tag) -> None:
-    """Raise unless the tags *keys* may be removed from a worker.
+    """Raise an error unless the tags *keys* may be removed from a worker.
 
     DeleteTags without a list of tags deletes all of them, including the guard tag.
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
@@ -76,7 +76,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise unless *name* can be typed and cannot be mistaken for an id or a pattern."""
+    """Raise InputError unless *name* can be typed and cannot be mistaken for an id or a pattern."""
     if not name.strip():
         raise InputError("a worker needs a name")
     _check_seen(name, "the name")
@@ -118,6 +118,6 @@ def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
 
 
 def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return tags of AWS's API as a mapping, sorted by key."""
+    """Return *tags* in the form of AWS's API as a mapping, sorted by key."""
     ordered = sorted(tags, key=lambda tag: tag["Key"])
     return {intern(tag["Key"]): intern(tag.get("Value", "")) for tag in ordered}

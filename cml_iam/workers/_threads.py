@@ -1,4 +1,4 @@
-"""Calls in threads: several at a time, or one in the background shared by all who wait."""
+"""Calls in threads: several at a time, or one in the background for all that wait for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Out = TypeVar("Out")
 
 
 def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
-    """Return the results of *do* for *items*, in order, several at a time."""
+    """Call *do* for *items*, several at a time; return the results in order."""
     if len(items) < 2:
         return [do(item) for item in items]
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Cached(Generic[Value]):
-    """A cached *value*, its *age* in seconds, and why there is no newer one, if there should be."""
+    """A cached *value*, its *age* in seconds, and the reason if a newer one should exist."""
 
     value: Value | None
     age: float = 0.0
@@ -43,7 +43,7 @@ class Cached(Generic[Value]):
 class Cache(Generic[Value]):
     """Runs *make* at most once at a time; a result is valid for *seconds*.
 
-    Callers wait only as long as they choose, even if *make* hangs.
+    Each caller chooses how long to wait at most, even if *make* hangs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Cache(Generic[Value]):
         self._failure: CmlIamError | None = None
 
     def get(self, patience: float) -> Cached[Value]:
-        """Return the value, refreshing it if it is too old; wait *patience* seconds."""
+        """Return the value, refreshed if it is too old; wait at most *patience* seconds."""
         with self._lock:
             now = self._clock()
             if self._last and now - self._last[1] < self._seconds:
@@ -91,7 +91,7 @@ class Cache(Generic[Value]):
     def _ask(self) -> Future[tuple[Value, float]]:
         future: Future[tuple[Value, float]] = Future()
         self._asked = future
-        # A daemon, so that a call that hangs does not keep the process from ending.
+        # A daemon thread, so that a hanging call does not keep the process from ending.
         Thread(target=self._run, args=(future,), daemon=True).start()
         return future
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cml_iam.workers._model import InstanceStatus, Worker
 
 DEFAULT_TIMEOUT: Final = timedelta(minutes=20)
-"""A metal instance takes 5 to 10 minutes to start, and its status checks a few more."""
+"""The default timeout: a metal instance takes 5 to 10 minutes to start, its checks a few more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 
-# What EC2 tells right after a change may still be what was before it.
+# Right after a change, EC2 may still report the previous state.
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 _GRACE: Final = 30.0
 
@@ -57,7 +57,7 @@ _CHECKED: Final = (Goal.OK, Goal.CML_READY)
 class Waited:
     """The outcome for *worker*, as last seen; *detail* says why it did not reach the goal.
 
-    *cml* is CML's last answer, if it was asked.
+    *cml* is CML's last answer, if it was queried.
     """
 
     worker: Worker
@@ -74,7 +74,7 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A worker as it is now; *cml* only if both status checks pass and CML matters."""
+    """A worker as it is now; *cml* is set only if both status checks pass and CML was queried."""
 
     worker: Worker
     status: InstanceStatus | None = None
@@ -97,8 +97,8 @@ def wait_for(
 ) -> tuple[Waited, ...]:
     """Wait until each of *workers* reaches *goal* or no longer can, or until *timeout*.
 
-    *tell* is called for each change; *cml* asks CML, by default as CmlAccess does. Missing
-    responses and throttling are waited out; every other AwsError is raised.
+    *tell* is called for each change; *cml* queries CML, by default as CmlAccess does. If EC2 does
+    not answer or throttles, this keeps waiting; every other AwsError is raised.
     """
     started, pause = clock(), _FIRST_PAUSE
     ask = cml or CmlAccess().ask
@@ -129,7 +129,7 @@ def wait_for(
 
 
 def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
-    """Return what EC2 reports about *workers* now, without those that it does not report."""
+    """Return what EC2 now reports about *workers*; workers that EC2 does not report are omitted."""
     try:
         found = [
             worker
@@ -143,7 +143,7 @@ def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
 
 
 def _asked(found: list[_Seen], goal: Goal, ask: Callable[[Worker], CmlAnswer]) -> list[_Seen]:
-    """Ask CML on workers whose status checks pass, several at a time."""
+    """Query CML on workers whose status checks pass, several at a time."""
     if goal is not Goal.CML_READY:
         return found
 

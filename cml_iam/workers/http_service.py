@@ -1,4 +1,4 @@
-"""The HTTP service: /health, /metrics, and the fleet page; it only reads."""
+"""The read-only HTTP service: /health, /metrics, and the fleet page."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 MOST_CONNECTIONS: Final = 128
 """The maximum number of open connections; each costs a thread.
 
-Beyond it, the client with the most connections loses its oldest.
+Above this number, the client with the most connections loses its oldest one.
 """
 
 REQUEST_SECONDS: Final = 10.0
-"""Seconds from connecting until the whole answer is sent; a probe does not wait longer."""
+"""Maximum seconds from connection to complete response; probes do not wait longer."""
 
 KEPT_SECONDS: Final = 1.0
-"""How long the page and the metrics are cached, in seconds: 200 workers take a while to render."""
+"""How long the page and the metrics are cached, in seconds: rendering 200 workers takes a while."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -72,8 +72,8 @@ class _Reader:
 class _Kept:
     """The result of *make*, computed at most once in `KEPT_SECONDS` for all readers.
 
-    It is computed in the single thread of *maker*: each thread that renders a page of 200 workers
-    keeps that memory, and there is a thread for each reader.
+    Only the single thread of *maker* computes it: every reader has a thread, and each thread that
+    renders a page of 200 workers keeps the memory it used.
     """
 
     def __init__(self, make: Callable[[], _Body], maker: Executor) -> None:
@@ -84,7 +84,7 @@ class _Kept:
         self._made_at = 0.0
 
     def get(self) -> _Body:
-        """Return it; concurrent callers wait for the same result."""
+        """Return the result; concurrent callers wait for the same computation."""
         with self._lock:
             now = time.monotonic()
             if self._body is None or now - self._made_at > KEPT_SECONDS:
@@ -135,7 +135,7 @@ class _Server(ThreadingHTTPServer):
         return next(one for one, reader in self._readers.items() if reader.address == most)
 
     def _close(self, request: socket.socket) -> None:
-        """Make the thread that reads *request*, or writes to it, end."""
+        """End the thread that reads from or writes to *request*."""
         self._readers.pop(request, None)
         with suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _page(self) -> None:
-        """Answer 200 in any case; programs use /health."""
+        """Serve the page with status 200 in any case; programs use /health."""
         if self._trusted():
             self._answer(200, self.server.page.get())
         else:
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         return ""
 
     def _meant_for_us(self) -> bool:
-        """Refuse a foreign host name that resolves to this machine (DNS rebinding)."""
+        """Refuse requests for a foreign host name that resolves to this machine (DNS rebinding)."""
         named = self.headers.get("Host", "").rpartition("@")[2]
         name = named.rsplit(":", 1)[0] if not named.endswith("]") else named
         return self.server.token is not None or name.strip("[]").lower() in (*LOOPBACK, "")
@@ -226,8 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body.content)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Do not log requests: the log is for the state of EC2."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Do not log requests: the log records the state of EC2."""
 
 
 def _page_body(page: Page) -> _Body:
