@@ -78,7 +78,7 @@ class Aws(Protocol):
         """
 
     def identity(self) -> Identity:
-        """Return the identity that AWS sees; raises CredentialsError without accepted credentials."""
+        """Return the identity AWS sees; raises CredentialsError if AWS accepts no credentials."""
 
 
 class Counted:

@@ -1,8 +1,8 @@
 """CML Cloud Manager's AWS clients, with its method names, arguments and result attributes.
 
-The application adopts them by changing its import lines; see docs/cloud-manager.md. They call
-through `AsyncWorkerManager`: clients are reused, every response is read to its last page, and each
-refusal has a remedy.
+The application adopts them by changing its import lines; see docs/cloud-manager.md. They use
+`AsyncWorkerManager`, so clients are reused, every page of a response is read, and each refusal
+comes with a remedy.
 """
 
 from cml_iam.cloud_manager._client import (

@@ -1,4 +1,4 @@
-"""The common part of the application's clients: credentials, errors and result classes."""
+"""The common base of the application's clients: credentials, errors and result classes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 Doing = Literal["creation", "operation", "status", "tags"]
-"""The kind of call, for failures that have no more specific class."""
+"""The kind of call, for failures without a more specific class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exceptions:
     """The application's exception classes; each takes one argument, the message.
 
-    A kind that is left out is raised as *base*; without *base*, as the error from `cml_iam.errors`.
-    The cml-iam error is always the cause (`__cause__`).
+    A kind without a class is raised as *base*, or without *base* as the error from
+    `cml_iam.errors`. The cml-iam error is always the cause (`__cause__`).
     """
 
     base: type[Exception] | None = None
@@ -49,13 +49,13 @@ class Exceptions:
             (name for kinds, name in _KINDS if isinstance(error, kinds)), _DOING[doing]
         )
         if doing == "creation" and isinstance(error, errors.NotFoundError):
-            particular = "invalid_parameter"  # the image or subnet: there is no instance yet
+            particular = "invalid_parameter"  # an image or subnet is missing
         found: type[Exception] | None = getattr(self, particular)
         return found or self.base
 
     @contextmanager
     def raised(self, doing: Doing) -> Iterator[None]:
-        """Raise the application's exceptions for errors of cml-iam in the block."""
+        """In the block, raise the application's exceptions instead of cml-iam's."""
         try:
             yield
         except errors.CmlIamError as error:
@@ -81,7 +81,7 @@ _DOING: Final[dict[Doing, str]] = {
 
 
 class AccessKey(Protocol):
-    """An access key as boto3 names its parts; each is text, or an object that holds it."""
+    """An access key with boto3's names; each part is text, or an object that holds it."""
 
     @property
     def aws_access_key_id(self) -> object: ...
@@ -90,7 +90,7 @@ class AccessKey(Protocol):
 
 
 class ShortAccessKey(Protocol):
-    """An access key, its parts without `aws_`."""
+    """An access key whose names lack the prefix `aws_`."""
 
     @property
     def access_key_id(self) -> object: ...
@@ -110,9 +110,9 @@ _REGION = ("region", "aws_region", "region_name")
 def connected(credentials: Given) -> Aws:
     """Return a connection for *credentials*.
 
-    An access key is read from the attributes `aws_access_key_id` and `aws_secret_access_key` (or
-    without `aws_`), and optionally `aws_session_token` and `aws_region`. None uses boto3's default
-    search. Raises InputError for anything else, and what `connect` raises.
+    An access key has the attributes `aws_access_key_id` and `aws_secret_access_key`, and optionally
+    `aws_session_token` and `aws_region`, all with or without `aws_`. None means boto3's default
+    search. Raises InputError for anything else, and the errors of `connect`.
     """
     if credentials is None:
         return connect()
@@ -141,7 +141,7 @@ def _attribute(given: object, names: tuple[str, ...]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return *value*; for an enum or another library's secret, its plain value."""
+    """Return *value*, or the plain value of an enum or of another library's secret."""
     if hasattr(value, "get_secret_value"):
         return value.get_secret_value()
     return getattr(value, "value", value)
@@ -155,9 +155,9 @@ class Client:
     """The base of the application's clients.
 
     *credentials* are an object with an access key's attributes, a boto3 session, or a connection of
-    `cml_iam.connect`. *guard* is the tag that every launch carries, which must be the site's guard
-    tag. *owners* are the accounts whose images are found by name; `self` means the caller's own.
-    *exceptions* names the application's exception classes; without it, errors are those of
+    `cml_iam.connect`. *guard* is the tag that every launch sets; it must be the site's guard tag.
+    *owners* are the accounts whose images are found by name; `self` means the caller's own.
+    *exceptions* has the application's exception classes; without it, errors are those of
     `cml_iam.errors`.
     """
 
@@ -188,7 +188,7 @@ class Client:
 class Credentials:
     """An access key with its region, for `AwsEc2SpiClient`.
 
-    A secret given as text is kept as a `Secret`, so that repr never shows it.
+    A secret given as text is stored as a `Secret`, so that repr never shows it.
     """
 
     access_key_id: str

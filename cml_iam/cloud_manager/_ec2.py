@@ -1,4 +1,4 @@
-"""`AwsEc2Client`, the client of the setup guide: methods take the region first."""
+"""`AwsEc2Client`, the client of the setup guide, whose methods take the region first."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ UNKNOWN_STATUS: Final = {
 class AwsEc2Client(Client):
     """The application's EC2 client of the setup guide.
 
-    A region is a string, or an enum whose value is its name. Instances are found by any tag, not
-    only by the guard tag: IAM decides what is permitted.
+    A region is a string, or an enum whose value is its name. Instances are found with or without
+    the guard tag; IAM decides which may be changed.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class AwsEc2Client(Client):
         detailed_monitoring: bool = True,
         exceptions: Exceptions | None = None,
     ) -> None:
-        """Take the arguments of `Client`, and whether to launch with *detailed_monitoring*."""
+        """Accept the arguments of `Client`, and whether to launch with *detailed_monitoring*."""
         super().__init__(credentials, guard=guard, owners=owners, exceptions=exceptions)
         self._detailed_monitoring = detailed_monitoring
 
     async def health(
         self, aws_region: str | Enum | None = None, *, probe: Launch | None = None
     ) -> bool:
-        """Return whether EC2 answers and allows every permission, and log the results.
+        """Log and return whether EC2 answers and allows every permission.
 
-        A permission that could not be tried counts as missing, and the log names it: without a
-        worker, launching can only be tried with the image and instance type of *probe*, and
-        operating a worker not at all.
+        A permission that could not be tried counts as missing, and the log names it. Without a
+        worker, a launch can only be tried with the image and instance type of *probe*, and
+        operations on workers cannot be tried.
         """
         health = await self.manager.health(region=_region(aws_region), probe=probe)
         log_health(health, _LOG)
@@ -212,7 +212,7 @@ class AwsEc2Client(Client):
         image_ids: Sequence[str] | None = None,
         tag_filters: Mapping[str, str] | None = None,
     ) -> list[InstanceDetails]:
-        """Return the instances on all pages that match every filter; None is no filter."""
+        """Return the instances, from all pages, that match every filter; None means no filter."""
         with self._exceptions.raised("operation"):
             workers = await self.manager.get_all_instances(
                 region=_region(region_name),
@@ -235,8 +235,8 @@ class AwsEc2Client(Client):
     ) -> ResourcesUtilization:
         """Return the means of CPU and memory over the last *relative_start_time*, such as `1h`.
 
-        A window shorter than three monitoring periods is widened to three, because CloudWatch often
-        has no data point in a shorter one.
+        A window shorter than three monitoring periods is extended to three, because CloudWatch
+        often has no data point in a shorter one.
         """
         asked = str(_value(relative_start_time))
         region = _region(aws_region)
@@ -255,7 +255,7 @@ class AwsEc2Client(Client):
             measured.avg_memory_utilization,
         )
 
-    # The names that the setup guide has for the same methods.
+    # The setup guide's names for the same methods.
     get_all_instances = list_instances
     get_instance_status = get_instance_status_checks
     update_instance_tags = add_tags

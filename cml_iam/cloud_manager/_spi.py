@@ -49,7 +49,7 @@ class AwsEc2SpiClient(Client):
     async def list_instances_by_ami(
         self, ami_ids: Sequence[str], include_terminated: bool = False
     ) -> list[InstanceState]:
-        """Return the instances on all pages launched from one of *ami_ids*."""
+        """Return the instances, from all pages, that were launched from one of *ami_ids*."""
         wanted = frozenset(ami_ids)
         with self._exceptions.raised("operation"):
             workers = await self.manager.get_all_instances(managed_only=False)
@@ -119,8 +119,8 @@ class AwsCloudWatchSpiClient(Client):
     ) -> Ec2Metrics:
         """Return the last values of the instance's metrics; None for unknown ones.
 
-        The period is the one at which the instance reports, five minutes or one, and the window at
-        least three periods: a shorter one often has no data point.
+        The period is the instance's monitoring period, five minutes or one minute. The window is at
+        least three periods, because a shorter one often has no data point.
         """
         window = timedelta(minutes=max(lookback_minutes, 3 * period_minutes, 3))
         with self._exceptions.raised("operation"):
@@ -144,5 +144,5 @@ class AwsCloudWatchSpiClient(Client):
 
 
 def _counted(metric: Metric) -> float | None:
-    """Return the count of *metric* in its last period, computed from the rate per second."""
+    """Return the total of *metric* in its last period, computed from the rate per second."""
     return None if metric.latest is None else metric.latest * metric.period

@@ -1,4 +1,4 @@
-"""Policy documents: parsed with positions, compared, measured; ARNs and wildcards."""
+"""Parse policy documents with positions, compare and measure them; ARNs and wildcards."""
 
 from cml_iam.located import (
     Located,

@@ -1,7 +1,7 @@
 """Compare documents by meaning, say how they differ, and measure them as AWS does.
 
-IAM returns lists in a different order, and single elements as lists or without one, so texts differ
-although nothing changed (a well-known source of false drift).
+IAM may return a list in a different order, and a single element with or without a list. Texts then
+differ although nothing has changed, which is a well-known source of false drift.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MANAGED_POLICY_CHARACTERS: Final = 6144
-"""The quota of a customer managed policy in characters; white space does not count.
+"""The quota of a customer managed policy, in characters without white space.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -27,10 +27,11 @@ def policy_size(text: str) -> int:
 
 
 def canonical(document: PolicyDocument) -> str:
-    """Return the same text for all documents that differ only in order or spelling.
+    """Return a text that is equal for documents that differ only in order or spelling.
 
-    The order of statements and of lists, single or list form, and the case of actions, operators
-    and condition keys do not count. Sids do, because people refer to statements by them.
+    The order of statements and lists, the form of single elements, and the case of actions,
+    operators and condition keys do not matter. Sids do matter, because people refer to statements
+    by them.
     """
     statements = sorted(
         (_canonical_statement(statement) for statement in document.statements), key=json.dumps
@@ -74,7 +75,7 @@ def _canonical_principals(principals: Principals | None) -> Any:
 
 
 def document_lines(document: PolicyDocument) -> tuple[str, ...]:
-    """Return lines that show the whole of *document*."""
+    """Return lines that show all of *document*."""
     return tuple(line for statement in document.statements for line in _summary("+", statement))
 
 
@@ -102,7 +103,7 @@ def _by_label(document: PolicyDocument) -> dict[str, Statement]:
     found: dict[str, Statement] = {}
     for statement in document.statements:
         label = statement.sid or _fingerprint(document, statement)
-        while label in found:  # the same statement once more
+        while label in found:  # a duplicate of the same statement
             label += " again"
         found[label] = statement
     return found
@@ -120,7 +121,7 @@ def _changes(label: str, old: Statement, new: Statement) -> Iterator[str]:
 
 
 def _parts(statement: Statement) -> dict[tuple[str, ...], str]:
-    """Return the parts of *statement*: how each is compared, and how it is shown."""
+    """Return the parts of *statement*, each in the form to compare and the form to show."""
     said: dict[tuple[str, ...], str] = {("Effect", statement.effect): f"Effect {statement.effect}"}
     for kind, actions in (("Action", statement.action), ("NotAction", statement.not_action)):
         said |= {(kind, action.lower()): f"{kind} {action}" for action in sorted(actions or ())}

@@ -1,4 +1,4 @@
-"""Policy documents and sets of requests as values, and JSON that is not a policy.
+"""Policy documents and sets of requests as values; also recognizes JSON that is not a policy.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 """
@@ -25,7 +25,7 @@ Effect = Literal["Allow", "Deny"]
 
 VERSION_2012: Final = "2012-10-17"
 VERSION_2008: Final = "2008-10-17"
-"""The version of a document without `Version`; in it, policy variables are plain text."""
+"""The version of a document without `Version`, in which policy variables are plain text."""
 
 _WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
 _WRAP_LIST: Final = 'wrap it: {"Version": "2012-10-17", "Statement": … }'
@@ -33,7 +33,7 @@ _WRAP_LIST: Final = 'wrap it: {"Version": "2012-10-17", "Statement": … }'
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One operator applied to one condition key; *operator* and *key* as written in the policy."""
+    """One operator on one condition key; *operator* and *key* are written as in the policy."""
 
     operator: str
     key: str
@@ -73,7 +73,7 @@ class Statement:
 class PolicyDocument:
     """A policy document; *name* is its source: a file, or a policy's name in IAM.
 
-    *located* holds the parsed text with its positions, if there was a text.
+    *located* has the parsed text with its positions; None if the document was not text.
     """
 
     statements: tuple[Statement, ...]
@@ -88,7 +88,7 @@ class PolicyDocument:
         return ("Statement",) if single else ("Statement", statement.index)
 
     def place(self, statement: Statement, *element: str | int) -> Place | None:
-        """Return the place of *statement*, or of the *element* of it at that path."""
+        """Return the place of *statement*, or of its *element* at that path."""
         if self.located is None:
             return None
         path = (*self.path(statement), *element)
@@ -108,12 +108,12 @@ def parse_policy(text: str, name: str = "<policy>") -> PolicyDocument:
 
 
 def build_policy(located: Located) -> PolicyDocument:
-    """Return the document of a parsed text for which `grammar_problems` returned nothing."""
+    """Return the document in a parsed text, which must have no `grammar_problems`."""
     return _build(located.value, located.source.name, located)
 
 
 def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = "") -> PolicyDocument:
-    """Return *source* as a document: it may be a document, JSON text, or parsed JSON.
+    """Return the document *source*, which may also be JSON text or parsed JSON.
 
     Raises DocumentError as `parse_policy` does.
     """
@@ -206,7 +206,7 @@ def _principals(raw: Any) -> Principals | None:
 
 
 def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
-    """Return why IAM would not attach *document* to a principal, as policy or as boundary.
+    """Return the reasons why IAM would refuse *document* as a principal's policy or boundary.
 
     An identity-based policy names no principal and must name its resources.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
@@ -225,14 +225,14 @@ def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
 
 
 Conditions = dict[str, dict[str, Any]]
-"""The values of a statement's conditions, by operator and key."""
+"""The conditions of a statement: values by operator and key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A set of requests: one of *actions* on one of *resources*, with all *conditions* met.
+    """A set of requests for any of *actions* on any of *resources* that meet all *conditions*.
 
-    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
+    *conditions* are written as in a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
     *not_actions* and *not_resources* correspond to NotAction and NotResource.
     """
 
@@ -246,7 +246,8 @@ class Shape:
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
     """Combine *conditions* into one that requires all of them.
 
-    If an operator tests a key twice, the key is repeated in a different case, which has no meaning.
+    If an operator tests a key twice, the key is repeated in a different case, which has the same
+    meaning.
     """
     result: Conditions = {}
     for condition in conditions:
@@ -275,16 +276,16 @@ _NAMES: Final = (
     (("conclusion", "checks", "findings"), "a report of `cml-iam audit`"),
     (("format", "options", "plan"), "a plan of `cml-iam bootstrap`"),
 )
-"""Member names that identify each kind of document; no policy has them."""
+"""Member names that identify other kinds of documents; no policy has them."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 
 
 def other_document(value: Any, *, named: bool) -> str | None:
-    """Return a description of the parsed JSON *value* if it is not a policy; None if it may be one.
+    """Return a description of the parsed JSON *value* if it is not a policy; None if it may be.
 
-    A *named* file, in contrast to one found in a folder, is intended as a policy and counts as one
-    unless it is obviously something else.
+    A file that the user *named*, unlike a file from a folder, is meant to be a policy, and counts
+    as a policy unless it is obviously something else.
     """
     if not isinstance(value, dict):
         statements = isinstance(value, list) and any(map(is_statement, value))

@@ -20,8 +20,8 @@ _STARS: Final = re.compile(r"\*+")
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """Return the regular expression equivalent to *pattern*, for use with `fullmatch`.
 
-    It takes linear time for each `*` however many there are: the first occurrence of the text
-    between two of them is as good as any later one, so an atomic group never backtracks.
+    Matching takes linear time for each `*`. The first occurrence of the text between two `*` is as
+    good as any later one, so an atomic group prevents backtracking.
     """
     first, *rest = ("".join(map(_char, run)) for run in pattern.split("*"))
     text = first
@@ -57,7 +57,7 @@ def patterns_overlap(one: str, other: str) -> bool:
 
 
 def _apart(one: str, other: str) -> bool:
-    """Return whether the two differ in a character before the first wildcard of either."""
+    """Return whether the patterns differ in a character before the first wildcard of either."""
     for a, b in zip(one, other, strict=False):
         if a in "*?" or b in "*?":
             return False
@@ -68,7 +68,7 @@ def _apart(one: str, other: str) -> bool:
 
 
 def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]]:
-    """Return the next positions of both patterns after one character, or an empty `*`."""
+    """Return the next positions in both patterns, after one character or an empty `*`."""
     a, b = one[i : i + 1], other[j : j + 1]
     steps = []
     if a == "*":
@@ -83,10 +83,10 @@ def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]
 def pattern_covers(wide: str, narrow: str) -> bool:
     """Return whether *wide* matches every text that *narrow* matches.
 
-    Both are patterns. The decision is exact: it walks the two together over the sets of positions
-    that *wide* may be at; after a `*` of *narrow*, *wide* must accept any text. Patterns such as
-    `*a????????????????` have exponentially many sets of positions; beyond MAX_STATES the answer is
-    False, "not shown to cover".
+    Both are patterns. The answer is exact: the search follows both patterns and keeps the set of
+    possible positions in *wide*; after a `*` in *narrow*, *wide* must accept any text. Patterns
+    such as `*a????????????????` have exponentially many sets of positions. Beyond MAX_STATES, the
+    answer is False, which means "not shown to cover".
     """
     wide, narrow = _STARS.sub("*", wide), _STARS.sub("*", narrow)
     if wide in ("*", narrow):
@@ -98,7 +98,7 @@ def pattern_covers(wide: str, narrow: str) -> bool:
 def _walk(
     at: frozenset[int], narrow: str, index: int, wide: str, seen: set[tuple[frozenset[int], int]]
 ) -> bool:
-    """Search depth first; *seen* holds the states already covered or in progress."""
+    """Search depth first; *seen* has the states that are covered or in progress."""
     pending = [(at, index)]
     while pending:
         state = pending.pop()
@@ -143,11 +143,11 @@ def _step(positions: frozenset[int], char: str, wide: str) -> frozenset[int]:
 
 
 def _closure(positions: set[int], wide: str) -> frozenset[int]:
-    """Add the positions after every `*`, which may match nothing."""
+    """Add the positions after each `*`, because a `*` may match nothing."""
     reached = set(positions)
     for position in positions:
         while position < len(wide) and wide[position] == "*":
-            position += 1  # noqa: PLW2901 - walks on from the element
+            position += 1  # noqa: PLW2901 - the loop advances from the element
             reached.add(position)
     return frozenset(reached)
 
@@ -183,6 +183,6 @@ class Arn(NamedTuple):
 
     @property
     def type(self) -> str:
-        """The resource type of EC2 and IAM ARNs, `instance` of `instance/i-1`; otherwise empty."""
+        """The resource type in an EC2 or IAM ARN (`instance` of `instance/i-1`), or empty."""
         kind, slash, _ = self.resource.partition("/")
         return kind if slash else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
-    """Return a template that means the same in any account and partition.
+    """Return a template that has the same meaning in any account and partition.
 
     Account and partition are CloudFormation's pseudo parameters, so that one template serves a
     StackSet of many accounts.
@@ -120,7 +120,7 @@ def _path(site: Site) -> dict[str, str]:
 
 
 def anywhere(value: Any, site: Site, region: str | None = None) -> Any:
-    """Return *value* with account and partition, and *region*, as pseudo parameters in its ARNs."""
+    """Return *value* with pseudo parameters for account, partition and *region* in its ARNs."""
     if isinstance(value, dict):
         return {key: _member(key, each, site, region) for key, each in value.items()}
     if isinstance(value, list):

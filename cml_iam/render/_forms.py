@@ -1,4 +1,4 @@
-"""The policy of a site in the formats teams use: JSON, Terraform, CloudFormation and others.
+"""Write a site's policy in the formats that teams use: JSON, Terraform, CloudFormation and others.
 
 Every format is generated from the parsed documents, and tests read each one back.
 """
@@ -43,10 +43,10 @@ def render_form(
     profile: Literal["base", "hardened"] = "hardened",
     trust: Trust = "ec2",
 ) -> str:
-    """Return the policy of *site* in *form*, including its principal if the format creates things.
+    """Return the policy of *site* in *form*, with the principal if the format creates resources.
 
-    *trust* says who may use a role. Raises what `render_parts` raises, and InputError for a trust
-    document that the site file lacks values for.
+    *trust* says who may use a role. Raises the errors of `render_parts`, and InputError if the site
+    file lacks values for the trust document.
     """
     return _FORMS[form](site, _parts(site, profile), trust)
 
@@ -111,7 +111,7 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 
 
 def _trust(site: Site, trust: Trust) -> RenderedPolicy:
-    """Return who may assume the role; for a user any document will do."""
+    """Return the role's trust document; a user has none, so any document is enough."""
     return trust_document(site, trust if site.role else "ec2")
 
 

@@ -1,4 +1,4 @@
-"""What the formats share: templates in which every printed value is encoded, and values as HCL.
+"""Common parts of the formats: templates that encode every printed value, and HCL.
 
 HCL is formatted like `terraform fmt`.
 """
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION: Final = "What CML Cloud Manager may do"
 TAGS: Final = {"cml-iam:managed": "true"}
-"""The tags of what bootstrap creates."""
+"""The tags on resources that bootstrap creates."""
 
 
 ANCHOR: Final = "arn:aws:rolesanywhere:::trust-anchor/made-with-the-role"
-"""Placeholder for a trust anchor that the form creates; the form replaces it."""
+"""A placeholder for a trust anchor that the format creates; the format replaces it."""
 
 
 def makes_anchor(site: Site, trust: Trust) -> bool:
-    """Return whether the format must create the trust anchor, as the site file names none."""
+    """Return whether the format must create the trust anchor, because the site file names none."""
     certificate = site.roles_anywhere
     return trust == "roles-anywhere" and certificate is not None and not certificate.trust_anchor
 
@@ -47,7 +47,7 @@ def trust_document(site: Site, trust: Trust) -> RenderedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One managed policy: its *name* and *arn* in IAM, its *label* in Terraform and the like."""
+    """A managed policy: *name* and *arn* are IAM's, *label* is for Terraform and others."""
 
     name: str
     arn: str
@@ -58,7 +58,7 @@ class Part:
 def pages(encode: Callable[[Any], str]) -> Environment:
     """Return a Jinja environment in which every value passes through *encode*.
 
-    `bare` marks a value of ours, a name or an expression, to be printed unchanged.
+    The filter `bare` marks our own names and expressions, which are printed unchanged.
     """
 
     def printed(value: Any) -> str:
@@ -75,11 +75,11 @@ class _Bare:
 
 
 INLINE: Final = 60
-"""Maximum length of a list on its attribute's line."""
+"""The maximum length of a list that is written on its attribute's line."""
 
 
 def hcl_document(document: PolicyDocument) -> dict[str, Any]:
-    """Return the template values to write *document* as an `aws_iam_policy_document`."""
+    """Return the template's values for *document* as an `aws_iam_policy_document`."""
     return {"statements": [_hcl_statement(statement) for statement in document.statements]}
 
 
@@ -147,7 +147,7 @@ def _principal_ids(principals: Principals | None) -> tuple[tuple[str, tuple[str,
 
 
 def hcl(value: Any, indent: int = 4) -> str:
-    """Return *value* as an HCL expression; `${` and `%{` stay text.
+    """Return *value* as an HCL expression in which `${` and `%{` are plain text.
 
     A long list has one line per element, indented for an attribute at depth *indent*.
     https://developer.hashicorp.com/terraform/language/expressions/strings

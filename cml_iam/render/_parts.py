@@ -1,8 +1,8 @@
 """Split a policy that is too large into several managed policies with the same total meaning.
 
-IAM evaluates the policies attached to a principal as one list of statements, so statements may be
-in any of them. A statement with too many resources is split into several that differ only in their
-resources: together they allow or deny the same.
+IAM evaluates the policies attached to a principal as one list of statements, so each statement may
+be in any policy. A statement with too many resources is split into several that differ only in
+their resources and together allow or deny the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cml_iam.errors import QuotaError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 
 MOST_PARTS: Final = 10
-"""Managed policies that can be attached to a user or role by default.
+"""The default quota of managed policies attached to a user or role.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -25,7 +25,7 @@ _ROOM: Final = MANAGED_POLICY_CHARACTERS - _FRAME
 
 
 def part_name(name: str, number: int) -> str:
-    """Return the name of part *number*, from 1, of the policy *name*."""
+    """Return the name of part *number* (from 1) of the policy *name*."""
     return name if number == 1 else f"{name}-{number}"
 
 
@@ -52,7 +52,7 @@ def split_policy(text: str) -> tuple[str, ...]:
 
 
 def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield *statement*, or copies that divide its resources among them."""
+    """Yield *statement*, or copies among which its resources are divided."""
     resources = statement.get("Resource")
     if _size([statement]) <= _ROOM:
         yield statement
@@ -68,7 +68,7 @@ def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _chunks(statement: dict[str, Any], resources: list[str]) -> list[list[str]]:
-    """Divide *resources* into chunks, each as large as fits with the rest of *statement*."""
+    """Divide *resources* into chunks that are as large as fits beside the rest of *statement*."""
     # Room for the number that is added to the Sid.
     room = _ROOM - _size([{**statement, "Resource": []}]) - len(str(len(resources)))
     chunks: list[list[str]] = [[]]

@@ -23,17 +23,18 @@ Profile = Literal["base", "hardened"]
 PROFILES: Final[tuple[Profile, ...]] = ("base", "hardened")
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
-"""The purposes of documents, in the words of `policy lint --kind`."""
+"""The purposes of documents, named as in `policy lint --kind`."""
 
 TRUST_CHARACTERS: Final = 2048
 SCP_CHARACTERS: Final = 5120
 BUCKET_CHARACTERS: Final = 20480
 """Quotas: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
-https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html"""
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
+"""
 
 
 class DocumentForm(NamedTuple):
-    """A document that can be rendered: its template, values, purpose and quota."""
+    """A document that cml-iam can render: its template, values, purpose and quota."""
 
     name: str
     title: str
@@ -57,16 +58,16 @@ class RenderedPolicy(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The characters that count towards IAM's quota."""
+        """The number of characters that count towards IAM's quota."""
         return policy_size(self.text)
 
 
 def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedPolicy:
     """Render *profile* for *site*; the base profile needs no site.
 
-    The hardened document replaces the base and enforces exactly the restrictions of the site. The
-    same input gives the same bytes. Raises InputError if the site is missing, QuotaError if the
-    document is larger than a managed policy may be.
+    The hardened document replaces the base document and enforces exactly the site's restrictions.
+    The same input gives the same bytes. Raises InputError if the site is missing, and QuotaError if
+    the document exceeds the size of a managed policy.
     """
     if profile == "base":
         text = _render("base.json.j2", {"catalogue": load_catalogue()})
@@ -79,8 +80,8 @@ def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedP
 def render_document(site: Site, name: str) -> RenderedPolicy:
     """Render the document *name*, one of `DOCUMENTS`, for *site*.
 
-    Raises InputError if the site file lacks what the document needs, or if it would be empty;
-    QuotaError if it is larger than AWS accepts.
+    Raises InputError if the site file lacks values for the document, or if the document would be
+    empty; QuotaError if it is larger than AWS accepts.
     """
     form = DOCUMENTS[name]
     return _rendered(form, form.text(site))
@@ -99,13 +100,13 @@ def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[Rend
 
 
 def render_limits(site: Site) -> dict[str, RenderedPolicy]:
-    """Return the boundary and the guardrail of *site* by name, without one that is too large.
+    """Return the boundary and the guardrail of *site* by name, except one that is too large.
 
-    There is none if the site restricts nothing.
+    There are none if the site restricts nothing.
     """
     limits: dict[str, RenderedPolicy] = {}
     for name in ("boundary", "guard") if site.restrict.active else ():
-        with suppress(QuotaError):  # a boundary cannot be had in parts
+        with suppress(QuotaError):  # a boundary cannot be split into parts
             limits[name] = render_document(site, name)
     return limits
 
@@ -114,15 +115,15 @@ def render_limits(site: Site) -> dict[str, RenderedPolicy]:
 def _environment() -> Environment:
     """Return the jinja2 environment of the policy templates.
 
-    Every `{{ expression }}` is printed as JSON: a string with its quotes, escaped. A template
-    therefore never puts an expression inside quotes, and no value can end a string or add an
+    Every `{{ expression }}` is printed as JSON: a string with its quotes, escaped. Templates
+    therefore never put an expression inside quotes, and no value can end a string or add an
     element. Undefined names are errors.
     """
     return shipped_templates("policies", json.dumps)
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the template's JSON, formatted, without empty conditions and null statements."""
+    """Return the template's JSON formatted, without empty conditions and null statements."""
     value = json.loads(_environment().get_template(template).render(values))
     value["Statement"] = [_tidy(each) for each in value["Statement"] if each is not None]
     return json.dumps(value, indent=2) + "\n"

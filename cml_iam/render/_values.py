@@ -1,4 +1,4 @@
-"""The values available to templates: the site's values as ARNs and conditions."""
+"""The values for templates: the site's values as ARNs and conditions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from cml_iam.site import Oidc, Site
 def policy_values(site: Site) -> dict[str, Any]:
     """Return the values for the hardened policy.
 
-    `allowed(action, type)` is the condition for allowing *action* on resources of *type*, with the
-    tests of all rules about it.
+    `allowed(action, type)` is the condition under which *action* is allowed on resources of *type*:
+    it combines all rules about them.
     """
     restrict, rules = site.restrict, rules_of(site)
     inside = _in_regions(restrict.regions)
@@ -188,7 +188,7 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
     """Return the values for the policies of administrators who bootstrap."""
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
     profile = f"arn:{site.partition}:iam::{site.account}:instance-profile{site.path}{site.role}"
-    # As long as something is not there, IAM takes it to be at the path `/`.
+    # IAM treats a resource that does not exist yet as one at the path `/`.
     paths = dict.fromkeys((site.path, "/"))
     principals = [replace(site, path=path).principal_arn for path in paths]
     profiles = [profile.replace(f"{site.path}{site.role}", f"{path}{site.role}") for path in paths]
@@ -224,7 +224,7 @@ def audit_values(site: Site) -> dict[str, Any]:
 
 
 def _scope(site: Site) -> dict[str, Any]:
-    """Return the condition that the manager is the caller, in whichever account."""
+    """Return the condition that the manager of any account is the caller."""
     kind, name = site.principal
     return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
 
@@ -239,13 +239,13 @@ def listed_images(site: Site) -> list[str]:
 
 
 def _deny(site: Site, scope: Conditions) -> Callable[[str], dict[str, Any] | None]:
-    """Return the function that gives a rule's Deny with a Sid; None if the site lacks the rule."""
+    """Return a function that returns the Deny of the rule with a given Sid, or None."""
     rules = {rule.sid: rule for rule in rules_of(site)}
     return lambda sid: rules[sid].deny(site, scope) if sid in rules else None
 
 
 def _condition(*conditions: Conditions) -> Conditions:
-    """Combine *conditions* into one, with equality first and keys in alphabetical order."""
+    """Combine *conditions* into one: equality operators first, keys in alphabetical order."""
     blocks: Conditions = {"StringEquals": {}} | merged(*conditions)
     return {
         name: dict(sorted(block.items(), key=lambda e: e[0].lower()))
@@ -255,7 +255,7 @@ def _condition(*conditions: Conditions) -> Conditions:
 
 
 def _in_regions(regions: Iterable[str]) -> Conditions:
-    """Return the condition that the request goes to one of *regions*; empty if there are none."""
+    """Return the condition that the request goes to one of *regions*; empty without regions."""
     listed = list(regions)
     return {"StringEquals": {"aws:RequestedRegion": listed}} if listed else {}
 
@@ -283,9 +283,9 @@ def _taggable(site: Site) -> list[str]:
 
 
 def _supporting(site: Site) -> list[str]:
-    """Return what a launch may use besides the instance, image and separately stated types.
+    """Return the resources that a launch may use, except types with statements of their own.
 
-    For a type whose resources the site lists, only these; subnets have their own statement.
+    If the site lists resources of a type, only these; subnets have their own statement.
     """
     only = resources_of(site)
     elsewhere = {"image", "instance", *only, *(rule.type for rule in rules_of(site))}

@@ -1,12 +1,12 @@
-"""A report, made of sections of rows, in the formats for people: text, Markdown, HTML.
+"""Reports for people, as text, Markdown or HTML.
 
     document = Document("cml-iam audit", "Clean", PASSED, "good", "Clean: 5 checks made", …)
     text_of(document, width=80)
     markdown_of(document)
     page_of(document).text
 
-A report is described once, as a `Document`; only this package decides how it looks. Forms that a
-terminal does not show are imported on first use.
+A report is described once, as a `Document`, and only this package decides how it looks. Formats
+other than text are imported on first use.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -1,8 +1,8 @@
-"""A report as one HTML page that loads nothing: readable on paper, on a phone, by keyboard.
+"""A report as one HTML page that loads nothing and works on paper, on a phone and by keyboard.
 
 The page is `templates/page.html.j2` with `templates/page.css`. Its Content-Security-Policy allows
-the one inline style sheet by its hash, on a live page also the one script, and nothing else. Even
-if a text were parsed as markup, it could do nothing. https://www.w3.org/TR/CSP3/
+only the inline style sheet and, on a live page, the script, both by hash. Even text that was parsed
+as markup could do nothing. https://www.w3.org/TR/CSP3/
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A filter for the items: each option hides the items that are not of its *kind*."""
+    """A filter for items: each option hides the items of other kinds."""
 
     id: str
     label: str
@@ -53,7 +53,7 @@ class _Choice:
 
     @property
     def rules(self) -> str:
-        """The CSS that hides items: filtering needs no script."""
+        """The CSS that hides items, so that filtering needs no script."""
         return "".join(
             f'\nbody:has(#{self.id} [value="{kind}"]:checked) .finding:not(.{kind}){{display:none}}'
             for kind, _ in self.options
@@ -61,13 +61,13 @@ class _Choice:
 
 
 def page_of(document: Document) -> Page:
-    """Return *document* as a page; a *live* one can refresh itself."""
+    """Return *document* as a page; a *live* document's page can refresh itself."""
     from markupsafe import Markup
 
     items = [item for section in document.sections for item in section.items]
     choices = _choices(items) if items[1:] else []
     rules = "".join(choice.rules for choice in choices)
-    # What a filter hides is on paper all the same: its head counts it.
+    # Hidden items are still printed, because the head of the report counts them.
     style = _style() + (f"\n@media screen{{{rules}\n}}" if rules else "")
     script = shipped_text("templates", "page.js").strip() if document.live else ""
     policy = "; ".join(
@@ -82,7 +82,7 @@ def page_of(document: Document) -> Page:
     text = _template().render(
         document=document,
         policy=policy,
-        style=Markup(style),  # noqa: S704 - our own file, and numbers
+        style=Markup(style),  # noqa: S704 - our own file and numbers
         script=Markup(script),  # noqa: S704 - our own file
         icon=_ICON.format(_ICONS.get(document.level, "cf222e")),
         choices=choices,
@@ -104,7 +104,7 @@ def _rules(items: Iterable[Item]) -> list[str]:
 
 
 def _choices(items: list[Item]) -> list[_Choice]:
-    """Return the filters that distinguish any of *items*."""
+    """Return the filters that would hide some of *items*."""
     words = {item.word for item in items}
     severities = [(f"s-{word}", name) for word, name in _SEVERITIES.items() if word in words]
     files = [(f"f{number}", each or "no file") for number, each in enumerate(_files(items))]
@@ -144,7 +144,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # What cannot be seen is written out; what the template itself says is left as it is.
+        # Invisible characters are written out, except in the template's own text.
         finalize=lambda value: (
             shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
@@ -162,10 +162,10 @@ def _template() -> Template:
 
 
 def _prose(text: str) -> Markup:
-    """Return foreign *text* escaped, with backticks as code."""
+    """Return foreign *text* escaped, with text in backticks as code."""
     from markupsafe import Markup, escape
 
-    # Of a plain text: Markup would escape what is put in.
+    # On plain text, because Markup would escape the replacement.
     safe = str(escape(shown(text)))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
 
@@ -194,7 +194,7 @@ def _verbatim(texts: Iterable[str]) -> list[Markup]:
 
 
 def _common(requests: Iterable[Request]) -> tuple[str, ...]:
-    """Return the context lines that all of *requests* share; none for a single request."""
+    """Return the context lines that all *requests* share; none for a single request."""
     contexts = [request.context for request in requests]
     if len(contexts) < 2:
         return ()
@@ -215,5 +215,5 @@ def _points(trend: Trend) -> list[str]:
         else:
             share = min(1.0, max(0.0, value / trend.top))
             lines[-1].append(f"{number},{100 - 100 * share:.0f}")
-    # A lone point would draw nothing.
+    # A line of a single point would not be visible.
     return [" ".join(line if line[1:] else line * 2) for line in lines if line]

@@ -1,7 +1,7 @@
-"""A report as GitHub Markdown, for a job's summary.
+"""A report as GitHub Markdown, for a job summary.
 
-GitHub accepts one mebibyte per step and shows nothing of a larger summary, so the writer stops in
-time and says what is left out; the most important parts come first.
+GitHub accepts one mebibyte per step, and shows nothing of a larger summary. The most important
+parts therefore come first, and the rest is counted instead of written.
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits
 """
 
@@ -21,16 +21,16 @@ ROOM: Final = 900_000
 """Maximum size in bytes of UTF-8, well below the 1 MiB that a step may write."""
 
 _LONGEST: Final = 2_000
-"""Maximum characters of one text, so that a long message leaves room for the next."""
+"""Maximum characters of one text, so that a long message leaves room for others."""
 
 _ACTIVE: Final = re.compile(r"[&<>|*_`~\[\]\\@#$!]|:(?=//)|(?<=www)\.")
 
 Part = tuple[str, list[str]]
-"""The lines before the rows, and the rows."""
+"""A part of the report: the lines before its rows, and the rows."""
 
 
 def markdown_of(document: Document) -> str:
-    """Return *document* as Markdown smaller than a mebibyte."""
+    """Return *document* as Markdown of less than a mebibyte."""
     written = [_head(document)]
     room = ROOM - len(written[0].encode())
     for before, rows in (part for section in document.sections for part in _parts(section)):
@@ -40,7 +40,7 @@ def markdown_of(document: Document) -> str:
 
 
 def _fitting(before: str, rows: list[str], room: int) -> tuple[str, int]:
-    """Return as much of a part as fits, and the remaining room."""
+    """Return as much of a part as fits in *room*, and the remaining room."""
     text = before
     room -= len(text.encode())
     for number, row in enumerate(rows):
@@ -134,7 +134,7 @@ def _row(*cells: str) -> str:
 
 
 def _code(text: str | None) -> str:
-    """Return foreign *text* as code, marked up in HTML, since backticks cannot be escaped."""
+    """Return foreign *text* as HTML code, because Markdown cannot escape backticks in code."""
     return f"<code>{_inactive(_bounded(text))}</code>" if text else ""
 
 

@@ -1,4 +1,4 @@
-"""The report model that every format prints: a head, and sections of rows, items or a grid.
+"""The model of a report for every format: a head, and sections of rows, items or a grid.
 
 Text is stored unescaped; each printer makes it safe for its format. `Backticks` in a sentence mark
 code.
@@ -13,11 +13,11 @@ from typing import Final, Literal, NamedTuple
 
 from cml_iam.visible import visible
 
-# A symbol never stands alone: the word beside it says the same.
+# A symbol never appears alone: a word beside it has the same meaning.
 PASSED, FAILED, WARNED, UNKNOWN, NOTED, WAIVED = "✔", "✖", "▲", "?", "•", "○"
 
 Level = Literal["good", "error", "warning", "info", "unknown", "waived", "plain"]
-"""The meaning of a colour; a symbol and a word always accompany it."""
+"""The meaning of a colour, which always appears with a symbol and a word."""
 
 _SEQUENCES: Final = ("CML5", "CML717", "CML718")
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
@@ -25,7 +25,7 @@ _PAGE: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9./#_-]*")
 
 
 class Bar(NamedTuple):
-    """A share of a scale that ends at *span*; *mark* is a point on it, *limit* a line across it."""
+    """A bar on a scale that ends at *span*; *mark* is a point on it, *limit* a line across it."""
 
     value: float
     span: float
@@ -35,7 +35,7 @@ class Bar(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """Values at equal intervals, oldest first, on a scale from 0 to *top*; None is a gap."""
+    """Values at equal intervals on a scale from 0 to *top*, oldest first; None is a gap."""
 
     values: tuple[float | None, ...]
     top: float
@@ -43,10 +43,10 @@ class Trend(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One cell: *symbol* and *text*; a *level* makes it a badge on a page.
+    """A cell with *symbol* and *text*; a *level* makes it a badge on a page.
 
-    *brief* replaces a long text on a terminal, *under* is printed below it, *more* unfolds from it,
-    and *link* is its address.
+    *brief* replaces a long text on a terminal. On a page, *under* is shown below the text, *more*
+    unfolds, and *link* is the URL.
     """
 
     text: str = ""
@@ -62,14 +62,14 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column by *name*; *joint* precedes its cell when a row is printed as a line."""
+    """A column called *name*; *joint* precedes its cell when a row is printed as a line."""
 
     name: str
     joint: str = " "
 
 
 class Request(NamedTuple):
-    """One request behind a statement of the report, and how it was decided.
+    """A request that supports a statement of the report, with the decision on it.
 
     *context* has a line for each condition key. Without an *action*, *says* is the whole text.
     """
@@ -88,7 +88,7 @@ class Request(NamedTuple):
 
 
 class Station(NamedTuple):
-    """A step of a path: an action, or the tag that one sets and the next one requires."""
+    """A step of a path: an action, or a tag that one action sets and the next requires."""
 
     head: str
     text: str
@@ -98,7 +98,7 @@ class Station(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Lines of a document from the line *first* on; *marked* are the numbers of relevant lines."""
+    """Lines of a document from line *first*; *marked* has the numbers of relevant lines."""
 
     first: int
     lines: tuple[str, ...]
@@ -106,10 +106,11 @@ class Excerpt:
 
 
 class Item(NamedTuple):
-    """One thing found: what, where, why, and what to do about it.
+    """An entry of the report: what was found, where, why, and what to do about it.
 
-    *word* is its severity, *state* is printed before it (`waived`, or nothing), *tags* after its
-    name. *accounts* are all accounts with the same finding. *path* draws *requests* that are steps.
+    *word* is its severity; *state* (`waived` or nothing) is printed before it, *tags* after its
+    name. *accounts* are all accounts with the same finding. *path* is the drawing of *requests*
+    that are consecutive steps.
     """
 
     symbol: str
@@ -132,7 +133,7 @@ class Item(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Symbol, state, severity, rule and name on one line."""
+        """The symbol, state, severity, rule and name on one line."""
         tags = "".join(f" ({tag})" for tag in self.tags)
         words = (self.symbol, self.state, self.word, self.rule, self.name)
         return " ".join(filter(None, words)) + tags
@@ -148,13 +149,13 @@ class Item(NamedTuple):
         return len(self.requests) > 1 and self.rule.startswith(_SEQUENCES)
 
     def numbered(self) -> Iterator[tuple[str, Request]]:
-        """Yield each request with its prefix: the number of a step, otherwise `e.g.`."""
+        """Yield each request with its prefix: the step's number, or `e.g.` for an example."""
         for number, request in enumerate(self.requests, start=1):
             yield f"{number}." if self.is_sequence else "e.g.", request
 
 
 class Place(NamedTuple):
-    """One cell of a grid, and the requests behind it; *detail* extends its word."""
+    """A cell of a grid with the requests that support it; *detail* explains its *word*."""
 
     symbol: str
     word: str
@@ -164,10 +165,10 @@ class Place(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Rows by columns; cells may be absent. A grid without rows is only its title.
+    """A grid of rows and columns; cells may be absent. Without rows, only the title is printed.
 
-    *of* names what a row is, *absent* what an absent cell means. *legend* explains its words: each
-    entry is a place whose detail is the meaning.
+    *of* is the heading of the row names; *absent* is the text of an absent cell. *legend* explains
+    the words: each entry is a place whose detail is the meaning.
     """
 
     title: str
@@ -181,13 +182,13 @@ class Grid(NamedTuple):
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The requests behind all its cells."""
+        """The requests of all cells."""
         places = (place for _, row in self.rows for place in row if place)
         return tuple(request for place in places for request in place.requests)
 
 
 class Section(NamedTuple):
-    """A heading and its content; *lead* and *note* appear only on a page.
+    """A heading with its content; *lead* and *note* appear only on a page.
 
     *short* is the text of links to it. In text output, rows are printed as lines if *lines* is set,
     otherwise as a table. A *folded* section is initially closed.
@@ -219,7 +220,7 @@ class Section(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A report: *product* made it, *verdict* summarizes it, *about* is its subject.
+    """A report: *product* is the command that wrote it, *verdict* the summary, *about* the subject.
 
     *lines* follow the verdict; *tiles* are key numbers, each with its name and level. *links* are
     in the footer, with *foot*. A *live* document is served, and can be refreshed.
@@ -240,7 +241,7 @@ class Document(NamedTuple):
 
 
 def shown(text: str) -> str:
-    r"""Return *text* on one line, with invisible characters written out, such as `\x1b`."""
+    r"""Return *text* on one line, with invisible characters such as `\x1b` written out."""
     return visible(_SPACES.sub(" ", text))
 
 
@@ -250,7 +251,7 @@ def is_page(page: str) -> bool:
 
 
 def plural(number: int, word: str) -> str:
-    """Return `1 error`, `2 errors`, `2 policies`, `2 keys`; `info` has no plural."""
+    """Return a number with its noun, such as `1 error` or `2 policies`; `info` has no plural."""
     if number == 1 or word == "info":
         return f"{number} {word}"
     if word.endswith("y") and word[-2:-1] not in "aeou":

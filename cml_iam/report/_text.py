@@ -1,4 +1,4 @@
-"""A report as plain text for a terminal of a given width; the command line adds colour."""
+"""A report as plain text for a terminal of a given width; the command line adds colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cml_iam.report._model import Cell, Document, Grid, Item, Section
 
 WIDTH: Final = 100
-"""Width, in columns, without a terminal."""
+"""The width, in columns, if there is no terminal."""
 
 GAP: Final = "  "
 NONE: Final = "-"
@@ -54,7 +54,7 @@ def plain(cell: Cell) -> str:
 
 
 def filled(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
-    """Wrap *text* to *width*; only a longer word exceeds it.
+    """Wrap *text* to *width* columns; only a longer word exceeds it.
 
     Lines after the first are indented by *hang* columns.
     """
@@ -79,7 +79,7 @@ def _head(document: Document, width: int) -> Iterator[str]:
 
 
 def _section(section: Section, width: int) -> Iterator[list[str]]:
-    """Yield the section in parts to be separated by empty lines."""
+    """Yield the parts of the section, which are printed with empty lines between them."""
     for grid in section.grids:
         yield list(_grid(grid, width))
     if section.items:
@@ -94,7 +94,7 @@ def _section(section: Section, width: int) -> Iterator[list[str]]:
 
 def _item(item: Item, width: int) -> Iterator[str]:
     title = item.title
-    if item.place:  # before what is in brackets
+    if item.place:  # before the tags in brackets
         tags = "".join(f" ({tag})" for tag in item.tags)
         title = f"{title.removesuffix(tags)} at {item.place}{tags}"
     yield from filled(title, width)
@@ -102,7 +102,7 @@ def _item(item: Item, width: int) -> Iterator[str]:
 
 
 def _told(section: Section, width: int) -> Iterator[str]:
-    """Yield each row as a sentence; a joint that begins with a line break starts a new line."""
+    """Yield each row as a sentence; a *joint* that begins with a line break starts a new line."""
     columns, rows = section.filled()
     for row in rows:
         said = "".join(
@@ -122,9 +122,9 @@ def _table(section: Section, width: int) -> list[str]:
 
 
 def _grid(grid: Grid, width: int) -> Iterator[str]:
-    """Yield the lines of as many tables as *grid* needs, each with the names of the rows.
+    """Yield the lines of *grid*, as one or more tables that all begin with the names of the rows.
 
-    A row without content in one of them is left out there.
+    A row that is empty in a table is omitted there.
     """
     yield from filled(f"{grid.symbol} {grid.title}" if not grid.rows else grid.title, width)
     if grid.accounts[1:]:
@@ -162,7 +162,7 @@ def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return headings and rows aligned in columns.
 
-    If that is wider than *width*, each row is printed on several lines.
+    If the table is wider than *width*, each row is printed on several lines.
     """
     clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]

@@ -23,13 +23,13 @@ DEFAULT_GUARD: Final = "CMLWorkerGuard"
 
 
 Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
-"""Who may assume the manager's role."""
+"""The ways in which the manager's role can be assumed."""
 
 TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
 
 
 class Eks(NamedTuple):
-    """Where the manager runs on EKS; *oidc_provider* without `https://`."""
+    """Where the manager runs on EKS; *oidc_provider* is a URL without `https://`."""
 
     cluster: str
     region: str
@@ -41,7 +41,8 @@ class Eks(NamedTuple):
 class RolesAnywhere(NamedTuple):
     """The manager's certificate outside AWS: common names of its *subject* and *issuer*.
 
-    *trust_anchor* is an ARN; without it the Terraform and CloudFormation forms create the anchor.
+    *trust_anchor* is an ARN. Without it, the Terraform and CloudFormation formats create the
+    anchor.
     """
 
     subject: str
@@ -50,7 +51,7 @@ class RolesAnywhere(NamedTuple):
 
 
 class Oidc(NamedTuple):
-    """Whose tokens identify the manager: *provider* without `https://`, and the token's claims."""
+    """The tokens that identify the manager: *provider* (without `https://`) and the claims."""
 
     provider: str
     subject: str
@@ -70,7 +71,7 @@ Virtualization = Literal["metal", "nested"]
 
 
 class WorkerProfile(NamedTuple):
-    """The launch settings of a worker: types and subnets (by zone) in order of preference.
+    """The launch settings of a worker; types and subnets (by zone) are in order of preference.
 
     *image* is an id or a name with * and ?; *disk* is in GiB; *user_data* is the path of a file,
     relative to the site file.
@@ -92,10 +93,11 @@ class WorkerProfile(NamedTuple):
 
 
 class Idle(NamedTuple):
-    """When a running worker counts as idle: if each rule holds over the whole *window*.
+    """The rules for an idle worker, which must all hold over the whole *window*.
 
     *cpu_percent* and *network_kib* (KiB per second, in and out together) limit the average of every
-    period; *cml_nodes* limits the nodes currently running in CML's labs. None turns a rule off.
+    period. *cml_nodes* limits the number of nodes that currently run in CML's labs. None turns a
+    rule off.
     """
 
     window: timedelta = timedelta(hours=2)
@@ -105,23 +107,23 @@ class Idle(NamedTuple):
 
 
 IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml_nodes"}
-"""The rules of `Idle` by their names in the site file."""
+"""The names of `Idle`'s rules in the site file."""
 
 
 class Fleet(NamedTuple):
-    """The tags with which people control the workers: *hold_tag* keeps a worker as it is."""
+    """The tags with which people control the workers: *hold_tag* keeps a worker in its state."""
 
     hold_tag: str = "cml-iam:hold"
 
 
 class Application(NamedTuple):
-    """What CML Cloud Manager sends when it launches a worker: *tags* on resources of *tagged*."""
+    """How CML Cloud Manager launches workers: with *tags* on resources of the types *tagged*."""
 
     tags: Mapping[str, str]
     tagged: tuple[str, ...] = ("instance",)
 
     def sends(self, tag: Tag) -> bool:
-        """Return whether the instances that it launches have *tag*."""
+        """Return whether CML Cloud Manager sends *tag* for instances that it launches."""
         return "instance" in self.tagged and self.tags.get(tag.key) == tag.value
 
 
@@ -134,9 +136,9 @@ _NAME_TAGS: Final = (
 class Credentials(NamedTuple):
     """The credentials of the manager and of the administrator.
 
-    Each is `profile:NAME` of the AWS configuration or `env:PATH` of an environment file, relative
-    to the site file. None leaves it to the AWS SDK's search. *stores* are where the manager's key
-    is delivered inside AWS: `secretsmanager:NAME` or `ssm:NAME`.
+    Each is `profile:NAME`, from the AWS configuration, or `env:PATH`, an environment file relative
+    to the site file. None means the default search of AWS's SDK. *stores* are the places in AWS to
+    which the manager's key is delivered: `secretsmanager:NAME` or `ssm:NAME`.
     """
 
     manager: str | None = None
@@ -148,8 +150,8 @@ class Credentials(NamedTuple):
 class Site:
     """One installation: its account, its principal, and its restrictions.
 
-    *expected* are patterns of other principals that may change the workers, by permission. *doubts*
-    are likely mistakes in the site file that are not errors.
+    *expected* has, by permission, patterns of other principals that may change the workers.
+    *doubts* are likely mistakes in the site file that are not errors.
     """
 
     account: str
@@ -178,7 +180,7 @@ class Site:
 
     @property
     def audit(self) -> Audit:
-        """The trail's names: from the site file, or the defaults for this account."""
+        """The trail's names, from the site file or the defaults for this account."""
         defaults = {"region": self.home_region, "bucket": f"cml-audit-{self.account}"}
         return Audit(**{**defaults, **self.audit_names})
 
@@ -214,7 +216,7 @@ class Site:
 
     @property
     def launch_warning(self) -> Problem | None:
-        """The tag that CML Cloud Manager must send at launch; None if it does, by the site file."""
+        """The warning if, by the site file, CML Cloud Manager does not send the guard tag."""
         mark = self.restrict.guard_tag
         if mark is None or (self.application and self.application.sends(mark)):
             return None
@@ -222,7 +224,7 @@ class Site:
 
     @property
     def home_region(self) -> str:
-        """The default region: the first allowed one."""
+        """The default region, which is the first allowed one."""
         regions = self.restrict.regions
         return regions[0] if regions else first_region(self.partition)
 

@@ -1,7 +1,7 @@
-"""Read the site file: its text becomes a Site, or every problem with its place.
+"""Read the site file into a Site, or report every problem with its place.
 
-The schema defines valid values. This module finds contradictory values, and regions that AWS is not
-known to have, which cause a warning but are never refused.
+The schema defines the valid values. This module also finds contradictory values. An unknown region
+only causes a warning.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 LARGEST: Final = 1 << 20
-"""Maximum size of a site file, in bytes: a thousand times the usual."""
+"""The maximum size of a site file in bytes: a thousand times the usual size."""
 
 Keys = tuple[str | int, ...]
 """The path to a value in the site file."""
@@ -148,9 +148,9 @@ def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
 
 
 def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
-    """Yield the regions in the site file that *partition* is not known to have.
+    """Yield the regions of the site file that are not known in *partition*.
 
-    The list dates from this release, so a new region is doubted too, but works.
+    The list is as old as this release, so this also reports newer regions, which work.
     """
     known = known_regions(partition)
     for path, region in named_regions(located.value):
@@ -158,7 +158,7 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
             yield Problem(
                 f"region `{region}` is not a known region of the partition `{partition}`",
                 located.name_place(path),
-                meant_region(region, known) or "it is used as written; a new region is no error",
+                meant_region(region, known) or "it is used as written: it may be a new region",
             )
 
 
@@ -180,7 +180,7 @@ def named_regions(value: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
 
 
 def contradictions(located: Located) -> Iterator[Problem]:
-    """Yield what the schema cannot check: contradictory values."""
+    """Yield contradictory values, which the schema cannot find."""
     site = site_from(located.value)
     for path, region in named_regions(located.value):
         if partition_of(region) != site.partition:
@@ -200,7 +200,7 @@ def contradictions(located: Located) -> Iterator[Problem]:
 
 
 def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
-    """Yield what a worker profile requests and the site's own policy would refuse."""
+    """Yield the values of a worker profile that the site's own policy would refuse."""
     for name, profile in site.workers.items():
         at = ("workers", name)
         values: list[tuple[str, Keys, str]] = [

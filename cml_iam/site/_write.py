@@ -1,4 +1,4 @@
-"""Write a site file, with explanatory comments."""
+"""Write a site file with explanatory comments."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _credentials(manager: str | None, administrator: str | None) -> list[str]:
 
 
 def _toml(value: str | tuple[str, ...]) -> str:
-    """Return *value* in TOML; its basic strings escape like JSON's, except for DEL."""
+    """Return *value* in TOML, whose basic strings are escaped as in JSON, except for DEL."""
     if isinstance(value, str):
         return json.dumps(value).replace("\x7f", "\\u007f")
     return "[" + ", ".join(_toml(each) for each in value) + "]"

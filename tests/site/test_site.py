@@ -318,7 +318,7 @@ def test_rules_left_out_bound_nothing() -> None:
     [
         ('[restrict]\nregions = ["us-east-1", "us-east-11"]', None, ""),
         ('[restrict]\nregions = ["us-esat-1"]', "s:5:12", "did you mean `us-east-1`?"),
-        ('[restrict]\nregions = ["qz-polar-9"]', "s:5:12", "a new region is no error"),
+        ('[restrict]\nregions = ["qz-polar-9"]', "s:5:12", "it may be a new region"),
         ('[eks]\ncluster = "c"\nregion = "eu-cental-1"', "s:6:1", "`eu-central-1`"),
         (
             '[workers.a]\ninstance_types = ["c5.metal"]\nimage = "x"\n'

@@ -112,7 +112,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "the guard tag removed": (("untag", "lab-1", "-t", "managedby"), "is the guard tag"),
     "force and hibernation": (
         ("stop", "lab-1", "--force", "--hibernate", "--yes"),
-        "by force or hibernated, not both",
+        "by force or hibernated, but not both",
     ),
     "a window that proves nothing": (("idle", "--window", "5m"), "shorter than 15 minutes"),
 }
