@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 
 .PHONY: demo test test-long test-tools check docs man dist format clean lock container bench bench-workers fuzz fuzz-proof kills load
 
-demo: $(READY)  ## the main job, end to end, in the embedded AWS
+demo: $(READY)  ## the whole workflow in the embedded AWS
 	@$(BIN)/cml-iam demo
 
 test: $(READY)  ## the tests, in under five minutes
@@ -31,34 +31,34 @@ dist: $(READY)  ## the source distribution and the wheel, in dist
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build
 
-test-tools: $(READY)  ## the tests that run other programs: installs these, and skips nothing
+test-tools: $(READY)  ## the tests that run other programs: installs the programs, and skips nothing
 	@ci/tools.sh $(BIN)
 	@marks=tools; command -v terraform >/dev/null || { marks="tools and not terraform"; \
 		echo "NOT RUN: the tests with Terraform, which is not installed" >&2; }; \
 	CML_IAM_NO_SKIP=1 PATH="$(CURDIR)/build/tools/bin:$$PATH" \
 		$(BIN)/python -m pytest -n auto --dist loadfile -m "$$marks"
 
-container: $(READY)  ## the image built and run by podman as compose runs it; installs podman
+container: $(READY)  ## build the image, and run it with podman as compose does; installs podman
 	@ci/container.sh $(BIN)/pip
 	@CML_IAM_CONTAINER=1 CONTAINERS_CONF=$(CURDIR)/build/containers.conf \
 		$(BIN)/python -m pytest tests/deploy/test_container.py
 
-format: $(READY)  ## put the sources in the one format
+format: $(READY)  ## format the sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# The long runs: not part of the tests, which run smaller ones. COUNT=…, PAIRS=… for other sizes.
+# Long runs. The tests do smaller ones. COUNT=… and PAIRS=… set other sizes.
 COUNT ?= 1000000
 
-bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS=FOLDER
+bench: $(READY)  ## the engine's cost as policies grow; compared with other engines by PEERS=FOLDER
 	@$(BIN)/python benchmarks/engine/growth.py
 	@$(BIN)/python benchmarks/prove/growth.py
 	@if [ -n "$(PEERS)" ]; then $(BIN)/python benchmarks/engine/run.py --peers "$(PEERS)"; fi
 
-load: $(READY)  ## the service under 200 requests a second for a minute; its memory
+load: $(READY)  ## the service's memory under 200 requests a second for a minute
 	@$(BIN)/python benchmarks/serve/load.py
 
-bench-workers: $(READY)  ## fleets beside the original's way of calling; ten minutes
+bench-workers: $(READY)  ## fleet listing compared with the application's original calls; ten minutes
 	@$(BIN)/python benchmarks/workers/run.py
 
 fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under mutation
@@ -83,7 +83,7 @@ kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under
 	@$(BIN)/python -m tests.credentials.kill_harness 10000
 	@$(BIN)/python -m tests.credentials.fault_harness 10000
 
-clean:  ## remove everything that was made here
+clean:  ## remove everything that make created
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -96,7 +96,7 @@ lock: $(READY)  ## pin the dependencies again
 		--no-header --no-annotate --python-version 3.11 \
 		--constraint requirements/dev.txt pyproject.toml --output-file requirements/run.txt
 
-# Pinned and hashed, so that today's install is tomorrow's.
+# Pinned and hashed, so that every install is the same.
 $(READY): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
