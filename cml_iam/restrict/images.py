@@ -212,8 +212,9 @@ IMAGES = Restriction(
     options=(
         listed(
             "image_owners",
-            "The owners whose images may be launched in regions without a list in [restrict.images]:"
-            " account ids, self (the site's account), amazon or aws-marketplace.",
+            "The owners whose images may be launched in regions without a list in"
+            " [restrict.images]: account ids, self (the site's account), amazon or"
+            " aws-marketplace.",
             "^([0-9]{12}|amazon|aws-marketplace|self)$",
             'an image owner is an account\'s twelve digits, "self", "amazon" or "aws-marketplace"',
         ),
