@@ -18,27 +18,27 @@ COMMAND: Final = "worker images"
 
 _HEAD: Final = """# When AWS does not answer, or does not accept the credential
 
-Tests run every command that speaks to AWS against each row of both tables: none ends with success,
-and none with an internal error. This page is generated: `python -m tests.harness_answers`.
+Tests run every command that calls AWS against each row of both tables. No command reports success,
+and none ends with an internal error. This page is generated: `python -m tests.harness_answers`.
 
-| | exit code | but |
+| | exit code | exceptions |
 |---|---|---|
 | the server is not AWS, or its answer does not end | 5 | `doctor`: 3, `serve`: HTTP 503 |
 | the credential cannot work | 4 | `doctor`: 3, `serve`: HTTP 503 |
-| the credential is of another account than the site file's | 2 | `doctor`: 3 |
+| the credential belongs to an account other than the site file's | 2 | `doctor`: 3 |
 
-An answer may have 32 MiB, and may take twice the read timeout from connecting to its last byte:
-60 s, or 2.8 s where `serve` asks whether EC2 answers. The rows below show smaller limits, so that
-the tests end soon. A broken connection, a timeout and an error on the server's side (HTTP 5xx) are
-retried, up to five attempts in all; everything else is final at once.
+An answer may have up to 32 MiB. The time from connecting to the last byte may be up to twice the
+read timeout: 60 s, or 2.8 s when `serve` checks whether EC2 answers. The rows below show smaller
+limits, so that the tests finish quickly. cml-iam retries after a broken connection, a timeout or a
+server error (HTTP 5xx), with up to five attempts in all. It does not retry after any other error.
 """
 
 
 def page() -> str:
     """Return the whole page, made by running every row."""
-    parts = [_HEAD, "## What is not AWS\n", "| what answers | what is said |\n|---|---|"]
+    parts = [_HEAD, "## What is not AWS\n", "| answer | message |\n|---|---|"]
     parts += [_row(kind, _answered(kind)) for kind in endpoint.KINDS]
-    parts += ["\n## Credentials that cannot work\n", "| the credential | what is said |\n|---|---|"]
+    parts += ["\n## Credentials that cannot work\n", "| credential | message |\n|---|---|"]
     parts += [_row(kind, _signed(kind)) for kind in credentials.KINDS]
     return "\n".join(parts) + "\n"
 
