@@ -1,8 +1,8 @@
 """IAM for CML Cloud Manager: render, prove, provision and use its permissions.
 
-These names are the library's interface, loaded when they are first used; the modules of the package
-are internal and may change. `cml_iam.errors` has the exceptions, and `cml_iam.cloud_manager` the
-clients with the application's own interfaces. See docs/python.md.
+These names are the library's interface and are loaded on first use; the package's modules are
+internal and may change. `cml_iam.errors` has the exceptions, `cml_iam.cloud_manager` the clients
+with the application's own interfaces. See docs/python.md.
 """
 
 from importlib import import_module
@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and knows that these are all
+if not TYPE_CHECKING:  # for a type checker, the imports above are all names
 
     def __getattr__(name: str) -> Any:
         if name not in _ROOMS:

@@ -1,6 +1,6 @@
 """The permission catalogue: what CML Cloud Manager may do, now and in earlier versions.
 
-From `policies/permissions.toml` and `policies/history.toml`.
+The data is in `policies/permissions.toml` and `policies/history.toml`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Use = Literal["created", "existing", "optional"]
 
 
 class ResourceUse(NamedTuple):
-    """A resource type that an action uses: how, and which keys can restrict it."""
+    """A resource type that an action uses: how, and which condition keys restrict it."""
 
     type: str
     use: Use
@@ -29,7 +29,7 @@ class ResourceUse(NamedTuple):
 
 
 class Permission(NamedTuple):
-    """One IAM action that the manager needs, and why.
+    """An IAM action that the manager needs, and why.
 
     *methods* are the manager's methods that call it; *access* is IAM's access level; *dry_run* says
     whether EC2's DryRun can test the permission; *resources* is empty where IAM accepts only
@@ -70,7 +70,7 @@ class Permission(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Permissions that share a statement of the base policy and a documented table."""
+    """Permissions that share a statement of the base policy and a table of the documentation."""
 
     sid: str
     title: str
@@ -78,13 +78,13 @@ class Group(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """Everything the manager may do; *options* are further permissions by their `[grant]` name."""
+    """Everything the manager may do; *options* has further permissions by name in `[grant]`."""
 
     groups: tuple[Group, ...]
     options: tuple[tuple[str, Permission], ...] = ()
 
     def granted(self, grants: Iterable[str]) -> tuple[Permission, ...]:
-        """Return the permissions beyond the documented ones that *grants* turn on."""
+        """Return the permissions that *grants* add to the documented ones."""
         wanted = frozenset(grants)
         return tuple(permission for grant, permission in self.options if grant in wanted)
 
@@ -100,7 +100,7 @@ class Catalogue(NamedTuple):
 
     @property
     def changing(self) -> tuple[Permission, ...]:
-        """The permissions to launch, start, stop and terminate: what restrictions are about."""
+        """The permissions to launch, start, stop and terminate, which restrictions apply to."""
         return tuple(permission for permission in self.permissions if permission.access == "Write")
 
     def permission(self, action: str) -> Permission:
@@ -108,7 +108,7 @@ class Catalogue(NamedTuple):
         return self._by_action[action]
 
     def needs_worker(self, action: str) -> bool:
-        """Return whether *action* acts on an existing instance: a worker."""
+        """Return whether *action* acts on an existing instance, such as a worker."""
         known = self._by_action.get(action)
         return known is not None and known.on_worker
 
@@ -120,7 +120,7 @@ class Catalogue(NamedTuple):
 
 @cache
 def load_catalogue() -> Catalogue:
-    """Read the shipped catalogue."""
+    """Return the catalogue that cml-iam ships."""
     raw = tomllib.loads(shipped_text("policies", "permissions.toml"))
     return Catalogue(
         groups=tuple(_group(each) for each in raw["group"]),
@@ -129,7 +129,7 @@ def load_catalogue() -> Catalogue:
 
 
 def granting(action: str) -> str:
-    """Return the origin of *action*: a statement of the base policy or an option of the site."""
+    """Return what grants *action*: a statement of the base policy or an option of the site."""
     catalogue = load_catalogue()
     for group in catalogue.groups:
         if any(each.action == action for each in group.permissions):
@@ -183,7 +183,7 @@ def _permission(raw: dict[str, Any]) -> Permission:
 
 
 class PolicyVersion(NamedTuple):
-    """One version: what it always grants, and what a site may grant, by `[grant]` name."""
+    """A version: what it always grants, and what a site may grant, by name in `[grant]`."""
 
     version: str
     date: date
@@ -205,8 +205,8 @@ class PolicyVersion(NamedTuple):
 class Upgrade(NamedTuple):
     """The changes from version *start* to version *end*.
 
-    *grant* lists permissions that *end* needs; *revoke* lists those that *end* no longer needs.
-    *optional* lists what a site may grant in *end* but not in *start*, by its name in `[grant]`.
+    *grant* has the permissions that only *end* needs, *revoke* those that only *start* needs.
+    *optional* has what a site may grant in *end* but not in *start*, by name in `[grant]`.
     """
 
     start: PolicyVersion
@@ -228,7 +228,7 @@ class Upgrade(NamedTuple):
 
 @cache
 def load_history() -> tuple[PolicyVersion, ...]:
-    """Read the shipped history, oldest version first; the last is the current one."""
+    """Return the history that cml-iam ships, oldest version first; the last version is current."""
     return tuple(
         map(_policy_version, tomllib.loads(shipped_text("policies", "history.toml"))["version"])
     )

@@ -15,13 +15,13 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _DAY_MINUTES: Final = 24 * 60
 _TEXT: Final = re.compile(r"([a-z+-]+) (\d\d):(\d\d)-(\d\d):(\d\d)")
-# Not more than 9,999 days: what lies further back is before any computer's time.
+# At most 9,999 days: no computer has older data.
 _LENGTH: Final = re.compile(r"(?![0-9]{5}\s*d)([0-9]{1,5})\s*([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Hours(NamedTuple):
-    """Working hours: *opens* and *closes* in minutes of the day; in *days*, Monday is 0."""
+    """Working hours: *opens* and *closes* are minutes of the day; in *days*, Monday is 0."""
 
     zone: str = "UTC"
     opens: int = 7 * 60
@@ -38,9 +38,9 @@ def now() -> datetime:
 
 
 def parse_hours(text: str, zone: str) -> Hours:
-    """Parse hours such as `mon-fri 07:00-18:00` in the time zone *zone*; raises InputError.
+    """Parse working hours such as `mon-fri 07:00-18:00` in the time zone *zone*.
 
-    Days are a single day (`sat`), a range, or several of these joined by `+`.
+    Days are a single day (`sat`), a range, or several of these joined by `+`. Raises InputError.
     """
     found = _TEXT.fullmatch(" ".join(text.lower().split()))
     days = _days(found[1]) if found else None
@@ -66,7 +66,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def short_span(length: timedelta) -> str:
-    """Return *length* in its two largest units: `2d 3h`, `3h 4m`, `4m`."""
+    """Return *length* in its two largest units, such as `2d 3h`, `3h 4m` or `4m`."""
     minutes = max(0, int(length.total_seconds()) // 60)
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"))]

@@ -7,8 +7,8 @@
     │   └── QuotaError          a document is larger than AWS accepts
     ├── UnsupportedError        an element of the policy language the engine does not know
     ├── MissingExtraError       a command needs an optional dependency
-    ├── RefusedError            going on would be unsafe or touch foreign resources
-    ├── IncompleteError         the work stopped part of the way; says what is left to do
+    ├── RefusedError            continuing would be unsafe or change foreign resources
+    ├── IncompleteError         the work is only partly done; says what is left to do
     └── AwsError                AWS answered with an error, or did not answer
         ├── CredentialsError    no credentials, or AWS does not accept them
         ├── DeniedError         the principal lacks a permission
@@ -20,7 +20,7 @@
         ├── ThrottledError      too many requests
         ├── NotOfferedError     not offered in this region, zone or account
         ├── RequestError        AWS calls a value of the request invalid
-        └── UnreachableError    no answer: wrong endpoint, no network, time out
+        └── UnreachableError    no answer: wrong endpoint, no network, timeout
 
 The class determines the remedy; the message says what happened, in lower case without a final
 period. The command line derives its exit codes from the class.
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One thing wrong with an input: what, where, and what to do."""
+    """A problem of an input: what is wrong, where, and what to do."""
 
     message: str
     place: Place | None = None
@@ -93,7 +93,7 @@ class QuotaError(InputError):
 
 
 class UnsupportedError(CmlIamError):
-    """A policy element that the engine does not know; it never guesses."""
+    """A policy element that the engine does not know and does not guess at."""
 
 
 class MissingExtraError(CmlIamError):
@@ -101,11 +101,11 @@ class MissingExtraError(CmlIamError):
 
 
 class RefusedError(CmlIamError):
-    """Going on would be unsafe or touch foreign resources."""
+    """Continuing would be unsafe or change foreign resources."""
 
 
 class IncompleteError(CmlIamError):
-    """The work stopped part of the way; the message says what is left to do."""
+    """The work is only partly done; the message says what is left to do."""
 
 
 class AwsError(CmlIamError):
@@ -157,7 +157,7 @@ class DeniedError(AwsError):
 
     @property
     def refused(self) -> str:
-        """What was denied: the permission if AWS names it, otherwise the error code."""
+        """The refusal in words, with the permission if AWS names it, otherwise the error code."""
         return f"{self.action or self.code} is denied"
 
 
@@ -194,4 +194,4 @@ class RequestError(AwsError):
 
 
 class UnreachableError(AwsError):
-    """No answer: a wrong endpoint, no network, or a time out."""
+    """No answer: a wrong endpoint, no network, or a timeout."""

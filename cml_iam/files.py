@@ -1,4 +1,4 @@
-"""Text files: read only if regular and small, written completely or not at all; our data files."""
+"""Read regular files of limited size, write files completely or not at all, find our data files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _NOT_REGULAR: Final = {
 def open_regular(path: Path, limit: int = LARGEST) -> bytes:
     """Return the bytes of the regular file at *path*, at most *limit*.
 
-    Follows a symbolic link if its target is a regular file. Never blocks: refuses a pipe before
-    reading from it. Raises InputError.
+    Follows a symbolic link to a regular file. Never blocks, because it refuses a pipe before
+    reading it. Raises InputError.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -51,7 +51,7 @@ def open_regular(path: Path, limit: int = LARGEST) -> bytes:
 def regular_text(path: Path, limit: int = LARGEST) -> str:
     """Return the text of the regular file at *path*, with line endings as line feeds.
 
-    Raises InputError as `open_regular` does, and for text that is not UTF-8.
+    Raises InputError like `open_regular`, and for text that is not UTF-8.
     """
     text = decoded(open_regular(path, limit), str(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -86,8 +86,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 def write_whole(path: Path, text: str, *, mode: int) -> None:
     """Write *text* to the file *path* with the permission bits *mode*, completely or not at all.
 
-    Not for secrets: use the stores of `cml_iam.credentials` for those. Raises InputError if it
-    cannot be written; the previous content then remains.
+    Not for secrets, which belong in the stores of `cml_iam.credentials`. Raises InputError if the
+    file cannot be written; it then keeps its previous content.
     """
     import tempfile
 
@@ -111,8 +111,8 @@ Folder = Literal["policies", "templates"]
 
 
 def shipped(kind: Folder) -> Path:
-    """Return the folder *kind* of the installed package, or of the checkout it runs from."""
-    # By path: importlib.resources takes longer to import than a policy to render.
+    """Return the folder *kind* of the installed package or of the checkout."""
+    # Found by path: importing importlib.resources takes longer than rendering a policy.
     installed = Path(__file__).parent / "_data" / kind
     if installed.is_dir():
         return installed
@@ -132,7 +132,7 @@ def shipped_text(kind: Folder, name: str) -> str:
 def shipped_templates(kind: Folder, encode: Callable[[Any], str]) -> Environment:
     """Return a Jinja environment for *kind* that encodes every printed value.
 
-    *encode* turns every value into text that cannot become structure at its place; it is the only
+    *encode* turns every value into text that cannot become part of the structure; it is the only
     protection against injection. Undefined names are errors.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -141,6 +141,6 @@ def shipped_templates(kind: Folder, encode: Callable[[Any], str]) -> Environment
         loader=FunctionLoader(lambda name: shipped_text(kind, name)),
         undefined=StrictUndefined,
         finalize=encode,
-        autoescape=False,  # noqa: S701 - *encode* does it, and the result is no HTML
+        autoescape=False,  # noqa: S701 - *encode* escapes, and the result is not HTML
         keep_trailing_newline=True,
     )

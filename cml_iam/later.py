@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use, because imports take time at the start."""
+"""Import a package's names on first use, so that programs start faster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def later(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of *package*; *modules* maps each name to the module that has it."""
+    """Return the `__getattr__` for *package*; *modules* maps each name to its module."""
 
     def imported(name: str) -> Any:
         if name not in modules:

@@ -3,9 +3,9 @@
     holdings = read_holdings(aws, "user", "cml-cloud-manager-service")
     holdings.documents, holdings.boundary, holdings.unread
 
-`unread` names what could not be read, as opposed to what does not exist, and `whole()` raises for
-it. Policies are read one by one rather than with GetAccountAuthorizationDetails: this needs no
-permission on other principals' policies, and costs the same in an account of ten thousand users.
+`unread` lists what exists but could not be read; `whole()` then raises the error. Policies are read
+one by one rather than with GetAccountAuthorizationDetails, so this needs no permission on other
+principals' policies, and costs the same in an account with ten thousand users.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAME: Final[Mapping[Owner, str]] = {
 }
 
 _LOST: Final = (DeniedError, NotFoundError, DocumentError, UnsupportedError)
-"""Errors that prevent reading one policy and do not affect the next."""
+"""Errors that affect only a single policy, so that others can still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A policy: *arn* is None for an inline one; *group* is the group it comes from, if any."""
+    """A policy; *arn* is None if it is inline, *group* is the group from which it comes, if any."""
 
     name: str
     arn: str | None
@@ -77,21 +77,21 @@ class Held:
 
     @property
     def words(self) -> str:
-        """A description of the policy, and how the principal gets it."""
+        """A description of the policy, and of how the principal gets it."""
         kind = f"the policy `{self.arn}`" if self.arn else f"the inline policy `{self.name}`"
         return f"{kind}, through the group `{self.group}`," if self.group else kind
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Something that could not be read, in words, and the *error* that says why."""
+    """Something that could not be read: a description, and the *error* that is the reason."""
 
     what: str
     error: CmlIamError
 
     @property
     def words(self) -> str:
-        """What could not be read, and why."""
+        """The description and the reason."""
         if isinstance(self.error, DeniedError):
             return f"{self.what} ({self.error.refused})"
         return f"{self.what} ({' '.join(self.error.message.split())})"
@@ -101,8 +101,8 @@ class Unread:
 class Holdings:
     """The policies a principal holds (attached, inline, by groups), and its *boundary*.
 
-    *boundary* and *boundary_arn* are None if there is none; a boundary that could not be read is
-    among the *unread*.
+    *boundary* and *boundary_arn* are None without a boundary; a boundary that could not be read is
+    in *unread*.
     """
 
     arn: str
@@ -118,7 +118,7 @@ class Holdings:
         return tuple(policy.document for policy in self.policies)
 
     def whole(self) -> Holdings:
-        """Return itself; raises the error of the first policy that could not be read, if any."""
+        """Return this value, or raise the error of the first policy that could not be read."""
         for each in self.unread:
             raise each.error
         return self
@@ -157,7 +157,7 @@ def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
 def read_holdings(aws: Aws, kind: Kind, name: str, *, account: str | None = None) -> Holdings:
     """Return what the user or role *name* holds, including what could not be read.
 
-    Raises NotFoundError if there is none, or if it is not in the given *account*; AwsError if AWS
+    Raises NotFoundError if it does not exist or is not in the given *account*, and AwsError if AWS
     does not answer.
     """
     raw = _entity(aws, kind, name)
@@ -218,7 +218,7 @@ def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
 
 
 class _Reader:
-    """Reads policies, continuing past unreadable ones; reads each managed policy once."""
+    """Reads policies and skips unreadable ones; reads each managed policy only once."""
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws

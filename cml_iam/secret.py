@@ -1,8 +1,8 @@
-"""A value that is never shown by accident, and text with this process's secrets masked.
+"""Values that are never shown by accident, and masking of secrets in text.
 
-Another program's answer may repeat a secret in a different form: JSON, a URL, a part of it. Every
-secret ever held is therefore remembered, and no message, log line or report shows it or a piece of
-it.
+Another program's output may repeat a secret in a different form: in JSON, in a URL, or only a part.
+This process therefore remembers all of its secrets, and no message, log line or report shows a
+secret or a piece of it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Final, NoReturn
 
 _HIDDEN = "***"
 _PIECE: Final = 16
-"""The shortest run of a secret's characters that is masked; a secret access key has 40."""
+"""The fewest characters of a secret that are masked; a secret access key has 40."""
 _KEY: Final = re.compile(r"[A-Za-z0-9+/=]{16,2048}")
-"""A secret access key or session token. A document that contains one is only masked as a whole."""
+"""A secret access key or session token. A document that contains one is masked only as a whole."""
 _RUN: Final = re.compile(r"[A-Za-z0-9+/=%\\]{16,}")
-"""Text that may contain part of a secret; most text has no such run."""
+"""Text that may contain part of a secret, which most text cannot."""
 _REMEMBERED: Final[deque[str]] = deque(maxlen=64)
 
 
 def remember(value: str) -> None:
-    """Mask *value*, a secret, in everything shown from now on."""
-    # What has few different characters holds room for a key, and is none.
+    """From now on, mask the secret *value* in everything that is shown."""
+    # A placeholder for a key has few different characters.
     if len(value) >= _PIECE and len(set(value)) > 5 and value not in _REMEMBERED:
         _REMEMBERED.append(value)
 
@@ -32,7 +32,7 @@ def remember(value: str) -> None:
 def masked(text: str) -> str:
     """Return *text* with every secret held in this process, and every piece of one, masked.
 
-    A secret is recognized as is, in a URL, in JSON and in base64.
+    A secret is recognized in plain text, in a URL, in JSON and in base64.
     """
     known = tuple(_REMEMBERED)
     if not known:
@@ -45,7 +45,7 @@ def masked(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def _given_away_by(values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return pieces of the keys among *values* in every form; other values whole."""
+    """Return the keys among *values* in pieces and in every form, and other values whole."""
     from base64 import b64encode
     from urllib.parse import quote
 
@@ -61,7 +61,7 @@ def _given_away_by(values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, 
 
 
 def _without(run: str, pieces: frozenset[str]) -> str:
-    """Return *run* with each stretch covered by *pieces* masked."""
+    """Return *run* with every part that *pieces* cover masked."""
     shown, position = "", 0
     for start in range(len(run) - _PIECE + 1):
         if run[start : start + _PIECE] not in pieces:
@@ -75,7 +75,7 @@ def _without(run: str, pieces: frozenset[str]) -> str:
 class Secret:
     """Holds a secret string; only `reveal()` returns it.
 
-    Printing, formatting, logging and tracebacks show `***`; pickling and JSON are refused. The
+    Printing, formatting, logging and tracebacks show `***`; pickling and JSON raise an error. The
     value is remembered, so that `masked` hides it in any text.
     """
 

@@ -1,4 +1,4 @@
-"""A tag of AWS, and the one that marks workers where a site does not choose another."""
+"""AWS's tags, and the default tag that marks workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag: a key and its value, both case-sensitive."""
+    """A tag; its key and value are case-sensitive."""
 
     key: str
     value: str
@@ -24,8 +24,8 @@ class Tag:
     def is_key(self, key: str) -> bool:
         """Return whether *key* is this tag's key in any case.
 
-        IAM compares tag keys in the names of condition keys without regard to case, so `managedby`
-        opens what `ManagedBy` guards.
+        IAM ignores the case of tag keys in condition keys, so the tag `managedby` also satisfies a
+        condition on `ManagedBy`.
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
         """
         return key.casefold() == self.key.casefold()
@@ -37,7 +37,7 @@ def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 DEFAULT_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
-"""The tag of workers where nothing else is chosen.
+"""The default guard tag, if the site chooses no other.
 
-CML Cloud Manager's worker-controller sets it, as it is shipped.
+CML Cloud Manager's worker-controller sets it by default.
 """

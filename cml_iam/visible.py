@@ -1,4 +1,4 @@
-"""Make foreign text safe to show: invisible characters are written out."""
+"""Make foreign text safe to show by writing out invisible characters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ https://www.unicode.org/reports/tr44/#General_Category_Values
 
 
 _NO_CHARACTERS: Final = frozenset("\ufffe\uffff")
-"""What no text may hold, and XML refuses."""
+"""Characters that no text may contain and that XML refuses."""
 
 _COMMANDS: Final = re.compile(r"(?:(?<=\s)|\A)::|##\[")
 
@@ -34,9 +34,9 @@ def visible(text: str) -> str:
 
 
 def inert(line: str) -> str:
-    """Return *line* with nothing that a CI runner would take for a command.
+    """Return *line* without anything that a CI runner would interpret as a command.
 
-    GitHub's runner reads `::name::` at the start of a line, and `##[name]` anywhere.
+    GitHub's runner interprets `::name::` at the start of a line, and `##[name]` anywhere.
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
     return _COMMANDS.sub(lambda match: "\\".join(match[0]), line)

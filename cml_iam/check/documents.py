@@ -331,7 +331,7 @@ def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
     For rendered documents, `policy prove` does this.
     """
     site = scene.site
-    if scene.profile == "base":  # which promises no restriction
+    if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
     if site is None:
         return _without_site(check)

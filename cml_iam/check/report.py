@@ -148,8 +148,9 @@ def apply_waivers(
 ) -> tuple[tuple[AuditFinding, ...], tuple[Check, ...]]:
     """Return *findings* with the waived ones marked, the findings about waivers, and the check.
 
-    A waiver is valid through its day of expiry, in UTC. It is not reported as unused if *checks* of
-    *inputs* could not have had its finding. Findings about waivers cannot be waived.
+    A waiver is valid through its day of expiry, in UTC. A waiver without a finding is reported as
+    unused, unless *checks* of *inputs* did not look for its finding. Findings about waivers cannot
+    be waived.
     """
     if waivers is None or not waivers.given:
         return findings, ()

@@ -197,8 +197,8 @@ def lint_subjects(
 ) -> tuple[Finding, ...]:
     """Judge *subjects*, all of one *kind*, as `lint_texts` does.
 
-    If a subject leaves a value open, a finding is reported only if it appears in the same words
-    both with any value and with a value that nothing else names.
+    A subject with an unknown value is judged twice: with any value allowed, and with a value that
+    occurs nowhere else. A finding is reported only if both give it in the same words.
     """
     read = [subject for subject in subjects if subject.readings]
     first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)

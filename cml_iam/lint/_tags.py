@@ -131,18 +131,18 @@ class Gate:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The tag values that meet the condition, except those with policy variables."""
+        """The tag values in the condition, without those that contain policy variables."""
         return tuple(value for value in self.asked.condition.values if "${" not in value)
 
     @property
     def test(self) -> TagTest:
-        """What the condition requires of the tag; for a Deny, what it does not refuse."""
+        """The test that the tag must pass: an Allow's condition, or a Deny's inverted one."""
         base = self.asked.operator.base.replace("not", "", 1)
         return TagTest(self.key, self.values, *OPERATORS[base])
 
     @cached_property
     def operating(self) -> tuple[Action, ...]:
-        """The manager's actions on instances that depend on the tag."""
+        """The manager's actions on instances that the tag condition covers."""
         return tuple(filter(self.item.says, lifecycle()))
 
     @cached_property

@@ -205,10 +205,10 @@ def statement_of(shape: Shape) -> Statement:
 
 @dataclass
 class Question:
-    """A goal searched slice by slice; requests must also match *kind*, if given.
+    """A goal to search for, slice by slice; requests must also match *kind*, if given.
 
-    *outcomes* are the decisions of both sides on a witness; if there is none for the reference, it
-    may decide anything but `allowed`. With *is_likely*, the first place of a class is searched
+    *outcomes* are both sides' decisions on a witness; without an outcome for the reference, it may
+    decide anything except `allowed`. With *is_likely*, the first place of each class is searched
     before all places together.
     """
 

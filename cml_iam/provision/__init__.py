@@ -1,4 +1,4 @@
-"""Create the principal and its policy: a plan from reads, applied in steps, repeatable."""
+"""Create the principal and its policy: plan with reads only, then apply in repeatable steps."""
 
 from cml_iam.clock import Hours, parse_hours
 from cml_iam.provision._apply import foresee

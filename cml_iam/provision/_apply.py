@@ -1,4 +1,4 @@
-"""Apply a plan: check for obstacles, do its steps, resolve unanswered calls."""
+"""Apply a plan: check for obstacles, carry out its steps, resolve unanswered calls."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 SHOWN: Final = 5
-"""Maximum number of worker IDs shown; a command shows all."""
+"""The maximum number of worker ids shown; a command lists all."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """How to list the names in use: operation, key in the response, name member."""
+    """How to list the names in use: the operation, the response's list, and the name's member."""
 
     operation: str
     key: str
@@ -39,9 +39,9 @@ _NAMES: Final = {
 
 
 def foresee(aws: Aws, plan: Plan) -> Plan:
-    """Add to *plan* what AWS would refuse, and the workers that the manager would lose.
+    """Return *plan* with what AWS would refuse, and with the workers that the manager would lose.
 
-    Only reads; lists what it could not read as unforeseen.
+    Only reads; what it could not read is listed as unforeseen.
     """
     refused = list(plan.refused)
     lost: list[str] = []
@@ -59,7 +59,7 @@ def foresee(aws: Aws, plan: Plan) -> Plan:
 
 
 def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
-    """Yield why a new name is already taken: case and path make no difference.
+    """Yield the steps' new names that are taken, regardless of case and path.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -123,7 +123,7 @@ def _why(error: AwsError) -> str:
 
 
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries of a call that does not yet see the result of the one before it."""
+"""Seconds between tries of a call that does not yet see an earlier call's result."""
 
 NOT_YET: Final = frozenset(
     {
@@ -147,21 +147,21 @@ def do_steps(
     report: Callable[[Step], None],
     pause: Callable[[float], None],
 ) -> None:
-    """Do *steps*; *report* is called before each; *look* plans again after an unanswered call."""
+    """Carry out *steps*; *report* is called before each, *look* plans again without an answer."""
     for step in steps:
         report(step)
         try:
             for call in step.calls:
                 call_patiently(aws, call, pause)
         except AwsError as error:
-            # The work may be done all the same: the answer was lost, or boto3 sent the call twice
-            # and the second one failed on what the first had made.
+            # The step may have succeeded: the response was lost, or boto3 sent the call twice and
+            # the second failed because the first had succeeded.
             if not _settled(step, look, error):
                 raise
 
 
 def call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any]:
-    """Make *call*, and repeat it until AWS sees its prerequisites.
+    """Make *call*; repeat it until AWS sees the results on which it depends.
 
     IAM is eventually consistent: the result of an earlier step may not be visible yet.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
@@ -171,7 +171,7 @@ def call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict
             return _send(aws, call)
         except AwsError as error:
             if _removes(call) and isinstance(error, NotFoundError):
-                return {}  # gone: that is what was wanted
+                return {}  # already deleted, as intended
             if error.code not in NOT_YET:
                 raise
             pause(seconds)
@@ -197,6 +197,6 @@ def _settled(step: Step, look: Callable[[], Iterable[Step]], error: AwsError) ->
             f"is unknown: {second.message}",
             remedy="run the same command again",
         ) from error
-    # Of a resource made just now the tags have a step of their own, which is not in the plan.
+    # The tags of a new resource have their own step, which is not in the plan.
     same = [each for each in now if (each.resource, each.name) == (step.resource, step.name)]
     return all(not each.changes for each in same)

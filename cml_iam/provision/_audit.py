@@ -1,4 +1,4 @@
-"""Audit resources: a trail that logs, its bucket and log group, filters and alarms.
+"""Plan the audit resources: a trail, its bucket and log group, metric filters and alarms.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and-update-a-trail-by-using-the-aws-cli-create-trail.html
 """
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 RETENTION: Final = 365
-"""Days that a new log group keeps events."""
+"""The retention of a new log group, in days."""
 
 DELIVERY: Final = "deliver-to-logs"
 """The inline policy of the trail's role."""
 
 OLDER_CLOCKS: Final = 2
-"""Maximum age, in years, of an alarm whose clock changes still suffice."""
+"""After how many years the clock changes written in an alarm are renewed."""
 
 BLOCK: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
-"""The settings of a bucket that nobody can make public."""
+"""The settings that keep a bucket private whatever its policy says."""
 
 
 def audit_steps(aws: Aws, wanted: Desired) -> Draft:
-    """Return the steps that create the trail and the alarms, and warnings; only reads.
+    """Return the steps that create the trail and the alarms, with warnings; only reads.
 
     Raises InputError without a watch, RefusedError for a bucket that serves another purpose.
     """
@@ -182,7 +182,7 @@ class _Audit:
     def _role_name(self) -> str:
         return str(self.arns["delivery_role_arn"]).rpartition("/")[2]
 
-    # who is told
+    # the topic and its subscribers
 
     def topic(self) -> Iterator[Step]:
         arn = str(self.arns["topic_arn"])
@@ -207,7 +207,7 @@ class _Audit:
         return (*lost_deliveries(self.status() or {}), *self._former_bucket())
 
     def _former_bucket(self) -> Iterator[str]:
-        """Yield the change of bucket, if the site file does not name the current bucket."""
+        """Yield a warning if the trail's current bucket is not the one in the site file."""
         bucket = (self.live_trail or {}).get("S3BucketName")
         if bucket not in (None, self.names.bucket):
             yield (
@@ -258,7 +258,7 @@ class _Audit:
         yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
 
     def _events(self, name: str) -> Step:
-        """Return the step that logs all management events, as a new trail does."""
+        """Return the step that makes the trail log all management events, as a new trail does."""
         arn = self.arns["trail_arn"]
         raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
         label = f"{name} records every management event"
@@ -344,7 +344,7 @@ def _logs_management(raw: Mapping[str, Any]) -> bool:
 
 
 def _within(wanted: Any, live: Any) -> bool:
-    """Return whether *live* includes everything in *wanted*; AWS adds defaults of its own."""
+    """Return whether *live* includes everything in *wanted*; AWS adds its own defaults."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
             key in live and _within(value, live[key]) for key, value in wanted.items()

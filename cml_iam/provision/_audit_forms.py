@@ -1,4 +1,4 @@
-"""Audit resources as Terraform and CloudFormation, from the parameters that bootstrap uses."""
+"""The audit resources as Terraform and CloudFormation, from the same parameters as in bootstrap."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ _HCL_NAMES: Final = {
 
 
 def render_audit(site: Site, watch: Watch, form: AuditForm) -> str:
-    """Return the trail, its requirements and the alarms in *form*; deterministic.
+    """Return the trail, the resources that it needs, and the alarms in *form*; deterministic.
 
-    Once it is applied, `bootstrap plan --with audit` with the same *watch* has nothing to do.
+    After it is applied, `bootstrap plan --with audit` with the same *watch* has nothing to do.
     """
     return _FORMS[form](site, watch)
 
 
 def audit_names(site: Site) -> dict[str, str]:
-    """Return the names of the delivery role and the topic, which the site file does not set."""
+    """Return the names of the delivery role and the topic; the site file cannot set them."""
     arns = audit_values(site)
     return {
         "role": str(arns["delivery_role_arn"]).rpartition("/")[2],
@@ -90,7 +90,7 @@ def _terraform(site: Site, watch: Watch) -> str:
 
 
 def _until(watch: Watch) -> int | None:
-    """Return the last year with known clock changes, or None."""
+    """Return the last year whose clock changes are written in the alarms, or None."""
     return watch.year + YEARS - 1 if watch.hours.zone != "UTC" else None
 
 
@@ -218,7 +218,7 @@ def _watched_cloudformation(each: Watched, watch: Watch) -> dict[str, Any]:
 
 
 def _kept(kind: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resource that remains after its stack, because it is needed as evidence."""
+    """Return a resource that is kept when its stack is deleted, because it holds evidence."""
     keep = dict.fromkeys(("DeletionPolicy", "UpdateReplacePolicy"), "Retain")
     return {"Type": kind, **keep, "Properties": properties}
 

@@ -1,4 +1,4 @@
-"""Plan and apply: the principal, its policy and its credential."""
+"""Plan and apply the principal, its policy and its credential."""
 
 from __future__ import annotations
 
@@ -81,16 +81,16 @@ def plan_bootstrap(
 
     Only reads. *documents* is the policy, or its parts if it is too large for one document. *path*
     (by default the site's) and *boundary* (a policy's ARN) stay unchanged if not given; *tags* are
-    added. *trust* says who may assume a role. *pieces* says what to create: with "boundary" and
-    "guard" also these policies of the site; with "audit" the trail and the alarms, set as in
-    *watch*. A user's key goes to *delivery*; without one, keys are not considered.
+    added. *trust* says who may assume a role. *pieces* says what to create: "boundary" and "guard"
+    add these policies of the site, "audit" adds the trail and the alarms, with the settings in
+    *watch*. A user's key goes to *delivery*; without a delivery, keys are not considered.
 
     The plan is refused, and names the holders, if it would rewrite a policy that cml-iam neither
     created nor adopted or (without *change_shared*) that other principals also have.
 
-    Raises RefusedError for credentials of another account than the site's, or if it would be unsafe
-    to continue; QuotaError for a document that is too large for AWS; DocumentError for an invalid
-    one.
+    Raises RefusedError if the credentials are not of the site's account or if it is unsafe to
+    continue, QuotaError for a document that is too large for AWS, and DocumentError for an invalid
+    document.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
@@ -102,7 +102,7 @@ def plan_bootstrap(
 
 
 def plan_adoption(aws: Aws, plan: Plan) -> Plan:
-    """Return the part of the bootstrap *plan* that adopts existing resources, by tags only.
+    """Return the part of the bootstrap *plan* that adopts existing resources by tagging them.
 
     Raises RefusedError if there is nothing to adopt.
     """
@@ -114,8 +114,8 @@ def plan_rollback(
 ) -> Plan:
     """Return the plan to roll *policy* (default: the site's) back to *version* (default: the last).
 
-    Raises RefusedError if there is none, if it was already rolled back, or if the policy is not
-    ours.
+    Raises RefusedError if there is no such version, if the policy was already rolled back, or if it
+    is not ours.
     """
     check_account(aws.identity(), site.account)
     target = version_to(aws, site, policy, version)
@@ -139,8 +139,8 @@ def apply_plan(
 ) -> Applied:
     """Apply exactly *plan*; *report* is called before each step that changes something.
 
-    It may be interrupted anywhere and planned again. Raises RefusedError, before any change, if the
-    plan is refused or stale, or if another process applies one with the same store.
+    It may be interrupted at any point and planned again. Raises RefusedError, before any change, if
+    the plan is refused or stale, or if another process applies a plan with the same store.
     """
     plan.check()
     store = plan.delivery.store if plan.delivery and plan.key else None
@@ -162,7 +162,7 @@ def make_plan(aws: Aws, desired: Desired, delivery: Delivery | None) -> Plan:
     for document in desired.documents:
         _check_size(document)
     kind, name = desired.site.principal
-    # Who sets up the trail may not read the principal, and need not.
+    # An administrator who sets up the trail need not be allowed to read the principal.
     principal = read_principal(aws, kind, name) if desired.pieces != {"audit"} else None
     found = _look(aws, kind, name, principal, desired, identity)
     arn = principal.arn if principal else _arn(desired, kind, name)
@@ -198,7 +198,7 @@ def _look(
 
 
 def _adoption(found: Draft) -> Draft:
-    """Return the tags of *found* that mark resources as ours; everything else comes later."""
+    """Return the part of *found* that only adds the tags of our resources; the rest comes later."""
     steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
     if not steps:
         raise RefusedError("there is nothing to adopt", remedy="create it: `bootstrap apply`")
@@ -258,8 +258,8 @@ class _Account:
     def attached_policies(self, desired: tuple[Managed, ...]) -> Iterator[Step]:
         """Yield the steps for policies and their attachments.
 
-        New policies are attached before existing ones change, so that what is allowed (or denied)
-        both before and after is also allowed (or denied) in between.
+        New policies are attached before existing ones change. A request that is allowed (or denied)
+        both before and after is then also allowed (or denied) in between.
         """
         held = self.live.attached if self.live else ()
         steps = {each.arn: self.policy(each) for each in desired}
@@ -274,7 +274,7 @@ class _Account:
             yield attachment_step(self.kind, self.name, self.live, each)
 
     def shared(self, steps: Sequence[Step]) -> Draft:
-        """Return which policies rewritten by *steps* have other holders, or are not ours at all."""
+        """Return the problems of policies that *steps* rewrite: other holders, or not ours."""
         changed = {step.name for step in steps if step.resource == "policy" and step.changes}
         holder = (self.kind, self.name)
         drafts = (
@@ -291,7 +291,7 @@ class _Account:
         return sum(drafts, Draft())
 
     def other_grants(self) -> Draft:
-        """Warn of other sources of permissions of the principal."""
+        """Return warnings about the principal's other sources of permissions."""
         if self.live is None:
             return Draft()
         known = {arn for _, arn in site_policies(self.desired.site)}
@@ -304,7 +304,7 @@ class _Account:
         return Draft(warnings=warnings, unchecked=others.unchecked)
 
     def tags(self) -> Iterator[Step]:
-        """Yield a step for each existing resource; new ones are created with their tags."""
+        """Yield a tag step for each existing resource; new ones are created with their tags."""
         if self.live is not None and "principal" in self.desired.pieces:
             address = {NAME[self.kind]: self.name}
             yield tag_step(self.kind, self.name, self.live.tags, address, self.desired)

@@ -1,4 +1,4 @@
-"""Roll a policy back to its previous version, or delete everything in the order AWS requires.
+"""Roll a policy back to its previous version; delete everything in the order that AWS requires.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUser.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> tuple[str, str]:
     """Return the policy to roll back and the version to restore.
 
-    The defaults are the site's policy and the highest version below the one in force, where
-    bootstrap leaves the previous one. Raises RefusedError if that is ambiguous.
+    The defaults are the site's policy, and the highest version below the one in force: there,
+    bootstrap keeps the previous version. Raises RefusedError if this is ambiguous.
     """
     arn = _arn(aws, site, name)
     versions = read_versions(aws, arn)
@@ -58,7 +58,7 @@ def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Versio
 
 
 def _arn(aws: Aws, site: Site, name: str | None) -> str:
-    """Return the ARN of the policy called *name*, or of the site's if that is a single one."""
+    """Return the ARN of the policy called *name*, or of the site's only policy."""
     known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
     if name is not None:
         if name not in known:
@@ -102,7 +102,7 @@ def rollback_steps(aws: Aws, desired: Desired) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Something that belongs to a user: how to list it, its id, and the calls that remove it."""
+    """A kind of thing that belongs to a user: how to list and identify it, and how to remove it."""
 
     word: str
     listing: str
@@ -113,7 +113,7 @@ class _Held:
 
 def _mfa(user: str, serial: str) -> tuple[Call, ...]:
     off = Call("iam", "deactivate_mfa_device", {"UserName": user, "SerialNumber": serial})
-    if ":mfa/" not in serial:  # a device of its own, not one that IAM made
+    if ":mfa/" not in serial:  # a physical device, not a virtual one from IAM
         return (off,)
     return off, Call("iam", "delete_virtual_mfa_device", {"SerialNumber": serial})
 
@@ -169,8 +169,8 @@ def destroy_steps(
     """Return the steps that delete the principal and the site's policies.
 
     Keys are deactivated first. Then everything that others may have attached to the user is
-    removed, because AWS may refuse that. Irreversible deletions come last. Raises RefusedError for
-    a principal that is not ours.
+    removed, because AWS may refuse this step. Irreversible deletions come last. Raises RefusedError
+    for a principal that is not ours.
     """
     draft = Draft()
     if principal is not None and "principal" in desired.pieces:
@@ -180,12 +180,13 @@ def destroy_steps(
                 remedy="adopt it first: `cml-iam bootstrap adopt`",
             )
         draft += _user(aws, name) if kind == "user" else Draft(tuple(_role_steps(aws, name)))
-        # The guard goes last: a role's sessions go on, and what it denies must stay denied.
+        # The guard is deleted last: sessions of the role continue, and its denials must hold until
+        # then.
         attached = sorted(principal.attached, key=lambda arn: arn == desired.site.guard_arn)
         draft += Draft(tuple(detachment_step(kind, name, arn) for arn in attached))
         call = Call("iam", f"delete_{kind}", {NAME[kind]: name})
         draft += Draft((Step("delete", kind, name, (), (call,)),))
-    # The parts go from the last.
+    # The last part is deleted first.
     policies = (
         _policy(aws, kind, name, piece, arn, desired) for piece, arn in site_policies(desired.site)
     )
@@ -224,7 +225,7 @@ def _password(aws: Aws, name: str) -> Draft:
 
 
 def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
-    """Return the steps that remove everything of one kind that the user holds."""
+    """Return the steps that remove all of the user's belongings of one kind."""
     try:
         if held.listing in _UNPAGED:
             listed: Any = aws.call("iam", held.listing, UserName=name)[held.key]
@@ -262,7 +263,7 @@ def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
 
 
 def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: Desired) -> Draft:
-    """Return the step that deletes the policy at *arn*, or why it stays."""
+    """Return the step that deletes the policy at *arn*, or the reason why it is kept."""
     try:
         tags = read_tags(aws, arn)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""A plan as a value: its steps, and the exact calls of each."""
+"""A plan as a value: its steps, each with its exact calls."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to AWS; with *once*, it must not be repeated if there is no answer.
+    """A call to AWS; with *once*, it must not be repeated if there is no response.
 
-    *region* is None for services without regions, and for the connection's region.
+    *region* is None for services without regions and for the connection's region.
     """
 
     service: str
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens to one *resource* called *name*; a step that keeps it makes no call.
+    """The change to the *resource* called *name*; a step that keeps the resource makes no call.
 
     *lines* describe the new resource, or what changes.
     """
@@ -63,9 +63,8 @@ class Desired:
 
     None as *path* or *boundary* (an ARN) means unchanged; *tags* are added to existing ones.
     *pieces* are what to create; nothing else is changed. *trust* says who may assume a role.
-    *change_shared* allows changes to a policy that other principals have too.
-    *target* is the ARN of the policy to roll back, with the version to restore. *watch* has the
-    alarm settings.
+    *change_shared* allows changes to a policy that other principals also have. *target* is the ARN
+    of a policy to roll back and the version to restore. *watch* has the alarm settings.
     """
 
     site: Site
@@ -82,7 +81,7 @@ class Desired:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must be done elsewhere so that the manager can work under the policy."""
+        """What must be done elsewhere before the manager can work under the policy."""
         if not self.documents or self.site.launch_warning is None:
             return ()
         note = launch_note(self.site, *self.documents)
@@ -91,10 +90,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A part of a plan, from reading the account: *steps*, and notes for the reader.
+    """A part of a plan, made by reading the account: *steps*, and notes for the user.
 
-    *later* are steps that are not part of it; *refused* is why none of it may be done. Parts are
-    added in the order in which they are done.
+    *later* has steps that are not part of the plan; *refused* has the reasons why it cannot be
+    applied. Parts are added in the order in which they are carried out.
     """
 
     steps: tuple[Step, ...] = ()
@@ -110,12 +109,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What *identity* will do to reach *desired*; *principal* is its ARN.
+    """What *identity* will do to reach *desired*; *principal* is the principal's ARN.
 
     *warnings* are about what stays unchanged, *unchecked* about what could not be determined. *key*
-    is None for a role, and without a delivery. *later* are steps that are not part of the plan.
-    *refused* says why the plan cannot be applied. *foreseen* are consequences elsewhere, and
-    *unforeseen* says which of these could not be checked.
+    is None for a role, or without a delivery. *later* has steps that are not part of the plan.
+    *refused* has the reasons why the plan cannot be applied. *foreseen* has consequences elsewhere;
+    *unforeseen* says which of them could not be checked.
     """
 
     identity: Identity
@@ -132,7 +131,7 @@ class Plan:
     unforeseen: tuple[str, ...] = field(default=(), compare=False)
 
     def check(self) -> None:
-        """Raise RefusedError if the plan cannot be applied as it is."""
+        """Raise RefusedError if the plan is refused."""
         if self.refused:
             remedies = dict.fromkeys(problem.remedy for problem in self.refused if problem.remedy)
             raise RefusedError(
@@ -142,7 +141,7 @@ class Plan:
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
-        """The steps including the access key's, in order."""
+        """All steps in order, including the access key's."""
         return (*self.steps, key_step(self.key)) if self.key else self.steps
 
     @property
@@ -153,7 +152,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done: the steps, and the id of the key now in the store."""
+    """The result of a plan: the steps, and the id of the key now in the store."""
 
     principal: str
     done: tuple[Step, ...]
@@ -166,7 +165,7 @@ class Applied:
 
 
 def key_step(key: KeyPlan) -> Step:
-    """Return *key* as a step; its calls are made by the delivery."""
+    """Return *key* as a step without calls: the delivery makes them."""
     mark: Mark = "create" if key.action == "create" else "change" if key.changes else "keep"
     lines = [f"delivered to `{key.store}`, private (0600)"] if key.action != "keep" else []
     if key.action == "finish":

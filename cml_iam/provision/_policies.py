@@ -1,4 +1,4 @@
-"""The managed policies of a site: the parts of its policy, guardrail and boundary, as steps."""
+"""Plan the steps for a site's managed policies: the parts of its policy, guardrail, boundary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MOST_ATTACHED: Final = 10
-"""Maximum number of managed policies of a user or role, by default."""
+"""The default quota of managed policies attached to a user or role."""
 
 _ADOPT: Final = (
     "if it is meant for this, adopt it first with `cml-iam bootstrap adopt`; otherwise name another"
@@ -67,7 +67,7 @@ def parts_of(desired: Desired) -> tuple[Managed, ...]:
 
 
 def site_policies(site: Site) -> Iterator[tuple[Piece, str]]:
-    """Yield the ARN of every policy a site may have: parts from the last, boundary at the end."""
+    """Yield the ARN of every policy that a site may have: last part first, boundary last."""
     for number in range(MOST_PARTS, 0, -1):
         yield "principal", part_name(site.policy_arn, number)
     yield "guard", site.guard_arn
@@ -75,17 +75,17 @@ def site_policies(site: Site) -> Iterator[tuple[Piece, str]]:
 
 
 def boundary_of(site: Site) -> Managed:
-    """Return the boundary of *site*; raises what `render_document` raises."""
+    """Return the boundary of *site*; raises the errors of `render_document`."""
     return Managed(site.boundary, site.boundary_arn, render_document(site, "boundary").text)
 
 
 def guard_of(site: Site) -> Managed:
-    """Return the guardrail of *site*; raises what `render_document` raises."""
+    """Return the guardrail of *site*; raises the errors of `render_document`."""
     return Managed(site.guard, site.guard_arn, render_document(site, "guard").text)
 
 
 def policy_step(aws: Aws, managed: Managed, live: Policy | None, desired: Desired) -> Step:
-    """Return the step that gives the managed policy the desired meaning."""
+    """Return the step that gives the managed policy its desired meaning."""
     if live is None:
         return _create(managed, desired)
     if same_meaning(live.document, load_policy(managed.text)):
@@ -110,8 +110,9 @@ def _create(managed: Managed, desired: Desired) -> Step:
 def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> Step:
     """Return the step that creates a new default version.
 
-    The previous default remains the highest version below the new one, where a rollback finds it.
-    Versions above it, which were rolled back, are deleted; of five versions the oldest is too.
+    The previous default stays the highest version below the new one, where a rollback finds it.
+    Versions above it were rolled back and are deleted; if there are five, the oldest is deleted
+    too.
     """
     lines = [*difference(live.document, load_policy(managed.text))]
     calls: list[Call] = []
@@ -148,11 +149,11 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
 def shared_policy(
     aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool, agreed: bool
 ) -> Draft:
-    """Return the problem if a policy that *changes* is not ours, or also belongs to others.
+    """Return the problem if the policy *changes* although it is not ours or has other holders.
 
-    A foreign policy that would stay unchanged and has no other holder may be adopted. If our own
-    policy changes for other holders, known or not, this is only reported if *agreed*. *but* is the
-    principal of the plan.
+    A foreign policy that would stay unchanged and has no other holder may be adopted. If the user
+    *agreed* to change our policy for other holders, known or not, the problem is only reported.
+    *but* is the principal of the plan.
     """
     others, unknown = "", Draft()
     try:
@@ -179,7 +180,7 @@ def shared_policy(
 
 
 def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:
-    """Return why AWS would not attach as many policies to the principal as *steps* do, or None."""
+    """Return the problem if *steps* attach more policies than AWS allows, or None."""
     new = [step for step in steps if step.resource == "attachment" and step.mark == "create"]
     number = len(live.attached if live else ()) + len(new)
     if not new or number <= MOST_ATTACHED:
@@ -222,7 +223,7 @@ def removal_step(aws: Aws, arn: str) -> Step:
 def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, desired: Desired) -> Draft:
     """Return the steps that remove parts no longer needed, last one first.
 
-    Parts are numbered without gaps, so the first missing number ends the search.
+    Parts are numbered without gaps, so the search ends at the first missing number.
     """
     draft = Draft()
     for number in range(len(desired.documents) + 1, MOST_PARTS + 1):

@@ -1,7 +1,7 @@
-"""A plan as text lines, as data, and in a file to apply later if nothing has changed.
+"""A plan as text, as data, and in a file to apply later if nothing has changed.
 
-The applied plan is always a new plan that must equal the one in the file, so editing the file has
-no effect.
+`apply` always makes a new plan, which must equal the plan in the file, so edits to the file have no
+effect.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _MARK: Final = {
 }
 _INDENT: Final = " " * 14
 _BLOCK: Final = 4
-"""Lines of a step that are not shown twice; fewer are shorter than a reference to them."""
+"""From how many lines on a repeated step is replaced by a reference to the first one."""
 
 
 def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
-    """Yield the lines of *plan* for people; *refusals* includes the reasons against it."""
+    """Yield the lines of *plan* for people; *refusals* adds the reasons why it is refused."""
     yield f"account    {plan.identity.account}"
     yield f"acting as  {plan.identity.arn}"
     yield f"principal  {plan.principal}"
@@ -57,7 +57,7 @@ def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
 
 
 def steps_lines(steps: Iterable[Step]) -> Iterator[str]:
-    """Yield the lines of *steps*; equal blocks, as in boundary and policy, are shown once."""
+    """Yield the lines of *steps*; blocks that boundary and policy share are shown once."""
     shown: dict[tuple[str, ...], Step] = {}
     for step in steps:
         first = shown.setdefault(step.lines, step)
@@ -75,7 +75,7 @@ def _step_lines(step: Step) -> Iterator[str]:
 
 
 def summary(plan: Plan) -> str:
-    """Count the steps by what they do."""
+    """Return the number of steps by their effect."""
     marks = [step.mark for step in plan.all_steps]
     if not plan.changes:
         return f"nothing to do: {len(marks)} unchanged"
@@ -141,7 +141,7 @@ class SavedPlan:
 
 
 def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
-    """Write *plan* and the *options* that led to it to *path*, private (0600); no secret in it.
+    """Write *plan* and its *options* to *path*, private (0600) and without secrets.
 
     Raises InputError if the file cannot be written.
     """
@@ -161,7 +161,7 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def check_fresh(saved: SavedPlan, plan: Plan) -> None:
-    """Raise RefusedError unless *plan*, which is new, equals the saved plan."""
+    """Raise RefusedError unless the new plan *plan* equals the saved plan."""
     now = _facts(plan)
     changed = [words for name, words in _WHAT.items() if saved.facts.get(name) != now[name]]
     if changed:
@@ -188,7 +188,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _acting(identity: Identity) -> str:
-    """Return the acting identity without a role session's name, which changes at each sign-in."""
+    """Return the acting identity without the session name, which changes at each sign-in."""
     arn = identity.arn
     return arn.rpartition("/")[0] if ":assumed-role/" in arn else arn
 

@@ -1,4 +1,4 @@
-"""What exists besides the policies, and the steps for it: user or role, boundary, profile, tags."""
+"""Read and plan everything besides the policies: user or role, boundary, profile, tags."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_tags(aws: Aws, arn: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A principal with a managed policy attached, or set as permissions *boundary*."""
+    """A principal with a managed policy attached or set as permissions *boundary*."""
 
     kind: Owner
     name: str
@@ -59,7 +59,7 @@ class Holder:
 
 
 def read_holders(aws: Aws, arn: str, *, but: tuple[Kind, str]) -> tuple[Holder, ...]:
-    """Return the principals with the policy at *arn*, attached or as boundary, except *but*.
+    """Return the principals, except *but*, with the policy at *arn* attached or as boundary.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html
     """
@@ -104,14 +104,14 @@ def read_profile(aws: Aws, name: str) -> Profile | None:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Other sources of a principal's permissions, in words, and what could not be checked."""
+    """A principal's other sources of permissions, in words, and what could not be checked."""
 
     found: tuple[str, ...]
     unchecked: tuple[str, ...]
 
 
 def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
-    """Return other sources of the principal's permissions: inline policies and groups.
+    """Return the principal's other sources of permissions: inline policies and groups.
 
     Sources that may not be read are reported as not checked.
     """
@@ -141,7 +141,7 @@ TAKEN_OVER: Final = "~ not created by cml-iam: adopted"
 
 
 def desired_tags(desired: Desired) -> dict[str, str]:
-    """Return every tag of our resources; raises RefusedError for more than IAM allows."""
+    """Return all tags for our resources; raises RefusedError for more than IAM allows."""
     tags = {**dict([OUR_TAG]), **desired.tags}
     _check_number("a new resource", tags)
     return tags
@@ -173,7 +173,7 @@ def ours(tags: Mapping[str, str]) -> bool:
 def tag_step(
     resource: str, name: str, tags: Mapping[str, str], address: Mapping[str, str], desired: Desired
 ) -> Step:
-    """Return the step that adds missing tags; new resources are created with theirs."""
+    """Return the step that adds missing tags; new resources are created with their tags."""
     missing = {k: v for k, v in desired_tags(desired).items() if tags.get(k) != v}
     if not missing:
         return Step("keep", f"{resource} tags", name)
@@ -200,7 +200,7 @@ _TRUSTED = {
 
 
 def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desired) -> Step:
-    """Return the step that creates the user or role *name*; tags have their own step."""
+    """Return the step for the user or role *name*; tags of an existing one have their own step."""
     if live is None:
         return _create_principal(kind, name, desired)
     if desired.path is not None and live.path != desired.path:
@@ -243,7 +243,7 @@ def _create_principal(kind: Kind, name: str, desired: Desired) -> Step:
 
 
 def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
-    """Return the step that creates the instance profile *name* and adds the role of that name.
+    """Return the step that creates the instance profile *name* and adds the role *name* to it.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
     """

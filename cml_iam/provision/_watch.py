@@ -1,8 +1,8 @@
-"""Monitoring: metric filters on the trail's log group, and an alarm for each.
+"""Monitoring: metric filters on the trail's log group, each with an alarm.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudwatch-alarms-for-cloudtrail.html
 
-Working hours in a time zone are expressed in metric math, which itself knows only UTC:
+Working hours in a time zone are written as metric math, which itself knows only UTC:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 YEARS: Final = 5
-"""Number of years for which changes to and from summer time are written down."""
+"""The number of years for which alarms contain the changes to and from summer time."""
 
 _DAY: Final = 86400
 
 
 def closed_queries(metric: dict[str, Any], hours: Hours, year: int) -> list[dict[str, Any]]:
-    """Return metric queries; `closed` is *metric* (its query is `m1`) outside *hours*.
+    """Return metric queries in which `closed` is *metric* (query `m1`) outside *hours*.
 
-    Clock changes are included from *year* on for `YEARS` years. Every id belongs to one query.
+    They include the clock changes of `YEARS` years from *year* on. Every id belongs to one query.
     """
     rest = sorted(set(range(7)) - set(hours.days))
     base, changes = _clock(time_zone(hours.zone), year)
@@ -60,7 +60,7 @@ def _query(name: str, expression: str, *, result: bool = False) -> dict[str, Any
 
 
 def _clock(zone: ZoneInfo, year: int) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return the UTC offset in seconds at the start of *year*, and its changes with times."""
+    """Return the UTC offset in seconds at the start of *year*, and its later changes with times."""
     start = datetime(year, 1, 1, tzinfo=UTC)
     return _offset(zone, start), tuple(_changes(zone, start, start.replace(year=year + YEARS)))
 
@@ -75,7 +75,7 @@ def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[i
 
 
 def _moment(zone: ZoneInfo, before: datetime, after: datetime) -> int:
-    """Return the time, in seconds, at which the UTC offset changes to the offset at *after*."""
+    """Return the time, in seconds, at which the UTC offset at *after* takes effect."""
     old, low, high = _offset(zone, before), int(before.timestamp()), int(after.timestamp())
     while high - low > 1:
         middle = (low + high) // 2
@@ -93,15 +93,15 @@ def _offset(zone: ZoneInfo, moment: datetime) -> int:
 
 NAMESPACE: Final = "CmlCloudManager"
 PERIOD: Final = 300
-"""Period of an alarm, in seconds."""
+"""The period of an alarm, in seconds."""
 
 TAGS_SEEN: Final = 5
-"""Number of tags of a call that a filter pattern checks; it cannot check all of them."""
+"""How many tags of a call a filter pattern checks; it cannot check all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The alarm settings: the working hours, the first *year*, and who is notified."""
+    """The alarm settings: working hours, the first *year* of clock changes, and who is notified."""
 
     year: int
     hours: Hours = field(default_factory=Hours)
@@ -110,7 +110,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A filter and its alarm: *threshold* events in five minutes, or any outside the hours."""
+    """A filter and its alarm: *threshold* events in five minutes, or any outside working hours."""
 
     filter: str
     alarm: str
@@ -122,7 +122,7 @@ class Watched:
 
 
 def watched(site: Site) -> tuple[Watched, ...]:
-    """Return everything that is monitored for *site*."""
+    """Return all filters and alarms for *site*."""
     return tuple(_watched(site))
 
 
@@ -209,7 +209,7 @@ def _who(site: Site) -> str:
 
 
 def lost_deliveries(status: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return where the trail could not deliver, from its *status*, in words.
+    """Return, in words, where the trail could not deliver according to its *status*.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetTrailStatus.html
     """

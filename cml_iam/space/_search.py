@@ -120,10 +120,11 @@ class Searcher:
         return self._by_shape[on_nothing].at(place)
 
     def at(self, place: Place, *, readable: bool = True) -> SliceResult:
-        """Search *place* for a request that AWS can send; assume only what rules out others.
+        """Search *place* for a request that AWS can send.
 
-        A place is not searched again if it differs from an earlier one in nothing that the
-        statements test, unless the request from there would read badly here.
+        If the statements cannot distinguish *place* from an earlier one, the earlier result is
+        used. With *readable*, a request is reused only for resources of the same type, so that it
+        fits *place*.
         """
         gathered = self._gathered(place)
         mark = _mark(gathered)

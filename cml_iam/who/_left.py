@@ -143,7 +143,7 @@ def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
 
 
 def _words(said: Statement, resource: str) -> str:
-    """Describe when *said* applies to requests on *resource*; empty if it always does."""
+    """Describe when the statement *said* applies to requests on *resource*; empty if always."""
     words = []
     asked = arn_pattern(resource)
     named = [arn_pattern(each) for each in said.resource or ("*",)]

@@ -1,8 +1,8 @@
-"""The authorizations that AWS makes for a call, with their resources and contexts.
+"""The authorizations that AWS requests for a call, with their resources and contexts.
 
-IAM never sees an API call, only the authorizations that the service requests: RunInstances requests
-one for each resource it uses or creates, each with the condition keys of that resource's type. A
-call succeeds if all of its authorizations are allowed.
+IAM never sees an API call. It sees only the authorizations that the service requests: for
+RunInstances, one for each resource that it uses or creates, with the condition keys of that
+resource's type. A call succeeds if all of its authorizations are allowed.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html

@@ -1,4 +1,4 @@
-"""Calls with their callers and resources, and the authorizations that AWS makes for them."""
+"""Calls with their callers and resources, and the authorizations that AWS requests for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Context = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller and its address; *arn* belongs to an IAM user, a role session or the root user.
+    """A caller and its address; *arn* is that of an IAM user, a role session or the root user.
 
     *mfa* is None for a long-term access key, whose requests have no MFA keys.
     """
@@ -61,13 +61,13 @@ class Caller:
 
 
 def call_context(caller: Caller, action: str, region: str) -> dict[str, str | list[str]]:
-    """Return the condition keys that any call of *action* to *region* has."""
+    """Return the condition keys that every call of *action* in *region* has."""
     names = names_of("aws:RequestedRegion", action)
     return caller.context() | dict.fromkeys(names, region)
 
 
 def _principal_arn(arn: str) -> str:
-    """Return the value of aws:PrincipalArn: for a role session the role, not the session.
+    """Return the value of aws:PrincipalArn, which for a role session is the role's ARN.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
@@ -88,7 +88,7 @@ _PRINCIPAL_TYPES: Final = {
 
 
 CREATED: Final = "*"
-"""The id of a resource that does not exist yet, as it appears in the authorization's ARN."""
+"""The id in an authorization's ARN of a resource that does not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A RunInstances call: the resources it uses and those it creates.
+    """A RunInstances call: the resources that it uses, and those that it creates.
 
     *tags* are the tags for the new resources, by resource type (`instance`, `volume` …).
     """
@@ -172,7 +172,7 @@ def resource_arn(caller: Caller, resource: Resource) -> str:
 
 
 def tag_request(tags: Tags | tuple[str, ...]) -> dict[str, str | list[str]]:
-    """Return the keys that describe the tags in a request; none without tags."""
+    """Return the condition keys for the tags in a request; empty without tags."""
     if not tags:
         return {}
     known: dict[str, str | list[str]] = {"aws:TagKeys": list(tags)}
@@ -182,7 +182,7 @@ def tag_request(tags: Tags | tuple[str, ...]) -> dict[str, str | list[str]]:
 
 
 def resource_tags(tags: Tags) -> dict[str, str | list[str]]:
-    """Return the keys for the tags of a resource; EC2 sends both spellings."""
+    """Return the condition keys for the tags of a resource; EC2 sends both spellings."""
     return {
         f"{prefix}:ResourceTag/{key}": value
         for key, value in tags.items()
@@ -220,8 +220,8 @@ def retag(
 ) -> tuple[Request, ...]:
     """Return the authorization of CreateTags or DeleteTags on *instance*.
 
-    *keys* are the tags to set, or the keys to delete; a DeleteTags call without any, which deletes
-    all tags, has no `aws:TagKeys`.
+    *keys* are the tags to set, or the keys to delete. A DeleteTags call without keys deletes all
+    tags and has no `aws:TagKeys`.
     """
     context = (
         call_context(caller, action, instance.region) | instance_keys(instance) | tag_request(keys)

@@ -1,4 +1,4 @@
-"""The authorizations of RunInstances: one for each resource it uses or creates."""
+"""The authorizations of RunInstances: one for each resource that it uses or creates."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _launch_created(caller: Caller, what: Launch) -> list[Request]:
         ),
     ]
     if "spot-instances-request" in what.tags:
-        # Asked for only when the Spot request itself is tagged: iam-policy-structure's page.
+        # Requested only if the Spot request itself is tagged; see the page iam-policy-structure.
         asked.append(_created(caller, what, "spot-instances-request", {}))
     return asked
 
