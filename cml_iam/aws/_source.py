@@ -40,7 +40,7 @@ class Source:
     """The origin of a credential: botocore's name for it, and a description.
 
     *kind* is flag, environment, profile, process, sign-in, role, container or instance. *unused*
-    are further places with a credential that is overridden.
+    has the other places with a credential, which this credential overrides.
     """
 
     kind: str

@@ -187,7 +187,7 @@ def _refuse_read_only() -> None:
     """Raise before anything is called or written; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
-            "a launch is a change, but --read-only refuses changes",
+            "a launch is a change, but only reads are allowed",
             remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
 

@@ -41,7 +41,7 @@ _KEPT: Final = (
     (timedelta(days=15), 300),
     (timedelta(days=63), 3600),
 )
-"""The shortest period, in seconds, of the points that CloudWatch keeps beyond an age."""
+"""The shortest period, in seconds, that CloudWatch keeps for points older than each age."""
 
 _LONGEST_KEPT: Final = timedelta(days=455)
 _ID: Final = re.compile(r"[a-z][a-zA-Z0-9_]*")

@@ -126,10 +126,11 @@ def act(
     *,
     dry_run: bool = False,
 ) -> tuple[Outcome, ...]:
-    """Make the change *make* for each of *workers*; return their outcomes, in order.
+    """Request a change of all *workers*, which *make* builds; return their outcomes in order.
 
-    One call serves up to 100 workers of a region. If AWS refuses it, it is split in halves until
-    the refused workers are known; the others are done. With *dry_run* EC2 only checks permission.
+    A call contains up to 100 workers of a region. If AWS refuses the call, it is split in halves
+    until the refused workers are known; all other workers are changed. With *dry_run*, EC2 only
+    checks the permission.
     """
     by_id = {worker.id: worker for worker in workers}
     batches = [ids for _, ids in by_region(list(by_id.values()), BATCH)]

@@ -1,4 +1,4 @@
-"""Whether the manager can work: asks EC2, and tries each permission."""
+"""Check whether the manager can work: ask EC2 for its regions, then try each permission."""
 
 from __future__ import annotations
 

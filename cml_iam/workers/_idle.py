@@ -88,7 +88,7 @@ class Use(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The result of one *rule*, in words; *remedy* if it is unknown."""
+    """The result of a *rule*, in words, with a *remedy* if the result is unknown."""
 
     rule: str
     use: Use
@@ -98,7 +98,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A running worker and whether it is idle; *hold* says why it is left alone."""
+    """A running worker and whether it is idle; *hold* is the reason not to stop it."""
 
     worker: Worker
     use: Use
@@ -252,7 +252,7 @@ def _above(metric: Metric, limit: float) -> float | None:
 
 
 def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
-    """Return why *metric* decides nothing; None if every whole period has a data point."""
+    """Return why *metric* is not conclusive; None if every whole period has a data point."""
     name = metric.name.replace("_", " ")
     if metric.unknown:
         words = f"{name} {metric.unknown}: {metric.detail}"

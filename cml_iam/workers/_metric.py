@@ -38,7 +38,7 @@ class Measure(StrEnum):
 
     @property
     def unit(self) -> str:
-        """`percent`, `bytes/s` or `operations/s`."""
+        """The unit: `percent`, `bytes/s` or `operations/s`."""
         if self in (Measure.DISK_READ_OPS, Measure.DISK_WRITE_OPS):
             return "operations/s"
         return "bytes/s" if self.is_rate else "percent"

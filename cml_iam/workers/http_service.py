@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
-        """Answer errors that http.server finds in a request; an unknown method is 405."""
+        """Answer a request that http.server refuses; an unknown method gets the status 405."""
         self.request_version = "HTTP/1.0"  # a request without a version would get no headers
         if code == HTTPStatus.NOT_IMPLEMENTED:
             self._say(405, "only GET and HEAD are supported", {"Allow": "GET, HEAD"})
