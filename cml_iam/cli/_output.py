@@ -49,6 +49,8 @@ HANGING = 2
 
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
+SEVERITY = {"error": BAD, "warning": WARN, "info": INFO}
+"""The symbol of each severity."""
 _OBEYED: Final = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Characters that JSON may contain unescaped, but that a terminal interprets or hides."""
 

@@ -12,7 +12,17 @@ import click
 
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import Given, parameter_option, read_given
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, say, say_lines, terminal_width
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    SEVERITY,
+    UNKNOWN,
+    WARN,
+    answer,
+    say,
+    say_lines,
+    terminal_width,
+)
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.files import write_whole
@@ -25,7 +35,6 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.sources import Subject
 
-SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
 
 together_option = click.option(
@@ -347,10 +356,10 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
     word = finding.severity.word
     where = f"{finding.place}: " if finding.place else ""
     label = f" [{finding.statement}]" if finding.statement else ""
-    say(f"{SYMBOL[word]} {where}{word} {finding.rule} {finding.name}{label}")
+    say(f"{SEVERITY[word]} {where}{word} {finding.rule} {finding.name}{label}")
     requests = tuple(Request(step.says, outcome=step.outcome) for step in finding.witness)
     item = Item(
-        SYMBOL[word],
+        SEVERITY[word],
         "plain",
         word,
         finding.rule,
@@ -393,5 +402,5 @@ def summary(findings: Sequence[Finding], files: int, left: int = 0) -> str:
         for level in LEVELS
         if number[level]
     ]
-    symbol = next(SYMBOL[level] for level in LEVELS if number[level])
+    symbol = next(SEVERITY[level] for level in LEVELS if number[level])
     return f"{symbol} {what}: {', '.join(parts)}{rest}"

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import INFO, OK, WARN, answer, heading, note, print_table, say, say_lines
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    SEVERITY,
+    WARN,
+    answer,
+    heading,
+    note,
+    print_table,
+    say,
+    say_lines,
+)
 from cml_iam.cli._settings import on_command_line, shared_options
 from cml_iam.cli._site import load_site
-from cml_iam.cli.policy_lint import SYMBOL
 from cml_iam.errors import InputError
 from cml_iam.render import (
     DOCUMENTS,
@@ -249,7 +259,7 @@ def print_rules(rules: Iterable[Rule | AuditRule]) -> None:
     print_table(
         ("rule", "severity", "name", "what it finds"),
         (
-            (rule.id, f"{SYMBOL[rule.severity.word]} {rule.severity.word}", rule.name, rule.title)
+            (rule.id, f"{SEVERITY[rule.severity.word]} {rule.severity.word}", rule.name, rule.title)
             for rule in rules
         ),
     )
