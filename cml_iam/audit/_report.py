@@ -92,8 +92,8 @@ class Ask:
 class Waiver:
     """A deliberately accepted finding: why, by whom and until when.
 
-    *finding* is the rule's id. *place* is a pattern, with `*`, that must match the printed place of
-    the finding.
+    *finding* is the rule's id. *place* is a pattern with wildcards that must match the printed
+    place of the finding.
     """
 
     finding: str
