@@ -128,7 +128,7 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
 
 
 def _included_sessions(item: Item) -> Iterator[Found]:
-    """Yield sessions among the principals if their role is a principal too."""
+    """Yield each session of a role that is itself among the principals."""
     names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)

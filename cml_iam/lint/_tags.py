@@ -104,7 +104,7 @@ def gates(subject: Subject) -> list[Gate]:
 
 
 def judged(subject: Subject) -> list[Gate]:
-    """Return the first of the gates, as many as can be compared with all the others."""
+    """Return the first gates: no more than can all be compared with every gate."""
     found = gates(subject)
     return found[: MOST_PAIRS // max(len(found), 1)]
 

@@ -174,7 +174,7 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
 
 @dataclass
 class _Met:
-    """The results for a class of actions: requests by goal and resource, and their actions.
+    """The results for a class of actions: its requests, by goal and resource, and its actions.
 
     *alike* counts the actions that were not examined.
     """

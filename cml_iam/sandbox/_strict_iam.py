@@ -164,7 +164,10 @@ def _check_state(world: World, call: Call) -> None:
     """Raise Fault for calls that the account's state does not permit."""
     match call.operation:
         case "CreateUser" | "PutUserPermissionsBoundary" if "PermissionsBoundary" in call.params:
-            _check_boundary(world, call.params["PermissionsBoundary"])
+            arn = call.params["PermissionsBoundary"]
+            if arn not in world.iam.managed_policies:
+                gone = f"Scope ARN: {arn} does not exist or is not attachable."
+                raise Fault("NoSuchEntity", gone, 404)
         case "DeleteUser":
             _check_bare(world, find_user(world, call.params["UserName"]))
         case "DeletePolicy":
@@ -235,11 +238,6 @@ def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> 
         raise Fault("NoSuchEntity", said, 404)
     del user.permissions_boundary
     return {}
-
-
-def _check_boundary(world: World, arn: str) -> None:
-    if arn not in world.iam.managed_policies:
-        raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 
 
 def service_specific_credentials(world: World, _: Principal, call: Call) -> Values:

@@ -122,7 +122,7 @@ class Paths:
         self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
-        """Return a path, by ARN, for each member that reaches the goal, perhaps without steps."""
+        """Return, by ARN, a path for each member that reaches the goal; it may have no steps."""
         if question not in self._found:
             self._found[question] = self._search(question)
         return self._found[question]

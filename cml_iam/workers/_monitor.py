@@ -159,11 +159,11 @@ class Monitor:
         self._site = site
 
     def report(self) -> Report:
-        """Return whether the manager can work; takes little longer than the patience."""
+        """Return whether the manager can work, within about the `patience` seconds."""
         return self._report(time.monotonic() + self._patience)[0]
 
     def watch(self) -> Watched:
-        """Return everything known; takes little longer than the patience."""
+        """Return everything known, within about the `patience` seconds."""
         until = time.monotonic() + self._patience
         report, age = self._report(until)
         fleet = self._fleet.get(_left(until) if report.connected else 0.0)
