@@ -22,7 +22,6 @@ _SWITCHES: Final = {
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
     "MOTO_ENABLE_AMI_VALIDATION": "true",
     "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
-    "MOTO_DISABLE_GLOBAL_CORS": "true",
     "MOTO_ACCOUNT_ID": "",
     "AWS_PROFILE": "",
     "AWS_DEFAULT_PROFILE": "",
@@ -64,6 +63,8 @@ class Moto:
         # Moto gets each service's URLs from a model. For another account it would create everything
         # twice, above all AWS's policies.
         vars(werkzeug_app)["DEFAULT_ACCOUNT_ID"] = account
+        # Not by its environment variable: moto reads that once, perhaps before the sandbox starts.
+        vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True
         self._application = _application()
         self.reset()
 
