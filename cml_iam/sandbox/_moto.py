@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _SWITCHES: Final = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-    "MOTO_ENABLE_AMI_VALIDATION": "true",
-    "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
     "MOTO_ACCOUNT_ID": "",
     "AWS_PROFILE": "",
     "AWS_DEFAULT_PROFILE": "",
@@ -58,13 +56,15 @@ class Moto:
         self._before = {name: os.environ.get(name) for name in _SWITCHES}
         for name, value in _SWITCHES.items():
             _set_variable(name, value or None)
+        from moto import settings
         from moto.moto_server import werkzeug_app
 
         # Moto gets each service's URLs from a model. For another account it would create everything
         # twice, above all AWS's policies.
         vars(werkzeug_app)["DEFAULT_ACCOUNT_ID"] = account
-        # Not by its environment variable: moto reads that once, perhaps before the sandbox starts.
+        # Not by environment variables: moto reads these once, perhaps before the sandbox starts.
         vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True
+        settings.ENABLE_AMI_VALIDATION = settings.EC2_ENABLE_INSTANCE_TYPE_VALIDATION = True
         self._application = _application()
         self.reset()
 

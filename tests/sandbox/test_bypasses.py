@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -234,3 +236,20 @@ def test_no_answer_invites_other_origins(root: Identity) -> None:
     _, signed = send(root, "ec2", LOOK, unsigned={"Origin": "http://evil.example"})
 
     assert "access-control" not in (answer + signed).lower()
+
+
+def test_moto_imported_before_the_sandbox_behaves_alike() -> None:
+    """Moto reads some of its settings once, when it is imported."""
+    program = """
+import moto.settings
+from cml_iam.sandbox import start_sandbox
+
+with start_sandbox():
+    from moto.moto_server import werkzeug_app
+    print(werkzeug_app.DISABLE_GLOBAL_CORS, moto.settings.ENABLE_AMI_VALIDATION)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert ran.stdout.split() == ["True", "True"]
