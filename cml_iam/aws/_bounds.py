@@ -165,7 +165,7 @@ class _BoundedSession:
 
 
 class _Bounded:
-    """A response of which at most *most* bytes are read."""
+    """A response that is read up to *most* bytes."""
 
     def __init__(self, raw: Any, most: int, url: str) -> None:
         self._raw = raw

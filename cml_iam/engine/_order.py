@@ -31,7 +31,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The policies of one *kind*, at least one of which must allow the request.
+    """Policies of one *kind*; at least one must allow the request.
 
     *level* is the level of an organization, counted from 1.
     """

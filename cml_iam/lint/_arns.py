@@ -32,7 +32,7 @@ _ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
 
 
 _OWNED_BY_AWS: Final = ("resource-explorer-2", "ssm")
-"""Services of which AWS owns some resources, whose ARNs have no account: documents and views."""
+"""Services with resources that AWS owns: their ARNs have no account, as for documents and views."""
 
 _COMPLETED: Final = ("identity", "boundary")
 """The kinds of policies in which AWS completes an ARN without its last fields.

@@ -76,7 +76,7 @@ def _step(text: str) -> Wanted:
 
 
 def escalates(subject: Subject) -> Iterator[Found]:
-    """Yield statements that begin an escalation of which the documents allow every step."""
+    """Yield statements that begin an escalation whose every step the documents allow."""
     if not subject.allows:
         return
     if any(item.allows and _says_everything(item) for item in subject.items):

@@ -310,7 +310,7 @@ class _Pair:
 
 @lru_cache(1 << 12)
 def _contradict(pair: _Pair) -> bool:
-    # They spell it in different cases, maybe, of which a request has one.
+    # They may spell it in different cases; a request has one of them.
     names = (pair.asked[0].condition.key,)
     # Of a key whose type is unknown, another statement may ask for a list.
     if key_type(names[0]) is None or any(condition.needs() for condition in pair.asked):

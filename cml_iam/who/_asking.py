@@ -37,7 +37,7 @@ MUST: Final = (*OF_TRUST, "kms:")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The question who may do *action* on *resource* in requests that meet *conditions*."""
+    """A question: who may do *action* on *resource* when a request meets *conditions*."""
 
     action: str
     resource: str = "*"
