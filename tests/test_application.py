@@ -12,8 +12,8 @@ import pytest
 
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
-from cml_iam.check import SKIPPABLE
 from cml_iam.check.account import audit_account
+from cml_iam.check.checks import SKIPPABLE
 from cml_iam.check.scene import Live
 from cml_iam.credentials import read_env_key
 from cml_iam.errors import SiteError

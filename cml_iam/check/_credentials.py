@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.check._answer import Answer, State
 from cml_iam.check._usage import over_age
+from cml_iam.check.answer import Answer, State
 from cml_iam.credentials import account_of, list_keys, variables
 from cml_iam.errors import (
     AwsError,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.aws import Identity, Source
-    from cml_iam.check._answer import Diagnosis
-    from cml_iam.check._check import Check
+    from cml_iam.check.answer import Diagnosis
+    from cml_iam.check.asking import Check
     from cml_iam.check.doctor import Scene
     from cml_iam.credentials import KeyInfo
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cml_iam.audit import AuditFinding
-    from cml_iam.check._answer import Answer
+    from cml_iam.check.answer import Answer
     from cml_iam.policy import PolicyDocument
 
 MOST_LINES: Final = 20

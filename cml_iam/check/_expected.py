@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.audit import Cell, Matrix
-from cml_iam.check._answer import Answer, ask_of
+from cml_iam.check.answer import Answer, ask_of
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cml_iam.audit import Ask, AuditFinding, CellAnswer, Spot
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import Attached
     from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Expectation, Judgement

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cml_iam.audit import Changed
-from cml_iam.check._answer import Answer, ask_of
-from cml_iam.check._check import with_state
+from cml_iam.check.answer import Answer, ask_of
+from cml_iam.check.asking import with_state
 from cml_iam.prove import WIDER, differences, policies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cml_iam.audit import Ask, AuditFinding, Spot
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Comparison, Difference, Policies, Proof
     from cml_iam.site import Site

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Spot
-from cml_iam.check._answer import Answer
-from cml_iam.check._check import reason_of, remedy_of, with_state
 from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
+from cml_iam.check.answer import Answer
+from cml_iam.check.asking import reason_of, remedy_of, with_state
 from cml_iam.check.verify import verify_live
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
@@ -16,7 +16,7 @@ from cml_iam.workers import Verdict, WorkerManager, launch_to_try, try_permissio
 
 if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.engine import Authorizer
     from cml_iam.expectations import Judgement

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Input, Spot
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check._answer import Answer, add_up
 from cml_iam.check._excerpts import document_text
 from cml_iam.check._meaning import (
     actions_of,
@@ -19,6 +18,7 @@ from cml_iam.check._meaning import (
     proved,
     wider,
 )
+from cml_iam.check.answer import Answer, add_up
 from cml_iam.errors import NotFoundError
 from cml_iam.policy import canonical
 from cml_iam.report import plural
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held

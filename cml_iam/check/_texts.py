@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Spot
-from cml_iam.check._answer import ask_of, linted
+from cml_iam.check.answer import ask_of, linted
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint import Severity, lint_subjects
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cml_iam.audit import AuditFinding
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.files import Given, Policy
     from cml_iam.lint import Kind
     from cml_iam.policy import Statement

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import KeyLine, Spot, Unused
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check._answer import Answer
+from cml_iam.check.answer import Answer
 from cml_iam.credentials import account_of, key_use, list_keys
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import plural
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.catalogue import Permission
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
 

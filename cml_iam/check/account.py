@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import Account, Spot
 from cml_iam.aws import Counted
-from cml_iam.check._answer import Answer, trimmed
-from cml_iam.check._check import answers
 from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import decided_here
-from cml_iam.check._list import AUDIT_ACCOUNT
 from cml_iam.check._principal import inputs_of, text_of, texts_of
+from cml_iam.check.answer import Answer, trimmed
+from cml_iam.check.asking import answers
+from cml_iam.check.checks import AUDIT_ACCOUNT
 from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import (
     CmlIamError,
@@ -32,7 +32,7 @@ from cml_iam.errors import (
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.secret import Secret
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.audit import Spot
-from cml_iam.check._answer import Answer, Diagnosis, Drift, KeyStatus, State, Status
+from cml_iam.check.answer import Answer, Diagnosis, Drift, KeyStatus, State, Status
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import AwsError, NotFoundError
 from cml_iam.principal import read_principal
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.credentials import Store
     from cml_iam.principal import Principal

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam._version import __version__
 from cml_iam.aws import Greeting, greet, source_of
-from cml_iam.check._answer import Answer, Diagnosis, State
-from cml_iam.check._check import answers, fact
-from cml_iam.check._list import DOCTOR
+from cml_iam.check.answer import Answer, Diagnosis, State
+from cml_iam.check.asking import answers, fact
+from cml_iam.check.checks import DOCTOR
 from cml_iam.check.refusal import Deciding
 from cml_iam.errors import AwsError, CmlIamError, NotFoundError
 from cml_iam.facts import DOMAINS, updated
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from cml_iam.aws import Greeting, Source
     from cml_iam.aws.port import Aws, Identity
-    from cml_iam.check._answer import Diagnosis
-    from cml_iam.check._check import Check
+    from cml_iam.check.answer import Diagnosis
+    from cml_iam.check.asking import Check
     from cml_iam.site import Site
     from cml_iam.workers import Health, Launch, WorkerManager
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.audit import Input, Skipped, Spot
-from cml_iam.check._answer import Answer, add_up, trimmed
-from cml_iam.check._check import answers, fact, with_state
 from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import asks_offline, expectation_findings, matrix_of
-from cml_iam.check._list import AUDIT_FILES
 from cml_iam.check._texts import lint_many, secrets_in
+from cml_iam.check.answer import Answer, add_up, trimmed
+from cml_iam.check.asking import answers, fact, with_state
+from cml_iam.check.checks import AUDIT_FILES
 from cml_iam.check.files import Content, Given, Policy, content_of, in_force
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cml_iam.audit import AuditFinding
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.errors import Problem
     from cml_iam.expectations import Judgement
     from cml_iam.lint import Kind
@@ -130,21 +130,6 @@ class FilesScene:
             reason = "it cannot be read, or its file leaves a part of it open"
             raise UnsupportedError(reason, remedy=_AS_DEPLOYED)
         raise UnsupportedError("the policy cannot be read", remedy="fix what lint found in it")
-
-
-@dataclass(frozen=True, slots=True)
-class PoliciesScene:
-    """The *documents* and *boundary* of a principal, beside the site whose expectations count."""
-
-    site: Site
-    documents: tuple[PolicyDocument, ...]
-    boundary: PolicyDocument | None = None
-    name: str = "the policies given"
-
-    @property
-    def whose(self) -> str:
-        """The policies, in words."""
-        return self.name
 
 
 def audit_documents(asked: Offline) -> Answer:
@@ -301,7 +286,7 @@ def _named(files: Sequence[Policy]) -> str:
     return ", ".join(f"`{file.name}`" for file in files)
 
 
-def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer) -> Answer:
+def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
     """Check the site's expectations on the manager's policy; report unexplained failures."""
     if scene.site is None:
         return _without_site(check)

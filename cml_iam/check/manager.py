@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check._answer import Answer, State
+from cml_iam.check.answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request, authorization
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.aws import Aws
-    from cml_iam.check._answer import Diagnosis
-    from cml_iam.check._check import Check
+    from cml_iam.check.answer import Diagnosis
+    from cml_iam.check.asking import Check
     from cml_iam.check.doctor import Scene
     from cml_iam.tag import Tag
     from cml_iam.workers import Check as Tried

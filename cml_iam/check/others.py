@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Ask, AuditFinding, Cell, Matrix, Spot
-from cml_iam.check._answer import Answer, ask_of
+from cml_iam.check.answer import Answer, ask_of
 from cml_iam.engine import Request
 from cml_iam.lint import Severity
 from cml_iam.report import listed, plural
@@ -28,7 +28,7 @@ from cml_iam.who import (
 )
 
 if TYPE_CHECKING:
-    from cml_iam.check._check import Check
+    from cml_iam.check.asking import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam._version import __version__
 from cml_iam.audit import GROUPS, Report, Spot, Waiver, audit_rules
-from cml_iam.check._answer import add_up, numbered
-from cml_iam.check._check import with_state
-from cml_iam.check._list import CHECKS, WAIVERS
+from cml_iam.check.answer import add_up, numbered
+from cml_iam.check.asking import with_state
+from cml_iam.check.checks import CHECKS, WAIVERS
 from cml_iam.facts import updated
 from cml_iam.lint import lint_rules
 from cml_iam.located import did_you_mean
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cml_iam.audit import About, Account, AuditFinding, Check, Input
-    from cml_iam.check._answer import Answer
+    from cml_iam.check.answer import Answer
     from cml_iam.errors import Place
     from cml_iam.located import Located
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.check._check import fact
+from cml_iam.check.asking import fact
 from cml_iam.errors import CmlIamError, CredentialsError
 from cml_iam.principal import read_holdings
 from cml_iam.render import MOST_PARTS, part_name, render_limits, render_parts

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from cml_iam.audit import Account, AuditRule, Report
     from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
-    from cml_iam.check import Answer
     from cml_iam.check.account import TemporaryKey
+    from cml_iam.check.answer import Answer
     from cml_iam.check.report import Waivers
     from cml_iam.check.scene import Live
     from cml_iam.lint import Rule, Severity
@@ -206,7 +206,7 @@ class Options:
 def _audited(options: Options) -> Report:
     """Return the report of the files, of the accounts, and of what changed since the earlier."""
     from cml_iam.audit import About
-    from cml_iam.audit.write import compare_reports
+    from cml_iam.audit.stored import compare_reports
     from cml_iam.check.report import make_report
 
     scps = read_json(options.scps) if options.scps else None
@@ -239,7 +239,7 @@ def _accounts(
 
 def _check_skipped(skip: Iterable[str]) -> None:
     """Raise UsageError for an id that no check has."""
-    from cml_iam.check import SKIPPABLE
+    from cml_iam.check.checks import SKIPPABLE
 
     for each in skip:
         if each not in SKIPPABLE:
@@ -347,7 +347,7 @@ def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
 
 
 def _earlier(path: Path) -> Report:
-    from cml_iam.audit.write import read_report
+    from cml_iam.audit.stored import read_report
 
     return read_report(read_text(path), str(path))
 

@@ -42,7 +42,7 @@ from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check import Drift, Status
+    from cml_iam.check.answer import Drift, Status
     from cml_iam.provision import AuditForm, Piece, SavedPlan
 
 
@@ -227,8 +227,9 @@ def status(**wanted: Any) -> None:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
     """
-    from cml_iam.check import ask, check_named
+    from cml_iam.check.asking import ask
     from cml_iam.check.bootstrap import BootstrapScene
+    from cml_iam.check.checks import check_named
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
@@ -289,8 +290,9 @@ def drift(**wanted: Any) -> None:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
     """
-    from cml_iam.check import ask, check_named
+    from cml_iam.check.asking import ask
     from cml_iam.check.bootstrap import BootstrapScene
+    from cml_iam.check.checks import check_named
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)

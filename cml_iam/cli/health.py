@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.check import DOCTOR, Diagnosis, State, ask, check_named
+from cml_iam.check.answer import Diagnosis, State
+from cml_iam.check.asking import ask
+from cml_iam.check.checks import DOCTOR, check_named
 from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, exit_code, judged
 from cml_iam.cli._output import (

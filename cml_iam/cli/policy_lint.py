@@ -351,7 +351,8 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
 
     For the findings *folded* into it, prints only the rules.
     """
-    from cml_iam.report import Item, Request, item_lines  # a clean policy needs none of it
+    from cml_iam.report import Item, Request
+    from cml_iam.report.text import item_lines  # a clean policy needs none of it
 
     word = finding.severity.word
     where = f"{finding.place}: " if finding.place else ""

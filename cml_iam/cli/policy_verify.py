@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cml_iam.check import ask, check_named
-from cml_iam.check.documents import PoliciesScene
+from cml_iam.check.verify import verify_offline
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import boundary_option, parameter_option, read_documents, read_policy
 from cml_iam.cli._output import (
@@ -27,7 +26,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import FILE, aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
 from cml_iam.errors import InputError
-from cml_iam.expectations import SITUATIONS, Judgement
+from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -84,8 +83,8 @@ def verify(
         done = _live(site, principal or site.principal_arn)
     else:
         limit = read_policy(boundary) if boundary else None
-        scene = PoliciesScene(site, read_documents(files, document), limit)
-        (done,) = ask(check_named("expectations"), scene).verified
+        documents = read_documents(files, document)
+        done = verify_offline(derive_expectations(site), documents, limit)
     code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
     remedy = _remedy(done, site)
     answer(done.as_json() | {"remedy": remedy}, lambda: _print(done, remedy), code)
@@ -104,6 +103,8 @@ def _print(done: Verification, remedy: str | None) -> None:
 
 
 def _live(site: Site, principal: str) -> Verification:
+    from cml_iam.check.asking import ask
+    from cml_iam.check.checks import check_named
     from cml_iam.check.scene import AccountScene, Live
 
     aws = connect_as("administrator", site)

@@ -16,12 +16,11 @@ from cml_iam.report import (
     Cell,
     Column,
     Document,
-    Page,
     Section,
     Trend,
-    page_of,
     plural,
 )
+from cml_iam.report.html import Page, page_of
 from cml_iam.workers._metric import Measure
 
 if TYPE_CHECKING:

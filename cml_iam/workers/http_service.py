@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
-    from cml_iam.report import Page
+    from cml_iam.report.html import Page
     from cml_iam.workers._monitor import Monitor
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

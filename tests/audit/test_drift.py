@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cml_iam.audit import Spot
-from cml_iam.check import Answer, check_named
 from cml_iam.check._meaning import compared
+from cml_iam.check.answer import Answer
+from cml_iam.check.checks import check_named
 from cml_iam.policy import PolicyDocument, load_policy
 
 ROLE = "arn:aws:iam::111122223333:role"

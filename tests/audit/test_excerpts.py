@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cml_iam.audit import Ask, Spot
-from cml_iam.check._answer import Answer
-from cml_iam.check._answer import finding as found
 from cml_iam.check._excerpts import MOST_COLUMNS, MOST_LINES, with_excerpts
+from cml_iam.check.answer import Answer
+from cml_iam.check.answer import finding as found
 from cml_iam.check.documents import Offline, audit_documents
 from cml_iam.check.files import read_given
 from cml_iam.report import Excerpt

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check import Answer, check_named
 from cml_iam.check._usage import keys as check_keys
 from cml_iam.check._usage import usage_of
+from cml_iam.check.answer import Answer
+from cml_iam.check.checks import check_named
 from cml_iam.site import Grants, Site
 from tests.key_ids import key_id
 

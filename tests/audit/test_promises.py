@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cml_iam.check import Answer
+from cml_iam.check.answer import Answer
 from cml_iam.check.documents import Offline, audit_documents
 from cml_iam.check.files import read_given
 from cml_iam.lint import Severity

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from cml_iam.audit import Check, Input, Report, Spot, State, audit_rules
 from cml_iam.audit.write import write_report
-from cml_iam.check import CHECKS as ALL_CHECKS
-from cml_iam.check import Answer, check_named
+from cml_iam.check.answer import Answer
+from cml_iam.check.checks import CHECKS as ALL_CHECKS
+from cml_iam.check.checks import check_named
 from cml_iam.check.report import make_report, read_waivers
 from cml_iam.lint import Severity
 from cml_iam.located import parse_toml

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cml_iam.aws import connect
-from cml_iam.check import State
+from cml_iam.check.answer import State
 from cml_iam.check.doctor import Scene, examine
 from cml_iam.site import load_site
 from cml_iam.workers import WorkerManager

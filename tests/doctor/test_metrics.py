@@ -11,7 +11,7 @@ import pytest
 
 from cml_iam.aws import Aws, Identity
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check import Diagnosis, State
+from cml_iam.check.answer import Diagnosis, State
 from cml_iam.check.doctor import Scene, examine
 from cml_iam.errors import NotOfferedError, ThrottledError
 from cml_iam.workers import WorkerManager

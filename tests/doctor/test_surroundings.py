@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cml_iam.check import State, check_named
+from cml_iam.check.answer import State
+from cml_iam.check.checks import check_named
 from cml_iam.check.doctor import _data_age, _region
 from cml_iam.cli._main import run
 from cml_iam.facts import updated

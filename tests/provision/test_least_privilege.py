@@ -13,8 +13,9 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import connect
-from cml_iam.check import ask, check_named
+from cml_iam.check.asking import ask
 from cml_iam.check.bootstrap import BootstrapScene, trail_problems
+from cml_iam.check.checks import check_named
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,

@@ -11,9 +11,10 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Identity
-from cml_iam.check import State, ask, check_named
-from cml_iam.check._answer import Drift
+from cml_iam.check.answer import Drift, State
+from cml_iam.check.asking import ask
 from cml_iam.check.bootstrap import BootstrapScene
+from cml_iam.check.checks import check_named
 from cml_iam.provision import (
     apply_plan,
     check_fresh,

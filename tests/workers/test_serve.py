@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.report import Page
+from cml_iam.report.html import Page
 from cml_iam.workers import Monitor, WorkerManager
 from cml_iam.workers._threads import Cache
 from cml_iam.workers.http_service import make_server

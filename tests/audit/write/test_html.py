@@ -23,12 +23,12 @@ from cml_iam.audit import (
     Spot,
     Unused,
 )
+from cml_iam.audit._items import path_of
 from cml_iam.audit.write import Form, write_report
-from cml_iam.audit.write._items import path_of
-from cml_iam.check._answer import finding as found
+from cml_iam.check.answer import finding as found
 from cml_iam.expectations import SITUATIONS, derive_expectations
 from cml_iam.lint import Severity
-from cml_iam.report._html import _style
+from cml_iam.report.html import _style
 from cml_iam.site import Site
 from tests.audit.write import samples
 from tests.audit.write.browser import browser

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from cml_iam.audit.write import _words as words
+from cml_iam.audit import _words as words
 from cml_iam.lint import Severity
 from cml_iam.report import (
     FAILED,
@@ -25,8 +25,8 @@ from cml_iam.report import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from cml_iam.audit._report import Ask, AuditFinding, Matrix
-    from cml_iam.audit._report import Cell as MatrixCell
+    from cml_iam.audit import Ask, AuditFinding, Matrix
+    from cml_iam.audit import Cell as MatrixCell
     from cml_iam.report import Level
 
 SYMBOL: Final = {Severity.ERROR: FAILED, Severity.WARNING: WARNED, Severity.INFO: NOTED}

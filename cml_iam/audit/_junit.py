@@ -13,17 +13,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.audit._report import GROUPS
-from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._items import item_of
-from cml_iam.audit.write._words import date_text
-from cml_iam.report import item_lines, shown
+from cml_iam.audit import GROUPS
+from cml_iam.audit import _words as words
+from cml_iam.audit._items import item_of
+from cml_iam.audit._words import date_text
+from cml_iam.report import shown
+from cml_iam.report.text import item_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from xml.etree.ElementTree import Element
 
-    from cml_iam.audit._report import Account, AuditFinding, Check, Report, Skipped
+    from cml_iam.audit import Account, AuditFinding, Check, Report, Skipped
     from cml_iam.lint import Severity
 
 Result = Literal["failure", "error", "skipped", "system-out"]

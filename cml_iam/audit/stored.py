@@ -15,15 +15,15 @@ from functools import cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from cml_iam.audit._report import Report, Since
-from cml_iam.audit.write._words import belongs, counts, date_text
+from cml_iam.audit import Report, Since
+from cml_iam.audit._words import belongs, counts, date_text
 from cml_iam.errors import DocumentError, InputError, Problem
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
 from cml_iam.located import located_problems, parse_json, schema_problems
 
 if TYPE_CHECKING:
-    from cml_iam.audit._report import AuditFinding, State
+    from cml_iam.audit import AuditFinding, State
     from cml_iam.lint import Severity
 
 VERSION: Final = 2

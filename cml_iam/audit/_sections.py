@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit._report import GROUPS
-from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._items import findings_alike, grids_of, items_of, request_of
-from cml_iam.audit.write._words import date_text
+from cml_iam.audit import GROUPS
+from cml_iam.audit import _words as words
+from cml_iam.audit._items import findings_alike, grids_of, items_of, request_of
+from cml_iam.audit._words import date_text
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import (
     FAILED,
@@ -27,7 +27,7 @@ from cml_iam.report import (
 )
 
 if TYPE_CHECKING:
-    from cml_iam.audit._report import Check, KeyLine, Report, State
+    from cml_iam.audit import Check, KeyLine, Report, State
     from cml_iam.lint import Severity
     from cml_iam.report import Item, Level
 

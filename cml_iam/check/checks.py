@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from cml_iam.check._check import Check
+from cml_iam.check.asking import Check
 
 _UNLIKE: Final = ("CML704", "CML705", "CML706")
 """The rules for documents with a different meaning from the rendered ones."""

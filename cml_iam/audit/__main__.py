@@ -1,6 +1,6 @@
 """Print the JSON Schema of the report, generated from the report's types so that they agree.
 
-python -m cml_iam.audit.write > policies/audit-report.schema.json
+python -m cml_iam.audit > policies/audit-report.schema.json
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from cml_iam.audit._report import Report
-from cml_iam.audit.write._json import VERSION
+from cml_iam.audit import Report
+from cml_iam.audit.stored import VERSION
 from cml_iam.lint import Severity
 
 Schema = dict[str, Any]

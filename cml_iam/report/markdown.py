@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.report._model import capital, is_page, shown
+from cml_iam.report import capital, is_page, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.report._model import Cell, Document, Grid, Item, Section
+    from cml_iam.report import Cell, Document, Grid, Item, Section
 
 ROOM: Final = 900_000
 """Maximum size in bytes of UTF-8, well below the 1 MiB that a step may write."""

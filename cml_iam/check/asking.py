@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 from cml_iam.audit import Check as CheckResult
-from cml_iam.check._answer import Answer, Diagnosis, State, finding
+from cml_iam.check.answer import Answer, Diagnosis, State, finding
 from cml_iam.errors import (
     AwsError,
     CmlIamError,

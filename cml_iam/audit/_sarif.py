@@ -15,16 +15,16 @@ from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._items import item_of
-from cml_iam.audit.write._words import date_text, title
+from cml_iam.audit import _words as words
+from cml_iam.audit._items import item_of
+from cml_iam.audit._words import date_text, title
 from cml_iam.lint import Severity
 from cml_iam.report import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cml_iam.audit._report import Account, AuditFinding, Check, Input, Report, Spot
+    from cml_iam.audit import Account, AuditFinding, Check, Input, Report, Spot
     from cml_iam.report import Item, Request
 
 Object = dict[str, Any]

@@ -17,14 +17,14 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.files import shipped_text
-from cml_iam.report._model import capital, is_page, shown
+from cml_iam.report import capital, is_page, shown
 from cml_iam.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-    from cml_iam.report._model import Document, Item, Request, Trend
+    from cml_iam.report import Document, Item, Request, Trend
 
 _ICONS: Final = {"good": "2da44e", "unknown": "bf8700"}
 _ICON: Final = (

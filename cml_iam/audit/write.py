@@ -1,38 +1,23 @@
 """The audit report in the formats that people and machines read.
 
 text = write_report(report, form_of("report.sarif"))
-since = compare_reports(report, read_report(earlier, "earlier.json"))
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.audit.write._json import compare_reports, read_report
 from cml_iam.errors import InputError
 from cml_iam.lint import Severity
 from cml_iam.secret import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from os import PathLike
 
-    from cml_iam.audit._report import Report
-
-__all__ = [
-    "FORMS",
-    "Form",
-    "compare_reports",
-    "form_of",
-    "read_report",
-    "write_report",
-]
+    from cml_iam.audit import Report
 
 Form = Literal["text", "json", "sarif", "junit", "markdown", "html"]
-FORMS: Final[tuple[Form, ...]] = ("text", "json", "sarif", "junit", "markdown", "html")
-
 EXTENSIONS: Final[dict[str, Form]] = {
     ".txt": "text",
     ".json": "json",
@@ -41,6 +26,7 @@ EXTENSIONS: Final[dict[str, Form]] = {
     ".md": "markdown",
     ".html": "html",
 }
+FORMS: Final[tuple[Form, ...]] = tuple(EXTENSIONS.values())
 
 
 def form_of(path: str | PathLike[str]) -> Form:
@@ -77,16 +63,29 @@ def write_report(
 
 def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
     """Return *report* in *form*; imports only the modules which that format needs."""
-    if form in ("sarif", "junit", "json"):
-        module = import_module(f"cml_iam.audit.write._{form}")
-        writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
-        return writer(report, fail_on)
-    from cml_iam import report as forms
-    from cml_iam.audit.write._sections import document_of
+    if form == "json":
+        from cml_iam.audit.stored import json_report
+
+        return json_report(report, fail_on)
+    if form == "sarif":
+        from cml_iam.audit._sarif import sarif_report
+
+        return sarif_report(report, fail_on)
+    if form == "junit":
+        from cml_iam.audit._junit import junit_report
+
+        return junit_report(report, fail_on)
+    from cml_iam.audit._sections import document_of
 
     document = document_of(report, fail_on)
     if form == "markdown":
-        return forms.markdown_of(document)
+        from cml_iam.report.markdown import markdown_of
+
+        return markdown_of(document)
     if form == "html":
-        return forms.page_of(document).text
-    return forms.text_of(document, width or forms.WIDTH)
+        from cml_iam.report.html import page_of
+
+        return page_of(document).text
+    from cml_iam.report.text import WIDTH, text_of
+
+    return text_of(document, width or WIDTH)

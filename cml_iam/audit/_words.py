@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit._report import audit_rules
+from cml_iam.audit import audit_rules
 from cml_iam.lint import Severity, lint_rules
 from cml_iam.report import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cml_iam.audit._report import (
+    from cml_iam.audit import (
         Account,
         Ask,
         AuditFinding,
