@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.engine._simulate_input import invalid
-from cml_iam.policy import pattern_matches
+from cml_iam.engine._simulate_input import Shape, SimulationError, invalid
+from cml_iam.errors import DocumentError
+from cml_iam.policy import parse_policy, pattern_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from cml_iam.policy import PolicyDocument
 
 AttachedType = Literal["inline", "aws-managed", "user-managed"]
 
@@ -28,6 +31,13 @@ class AttachedPolicy:
     arn: str | None = None
     owner: str | None = None
 
+    def parsed(self) -> PolicyDocument:
+        """Return the parsed document; raises SimulationError."""
+        try:
+            return parse_policy(self.document, self.name)
+        except DocumentError as error:
+            raise SimulationError("PolicyEvaluation", f"{self.name}: {error}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalPolicies:
@@ -43,25 +53,46 @@ class PrincipalPolicies:
     organization: tuple[tuple[str, ...], ...] | None = None
 
 
+def organization(
+    principal: PrincipalPolicies, shape: Shape
+) -> tuple[tuple[PolicyDocument, ...], ...] | None:
+    """Return the SCPs; the old simulator ignored those with conditions."""
+    if principal.organization is None:
+        return None
+    levels = [
+        tuple(AttachedPolicy("scp", text).parsed() for text in level)
+        for level in principal.organization
+    ]
+    if shape == "old":
+        levels = [
+            tuple(scp for scp in level if not any(s.conditions for s in scp.statements))
+            for level in levels
+        ]
+        levels = [level for level in levels if level]
+    return tuple(levels)
+
+
 def without(principal: PrincipalPolicies, exclusions: Iterable[Any]) -> PrincipalPolicies:
     """Remove the policies named by PolicyExclusionList; raises SimulationError.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_PolicyIdentifier.html
     """
     for exclusion in exclusions:
-        principal = _without(principal, exclusion)
+        if not isinstance(exclusion, dict) or len(exclusion) != 1:
+            raise invalid("a policy to exclude has exactly one of: " + ", ".join(_EXCLUDED))
+        ((kind, value),) = exclusion.items()
+        if kind == "PolicyType":
+            principal = _without_type(principal, value)
+        elif kind in _EXCLUDED:
+            principal = _without(principal, _EXCLUDED[kind](value))
+        else:
+            raise invalid(f"unknown policy identifier: `{kind}`")
     return principal
 
 
-def _without(principal: PrincipalPolicies, exclusion: Any) -> PrincipalPolicies:
-    if not isinstance(exclusion, dict) or len(exclusion) != 1:
-        raise invalid("a policy to exclude has exactly one of: " + ", ".join(_EXCLUDED))
-    ((kind, value),) = exclusion.items()
-    if kind == "PolicyType":
-        return _without_type(principal, value)
-    if kind not in _EXCLUDED:
-        raise invalid(f"unknown policy identifier: `{kind}`")
-    excluded = _EXCLUDED[kind](value)
+def _without(
+    principal: PrincipalPolicies, excluded: Callable[[AttachedPolicy], bool]
+) -> PrincipalPolicies:
     boundary = principal.boundary
     return replace(
         principal,
@@ -88,7 +119,7 @@ def _by_arn(arn: Any) -> Callable[[AttachedPolicy], bool]:
     if not isinstance(arn, str) or not 20 <= len(arn) <= 2048 or arn.count(":") < 5:
         raise invalid(f"invalid policy ARN: `{arn}`")
     *fields, resource = arn.split(":", 5)
-    if fields[0] != "arn" or "*" in "".join(fields) or "?" in "".join(fields):
+    if fields[0] != "arn" or not {"*", "?"}.isdisjoint("".join(fields)):
         raise invalid(
             f"invalid policy ARN: `{arn}`: wildcards are allowed only in the policy's name"
         )
@@ -97,11 +128,11 @@ def _by_arn(arn: Any) -> Callable[[AttachedPolicy], bool]:
     return lambda policy: policy.arn is not None and pattern_matches(arn, policy.arn)
 
 
-def _by_inline(given: Any) -> Callable[[AttachedPolicy], bool]:
-    wanted: Mapping[str, Any] = given if isinstance(given, dict) else {}
-    if set(wanted) != {"PolicyName", "AttachmentType", "AttachmentName"}:
+def _by_inline(identifier: Any) -> Callable[[AttachedPolicy], bool]:
+    names = {"PolicyName", "AttachmentType", "AttachmentName"}
+    if not isinstance(identifier, dict) or set(identifier) != names:
         raise invalid("an inline policy needs PolicyName, AttachmentType and AttachmentName")
-    kind, name = wanted["AttachmentType"], str(wanted["AttachmentName"])
+    kind, name = identifier["AttachmentType"], str(identifier["AttachmentName"])
     if kind not in {"user", "group", "role"}:
         raise invalid(f"unknown attachment type: `{kind}`")
     if name.count("*") > 1:
@@ -111,7 +142,7 @@ def _by_inline(given: Any) -> Callable[[AttachedPolicy], bool]:
         owner = (policy.owner or "").split(":", 5)[-1]
         return (
             policy.type == "inline"
-            and policy.name == wanted["PolicyName"]
+            and policy.name == identifier["PolicyName"]
             and owner.startswith(f"{kind}/")
             and pattern_matches(name, owner.rpartition("/")[2])
         )

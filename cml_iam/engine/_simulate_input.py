@@ -31,26 +31,24 @@ MAX_DOCUMENT: Final = 131_072
 MAX_ITEMS: Final = 1000
 DEFAULT_ITEMS: Final = 100
 MAX_LEVELS: Final = 7
-ACCOUNT_ROOT: Final = re.compile(r"arn:[\w-]+:iam::([0-9]{12}):root")
 _DOCUMENT: Final = re.compile(r"[\t\n\r\x20-\xff]+")
-_ACTION: Final = re.compile(r"[^:\s]+:[^:\s]+")
-_CALLER: Final = re.compile(r"arn:[\w-]+:iam::[0-9]{12}:(user|group|role)/.+")
-
-# Which resource types a scenario needs.
-HANDLING: Final[Mapping[str, frozenset[str]]] = {
-    "EC2-VPC-InstanceStore": frozenset(
-        {"instance", "image", "security-group", "network-interface"}
-    ),
-    "EC2-VPC-InstanceStore-Subnet": frozenset(
-        {"instance", "image", "security-group", "network-interface", "subnet"}
-    ),
-    "EC2-VPC-EBS": frozenset(
-        {"instance", "image", "security-group", "network-interface", "volume"}
-    ),
-    "EC2-VPC-EBS-Subnet": frozenset(
-        {"instance", "image", "security-group", "network-interface", "subnet", "volume"}
-    ),
+_RESOURCE: Final = re.compile(r"\*|(?=.{1,2048}\Z)arn:(?:[^:]*:){4}.*", re.DOTALL)
+_ACTION: Final = re.compile(r"(?=.{3,128}\Z)[^:\s]+:[^:\s]+")
+_OWNER: Final = re.compile(r"arn:[\w-]+:iam::([0-9]{12}):root")
+_CALLERS: Final[Mapping[Shape, re.Pattern[str]]] = {
+    "new": re.compile(r"arn:[\w-]+:iam::[0-9]{12}:(?:user|group|role)/.+"),
+    "old": re.compile(r"arn:[\w-]+:iam::[0-9]{12}:user/.+"),
 }
+_KEY: Final = re.compile(r"(?=.{5,256}\Z)[^:]*:.*", re.DOTALL)
+
+_ANY_VPC: Final = frozenset({"instance", "image", "security-group", "network-interface"})
+HANDLING: Final = {
+    "EC2-VPC-InstanceStore": _ANY_VPC,
+    "EC2-VPC-InstanceStore-Subnet": _ANY_VPC | {"subnet"},
+    "EC2-VPC-EBS": _ANY_VPC | {"volume"},
+    "EC2-VPC-EBS-Subnet": _ANY_VPC | {"subnet", "volume"},
+}
+"""The resource types that each scenario of ResourceHandlingOption needs."""
 
 _COMMON: Final = frozenset(
     {
@@ -113,6 +111,26 @@ class SimulationInput:
     source: str | None = None
 
 
+def check_shape(shape: str) -> None:
+    """Raise InputError if *shape* never existed."""
+    if shape not in CUSTOM:
+        raise InputError(
+            f"the Simulate calls have no shape `{shape}`", remedy=f"one of {', '.join(CUSTOM)}"
+        )
+
+
+def read_source(request: Mapping[str, Any]) -> str:
+    """Return PolicySourceArn; raises SimulationError."""
+    source = request.get("PolicySourceArn")
+    if source is None:
+        raise invalid("missing parameter: `PolicySourceArn`")
+    fields = str(source).split(":", 5)
+    named = fields[-1].startswith(("user/", "group/", "role/"))
+    if len(fields) != 6 or fields[2] != "iam" or not named or not 20 <= len(str(source)) <= 2048:
+        raise invalid(f"Invalid Entity Arn: {source}")
+    return str(source)
+
+
 def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) -> SimulationInput:
     """Parse the parameters in *request*; *known* are the valid names. Raises SimulationError."""
     for name in request:
@@ -121,25 +139,60 @@ def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) 
     boundaries = _documents(request, "PermissionsBoundaryPolicyInputList")
     if len(boundaries) > 1:
         raise invalid("only one permissions boundary policy can be given")
-    resources = tuple(_resource(text) for text in _texts(request, "ResourceArns"))
+    resources = tuple(
+        _checked(text, _RESOURCE, "resource ARN") for text in _listed(request, "ResourceArns")
+    )
     _check_handling(request.get("ResourceHandlingOption"), resources)
+    owner, caller = request.get("ResourceOwner"), request.get("CallerArn")
     return SimulationInput(
-        actions=tuple(_action(each) for each in _required(request, "ActionNames")),
+        actions=_actions(request),
         resources=resources,
         policies=_documents(request, "PolicyInputList"),
         boundary=boundaries[0] if boundaries else None,
         resource_policy=_resource_policy(request),
-        resource_owner=_owner(request.get("ResourceOwner")),
-        caller=_caller(request.get("CallerArn"), shape),
-        context=read_context(request.get("ContextEntries", ())),
+        resource_owner=None if owner is None else _account(owner),
+        caller=None if caller is None else _checked(caller, _CALLERS[shape], "caller ARN"),
+        context=_context(request),
         max_items=_max_items(request.get("MaxItems", DEFAULT_ITEMS)),
         marker=request.get("Marker"),
         organization=_organization(request),
     )
 
 
-def read_document(text: Any, name: str) -> PolicyDocument:
-    """Parse one policy of the input, called *name* in the response; raises SimulationError."""
+def _checked(text: Any, form: re.Pattern[str], what: str) -> str:
+    if not isinstance(text, str) or not form.fullmatch(text):
+        raise invalid(f"invalid {what}: `{text}`")
+    return text
+
+
+def _listed(request: Mapping[str, Any], parameter: str) -> Sequence[Any]:
+    values = request.get(parameter, ())
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise invalid(f"`{parameter}` must be a list")
+    return values
+
+
+def _actions(request: Mapping[str, Any]) -> tuple[str, ...]:
+    if "ActionNames" not in request:
+        raise invalid("missing parameter: `ActionNames`")
+    names = _listed(request, "ActionNames")
+    if not names:
+        raise invalid("`ActionNames` must not be empty")
+    for name in names:
+        if "*" in _checked(name, _ACTION, "action name") or "?" in name:
+            raise invalid(f"invalid action name: `{name}`: wildcards are not supported")
+    return tuple(names)
+
+
+def _documents(request: Mapping[str, Any], parameter: str) -> tuple[PolicyDocument, ...]:
+    return tuple(
+        _document(text, f"{parameter}.{number}")
+        for number, text in enumerate(_listed(request, parameter), start=1)
+    )
+
+
+def _document(text: Any, name: str) -> PolicyDocument:
+    """Parse one policy of the input, called *name* in the response."""
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_DOCUMENT:
         raise invalid(f"{name} must be a text of 1 to {MAX_DOCUMENT} characters")
     if not _DOCUMENT.fullmatch(text):
@@ -153,47 +206,6 @@ def read_document(text: Any, name: str) -> PolicyDocument:
             if problem := unknown_operator(condition.operator):
                 raise invalid(f"syntax errors in policy: {name}: {problem}")
     return document
-
-
-def _documents(request: Mapping[str, Any], parameter: str) -> tuple[PolicyDocument, ...]:
-    return tuple(
-        read_document(text, f"{parameter}.{number}")
-        for number, text in enumerate(_texts(request, parameter), start=1)
-    )
-
-
-def _texts(request: Mapping[str, Any], parameter: str) -> Sequence[Any]:
-    given = request.get(parameter, ())
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise invalid(f"`{parameter}` must be a list")
-    return given
-
-
-def _required(request: Mapping[str, Any], parameter: str) -> Sequence[Any]:
-    if parameter not in request:
-        raise invalid(f"missing parameter: `{parameter}`")
-    given = _texts(request, parameter)
-    if not given:
-        raise invalid(f"`{parameter}` must not be empty")
-    return given
-
-
-def _action(text: Any) -> str:
-    if not isinstance(text, str) or not 3 <= len(text) <= 128 or not _ACTION.fullmatch(text):
-        raise invalid(f"invalid action name: `{text}`")
-    if "*" in text or "?" in text:
-        raise invalid(f"invalid action name: `{text}`: wildcards are not supported")
-    return text
-
-
-def _resource(text: Any) -> str:
-    if text == EVERYTHING:
-        return EVERYTHING
-    if not isinstance(text, str) or not 1 <= len(text) <= 2048 or text.count(":") < 5:
-        raise invalid(f"invalid resource ARN: `{text}`")
-    if not text.startswith("arn:"):
-        raise invalid(f"invalid resource ARN: `{text}`")
-    return text
 
 
 def _check_handling(option: Any, resources: Sequence[str]) -> None:
@@ -210,31 +222,19 @@ def _check_handling(option: Any, resources: Sequence[str]) -> None:
 def _resource_policy(request: Mapping[str, Any]) -> PolicyDocument | None:
     if "ResourcePolicy" not in request:
         return None
-    document = read_document(request["ResourcePolicy"], "ResourcePolicy")
+    document = _document(request["ResourcePolicy"], "ResourcePolicy")
     for statement in document.statements:
         principals = statement.principal or statement.not_principal
-        for kind, _ in principals.ids if principals else ():
-            if kind == "Service":
-                raise invalid("Principal of type Service is not supported")
+        if principals and any(kind == "Service" for kind, _ in principals.ids):
+            raise invalid("Principal of type Service is not supported")
     return document
 
 
-def _owner(text: Any) -> str | None:
-    if text is None:
-        return None
-    match = ACCOUNT_ROOT.fullmatch(str(text))
+def _account(owner: Any) -> str:
+    match = _OWNER.fullmatch(str(owner))
     if match is None:
-        raise invalid(f"invalid resource owner: `{text}`: an ARN like arn:aws:iam::ACCOUNT:root")
+        raise invalid(f"invalid resource owner: `{owner}`: an ARN like arn:aws:iam::ACCOUNT:root")
     return match[1]
-
-
-def _caller(text: Any, shape: Shape) -> str | None:
-    if text is None:
-        return None
-    match = _CALLER.fullmatch(str(text))
-    if match is None or (shape == "old" and match[1] != "user"):
-        raise invalid(f"invalid caller ARN: `{text}`")
-    return str(text)
 
 
 def _max_items(value: Any) -> int:
@@ -243,34 +243,29 @@ def _max_items(value: Any) -> int:
     return value
 
 
-def _organization(
-    request: Mapping[str, Any],
-) -> tuple[tuple[PolicyDocument, ...], ...] | None:
+def _organization(request: Mapping[str, Any]) -> tuple[tuple[PolicyDocument, ...], ...] | None:
     parameter = "OrderedOrganizationPolicyInputList"
     if parameter not in request:
         return None
-    levels = _texts(request, parameter)
+    levels = _listed(request, parameter)
     if len(levels) > MAX_LEVELS:
         raise invalid(f"`{parameter}` takes at most {MAX_LEVELS} levels")
     return tuple(_documents(level, "ServiceControlPolicyInputList") for level in levels)
 
 
-def read_context(entries: Any) -> dict[str, str | list[str]]:
+def _context(request: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Parse ContextEntries; a key of a `…List` type, or with several values, becomes a list."""
-    if isinstance(entries, str) or not isinstance(entries, Sequence):
-        raise invalid("`ContextEntries` must be a list")
     context: dict[str, str | list[str]] = {}
-    for entry in entries:
-        name, values = (
-            _context_name(entry),
-            [str(each) for each in entry.get("ContextKeyValues", ())],
-        )
+    for entry in _listed(request, "ContextEntries"):
+        name = entry.get("ContextKeyName") if isinstance(entry, Mapping) else None
+        name = _checked(name, _KEY, "context key name")
+        values = [str(value) for value in entry.get("ContextKeyValues", ())]
         kind = entry.get("ContextKeyType", "string")
         base = str(kind).removesuffix("List")
-        if base not in _VALUES:
+        if base not in _TYPES:
             raise invalid(f"invalid context key type: `{kind}`")
         for value in values:
-            if not _VALUES[base](value):
+            if not _TYPES[base](value):
                 raise invalid(f"context key `{name}`: `{value}` is not of the type {base}")
         if kind != base or len(values) > 1:
             context[name] = values
@@ -279,14 +274,7 @@ def read_context(entries: Any) -> dict[str, str | list[str]]:
     return context
 
 
-def _context_name(entry: Any) -> str:
-    name = entry.get("ContextKeyName") if isinstance(entry, Mapping) else None
-    if not isinstance(name, str) or not 5 <= len(name) <= 256 or ":" not in name:
-        raise invalid(f"invalid context key name: `{name}`")
-    return name
-
-
-_VALUES: Final[Mapping[str, Callable[[str], bool]]] = {
+_TYPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "string": lambda value: True,  # noqa: ARG005 - any text is one
     "numeric": lambda value: number(value) is not None,
     "boolean": lambda value: value.lower() in {"true", "false"},

@@ -168,6 +168,17 @@ class Service:
         names = self.names_matching(pattern)
         return tuple(made for name in names if (made := self.action(name)))
 
+    def arn_formats(self, name: str) -> list[str]:
+        """Return the ARN formats of the resource types of the action *name*, required ones first.
+
+        Empty if there is no such action.
+        """
+        spelt = self.name_of(name)
+        raw = _data().actions.get_action_details(self.name, spelt) if spelt else {}
+        types = sorted(raw.get("resourceTypes", ()), key=lambda entry: not entry["required"])
+        kinds = (entry["name"].lower() for entry in types)
+        return [self._resources[kind]["arn"] for kind in kinds if kind in self._resources]
+
     def _action(self, raw: dict[str, Any]) -> Action:
         own = frozenset(map(_key_pattern, raw["conditionKeys"]))
         targets = tuple(self._target(entry, own) for entry in raw["resourceTypes"])
