@@ -3,15 +3,22 @@
 A comparison returns True if one of the policy's values matches, False if none does, and None if the
 result is undefined: a value is not the required number, date, address, boolean or ARN, or a
 variable has no value. An undefined condition does not match, even if it is negated.
+
+Dates are in the W3C profile of ISO 8601, or seconds since 1970; addresses and ranges are IPv4 and
+IPv6; `10`, `10.0` and `1e1` are the same number.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+https://www.w3.org/TR/NOTE-datetime
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime, timedelta
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cml_iam.engine._literals import inside, moment, network, number
 from cml_iam.engine._resource import (
     FIELDS,
     Fields,
@@ -58,6 +65,13 @@ class Comparison:
     varying: VaryingTest | None = None
     problems: tuple[str, ...] = ()
 
+    def matches(self, text: str, context: Context) -> bool | None:
+        """Return whether one of the policy's values matches *text*."""
+        if self.plain is not None:
+            return self.plain(text)
+        assert self.varying is not None  # noqa: S101 - one of the two is set
+        return self.varying(text, context)
+
 
 Prepare = Callable[["Sequence[str]", Scope], Comparison]
 
@@ -66,15 +80,11 @@ def texts(*, wildcards: bool = False, any_case: bool = False, variables: bool = 
     """Compare as strings, with *wildcards* `*` and `?`, or in *any_case*."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:
+        active = scope.variables and variables
         parsed, problems = [], []
         for value in values:
             try:
-                parts = tokens(
-                    value,
-                    variables=scope.variables and variables,
-                    wildcards=wildcards,
-                    keys=scope.keys,
-                )
+                parts = tokens(value, variables=active, wildcards=wildcards, keys=scope.keys)
             except MalformedVariableError as error:
                 problems.append(f"`{value}`: {error}")
             else:
@@ -89,23 +99,21 @@ def _text_comparison(
 ) -> Comparison:
     plain = patterns(parts for parts in parsed if not has_variable(parts)).test()
     varying = [parts for parts in parsed if has_variable(parts)]
-    otherwise = None if problems else False
     if not varying and not problems:
         return Comparison(plain=(lambda text: plain(text.lower())) if any_case else plain)
+    otherwise = None if problems else False
 
-    def test(text: str, context: Context) -> bool | None:
-        wanted = text.lower() if any_case else text
-        if plain(wanted):
-            return True
-        answer: bool | None = otherwise
-        for parts in varying:
-            literal = resolved(parts, context)
-            if literal is None:
-                answer = None
-            elif patterns((_lower(literal) if any_case else literal,)).matches(wanted):
-                return True
-        return answer
+    def matches(parts: tuple[Token, ...], text: str, context: Context) -> bool | None:
+        literal = resolved(parts, context)
+        if literal is None:
+            return None
+        return patterns((_lower(literal) if any_case else literal,)).matches(text)
 
+    test = _with_variables(lambda text: plain(text) or otherwise, varying, matches)
+    if any_case:
+        return Comparison(
+            varying=lambda text, context: test(text.lower(), context), problems=problems
+        )
     return Comparison(varying=test, problems=problems)
 
 
@@ -113,37 +121,44 @@ def _lower(parts: Iterable[Token]) -> tuple[Token, ...]:
     return tuple(part.lower() if isinstance(part, str) else part for part in parts)
 
 
-def arns(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare as ARNs, field by field; `ArnEquals` accepts wildcards as `ArnLike` does."""
-    parsed, problems = [], []
-    for value in values:
-        fields = _arn_fields(value, scope)
-        if fields is None:
-            problems.append(f"`{value}` is not an ARN")
-        else:
-            parsed.append(fields)
-    plain = arn_patterns(fields for fields in parsed if not _varies(fields)).test()
-    varying = [fields for fields in parsed if _varies(fields)]
-    otherwise = None if problems else False
-
-    def simple(text: str) -> bool | None:
-        return (plain(text) or otherwise) if is_arn(text) else None
+def _with_variables(
+    plain: PlainTest,
+    varying: Sequence[Any],
+    matches: Callable[[Any, str, Context], bool | None],
+) -> VaryingTest:
+    """Return a test by *plain*, and then by each of *varying*, which has variables."""
 
     def test(text: str, context: Context) -> bool | None:
-        answer = simple(text)
-        if answer or not is_arn(text):
-            return answer
-        for fields in varying:
-            literal = resolve_fields(fields, context)
-            if literal is None:
-                answer = None
-            elif arn_patterns((literal,)).matches(text):
+        answer = plain(text)
+        for value in () if answer else varying:
+            match = matches(value, text, context)
+            if match:
                 return True
+            answer = None if match is None else answer
         return answer
 
+    return test
+
+
+def arns(values: Sequence[str], scope: Scope) -> Comparison:
+    """Compare as ARNs, field by field; `ArnEquals` accepts wildcards as `ArnLike` does."""
+    parsed = [(value, _arn_fields(value, scope)) for value in values]
+    problems = tuple(f"`{value}` is not an ARN" for value, fields in parsed if fields is None)
+    readable = [fields for _, fields in parsed if fields is not None]
+    patterns = arn_patterns(fields for fields in readable if not _varies(fields)).test()
+    varying = [fields for fields in readable if _varies(fields)]
+    otherwise = None if problems else False
+
+    def plain(text: str) -> bool | None:
+        return (patterns(text) or otherwise) if is_arn(text) else None
+
+    def matches(fields: Fields, text: str, context: Context) -> bool | None:
+        literal = resolve_fields(fields, context) if is_arn(text) else None
+        return None if literal is None else arn_patterns((literal,)).matches(text)
+
     if varying:
-        return Comparison(varying=test, problems=tuple(problems))
-    return Comparison(plain=simple, problems=tuple(problems))
+        return Comparison(varying=_with_variables(plain, varying, matches), problems=problems)
+    return Comparison(plain=plain, problems=problems)
 
 
 def _arn_fields(value: str, scope: Scope) -> Fields | None:
@@ -166,9 +181,9 @@ def booleans(values: Sequence[str], scope: Scope) -> Comparison:
     inner = texts(any_case=True)(values, scope)
     if inner.varying is not None:
         return Comparison(varying=_boolean_varying(values, scope), problems=inner.problems)
-    wanted = {value.lower() for value in values}
+    lower = {value.lower() for value in values}
     odd = tuple(f"`{value}` is neither true nor false" for value in values if not _boolean(value))
-    answers = {text: text in wanted or (None if odd else False) for text in _BOOLEANS}
+    answers = {text: text in lower or (None if odd else False) for text in _BOOLEANS}
     return Comparison(plain=lambda text: answers.get(text.lower()), problems=odd)
 
 
@@ -180,20 +195,11 @@ def _boolean_varying(values: Sequence[str], scope: Scope) -> VaryingTest:
         except MalformedVariableError:
             parsed.append(("",))  # no boolean either
 
-    def test(text: str, context: Context) -> bool | None:
-        if not _boolean(text):
-            return None
-        answer: bool | None = False
-        for parts in parsed:
-            literal = resolved(parts, context)
-            value = "".join(map(str, literal or ()))
-            if not _boolean(value):
-                answer = None
-            elif value.lower() == text.lower():
-                return True
-        return answer
+    def matches(parts: tuple[Token, ...], text: str, context: Context) -> bool | None:
+        value = "".join(map(str, resolved(parts, context) or ()))
+        return value.lower() == text.lower() if _boolean(text) and _boolean(value) else None
 
-    return test
+    return _with_variables(lambda text: False if _boolean(text) else None, parsed, matches)
 
 
 _BOOLEANS: Final = ("true", "false")
@@ -207,17 +213,17 @@ def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], wh
     """Compare the results of *read* for both sides; it returns None for unreadable text."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
-        wanted = [(value, read(value)) for value in values]
-        odd = tuple(f"`{value}` is not {what}" for value, found in wanted if found is None)
-        readable = tuple(found for _, found in wanted if found is not None)
+        parsed = [(value, read(value)) for value in values]
+        odd = tuple(f"`{value}` is not {what}" for value, literal in parsed if literal is None)
+        readable = tuple(literal for _, literal in parsed if literal is not None)
         otherwise = None if odd else False
 
         def test(text: str) -> bool | None:
-            found = read(text)
-            if found is None:
+            literal = read(text)
+            if literal is None:
                 return None
             for value in readable:
-                if compare(found, value):
+                if compare(literal, value):
                     return True
             return otherwise
 
@@ -239,13 +245,124 @@ def dates(compare: Callable[[Any, Any], bool]) -> Prepare:
 def addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
     """Compare an address with ranges; an IPv6 address is in no IPv4 range, and vice versa."""
     ranges = [(value, network(value)) for value in values]
-    odd = tuple(
-        f"`{value}` is not an IP address or range" for value, found in ranges if found is None
-    )
-    networks = tuple(found for _, found in ranges if found is not None)
+    odd = tuple(f"`{value}` is not an IP address or range" for value, n in ranges if n is None)
+    networks = tuple(n for _, n in ranges if n is not None)
 
     def test(text: str) -> bool | None:
-        found = inside(text, networks)
-        return None if odd and not found else found
+        answer = _inside(text, networks)
+        return None if odd and not answer else answer
 
     return Comparison(plain=test, problems=odd)
+
+
+NANOSECONDS: Final = 1_000_000_000
+_EPOCH: Final = re.compile(r"(-?[0-9]{1,18})(?:\.([0-9]{1,9})[0-9]*)?")
+_W3C: Final = re.compile(
+    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})"
+    r"(?::([0-9]{2})(?:\.([0-9]{1,9})[0-9]*)?)?(Z|[+-][0-9]{2}:[0-9]{2}))?)?)?"
+)
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(text: str) -> int | None:
+    """Return the date *text* in nanoseconds since 1970, or None if it is not a date.
+
+    Four digits are a year; any other whole number is seconds since 1970.
+    """
+    if match := _W3C.fullmatch(text):
+        return _w3c(match)
+    if match := _EPOCH.fullmatch(text):
+        whole, fraction = int(match[1]) * NANOSECONDS, _nanoseconds(match[2])
+        return whole - fraction if text.startswith("-") else whole + fraction
+    return None
+
+
+def _w3c(match: re.Match[str]) -> int | None:
+    year, month, day, hour, minute, second, fraction, zone = match.groups(default="0")
+    try:
+        date = datetime(
+            int(year),
+            int(month) if match[2] else 1,
+            int(day) if match[3] else 1,
+            int(hour),
+            int(minute),
+            int(second),
+            tzinfo=UTC,
+        )
+    except ValueError:  # the 31st of February, the hour 25
+        return None
+    offset = _offset(zone)
+    if offset is None:
+        return None
+    return ((date - _START) // timedelta(seconds=1) - offset) * NANOSECONDS + _nanoseconds(fraction)
+
+
+def _offset(zone: str) -> int | None:
+    """Return the offset of a time zone from UTC, in seconds."""
+    if zone[0] not in "+-":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:
+        return None
+    return (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
+
+
+def _nanoseconds(fraction: str | None) -> int:
+    return int(fraction.ljust(9, "0")) if fraction else 0
+
+
+class Network(NamedTuple):
+    """A range of addresses; *size* is 4 or 16 bytes: the two families never overlap."""
+
+    size: int
+    mask: int
+    base: int
+
+
+def address(text: str) -> bytes | None:
+    """Return the 4 or 16 bytes of an address, or None if *text* is not one."""
+    try:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a character no address can have
+        return None
+
+
+def _inside(text: str, networks: tuple[Network, ...]) -> bool | None:
+    """Return whether the address *text* is in one of *networks*; None if it is not an address."""
+    octets = address(text)
+    if octets is None:
+        return None
+    own_size, value = len(octets), int.from_bytes(octets, "big")
+    for size, mask, base in networks:  # noqa: SIM110 - a loop takes a third of the time of any()
+        if own_size == size and value & mask == base:
+            return True
+    return False
+
+
+def network(text: str) -> Network | None:
+    """Return the range `address/length`, or the range of one address; None if *text* is neither.
+
+    Bits beyond the length are ignored: `192.168.1.7/16` is `192.168.0.0/16`.
+    """
+    base, slash, length = text.partition("/")
+    octets = address(base)
+    if octets is None:
+        return None
+    bits = len(octets) * 8
+    if not slash:
+        length = str(bits)
+    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
+        return None
+    mask = (1 << bits) - (1 << (bits - int(length)))
+    return Network(len(octets), mask, int.from_bytes(octets, "big") & mask)
+
+
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,300}")
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def number(text: str) -> int | float | None:
+    """Return *text* as a number, or None if it is not one."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else None

@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import eq, ge, gt, le, lt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.engine._comparison import (
@@ -18,7 +18,6 @@ from cml_iam.engine._comparison import (
     PlainTest,
     Prepare,
     Scope,
-    VaryingTest,
     addresses,
     arns,
     booleans,
@@ -30,16 +29,10 @@ from cml_iam.engine._request import all_texts, single_text
 from cml_iam.policy import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from cml_iam.engine._request import Keys
     from cml_iam.policy import Condition
-
-__all__ = [
-    "OPERATORS",
-    "Operator",
-    "Scope",
-]
 
 
 class Operator(NamedTuple):
@@ -54,26 +47,26 @@ class Operator(NamedTuple):
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
-    each.name.lower(): each
-    for each in (
+    operator.name.lower(): operator
+    for operator in (
         Operator("StringEquals", texts()),
         Operator("StringNotEquals", texts(), negated=True),
         Operator("StringEqualsIgnoreCase", texts(any_case=True)),
         Operator("StringNotEqualsIgnoreCase", texts(any_case=True), negated=True),
         Operator("StringLike", texts(wildcards=True)),
         Operator("StringNotLike", texts(wildcards=True), negated=True),
-        Operator("NumericEquals", numbers(operator.eq)),
-        Operator("NumericNotEquals", numbers(operator.eq), negated=True),
-        Operator("NumericLessThan", numbers(operator.lt)),
-        Operator("NumericLessThanEquals", numbers(operator.le)),
-        Operator("NumericGreaterThan", numbers(operator.gt)),
-        Operator("NumericGreaterThanEquals", numbers(operator.ge)),
-        Operator("DateEquals", dates(operator.eq)),
-        Operator("DateNotEquals", dates(operator.eq), negated=True),
-        Operator("DateLessThan", dates(operator.lt)),
-        Operator("DateLessThanEquals", dates(operator.le)),
-        Operator("DateGreaterThan", dates(operator.gt)),
-        Operator("DateGreaterThanEquals", dates(operator.ge)),
+        Operator("NumericEquals", numbers(eq)),
+        Operator("NumericNotEquals", numbers(eq), negated=True),
+        Operator("NumericLessThan", numbers(lt)),
+        Operator("NumericLessThanEquals", numbers(le)),
+        Operator("NumericGreaterThan", numbers(gt)),
+        Operator("NumericGreaterThanEquals", numbers(ge)),
+        Operator("DateEquals", dates(eq)),
+        Operator("DateNotEquals", dates(eq), negated=True),
+        Operator("DateLessThan", dates(lt)),
+        Operator("DateLessThanEquals", dates(le)),
+        Operator("DateGreaterThan", dates(gt)),
+        Operator("DateGreaterThanEquals", dates(ge)),
         Operator("Bool", booleans),
         Operator("BinaryEquals", texts(variables=False)),
         Operator("IpAddress", addresses),
@@ -159,7 +152,7 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
         return _null(condition, key, scope.keys, name.qualifier)
     operator = OPERATORS[name.base]
     comparison = operator.prepare(condition.values, scope)
-    test = _bind(_Asked(key, scope.keys, name, operator), comparison)
+    test = _test(key, scope.keys, name, operator, comparison)
     problems = tuple(f"{condition.operator} {problem}" for problem in comparison.problems)
     return CompiledCondition(condition, key, scope.keys, test, problems)
 
@@ -180,10 +173,6 @@ def _never(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
     return False
 
 
-def _always(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
-    return True
-
-
 def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> CompiledCondition:
     """Compile `Null`, which tests whether the key is absent.
 
@@ -191,47 +180,55 @@ def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> Compile
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
     """
     if qualifier:
-        test = _always if qualifier == FOR_ALL else _never
-        return CompiledCondition(condition, key, keys, test)
-    wanted = {value.lower() for value in condition.values}
+        answer = qualifier == FOR_ALL
+        return CompiledCondition(condition, key, keys, lambda context: answer)  # noqa: ARG005 - unused
     odd = tuple(
         f"{condition.operator} `{value}` is neither true nor false"
         for value in condition.values
         if value.lower() not in {"true", "false"}
     )
-    absent, present = "true" in wanted, "false" in wanted
-    return CompiledCondition(
-        condition,
-        key,
-        keys,
-        lambda context: absent if keys.get(context, key) is None else present,
-        odd,
-    )
+    values = {value.lower() for value in condition.values}
+    absent, present = "true" in values, "false" in values
+
+    def test(context: Context) -> bool:
+        return absent if keys.get(context, key) is None else present
+
+    return CompiledCondition(condition, key, keys, test, odd)
 
 
-class _Asked:
-    """What a condition tests besides values: the key, and the result if it is absent."""
+def _test(
+    key: str, keys: Keys, name: OperatorName, operator: Operator, comparison: Comparison
+) -> ConditionTest:
+    wanted = not operator.negated
+    missing = name.matches_missing_key(negated=operator.negated)
+    if comparison.plain is not None and not name.qualifier:
+        return _plain_test(key, keys, comparison.plain, wanted=wanted, missing=missing)
+    get, matches, qualified = keys.get, comparison.matches, name.qualifier != ""
+    quantify = any if name.qualifier == FOR_ANY else all
 
-    __slots__ = ("key", "keys", "missing", "qualifier", "wanted")
+    def condition(context: Context) -> bool:
+        value = get(context, key)
+        if value is None:
+            return missing
+        if qualified:
+            texts = all_texts(value)
+            if not any(texts):
+                return missing  # a key whose only value is an empty string has no values
+        else:
+            text = single_text(value)
+            if text is None:
+                return False
+            texts = (text,)
+        return quantify([matches(text, context) is wanted for text in texts])
 
-    def __init__(self, key: str, keys: Keys, name: OperatorName, operator: Operator) -> None:
-        self.key, self.keys, self.qualifier = key, keys, name.qualifier
-        self.missing = name.matches_missing_key(negated=operator.negated)
-        self.wanted = not operator.negated
+    return condition
 
 
-def _bind(asked: _Asked, found: Comparison) -> ConditionTest:
-    if asked.qualifier:
-        return _many(asked, found, all if asked.qualifier == FOR_ALL else any)
-    if found.varying is not None:
-        return _one_varying(asked, found.varying)
-    assert found.plain is not None  # noqa: S101 - one of the two is set
-    return _one(asked, found.plain)
-
-
-def _one(asked: _Asked, test: PlainTest) -> ConditionTest:
+def _plain_test(
+    key: str, keys: Keys, test: PlainTest, *, wanted: bool, missing: bool
+) -> ConditionTest:
     """Test a single-valued key; a key with several values never matches, whatever the operator."""
-    key, wanted, missing, search = asked.key, asked.wanted, asked.missing, asked.keys.search
+    search = keys.search
 
     def condition(context: Context) -> bool:
         value = context.get(key)
@@ -243,43 +240,5 @@ def _one(asked: _Asked, test: PlainTest) -> ConditionTest:
                 return missing
         text = single_text(value)
         return text is not None and test(text) is wanted
-
-    return condition
-
-
-def _one_varying(asked: _Asked, test: VaryingTest) -> ConditionTest:
-    key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get
-
-    def condition(context: Context) -> bool:
-        value = get(context, key)
-        if value is None:
-            return missing
-        text = single_text(value)
-        return text is not None and test(text, context) is wanted
-
-    return condition
-
-
-def _many(
-    asked: _Asked, found: Comparison, quantify: Callable[[Sequence[bool]], bool]
-) -> ConditionTest:
-    """Test a multi-valued key: all values, or any, must match; a single value is a list of one.
-
-    A key whose only value is an empty string has no values, as AWS documents for set operators:
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
-    """
-    key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get
-    plain, varying = found.plain, found.varying
-
-    def condition(context: Context) -> bool:
-        value = get(context, key)
-        if value is None:
-            return missing
-        texts = all_texts(value)
-        if not any(texts):
-            return missing
-        if plain is not None:
-            return quantify([plain(text) is wanted for text in texts])
-        return quantify([varying(text, context) is wanted for text in texts])  # type: ignore[misc]  # the other one is set
 
     return condition

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from cml_iam.engine._comparison import moment, network, number
 from cml_iam.engine._conditions import unknown_operator
-from cml_iam.engine._literals import moment, network, number
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import PolicyDocument, parse_policy
 

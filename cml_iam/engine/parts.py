@@ -1,9 +1,8 @@
 """The parts of the engine for reasoning about policies; decisions need none of them."""
 
-from cml_iam.engine._comparison import Scope
+from cml_iam.engine._comparison import NANOSECONDS, Scope, address, moment, network, number
 from cml_iam.engine._compile import ActionPattern, CompiledStatement
 from cml_iam.engine._conditions import compile_condition, unknown_operator
-from cml_iam.engine._literals import NANOSECONDS, address, moment, network, number
 from cml_iam.engine._order import ALWAYS_ALLOWED, applies
 from cml_iam.engine._request import Caller, Keys, Naming, names_principals, naming
 from cml_iam.engine._resource import (
