@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine._compile import (
@@ -22,7 +23,6 @@ from cml_iam.engine._order import (
     ALWAYS_ALLOWED,
     EXPLICIT_DENY,
     IMPLICIT_DENY,
-    Allows,
     Gate,
     Outcome,
     applies,
@@ -55,6 +55,21 @@ class Bucket:
     denies: tuple[Rule, ...]
     gates: tuple[tuple[Rule, ...], ...]
     about: tuple[tuple[CompiledStatement, ...], ...]
+
+    @classmethod
+    def about_action(cls, gates: Sequence[Gate], action: str) -> Bucket:
+        """Return the bucket of *action*."""
+        about = tuple(gate.index.about(action) for gate in gates)
+        if action.lower() in ALWAYS_ALLOWED:
+            return cls((), (), about)
+        denies, allows = (
+            [
+                tuple(s.rule for s in statements if s.statement.effect == effect)
+                for statements in about
+            ]
+            for effect in ("Deny", "Allow")
+        )
+        return cls(tuple(chain.from_iterable(denies)), tuple(allows), about)
 
 
 class Decision(NamedTuple):
@@ -121,9 +136,11 @@ class Authorizer:
         self._of_resource = "resource" in kinds
         self._organized = "scp" in kinds
         self._bounded = "boundary" in kinds
-        statements = [statement for gate in gates for statement in gate.statements]
         self.problems: tuple[Problem, ...] = tuple(
-            problem for statement in statements for problem in statement.problems()
+            problem
+            for gate in gates
+            for statement in gate.statements
+            for problem in statement.problems()
         )
 
     def decide(self, request: Request) -> Decision:
@@ -135,9 +152,7 @@ class Authorizer:
             or account is not None
             or (self._organized and not applies("scp", Caller.parse(principal), of_resource=False))
         ):
-            return _decision(
-                Decision, (self._decide_in_order(request, bucket), request, self.gates)
-            )
+            return _decision(Decision, (self._decide_in_order(request, bucket), request, gates))
         if bucket.denies and _one_matches(bucket.denies, resource, context):
             return _decision(Decision, (EXPLICIT_DENY, request, gates))
         for rules in bucket.gates:
@@ -147,10 +162,7 @@ class Authorizer:
 
     def explain(self, request: Request) -> Explanation:
         """Decide *request*, and explain for every statement why it did or did not apply."""
-        from cml_iam.engine._explanation import explain
-
-        outcome = self.decide(request).outcome
-        return explain(request, outcome, self.gates)
+        return self.decide(request).explanation
 
     def matched(self, request: Request) -> tuple[tuple[Gate, CompiledStatement], ...]:
         """Return the statements that apply to *request*, whatever their effect."""
@@ -168,13 +180,11 @@ class Authorizer:
     def deciding(self, decision: Decision) -> tuple[str, ...]:
         """Return the labels of the statements that made *decision*, without a full explanation."""
         effect = {ALLOWED: "Allow", EXPLICIT_DENY: "Deny"}.get(decision.outcome)
-        statements = (each.statement for _, each in self.matched(decision.request))
-        return tuple(
-            dict.fromkeys(statement.label for statement in statements if statement.effect == effect)
-        )
+        statements = (compiled.statement for _, compiled in self.matched(decision.request))
+        return tuple(dict.fromkeys(s.label for s in statements if s.effect == effect))
 
     def _bucket(self, action: str) -> Bucket:
-        bucket = _make_bucket(self.gates, action)
+        bucket = Bucket.about_action(self.gates, action)
         if len(self._buckets) < MAX_BUCKETS:
             self._buckets[action] = bucket
         return bucket
@@ -183,14 +193,13 @@ class Authorizer:
         if request.action.lower() in ALWAYS_ALLOWED:
             return ALLOWED
         caller = Caller.parse(request.principal)
-        answers = [
-            (gate.kind, _ask(statements, request, caller, bounded=self._bounded))
-            for gate, statements in zip(self.gates, bucket.about, strict=True)
-            if applies(gate.kind, caller, of_resource=self._of_resource)
-        ]
-        if any(denied for _, (denied, _) in answers):
-            return EXPLICIT_DENY
-        allows = _allows((kind, allowed) for kind, (_, allowed) in answers)
+        allows: dict[PolicyType, list[Naming]] = {}
+        for gate, statements in zip(self.gates, bucket.about, strict=True):
+            if applies(gate.kind, caller, of_resource=self._of_resource):
+                naming = _allow_or_deny(statements, request, caller, bounded=self._bounded)
+                if naming is None:
+                    return EXPLICIT_DENY
+                allows.setdefault(gate.kind, []).append(naming)
         return ALLOWED if is_allowed(request, caller, allows) else IMPLICIT_DENY
 
 
@@ -217,7 +226,9 @@ def compile_policies(
     keys = Keys()
 
     def gate(kind: PolicyType, sources: Iterable[Document], level: int | None = None) -> Gate:
-        documents = [_load(source, kind, n) for n, source in enumerate(sources, start=1)]
+        documents = [
+            load_policy(source, f"{kind} policy {n}") for n, source in enumerate(sources, start=1)
+        ]
         statements = tuple(
             statement
             for document in documents
@@ -240,30 +251,7 @@ def compile_policies(
 
 
 def _listed(source: Document | Sequence[Document]) -> Sequence[Document]:
-    if isinstance(source, PolicyDocument | str | Mapping):
-        return (source,)
-    return source
-
-
-def _load(source: Document, kind: PolicyType, number: int) -> PolicyDocument:
-    return load_policy(source, f"{kind} policy {number}")
-
-
-def _make_bucket(gates: Sequence[Gate], action: str) -> Bucket:
-    about = tuple(gate.index.about(action) for gate in gates)
-    if action.lower() in ALWAYS_ALLOWED:
-        return Bucket((), (), about)
-    denies = [
-        statement.rule
-        for found in about
-        for statement in found
-        if statement.statement.effect == "Deny"
-    ]
-    allows = tuple(
-        tuple(statement.rule for statement in found if statement.statement.effect == "Allow")
-        for found in about
-    )
-    return Bucket(tuple(denies), allows, about)
+    return (source,) if isinstance(source, PolicyDocument | str | Mapping) else source
 
 
 def _one_matches(rules: tuple[Rule, ...], resource: str, context: Mapping[str, Any]) -> bool:
@@ -277,22 +265,18 @@ def _one_matches(rules: tuple[Rule, ...], resource: str, context: Mapping[str, A
     return False
 
 
-def _ask(
-    statements: tuple[CompiledStatement, ...],
-    request: Request,
-    caller: Caller,
-    *,
-    bounded: bool,
-) -> tuple[bool, Naming]:
-    """Return whether any of *statements* denies, and how directly one allows the caller."""
+def _allow_or_deny(
+    statements: tuple[CompiledStatement, ...], request: Request, caller: Caller, *, bounded: bool
+) -> Naming | None:
+    """Return how directly one of *statements* allows the caller; None if one denies."""
     allowed = Naming.NOT
     for statement in statements:
         named = _named(statement, caller, bounded=bounded)
         if named and _one_matches((statement.rule,), request.resource, request.context):
             if statement.statement.effect == "Deny":
-                return True, Naming.NOT
+                return None
             allowed = max(allowed, named)
-    return False, allowed
+    return allowed
 
 
 def _named(compiled: CompiledStatement, caller: Caller, *, bounded: bool) -> Naming:
@@ -300,22 +284,3 @@ def _named(compiled: CompiledStatement, caller: Caller, *, bounded: bool) -> Nam
     if names_principals(compiled.kind):
         return naming(compiled.statement, caller, bounded=bounded)
     return Naming.DIRECTLY
-
-
-def _allows(answers: Iterable[tuple[PolicyType, Naming]]) -> Allows:
-    found: dict[PolicyType, list[Naming]] = {}
-    for kind, allowed in answers:
-        found.setdefault(kind, []).append(allowed)
-
-    def all_of(kind: PolicyType) -> bool | None:
-        return all(found[kind]) if kind in found else None
-
-    return Allows(
-        identity=bool(all_of("identity")),
-        boundary=all_of("boundary"),
-        session=all_of("session"),
-        endpoint=all_of("endpoint"),
-        organization=all_of("scp") is not False,
-        resource_organization=all_of("rcp") is not False,
-        resource=found["resource"][0] if "resource" in found else None,
-    )

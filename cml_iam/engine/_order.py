@@ -2,8 +2,8 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
 
-1. A matching Deny in any policy denies. 2. Each guardrail present must allow: every level of SCPs
-and of RCPs, the endpoint policy, the
+1. A matching Deny in any policy denies.
+2. Each guardrail present must allow: every level of SCPs and of RCPs, the endpoint policy, the
    permissions boundary, the session policies.
 3. Then the identity policies or, within one account, the resource policy must allow; across
    accounts both.
@@ -12,11 +12,13 @@ and of RCPs, the endpoint policy, the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.engine._request import Caller, Naming
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cml_iam.engine._compile import ActionIndex, CompiledStatement
     from cml_iam.engine._request import PolicyType, Request
 
@@ -49,21 +51,6 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 """
 
 
-class Allows(NamedTuple):
-    """The types of policy that allow the request; None for a type without policies.
-
-    *resource* says how directly an Allow of the resource policy names the caller.
-    """
-
-    identity: bool
-    boundary: bool | None = None
-    session: bool | None = None
-    endpoint: bool | None = None
-    organization: bool = True
-    resource_organization: bool = True
-    resource: Naming | None = None
-
-
 def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
     """Return whether policies of the type *kind* apply to *caller*.
 
@@ -81,48 +68,33 @@ def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
     return kind == "rcp" or caller.arn is not None or (caller.text is None and not of_resource)
 
 
-def is_allowed(request: Request, caller: Caller, allows: Allows) -> bool:
-    """Return whether a request that no statement denies is allowed."""
-    if not (allows.organization and allows.resource_organization):
-        return False
-    if allows.endpoint is False:
-        return False
-    if is_cross_account(request, caller, allows):
-        return _own_account_allows(allows) and bool(allows.resource)
-    if needs_resource_policy(request) and allows.resource is Naming.NOT:
-        return False
-    return _own_account_allows(allows) or _resource_policy_alone_allows(caller, allows)
+def is_allowed(
+    request: Request, caller: Caller, allows: Mapping[PolicyType, Sequence[Naming]]
+) -> bool:
+    """Return whether a request that no statement denies is allowed.
 
-
-def _own_account_allows(allows: Allows) -> bool:
-    return allows.identity and allows.boundary is not False and allows.session is not False
-
-
-def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
-    """Return whether the resource policy suffices within one account.
-
-    A policy that names the account only delegates. If it names the role, the boundary and the
-    session policies must still allow; if it names the user, the session or everyone, they can only
-    deny explicitly.
+    *allows* says how directly an Allow of each policy names the caller, by type of policy.
     """
-    if (
-        caller.text is None or caller.arn is None
-    ):  # anonymous, a service: has no policies of its own
-        return allows.resource is Naming.DIRECTLY
-    if allows.resource is Naming.IDENTITY:
-        return allows.boundary is not False and allows.session is not False
-    return allows.resource is Naming.DIRECTLY
 
+    def all_allow(*kinds: PolicyType) -> bool:
+        return all(all(allows.get(kind, ())) for kind in kinds)
 
-def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
-    """Return whether the caller's account differs from the resource's.
-
-    The account in an ARN counts only if there is a resource policy: a shared subnet, for example,
-    has its owner's account in its ARN but cannot have a policy.
-    """
-    if request.resource_account is None and allows.resource is None:
+    if not all_allow("scp", "rcp", "endpoint"):
         return False
-    return is_across_accounts(request, caller)
+    limits = all_allow("boundary", "session")
+    own_account = all_allow("identity") and limits
+    resource = allows["resource"][0] if "resource" in allows else None
+    # Without a resource policy, the account in an ARN does not count: a shared subnet, for example,
+    # has its owner's account in its ARN but cannot have a policy.
+    known_owner = request.resource_account is not None or resource is not None
+    if known_owner and is_across_accounts(request, caller):
+        return own_account and bool(resource)
+    if needs_resource_policy(request) and resource is Naming.NOT:
+        return False
+    # Within one account, a resource policy that names the account only delegates. If it names the
+    # role, boundary and session policies must still allow; if it names the user, the session or
+    # everyone, they can only deny explicitly.
+    return own_account or resource is Naming.DIRECTLY or (resource is Naming.IDENTITY and limits)
 
 
 def is_across_accounts(request: Request, caller: Caller) -> bool:
