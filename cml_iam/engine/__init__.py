@@ -5,8 +5,8 @@
     decision.allowed, decision.outcome, decision.statements, decision.reasons
 
 One file per concern: `_request` (with the caller), `_compile` (statements, actions), `_resource`,
-`_conditions` (operators, missing keys, set qualifiers), `_text` (wildcards, variables), `_literals`
-(dates, addresses, numbers), `_order` (of evaluation), `_explanation`.
+`_conditions` (operators, missing keys, set qualifiers), `_comparison` (of values: texts, dates,
+addresses, numbers), `_text` (wildcards, variables), `_order` (of evaluation), `_explanation`.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cml_iam.engine._request import PolicyType
-    from cml_iam.policy import Located, Statement
+    from cml_iam.policy import Statement
 
 
 Document = PolicyDocument | str | Mapping[str, Any]
@@ -46,14 +46,6 @@ ALL: Final = frozenset({"*", "*:*"})
 _WHITE: Final = re.compile(r"\s")
 KEPT: Final = 1 << 12
 """The maximum number of cached actions and resource lists: policies repeat them."""
-
-
-def _always(name: str) -> bool:  # noqa: ARG001 - nothing to look at
-    return True
-
-
-def _never(name: str) -> bool:  # noqa: ARG001 - nothing to look at
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +60,7 @@ class ActionPattern:
     text: str
     service: str | None = None
     name: str = "*"
-    test: Callable[[str], bool] = field(default=_always, compare=False, repr=False)
+    test: Callable[[str], bool] = field(default=lambda _: True, compare=False, repr=False)
     problem: str | None = None
 
     @property
@@ -90,8 +82,15 @@ def action_pattern(text: str) -> ActionPattern:
     if text in ALL:
         return ActionPattern(text)
     service, colon, name = text.lower().partition(":")
-    problem = _problem(text, service, colon, name)
-    return ActionPattern(text, service, name, _never if problem else _test(name), problem)
+    problem = None
+    if not colon:
+        problem = f"action `{text}` names no service, so it never matches"
+    elif not name or _WHITE.search(text):
+        problem = f"action `{text}` is empty or has white space, so it never matches"
+    elif _is_wild(service):
+        problem = f"action `{text}` has a wildcard in its service, so it never matches"
+    test = (lambda _: False) if problem else _test(name)
+    return ActionPattern(text, service, name, test, problem)
 
 
 def _test(name: str) -> Callable[[str], bool]:
@@ -103,16 +102,6 @@ def _test(name: str) -> Callable[[str], bool]:
 
 def _is_wild(name: str) -> bool:
     return "*" in name or "?" in name
-
-
-def _problem(text: str, service: str, colon: str, name: str) -> str | None:
-    if not colon:
-        return f"action `{text}` names no service, so it never matches"
-    if not name or _WHITE.search(text):
-        return f"action `{text}` is empty or has white space, so it never matches"
-    if "*" in service or "?" in service:
-        return f"action `{text}` has a wildcard in its service, so it never matches"
-    return None
 
 
 Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
@@ -220,30 +209,25 @@ class ActionIndex:
         self._by_service: dict[str, list[int]] = defaultdict(list)
         self._everywhere: list[int] = []
         for position, statement in enumerate(self._statements):
-            self._add(position, statement)
-
-    def _add(self, position: int, statement: CompiledStatement) -> None:
-        if statement.not_action:
-            self._everywhere.append(position)
-            return
-        for pattern in statement.actions:
-            if pattern.service is None:
+            if statement.not_action:
                 self._everywhere.append(position)
-            elif pattern.exact:
-                self._by_action[f"{pattern.service}:{pattern.name}"].append(position)
-            elif pattern.problem is None:
-                self._by_service[pattern.service].append(position)
+                continue
+            for pattern in statement.actions:
+                if pattern.service is None:
+                    self._everywhere.append(position)
+                elif pattern.exact:
+                    self._by_action[f"{pattern.service}:{pattern.name}"].append(position)
+                elif pattern.problem is None:
+                    self._by_service[pattern.service].append(position)
 
     def about(self, action: str) -> tuple[CompiledStatement, ...]:
         """Return the statements about *action*, in order."""
-        wanted = action.lower()
-        certain = self._by_action.get(wanted, ())
-        possible = (*self._by_service.get(wanted.partition(":")[0], ()), *self._everywhere)
-        positions = {
-            *certain,
-            *(each for each in possible if self._statements[each].matches_action(wanted)),
-        }
-        return tuple(self._statements[position] for position in sorted(positions))
+        statements, lower = self._statements, action.lower()
+        positions = set(self._by_action.get(lower, ()))
+        for position in (*self._by_service.get(lower.partition(":")[0], ()), *self._everywhere):
+            if statements[position].matches_action(lower):
+                positions.add(position)
+        return tuple(statements[position] for position in sorted(positions))
 
 
 Position = dict[str, int]
@@ -255,19 +239,13 @@ def statement_span(document: PolicyDocument, statement: Statement) -> tuple[Posi
     if located is None:
         raise ValueError("the document was not parsed from a text")
     path = document.path(statement)
-    start = _start(located, statement.index, single=len(path) == 1)
-    return _position(located, start), _position(located, located.values[path].end)
-
-
-def _start(located: Located, index: int, *, single: bool) -> int:
-    if single or index == 0:
-        return located.values["Statement",].start + 1
-    return located.values["Statement", index - 1].end
-
-
-def _position(located: Located, offset: int) -> Position:
-    place = located.source.place(offset)
-    return {"Line": place.line, "Column": place.column}
+    if len(path) == 1 or statement.index == 0:
+        start = located.values["Statement",].start + 1
+    else:
+        start = located.values["Statement", statement.index - 1].end
+    places = map(located.source.place, (start, located.values[path].end))
+    first, last = ({"Line": place.line, "Column": place.column} for place in places)
+    return first, last
 
 
 def context_keys(documents: Iterable[Document]) -> list[str]:
@@ -276,25 +254,19 @@ def context_keys(documents: Iterable[Document]) -> list[str]:
     Two spellings that differ only in case are one key; the first is kept.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForCustomPolicy.html
     """
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for document in documents:
         for key in _keys(load_policy(document)):
-            found.setdefault(key.lower(), key)
-    return list(found.values())
+            spellings.setdefault(key.lower(), key)
+    return list(spellings.values())
 
 
 def _keys(document: PolicyDocument) -> Iterator[str]:
-    variables = document.version == VERSION_2012
+    variables = variable_keys if document.version == VERSION_2012 else lambda _: []
     for statement in document.statements:
-        if variables:
-            for text in (*(statement.resource or ()), *(statement.not_resource or ())):
-                yield from variable_keys(text)
-        yield from _condition_keys(statement, variables=variables)
-
-
-def _condition_keys(statement: Statement, *, variables: bool) -> Iterator[str]:
-    for condition in statement.conditions:
-        yield condition.key
-        if variables:
+        for text in (*(statement.resource or ()), *(statement.not_resource or ())):
+            yield from variables(text)
+        for condition in statement.conditions:
+            yield condition.key
             for value in condition.values:
-                yield from variable_keys(value)
+                yield from variables(value)

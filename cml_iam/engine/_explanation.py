@@ -227,9 +227,8 @@ class Explanation(NamedTuple):
     @property
     def deciding(self) -> tuple[StatementReason, ...]:
         """The statements that decided: all that deny or, without these, all that allow."""
-        matched = tuple(statement for statement in self.statements if statement.matched)
         effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
-        return tuple(reason for reason in matched if reason.effect == effect)
+        return tuple(s for s in self.statements if s.effect == effect and s.matched)
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""
@@ -252,56 +251,49 @@ class Explanation(NamedTuple):
 
 def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:
     """Explain why every statement of *gates* did or did not apply."""
-    caller = Caller.parse(request.principal)
     kinds = {gate.kind for gate in gates}
-    asked = _Asked(request, caller, "boundary" in kinds, "resource" in kinds)
-    reasons = [
-        (gate, tuple(_statement(statement, gate, asked) for statement in gate.statements))
-        for gate in gates
-    ]
+    scene = _Scene(request, Caller.parse(request.principal), kinds)
+    statements: list[StatementReason] = []
+    answers: list[GateReason] = []
+    for gate in gates:
+        reasons = [_statement(statement, gate, scene) for statement in gate.statements]
+        allowed = any(reason.matched and reason.effect == "Allow" for reason in reasons)
+        answers.append(GateReason(gate.kind, allowed, gate.level))
+        statements += reasons
     return Explanation(
-        request,
-        outcome,
-        tuple(reason for _, found in reasons for reason in found),
-        tuple(
-            GateReason(gate.kind, any(r.matched and r.effect == "Allow" for r in found), gate.level)
-            for gate, found in reasons
-        ),
-        tuple(notes(request, kinds)),
+        request, outcome, tuple(statements), tuple(answers), tuple(notes(request, kinds))
     )
 
 
-class _Asked(NamedTuple):
+class _Scene(NamedTuple):
     request: Request
     caller: Caller
-    bounded: bool
-    of_resource: bool
+    kinds: AbstractSet[PolicyType]
 
 
-def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> StatementReason:
+def _statement(compiled: CompiledStatement, gate: Gate, scene: _Scene) -> StatementReason:
+    context = scene.request.context
     return StatementReason(
         policy=compiled.document.name,
         kind=gate.kind,
         statement=compiled.statement,
-        elements=tuple(_elements(compiled, asked)),
-        conditions=tuple(
-            _condition(condition, asked.request.context) for condition in compiled.conditions
-        ),
+        elements=tuple(_elements(compiled, scene)),
+        conditions=tuple(_condition(condition, context) for condition in compiled.conditions),
         level=gate.level,
         place=compiled.document.place(compiled.statement),
     )
 
 
-def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementReason]:
-    statement, request = compiled.statement, asked.request
-    if not applies(compiled.kind, asked.caller, of_resource=asked.of_resource):
+def _elements(compiled: CompiledStatement, scene: _Scene) -> Iterator[ElementReason]:
+    statement, request = compiled.statement, scene.request
+    if not applies(compiled.kind, scene.caller, of_resource="resource" in scene.kinds):
         note = _NO_ORGANIZATION[compiled.kind]
         yield ElementReason("Principal", False, (), request.principal or "", note)
     if names_principals(compiled.kind):
-        named = naming(statement, asked.caller, bounded=asked.bounded)
+        named = naming(statement, scene.caller, bounded="boundary" in scene.kinds)
         element = "Principal" if statement.not_principal is None else "NotPrincipal"
-        found = request.principal or "anonymous"
-        yield ElementReason(element, named is not Naming.NOT, _principals(statement), found)
+        caller = request.principal or "anonymous"
+        yield ElementReason(element, named is not Naming.NOT, _principals(statement), caller)
     yield ElementReason(
         "NotAction" if compiled.not_action else "Action",
         compiled.matches_action(request.action),
@@ -312,19 +304,18 @@ def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementRea
         test = compiled.resource
         yield ElementReason(
             "Resource" if statement.not_resource is None else "NotResource",
-            test is None or test(request.resource, asked.request.context),
+            test is None or test(request.resource, request.context),
             statement.not_resource or statement.resource or (),
             request.resource,
-            _matches_nothing(compiled, asked),
+            _matches_nothing(compiled, request.context),
         )
 
 
-def _matches_nothing(compiled: CompiledStatement, asked: _Asked) -> str:
+def _matches_nothing(compiled: CompiledStatement, context: Mapping[str, Any]) -> str:
     """Return the part of NotResource that prevents the statement from ever matching, or "".
 
     AWS does not document the effect of a policy variable without a value in NotResource.
     """
-    context = asked.request.context
     for resource in compiled.resources if compiled.statement.not_resource is not None else ():
         variables = (p for field in resource.fields or () for p in field if isinstance(p, Variable))
         missing = next((v.key for v in variables if v.value(context) is None), None)
