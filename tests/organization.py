@@ -17,7 +17,8 @@ from unittest.mock import patch
 from cml_iam.sandbox import AccessKey, Sandbox, start_sandbox
 from cml_iam.sandbox._front import respond
 from cml_iam.sandbox._moto import Moto
-from cml_iam.sandbox._wire import Answer, Message, Unauthenticated, read_claim
+from cml_iam.sandbox._principals import read_claim
+from cml_iam.sandbox._wire import Answer, Message, Unauthenticated
 from cml_iam.sandbox._world import World
 
 

@@ -2,21 +2,20 @@
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.aws.port import Aws, Counted, Identity, Session, is_read
+from cml_iam.aws.port import Aws, Counted, Identity, Session
 from cml_iam.later import later
 
 if TYPE_CHECKING:
     from cml_iam.aws._connect import check_account, connect, source_of
-    from cml_iam.aws._greeting import Greeting, greet
-    from cml_iam.aws._source import Source, find_source
+    from cml_iam.aws._session import Greeting, greet
+    from cml_iam.aws._source import Source
 
 _LATER: Final = {
-    "Greeting": "_greeting",
+    "Greeting": "_session",
     "Source": "_source",
     "check_account": "_connect",
     "connect": "_connect",
-    "find_source": "_source",
-    "greet": "_greeting",
+    "greet": "_session",
     "source_of": "_connect",
 }
 """By module, the names that only callers of AWS need; imported on first use for a fast start."""
@@ -30,9 +29,7 @@ __all__ = [
     "Source",
     "check_account",
     "connect",
-    "find_source",
     "greet",
-    "is_read",
     "source_of",
 ]
 

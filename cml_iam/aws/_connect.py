@@ -11,6 +11,7 @@ from cml_iam._version import __version__
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._session import (
+    CONNECT_TIMEOUT,
     configured_region,
     make_session,
     need_operation,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 # botocore 1.44 sends a request up to 3 times, 1.43 sent it up to 5 times. Set here so that an
 # upgrade changes nothing.
 ATTEMPTS = 5
-CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 CONNECTIONS = 32
 """The maximum number of open connections per client, one for each concurrent thread."""
@@ -122,18 +122,15 @@ class _AccountCheck:
         before = self.asked
         with self.lock:
             if self.asked == before:
-                self.failure = _failure_of(identify, expected)
+                try:
+                    check_account(identify(), expected)
+                except errors.CmlIamError as error:
+                    self.failure = error
+                else:
+                    self.failure = None
                 self.asked += 1
             if self.failure is not None:
                 raise self.failure
-
-
-def _failure_of(identify: Callable[[], Identity], expected: str) -> errors.CmlIamError | None:
-    try:
-        check_account(identify(), expected)
-    except errors.CmlIamError as error:
-        return error
-    return None
 
 
 def check_account(identity: Identity, expected: str) -> None:
@@ -176,13 +173,16 @@ class _RealAws:
         try:
             answer = getattr(client, operation)(**plain)
         except botocore_errors() as error:
-            failure = as_error(error, service, operation, client.meta.endpoint_url)
+            failure = self._failed(error, client, service, operation, secrets)
         else:
             answer.pop("ResponseMetadata", None)
-            return _wrapped(service, operation, answer)
+            # Large responses belong to reads, and contain no secret.
+            large = service in _LARGE and is_read(service, operation)
+            wrapped: dict[str, Any] = answer if large else wrap(answer)
+            return wrapped
         # Raised outside the handler, so that no botocore exception with the whole request stays
         # attached.
-        raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
+        raise failure
 
     def pages(
         self,
@@ -200,13 +200,17 @@ class _RealAws:
         client = self._client(service, operation, region, once=False)
         try:
             _check_key(client, operation, key)
-            for page in _answers(client, operation, plain):
+            if client.can_paginate(operation):
+                pages = client.get_paginator(operation).paginate(**plain)
+            else:
+                pages = [getattr(client, operation)(**plain)]
+            for page in pages:
                 yield from _drained(page, key) if service in _LARGE else page.get(key) or ()
         except botocore_errors() as error:
-            failure = as_error(error, service, operation, client.meta.endpoint_url)
+            failure = self._failed(error, client, service, operation, secrets)
         else:
             return
-        raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
+        raise failure
 
     def identity(self) -> Identity:
         """Return the answer of sts:GetCallerIdentity; see the port."""
@@ -215,6 +219,16 @@ class _RealAws:
         if identity.account == self.expect_account:
             self._account.passed = True
         return identity
+
+    def _failed(
+        self, error: Exception, client: Any, service: str, operation: str, secrets: list[str]
+    ) -> errors.CmlIamError:
+        """Return our exception for *error*, without the *secrets* of the request."""
+        failure = as_error(error, service, operation, client.meta.endpoint_url)
+        failure = self._of_region(failure, service, client.meta.region_name)
+        failure.message = redact(failure.message, secrets)
+        failure.args = (failure.message,)
+        return failure
 
     def _of_region(
         self, failure: errors.CmlIamError, service: str, region: str
@@ -276,6 +290,8 @@ class _RealAws:
     def _make_client(self, service: str, region: str | None, once: bool) -> Any:
         from botocore.config import Config
 
+        from cml_iam.aws._bounds import bound
+
         attempts = 1 if once else self.timing["total_max_attempts"]
         config = Config(
             connect_timeout=self.timing["connect_timeout"],
@@ -296,27 +312,13 @@ class _RealAws:
                 remedy="use a URL such as http://127.0.0.1:4566",
             )
         else:
-            return _prepared(client, service)
+            bound(client)
+            if service == "ec2":
+                leave_unread(client)
+            return client
         finally:
             silence()
         raise failure
-
-
-def _prepared(client: Any, service: str) -> Any:
-    """Return *client* with limits on its responses."""
-    from cml_iam.aws._bounds import bound
-
-    bound(client)
-    if service == "ec2":
-        leave_unread(client)
-    return client
-
-
-def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if client.can_paginate(operation):
-        yield from client.get_paginator(operation).paginate(**parameters)
-    else:
-        yield getattr(client, operation)(**parameters)
 
 
 def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:
@@ -335,17 +337,3 @@ def _check_key(client: Any, operation: str, key: str) -> None:
     members = client.meta.service_model.operation_model(name).output_shape.members
     if key not in members:
         raise ValueError(f"{name} answers no {key}; it has {', '.join(members)}")
-
-
-def _wrapped(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
-    # Large responses belong to reads, and contain no secret.
-    if service in _LARGE and is_read(service, operation):
-        return answer
-    wrapped: dict[str, Any] = wrap(answer)
-    return wrapped
-
-
-def _redacted(failure: errors.CmlIamError, secrets: list[str]) -> errors.CmlIamError:
-    failure.message = redact(failure.message, secrets)
-    failure.args = (failure.message,)
-    return failure

@@ -1,4 +1,8 @@
-"""Translate botocore's exceptions into ours, which name the remedy."""
+"""Translate botocore's exceptions and AWS's error codes into ours, which name the remedy.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,151 @@ import re
 from typing import TYPE_CHECKING
 
 from cml_iam import errors
-from cml_iam.aws._codes import by_remedy
 from cml_iam.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+
+_CHECK_KEY = (
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be deleted, or the key may be "
+    "rotated, inactive or mistyped"
+)
+_RENEW = "the session has expired: sign in again, or renew AWS_SESSION_TOKEN"
+_CLOCK = "set this machine's clock: AWS accepts a difference of 5 minutes"
+_QUOTA = "request a higher quota in the Service Quotas console, or delete unused resources"
+_CAPACITY = "try another availability zone or instance type, or try again later"
+_SLOWER = "send fewer requests at once, and try again shortly"
+_ELSEWHERE = "choose a region, zone or instance type that offers it"
+_OPT_IN = "enable the region or subscribe to the product in the AWS account first"
+_BLOCKED = "AWS has blocked the account for this: contact AWS Support"
+_PENDING = "AWS is still verifying the account: try again in a few hours, or contact AWS Support"
+_GONE = "it may be deleted, or in another region or account: "
+_IMAGE = (
+    f"{_GONE}see `cml-iam worker images 'PATTERN'`; an image of another account "
+    "must be shared with this one, and an AWS Marketplace image needs a subscription"
+)
+_KEY_PAIR = f"{_GONE}see `aws ec2 describe-key-pairs`, or omit --key-name"
+_SUBNET = f"{_GONE}see `aws ec2 describe-subnets`, or correct the site file"
+_GROUP = f"{_GONE}see `aws ec2 describe-security-groups`, or correct the site file"
+_INSTANCE = "it may be terminated, or in another region: see `cml-iam worker list`"
+_TERMINATE = "EC2 cannot stop it, only terminate it: `cml-iam worker terminate`"
+_UNPROTECT = (
+    "ask an administrator to remove the protection: `aws ec2 modify-instance-attribute "
+    "--instance-id {id} --no-disable-api-{what}`"
+)
+_POLICY = (
+    "allow the permission for this request in the policy: check its conditions (region, tag, "
+    "type, image), an explicit Deny and a boundary"
+)
+_PROTECTED = "it is protected against this: ask an administrator"
+_AGAIN = "an error on AWS's side; try again"
+
+# The codes, the message if only that distinguishes several meanings, our exception and the remedy.
+# The first row that fits counts; most codes of EC2 follow a scheme, so those rows come last.
+_CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
+    ("AuthFailure", "Not authorized for images", errors.NotFoundError, _IMAGE),
+    ("AuthFailure", "expired|not yet current", errors.CredentialsError, _CLOCK),
+    (
+        "InvalidSignatureException|SignatureDoesNotMatch",
+        "Signature expired|Signature not yet current",
+        errors.CredentialsError,
+        _CLOCK,
+    ),
+    (
+        "OperationNotPermitted",
+        "'(?P<id>i-[0-9a-f]+)'.*disableApi(?P<what>Stop|Termination)",
+        errors.ProtectedError,
+        _UNPROTECT,
+    ),
+    (
+        "UnsupportedOperation",
+        "one-time Spot|root device type and cannot be stopped",
+        errors.StateError,
+        _TERMINATE,
+    ),
+    (
+        "AuthFailure|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|NotAuthenticated"
+        "|InvalidSignatureException|SignatureDoesNotMatch|UnrecognizedClientException"
+        "|(IncompleteSignature|MissingAuthenticationToken)(Exception)?",
+        "",
+        errors.CredentialsError,
+        _CHECK_KEY,
+    ),
+    ("ExpiredToken(Exception)?|TokenRefreshRequired", "", errors.CredentialsError, _RENEW),
+    ("Request(Expired|InTheFuture|TimeTooSkewed)", "", errors.CredentialsError, _CLOCK),
+    # HEAD has no body, so S3 reports only the status: 403 or 404.
+    (
+        "403|AccessDenied(Exception)?|AuthorizationError|NotAuthorized"
+        "|Unauthorized(Access|Exception|Operation)",
+        "",
+        errors.DeniedError,
+        _POLICY,
+    ),
+    (r"InvalidAMIID\.(NotFound|Unavailable)", "", errors.NotFoundError, _IMAGE),
+    (r"Invalid(Group|SecurityGroupID)\.NotFound", "", errors.NotFoundError, _GROUP),
+    (r"InvalidInstanceID\.NotFound", "", errors.NotFoundError, _INSTANCE),
+    (r"InvalidKeyPair\.NotFound", "", errors.NotFoundError, _KEY_PAIR),
+    (r"InvalidSubnet(ID)?\.NotFound", "", errors.NotFoundError, _SUBNET),
+    ("404|(Parameter|ParameterVersion|Resource)?NotFound", "", errors.NotFoundError, None),
+    (
+        "ConcurrentModification|DeleteConflict|DependencyViolation|EntityTemporarilyUnmodifiable"
+        "|IncorrectInstanceState|IncorrectState(Exception)?|InvalidState",
+        "",
+        errors.StateError,
+        None,
+    ),
+    ("OperationNotPermitted|UnmodifiableEntity", "", errors.ProtectedError, _PROTECTED),
+    ("ReservationCapacityExceeded", "", errors.CapacityError, _CAPACITY),
+    (
+        "(Bandwidth|Request)LimitExceeded|((EC2|Request)?Throttled|Throttling)Exception"
+        "|RequestThrottled|Throttling|SlowDown|PriorRequestNotComplete|TooManyRequestsException",
+        "",
+        errors.ThrottledError,
+        _SLOWER,
+    ),
+    ("ServiceQuotaExceededException|MaxSpotInstanceCountExceeded", "", errors.LimitError, _QUOTA),
+    ("NotSignedUp|OptInRequired", "", errors.NotOfferedError, _OPT_IN),
+    ("Blocked", "", errors.NotOfferedError, _BLOCKED),
+    ("PendingVerification", "", errors.NotOfferedError, _PENDING),
+    (
+        "InvalidAction|NotImplemented|RegionDisabledException|UnknownOperationException",
+        "",
+        errors.NotOfferedError,
+        _ELSEWHERE,
+    ),
+    (
+        "Internal(Error|Failure|ServerError)|RequestTimeout(Exception)?|ServerInternal"
+        "|ServiceFailure|ServiceUnavailable(Exception)?|Unavailable",
+        "",
+        errors.UnreachableError,
+        _AGAIN,
+    ),
+    (
+        "IdempotentParameterMismatch|PolicyEvaluation|UnknownParameter|Validation(Error|Exception)",
+        "",
+        errors.RequestError,
+        None,
+    ),
+    (r".*\.NotFound|.*NotFound(Exception|Error)|NoSuch.*", "", errors.NotFoundError, None),
+    ("Insufficient.*", "", errors.CapacityError, _CAPACITY),
+    (".*LimitExceeded(Exception)?|.*QuotaExceeded", "", errors.LimitError, _QUOTA),
+    (r".*\.(InUse|Duplicate)|.*AlreadyExists.*", "", errors.StateError, None),
+    ("Unsupported.*", "", errors.NotOfferedError, _ELSEWHERE),
+    (r"(Invalid|Malformed|Missing).*|.*\.Malformed", "", errors.RequestError, None),
+)
+
+
+def _by_remedy(code: str, status: int, message: str) -> tuple[type[errors.AwsError], str | None]:
+    """Return our exception class and the remedy for AWS's *code*, HTTP *status* and *message*."""
+    for codes, part, kind, remedy in _CODES:
+        found = re.search(part, message) if re.fullmatch(codes, code) else None
+        if found:
+            values = {name: value.lower() for name, value in found.groupdict().items()}
+            return kind, remedy.format(**values) if remedy else None
+    if status >= 500:
+        return errors.UnreachableError, _AGAIN
+    return errors.AwsError, None
+
 
 _GIVE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
 _SIGN_IN = "sign in again: `aws sso login` or `aws login` with this profile"
@@ -21,36 +165,36 @@ _NOT_AWS = (
 )
 
 # By the name of botocore's class or of an ancestor, so that none must be imported.
-_CREDENTIALS = {
-    "CredentialRetrievalError": "run the profile's credential process by hand to see why",
-    "LoginError": _SIGN_IN,
-    "MetadataRetrievalError": _GIVE,
-    "NoAuthTokenError": _GIVE,
-    "NoCredentialsError": _GIVE,
-    "PartialCredentialsError": _GIVE,
-    "ProfileNotFound": "see `aws configure list-profiles`",
-    "RefreshWithMFAUnsupportedError": (
-        "assume the role with `aws sts assume-role` and an MFA code, and use the session's "
-        "credentials"
+_CLASSES: dict[str, tuple[type[errors.CmlIamError], str]] = {
+    "CredentialRetrievalError": (
+        errors.CredentialsError,
+        "run the profile's credential process by hand to see why",
     ),
-    "SSOError": _SIGN_IN,
-    "TokenRetrievalError": _SIGN_IN,
-    "UnknownCredentialError": _GIVE,
-}
-_UNREACHABLE = {
-    "ChecksumError": _REACH,
-    "ConnectionError": _REACH,
-    "HTTPClientError": _REACH,
-    "IncompleteReadError": _REACH,
-}
-_CONFIGURATION = {
-    "BaseEndpointResolverError": "name a region with --region or AWS_REGION",
-    "ConfigNotFound": "check AWS_CONFIG_FILE",
-    "ConfigParseError": "correct the file, see `aws configure list`",
-    "EndpointProviderError": "check the region and the endpoint",
-    "InvalidConfigError": "correct the profile in ~/.aws/config",
-    "InvalidRegionError": "name a region such as us-east-1",
-    "UnknownRegionError": "name a region such as us-east-1",
+    "LoginError": (errors.CredentialsError, _SIGN_IN),
+    "MetadataRetrievalError": (errors.CredentialsError, _GIVE),
+    "NoAuthTokenError": (errors.CredentialsError, _GIVE),
+    "NoCredentialsError": (errors.CredentialsError, _GIVE),
+    "PartialCredentialsError": (errors.CredentialsError, _GIVE),
+    "ProfileNotFound": (errors.CredentialsError, "see `aws configure list-profiles`"),
+    "RefreshWithMFAUnsupportedError": (
+        errors.CredentialsError,
+        "assume the role with `aws sts assume-role` and an MFA code, and use the session's "
+        "credentials",
+    ),
+    "SSOError": (errors.CredentialsError, _SIGN_IN),
+    "TokenRetrievalError": (errors.CredentialsError, _SIGN_IN),
+    "UnknownCredentialError": (errors.CredentialsError, _GIVE),
+    "ChecksumError": (errors.UnreachableError, _REACH),
+    "ConnectionError": (errors.UnreachableError, _REACH),
+    "HTTPClientError": (errors.UnreachableError, _REACH),
+    "IncompleteReadError": (errors.UnreachableError, _REACH),
+    "BaseEndpointResolverError": (errors.InputError, "name a region with --region or AWS_REGION"),
+    "ConfigNotFound": (errors.InputError, "check AWS_CONFIG_FILE"),
+    "ConfigParseError": (errors.InputError, "correct the file, see `aws configure list`"),
+    "EndpointProviderError": (errors.InputError, "check the region and the endpoint"),
+    "InvalidConfigError": (errors.InputError, "correct the profile in ~/.aws/config"),
+    "InvalidRegionError": (errors.InputError, "name a region such as us-east-1"),
+    "UnknownRegionError": (errors.InputError, "name a region such as us-east-1"),
 }
 
 _ADMINISTRATOR = (
@@ -96,68 +240,41 @@ def as_error(
         return errors.UnreachableError(
             f"the server at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
         )
-    message = _HEADER.sub(r"\1", _lower(str(error))).rstrip(".")
-    ancestry = [kind.__name__ for kind in type(error).__mro__]
-    for table, kind in ((_CREDENTIALS, errors.CredentialsError), (_UNREACHABLE, _no_answer)):
-        for name in ancestry:
-            if name in table:
-                return kind(message, operation=operation, remedy=table[name])
-    for name in ancestry:
-        if name in _CONFIGURATION:
-            return errors.InputError(message, remedy=_CONFIGURATION[name])
-    return errors.RequestError(message, operation=operation)
-
-
-def _no_answer(message: str, *, operation: str, remedy: str) -> errors.UnreachableError:
-    return errors.UnreachableError(f"no answer: {message}", operation=operation, remedy=remedy)
+    text = str(error)
+    message = _HEADER.sub(r"\1", text[:1].lower() + text[1:]).rstrip(".")
+    ancestry = (ancestor.__name__ for ancestor in type(error).__mro__)
+    name = next((name for name in ancestry if name in _CLASSES), None)
+    if name is None:
+        return errors.RequestError(message, operation=operation)
+    kind, remedy = _CLASSES[name]
+    if kind is errors.UnreachableError:
+        message = f"no answer: {message}"
+    if issubclass(kind, errors.AwsError):
+        return kind(message, operation=operation, remedy=remedy)
+    return kind(message, remedy=remedy)
 
 
 def _answered(error: ClientError, service: str) -> errors.AwsError:
-    response = error.response
+    response, operation = error.response, error.operation_name
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     encoded = _ENCODED.search(str(error))
     message = _ENCODED.sub(_shortened, _NO_RETRY.sub("", str(error))).rstrip(". ")
-    name = error.operation_name
-    kind, remedy = by_remedy(code, status, message)
-    if issubclass(kind, errors.DeniedError):
-        denied = _denied(message, code, name, service, remedy)
-        denied.encoded = encoded[2] + encoded[3] if encoded else ""
-        return denied
-    return kind(message, code=code, operation=name, remedy=remedy)
-
-
-def _denied(
-    message: str, code: str, operation: str, service: str, remedy: str | None
-) -> errors.DeniedError:
-    told = _ACTION.search(message)
-    action = told.group(1) if told else _action(service, operation)
-    if not _is_the_managers(action):
-        remedy = _ADMINISTRATOR
-    return errors.DeniedError(
-        message,
-        code=code,
-        operation=operation,
-        action=action,
-        remedy=remedy.replace("the permission", f"`{action}`") if remedy else None,
-    )
-
-
-def _is_the_managers(action: str) -> bool:
+    kind, remedy = _by_remedy(code, status, message)
+    if not issubclass(kind, errors.DeniedError):
+        return kind(message, code=code, operation=operation, remedy=remedy)
+    named = _ACTION.search(message)
+    # Operations and actions have the same name in EC2, IAM, STS and CloudWatch. S3-like services
+    # name a few actions differently, but their messages name the action.
+    action = named[1] if named else f"{service}:{operation}"
     catalogue = load_catalogue()
-    optional = (each.action for _, each in catalogue.options)
-    return action in (*catalogue.actions, *optional)
-
-
-def _action(service: str, operation: str) -> str:
-    # This is true of every EC2, IAM, STS and CloudWatch operation. S3-like services name a few
-    # actions differently, but their messages name the action.
-    return f"{service}:{operation}"
+    if action not in (*catalogue.actions, *(option.action for _, option in catalogue.options)):
+        remedy = _ADMINISTRATOR
+    remedy = (remedy or "").replace("the permission", f"`{action}`")
+    denied = kind(message, code=code, operation=operation, action=action, remedy=remedy)
+    denied.encoded = encoded[2] + encoded[3] if encoded else ""
+    return denied
 
 
 def _shortened(match: re.Match[str]) -> str:
     return f"{match[1]}{match[2]}… ({len(match[2]) + len(match[3])} characters)"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

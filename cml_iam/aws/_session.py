@@ -1,24 +1,33 @@
-"""Set up botocore's session: credentials, configuration, response parsing, logs without secrets."""
+"""Set up botocore's session: credentials, configuration, response parsing, logs without secrets.
+
+`greet` asks an endpoint, without credentials, which server answers and what its time is.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import errors
+from cml_iam import clock, errors
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import reader
 from cml_iam.catalogue import load_catalogue
 from cml_iam.secret import Secret, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from cml_iam.aws.port import Session
     from cml_iam.secret import Secret
 
+CONNECT_TIMEOUT: Final = 5.0
 ORIGIN: Final = "cml-iam.origin"
 """The name of the session variable with the origin of the profile or key."""
 
@@ -60,19 +69,10 @@ def session_like(given: Session) -> Any:
     unchanged.
     """
     session = make_session(given.profile_name if given.profile_name != "default" else None)
-    session.register_component("credential_provider", _Given(given))
+    # If this provider fails, the first call reports why.
+    provider = SimpleNamespace(load_credentials=given.get_credentials)
+    session.register_component("credential_provider", provider)
     return session
-
-
-class _Given:
-    """Provides the credentials of *session*; if this fails, the first call reports why."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def load_credentials(self) -> Any:
-        """Return the credentials."""
-        return self._session.get_credentials()
 
 
 def _ec2_operations() -> set[str]:
@@ -245,3 +245,85 @@ def silence() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LEAKING:
             logging.getLogger(name).addFilter(_DISCREET)
+
+
+# Any response is enough, including the refusal of an unsigned request.
+_QUESTIONS: Final = {
+    "cloudwatch": "list_metrics",
+    "ec2": "describe_regions",
+    "sts": "get_caller_identity",
+}
+_READ_TIMEOUT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The response of *url*: the *server*, and how many seconds this machine's clock is *ahead*.
+
+    *ahead* is negative if the clock is behind, None if the response has no date; it is accurate to
+    about a second.
+    """
+
+    service: str
+    url: str
+    server: str
+    ahead: timedelta | None
+
+
+def greet(
+    service: str,
+    region: str,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    now: Callable[[], datetime] = clock.now,
+) -> Greeting:
+    """Send *service* one unsigned request.
+
+    Raises UnreachableError if there is no answer, or if it does not come from AWS.
+    """
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    from cml_iam.aws._bounds import bound
+
+    config = Config(
+        signature_version=UNSIGNED,
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    operation = _QUESTIONS[service]
+    url = "there"
+    try:
+        client = make_session(profile).create_client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        )
+        url = client.meta.endpoint_url
+        bound(client)
+        before = now()
+        try:
+            answer = getattr(client, operation)()
+        except ClientError as error:
+            answer = error.response
+        middle = before + (now() - before) / 2
+    except botocore_errors() as error:
+        failure = as_error(error, service, operation, url)
+    except ValueError as error:  # "Invalid endpoint: …"
+        failure = errors.InputError(
+            f"not an endpoint: {error}", remedy="use a URL such as http://127.0.0.1:4566"
+        )
+    else:
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return Greeting(service, url, headers.get("server", ""), _ahead(headers, middle))
+    raise failure
+
+
+def _ahead(headers: dict[str, Any], here: datetime) -> timedelta | None:
+    try:
+        there = parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    # The header has whole seconds, so on average it is half a second behind.
+    return here - there - timedelta(seconds=0.5)

@@ -13,25 +13,28 @@ from typing import Any, Final
 
 from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
-from cml_iam.aws._session import ORIGIN, make_session
+from cml_iam.aws._session import ORIGIN
 from cml_iam.secret import remember
 from cml_iam.visible import visible
 
-# botocore's names of its providers, in the order in which it asks them.
+# By botocore's name, in the order in which it asks its providers: our kind, and a description.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
-_WORDS: Final = {
-    "env": "the environment: AWS_ACCESS_KEY_ID",
-    "assume-role": "a role that {profile} assumes",
-    "assume-role-with-web-identity": "a role assumed with a web identity: AWS_ROLE_ARN",
-    "sso": "the single sign-on of {profile}",
-    "shared-credentials-file": "{name} in {credentials}{named}",
-    "login": "the sign-in of {profile}: `aws login`",
-    "custom-process": "the credential_process of {profile}",
-    "config-file": "{name} in {config}{named}",
-    "ec2-credentials-file": "the file in AWS_CREDENTIAL_FILE",
-    "boto-config": "boto's own configuration file",
-    "container-role": "the container: its task role or EKS Pod Identity",
-    "iam-role": "the instance: the role of its instance profile",
+_PROVIDERS: Final = {
+    "env": ("environment", "the environment: AWS_ACCESS_KEY_ID"),
+    "assume-role": ("role", "a role that {profile} assumes"),
+    "assume-role-with-web-identity": (
+        "role",
+        "a role assumed with a web identity: AWS_ROLE_ARN",
+    ),
+    "sso": ("sign-in", "the single sign-on of {profile}"),
+    "shared-credentials-file": ("profile", "{name} in {credentials}{named}"),
+    "login": ("sign-in", "the sign-in of {profile}: `aws login`"),
+    "custom-process": ("process", "the credential_process of {profile}"),
+    "config-file": ("profile", "{name} in {config}{named}"),
+    "ec2-credentials-file": ("profile", "the file in AWS_CREDENTIAL_FILE"),
+    "boto-config": ("profile", "boto's own configuration file"),
+    "container-role": ("container", "the container: its task role or EKS Pod Identity"),
+    "iam-role": ("instance", "the instance: the role of its instance profile"),
 }
 
 
@@ -51,44 +54,19 @@ class Source:
     unused: tuple[str, ...] = ()
 
 
-_KINDS: Final = {
-    "env": "environment",
-    "assume-role": "role",
-    "assume-role-with-web-identity": "role",
-    "sso": "sign-in",
-    "login": "sign-in",
-    "shared-credentials-file": "profile",
-    "config-file": "profile",
-    "ec2-credentials-file": "profile",
-    "boto-config": "profile",
-    "custom-process": "process",
-    "container-role": "container",
-    "iam-role": "instance",
-}
-
-
-def find_source(profile: str | None = None) -> Source | None:
-    """Return the origin of the credentials of a connection with *profile*, or None.
-
-    The secret is not kept. Raises CredentialsError if a configured provider fails, and InputError
-    for files that cannot be read.
-    """
-    return source_in(make_session(profile))
-
-
 def source_in(session: Any) -> Source | None:
-    """Return where the credentials of *session* come from; see `find_source`.
+    """Return where the credentials of *session* come from, or None without any.
 
-    The credentials are loaded once, so a credential process or sign-in does not run again.
+    The credentials are loaded once, so a credential process or sign-in does not run again. The
+    secret is not kept. Raises CredentialsError if a configured provider fails.
     """
     loaded = load_credentials(session)
     if loaded is None:
         return None
     method, credential = loaded
     named = session.instance_variables().get("profile")
-    kind = "flag" if named else _KINDS.get(method, method)
     return Source(
-        kind,
+        "flag" if named else _PROVIDERS.get(method, (method,))[0],
         method,
         _in_words(session, method),
         credential.access_key,
@@ -229,7 +207,7 @@ def _in_words(session: Any, method: str) -> str:
     named = session.instance_variables().get("profile")
     how = f"named by {origin or '--profile'}" if named else ""
     name = f"profile `{_profile(session)}`"
-    return _WORDS.get(method, method).format(
+    return _PROVIDERS.get(method, ("", method))[1].format(
         name=name,
         named=f" ({how})" if how else "",
         profile=f"{name} {how}".rstrip(),

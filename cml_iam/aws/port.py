@@ -94,31 +94,15 @@ class Counted:
         """The default region of calls."""
         return self._aws.region
 
-    def call(
-        self,
-        service: str,
-        operation: str,
-        *,
-        region: str | None = None,
-        once: bool = False,
-        **parameters: Any,
-    ) -> dict[str, Any]:
+    def call(self, service: str, operation: str, **options: Any) -> dict[str, Any]:
         """Call through the port, and count the call."""
         self._count()
-        return self._aws.call(service, operation, region=region, once=once, **parameters)
+        return self._aws.call(service, operation, **options)
 
-    def pages(
-        self,
-        service: str,
-        operation: str,
-        key: str,
-        *,
-        region: str | None = None,
-        **parameters: Any,
-    ) -> Iterator[Any]:
+    def pages(self, service: str, operation: str, key: str, **options: Any) -> Iterator[Any]:
         """Yield from the port, and count one call."""
         self._count()
-        return self._aws.pages(service, operation, key, region=region, **parameters)
+        return self._aws.pages(service, operation, key, **options)
 
     def identity(self) -> Identity:
         """Return the identity, and count the call."""

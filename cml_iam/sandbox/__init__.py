@@ -4,9 +4,10 @@
         subprocess.run(command, env={**os.environ, **sandbox.environment()})
 
 Moto's services are behind our own front: `_principals` identifies the caller, `_call` parses the
-request by the service's model, and `_guard` asks the engine. Only then does moto execute the call,
-from a new request with exactly the authorized parameters. `_strict_*`, `_metrics` and `_sts` add
-what moto lacks; `_conditions` has the configurable delays, request limits and refusals.
+request by the service's model, `_strict` checks it, and `_guard` asks the engine. Only then does
+moto execute the call, from a new request with exactly the authorized parameters. `_ec2`, `_iam`,
+`_reports`, `_metrics` and `_sts` add what moto lacks; `_conditions` has the configurable delays,
+request limits and refusals.
 """
 
 from cml_iam.sandbox._conditions import (
@@ -23,9 +24,12 @@ from cml_iam.sandbox._conditions import (
 from cml_iam.sandbox._moto import check_installed
 from cml_iam.sandbox._sandbox import (
     ACCOUNT,
+    CANONICAL,
     NOT_EXECUTABLE,
     NOT_FOUND,
+    OWN_IMAGE,
     REGION,
+    UBUNTU_IMAGE,
     Sandbox,
     command_environment,
     foreign_variable,
@@ -33,7 +37,7 @@ from cml_iam.sandbox._sandbox import (
     start_sandbox,
 )
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
-from cml_iam.sandbox._world import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE, AccessKey
+from cml_iam.sandbox._world import AccessKey
 
 __all__ = [
     "ACCOUNT",

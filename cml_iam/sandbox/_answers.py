@@ -6,20 +6,38 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-p
 from __future__ import annotations
 
 import json
-import typing
+from collections.abc import Callable
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._services import QUERY_COMPATIBLE, rows
-from cml_iam.sandbox._wire import Answer, Edit, Fault
+from cml_iam.sandbox._wire import Answer, Edit, Fault, Unauthenticated, Values, rows
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._services import Protocol
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._wire import Protocol
     from cml_iam.sandbox._world import World
 
+Handler = Callable[["World", "Principal", "Call"], "Values | None"]
+
+OWN: Final[dict[str, Handler]] = {}
+"""The functions that answer actions instead of moto; None leaves the call to moto."""
+
+
+def answers(*actions: str) -> Callable[[Handler], Handler]:
+    """Let the decorated function answer calls of *actions*."""
+
+    def use(handler: Handler) -> Handler:
+        OWN.update(dict.fromkeys(actions, handler))
+        return handler
+
+    return use
+
+
+QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
+"""JSON services that use the error codes of the query protocol."""
 
 _JSON_TYPE: Final = "application/x-amz-json-1.0"
 _CBOR_TYPE: Final = "application/cbor"
@@ -41,17 +59,23 @@ _QUERY_ERROR: Final = (
 )
 
 
+def unauthenticated(error: Unauthenticated, service: str) -> Fault:
+    """Return the response of *service* to an unauthenticated caller."""
+    known = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
+    code, message, status = known.get(error.reason) or known["others"]
+    return Fault(code, error.detail or message, status)
+
+
 def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
     """Return *fault* in the wording and format of *service*, which speaks *protocol*."""
-    side = "Sender" if fault.status < _SERVER_FAULT else "Receiver"
+    code, status = fault.code, fault.status
+    side = "Sender" if status < _SERVER_FAULT else "Receiver"
     if protocol in ("json", "cbor", "rest-json"):
-        code, status = fault.code, fault.status
         headers = {}
         if service in QUERY_COMPATIBLE:
             headers["x-amzn-query-error"] = f"{code};{side}"
-        else:
-            known = rows("codes")["json"]
-            code, status = known.get(code, code), 400 if code in known else status
+        elif code in rows("codes")["json"]:
+            code, status = rows("codes")["json"][code], 400
         if protocol == "cbor":
             body = wire.write_cbor_error(code, fault.message)
             return Answer(status, body, _CBOR_TYPE, headers | _CBOR_HEADERS)
@@ -59,38 +83,37 @@ def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
         return Answer(status, text.encode(), _JSON_TYPE, headers | {"x-amzn-ErrorType": code})
     form = {"ec2": _EC2_ERROR, "s3": _S3_ERROR}.get(service, _QUERY_ERROR)
     text = form.format(
-        code=escape(rows("codes").get(service, {}).get(fault.code, fault.code)),
+        code=escape(rows("codes").get(service, {}).get(code, code)),
         message=escape(fault.message),
         side=side,
         service=service,
     )
-    return Answer(fault.status, text.encode())
+    return Answer(status, text.encode())
 
 
 def result_answer(call: Call, result: dict[str, Any]) -> Answer:
     """Return *result*, with the names of the service's model, as the response to *call*."""
     from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 
-    spoken = "json" if call.protocol == "cbor" else call.protocol
-    serializer = get_serializer_class(call.service, spoken)(
+    protocol = call.plain_protocol
+    serializer = get_serializer_class(call.service, protocol)(
         operation_model=call.model, value_picker=XFormedAttributePicker()
     )
     written = serializer.serialize(result)
     body = written["body"]
-    answer = Answer(
+    return Answer(
         int(written["status_code"]),
         body.encode() if isinstance(body, str) else bytes(body),
-        "text/xml;charset=UTF-8" if spoken in ("ec2", "query") else _JSON_TYPE,
+        "text/xml;charset=UTF-8" if protocol in ("ec2", "query") else _JSON_TYPE,
     )
-    return as_cbor(call, answer) if call.protocol == "cbor" else answer
 
 
 def as_cbor(call: Call, answer: Answer) -> Answer:
     """Return the JSON *answer* to *call* as CBOR."""
     if not answer.ok:
-        said = json.loads(answer.body or b"{}")
-        message = said.get("message", said.get("Message", ""))
-        body = wire.write_cbor_error(str(said.get("__type", "InternalFailure")), str(message))
+        error = json.loads(answer.body or b"{}")
+        message = error.get("message", error.get("Message", ""))
+        body = wire.write_cbor_error(str(error.get("__type", "InternalFailure")), str(message))
     elif call.model.output_shape is None:
         body = b""
     else:
@@ -107,20 +130,17 @@ IAM_PAGE: Final = 100
 """The default page size of IAM (without MaxItems)."""
 
 
-class Execute(typing.Protocol):
-    """Executes a call; *edit* changes the values of the response before they are written."""
-
-    def __call__(self, call: Call, edit: Edit | None = None) -> Answer:
-        """Return the answer to *call*."""
+Execute = Callable[..., Answer]
+"""Executes a call; *edit* changes the values of the response before they are written."""
 
 
 def check_page(call: Call) -> None:
     """Raise Fault for a page size that is too small or too large."""
     shortest, longest = rows("pages").get(call.operation, (0, 0))
-    wanted = call.params.get("MaxResults")
-    if longest and wanted is not None and not shortest <= wanted <= longest:
-        said = f"Value ( {wanted} ) for parameter maxResults is invalid. Expecting a value"
-        raise Fault("InvalidParameterValue", f"{said} between {shortest} and {longest}.")
+    size = call.params.get("MaxResults")
+    if longest and size is not None and not shortest <= size <= longest:
+        text = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value"
+        raise Fault("InvalidParameterValue", f"{text} between {shortest} and {longest}.")
 
 
 def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = None) -> Answer:
@@ -136,7 +156,7 @@ def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = Non
     def cut(whole: Any) -> Any:
         values = edit(whole) if edit else whole
         members = call.model.output_shape.members.items()
-        lists = [name for name, each in members if each.type_name == "list" and name in values]
+        lists = [key for key, member in members if member.type_name == "list" and key in values]
         entries = [(name, entry) for name in lists for entry in values[name] or ()]
         page = entries[start:end]
         held = {name: [entry for key, entry in page if key == name] for name in lists}
@@ -154,7 +174,7 @@ def place_of(world: World, call: Call, code: str) -> int:
     if token is None:
         return 0
     match world.kept.get(token):
-        case (asked, int() as start) if asked == _question(call):
+        case (question, int() as start) if question == _question(call):
             return start
     raise Fault(code, "The specified token of the next page is not valid.")
 

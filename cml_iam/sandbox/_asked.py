@@ -1,29 +1,21 @@
 """The authorizations that a call needs: its action on every resource, and further actions.
 
-If an operation's resources are unknown, its permission is needed on every resource.
+If an operation's resources are unknown, its permission is needed on every resource. S3 calls that
+need more than one authorization are allowed only to the root user.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import facts
 from cml_iam.engine import Request
 from cml_iam.engine.authorization import tag_request
 from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
-from cml_iam.sandbox._asked_iam import (
-    IAM_REGION,
-    arn_of,
-    boundary_keys,
-    iam_resources,
-    resource_tags_of,
-    s3_actions,
-    s3_keys,
-    s3_resources,
-)
-from cml_iam.sandbox._services import resource_types, rows
+from cml_iam.sandbox._principals import boundary_arn, tags_of
+from cml_iam.sandbox._wire import Fault, is_s3_action, known_action, resource_types, rows
 
 if TYPE_CHECKING:
     from cml_iam.engine.authorization import Caller
@@ -31,7 +23,7 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 Context = dict[str, "str | list[str]"]
-Resources = Callable[["World", "Call"], "Iterable[str] | None"]
+Resources = Callable[["World", "Call"], "Iterable[str]"]
 
 _NEEDS_NOTHING: Final = frozenset({"sts:GetSessionToken"})
 """Calls that need no permission; the engine itself knows sts:GetCallerIdentity."""
@@ -40,62 +32,59 @@ _SUFFIX: Final = "-??????"
 """Stands for the six characters that Secrets Manager appends to the name of a new secret."""
 
 
-def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+def asked_of(world: World, caller: Caller, call: Call) -> list[Request]:
     """Return every authorization *call* needs; all must be allowed."""
     if call.service == "ec2":
         return ec2_asked(world, caller, call)
     if call.action in _NEEDS_NOTHING:
-        return ()
+        return []
     tags = _tags(call)
     context = caller.context() | {
-        "aws:RequestedRegion": IAM_REGION if call.service == "iam" else call.region,
+        # IAM has one region, whatever the caller's.
+        "aws:RequestedRegion": "us-east-1" if call.service == "iam" else call.region,
         **_named_keys(call),
         **tag_request(tags),
         **(_KEYS[call.service](world, call) if call.service in _KEYS else {}),
     }
     kind, resources = _RESOURCES.get(call.service, ("", None))
     kinds = resource_types(call.service, call.action.partition(":")[2])
-    fits = any(each.startswith(kind) for each in kinds)
-    arns = tuple(resources(world, call) or ()) if fits and resources else ()
-    actions = list(s3_actions(call)) if call.service == "s3" else [call.action]
+    fits = any(name.startswith(kind) for name in kinds)
+    arns = tuple(resources(world, call)) if fits and resources else ()
+    actions = list(_s3_actions(call)) if call.service == "s3" else [call.action]
     if tags and call.action in rows("tags-on-create"):
         actions.append(rows("tags-on-create")[call.action])
-    asked = [
+    requests = [
         Request(action, arn, caller.arn, context | _held(world, call, arn))
         for action in actions
         for arn in arns or ("*",)
     ]
-    return (*asked, *_passing(world, caller, call, context))
+    return [*requests, *_passing(world, caller, call, context)]
 
 
 def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
-    """Return the iam:PassRole authorization of a call that passes a role."""
+    """Return the iam:PassRole authorizations of a call that passes roles."""
     name, service = rows("passes").get(call.action, ("", ""))
     given = call.params.get(name) or ()
-    roles = [given] if isinstance(given, str) else [each.get("RoleArn") for each in given]
+    roles = [given] if isinstance(given, str) else [target.get("RoleArn") for target in given]
     if call.service == "iam":
-        roles = [arn_of(world, "role", each) for each in roles]
+        roles = [_arn_of(world, "role", role) for role in roles]
     return [pass_role(caller, role, service, context) for role in roles if role]
 
 
 def _named_keys(call: Call) -> Context:
     """Return the service's condition keys whose names match parameters of the call."""
-    service = facts.service(call.service)
-    action = service.action(call.action.partition(":")[2]) if service is not None else None
+    action = known_action(call.service, call.action.partition(":")[2])
     keys: Context = {}
     for name, value in call.params.items():
         key = f"{call.service}:{name}"
         if action is not None and action.has_key(key) and not isinstance(value, dict):
             listed = isinstance(value, list)
-            keys[key] = [str(each) for each in value] if listed else _text(value)
-    removed = [each for each in _values(call, "TagKeys", "tagKeys", "tags") if type(each) is str]
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            keys[key] = [str(element) for element in value] if listed else text
+    removed = [tag for tag in _values(call, "TagKeys", "tagKeys", "tags") if type(tag) is str]
     if removed:
         keys["aws:TagKeys"] = removed
     return keys
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _tags(call: Call) -> dict[str, str]:
@@ -103,37 +92,57 @@ def _tags(call: Call) -> dict[str, str]:
     if isinstance(given, dict):
         return {str(key): str(value) for key, value in given.items()}
     # The tags to remove have only keys.
-    tags = [each for each in given if isinstance(each, dict)]
+    tags = [tag for tag in given if isinstance(tag, dict)]
     return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
 
-def _where(world: World, call: Call, service: str) -> str:
-    return f"arn:{world.partition}:{service}:{call.region}:{world.account}"
+def _values(call: Call, *names: str) -> list[Any]:
+    """Return the values of the parameters *names*, with the elements of lists one by one."""
+    values: list[Any] = []
+    for name in names:
+        value = call.params.get(name) or []
+        values += value if isinstance(value, list) else [value]
+    return values
 
 
-def _cloudtrail(world: World, call: Call) -> Iterable[str]:
-    named = _values(call, "Name", "TrailName", "ResourceId", "ResourceIdList")
-    where = f"{_where(world, call, 'cloudtrail')}:trail/"
-    return _both(named, lambda name: f"{where}{name.rpartition('/')[2]}")
+def _where(world: World, call: Call) -> str:
+    return f"arn:{world.partition}:{call.service}:{call.region}:{world.account}:"
 
 
-def _cloudwatch(world: World, call: Call) -> Iterable[str]:
-    kinds = resource_types("cloudwatch", call.operation)
-    where = f"{_where(world, call, 'cloudwatch')}:"
-    account = f"arn:{world.partition}:cloudwatch::{world.account}:"
-    found = _values(call, "ResourceARN")
+def _both(names: Iterable[Any], local: Callable[[str], str]) -> list[str]:
+    """Return the local ARN of every name; a different ARN is returned in addition.
+
+    The call acts on this account, so authorizing a foreign ARN alone is not enough.
+    """
+    arns: list[str] = []
+    for name in map(str, names):
+        if name.startswith("arn:"):
+            arns.append(name)
+        arns.append(local(name))
+    return list(dict.fromkeys(arns))
+
+
+def _cloudtrail(world: World, call: Call) -> list[str]:
+    names = _values(call, "Name", "TrailName", "ResourceId", "ResourceIdList")
+    return _both(names, lambda name: f"{_where(world, call)}trail/{name.rpartition('/')[2]}")
+
+
+def _cloudwatch(world: World, call: Call) -> list[str]:
+    kinds, where = resource_types("cloudwatch", call.operation), _where(world, call)
+    arns = _values(call, "ResourceARN")
     if "alarm" in kinds:
-        found += [f"{where}alarm:{name}" for name in _values(call, "AlarmNames", "AlarmName")]
+        arns += [f"{where}alarm:{name}" for name in _values(call, "AlarmNames", "AlarmName")]
     if "dashboard" in kinds:
+        account = f"arn:{world.partition}:cloudwatch::{world.account}:"
         names = _values(call, "DashboardNames", "DashboardName")
-        found += [f"{account}dashboard/{name}" for name in names]
+        arns += [f"{account}dashboard/{name}" for name in names]
     required = [kind for kind, needed in kinds.items() if needed]
-    if not found and required:
-        found = [f"{where}{required[0]}{':' if required[0] == 'alarm' else '/'}*"]
-    return found
+    if not arns and required:
+        arns = [f"{where}{required[0]}{':' if required[0] == 'alarm' else '/'}*"]
+    return arns
 
 
-def _logs(world: World, call: Call) -> Iterable[str] | None:
+def _logs(world: World, call: Call) -> Iterable[str]:
     """Return the resource that CloudWatch Logs authorizes: a group's streams, even for the group.
 
     Its error messages show this: https://github.com/elastic/apm-aws-lambda/issues/526
@@ -143,118 +152,235 @@ def _logs(world: World, call: Call) -> Iterable[str] | None:
         return (str(params["resourceArn"]),)
     group = params.get("logGroupName")
     if not group or "logGroupIdentifier" in params:
-        return None
-    arn = f"{_where(world, call, 'logs')}:log-group:{group}:log-stream:"
+        return ()
+    arn = f"{_where(world, call)}log-group:{group}:log-stream:"
     if "log-stream" not in resource_types("logs", call.operation):
         return (arn,)
-    return (arn + params["logStreamName"],) if "logStreamName" in params else None
+    return (arn + params["logStreamName"],) if "logStreamName" in params else ()
 
 
-def _sns(world: World, call: Call) -> Iterable[str]:
-    named = _values(call, "TopicArn", "TargetArn", "ResourceArn")
+def _sns(world: World, call: Call) -> list[str]:
+    names = _values(call, "TopicArn", "TargetArn", "ResourceArn")
     if call.operation == "CreateTopic":
-        named += _values(call, "Name")
-    named += [arn.rpartition(":")[0] for arn in _values(call, "SubscriptionArn")]
-    return _both(named, lambda arn: f"{_where(world, call, 'sns')}:{arn.rpartition(':')[2]}")
+        names += _values(call, "Name")
+    names += [arn.rpartition(":")[0] for arn in _values(call, "SubscriptionArn")]
+    return _both(names, lambda name: _where(world, call) + name.rpartition(":")[2])
 
 
-def _events(world: World, call: Call) -> Iterable[str] | None:
+def _events(world: World, call: Call) -> Iterable[str]:
     name = call.params.get("Rule") or call.params.get("Name")
     if not name:
-        return None
+        return ()
     bus = str(call.params.get("EventBusName") or "default").rpartition("/")[2]
     inside = f"{bus}/{name}" if bus != "default" else name
-    return (f"{_where(world, call, 'events')}:rule/{inside}",)
+    return (f"{_where(world, call)}rule/{inside}",)
 
 
-def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
+def _secretsmanager(world: World, call: Call) -> Iterable[str]:
     """Return the secret's ARN; only the name if the secret does not exist.
 
     An error then contains the bare name:
     https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
     """
     if call.operation == "CreateSecret":
-        where = f"{_where(world, call, 'secretsmanager')}:secret:"
-        return (f"{where}{call.params.get('Name', '')}{_SUFFIX}",)
+        return (f"{_where(world, call)}secret:{call.params.get('Name', '')}{_SUFFIX}",)
     if "SecretId" not in call.params:
-        return None
-    given = call.params["SecretId"]
-    found = _secret(world, call, given)
-    return _both([given], lambda _: found.arn) if found is not None else (given,)
-
-
-def _ssm(world: World, call: Call) -> Iterable[str] | None:
-    if call.params.get("ResourceType", "Parameter") != "Parameter":
-        return None
-    named = _values(call, "Name", "Path", "ResourceId", "Names")
-    where = f"{_where(world, call, 'ssm')}:parameter/"
-    return _both(named, lambda name: where + _plain_parameter(name))
-
-
-def _plain_parameter(name: str) -> str:
-    """Return the name of a parameter, without its ARN prefix and its version or label."""
-    if name.startswith("arn:"):
-        name = name.partition(":parameter")[2]
-    return name.partition(":")[0].strip("/")
-
-
-def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
-    """Return the local ARN of every name; a different ARN is returned in addition.
-
-    The call acts on this account, so authorizing a foreign ARN alone is not enough.
-    """
-    found: list[str] = []
-    for each in map(str, named):
-        if each.startswith("arn:"):
-            found.append(each)
-        found.append(local(each))
-    return list(dict.fromkeys(found))
-
-
-def _held(world: World, call: Call, arn: str) -> Context:
-    """Return the keys that describe a resource, mainly its tags."""
-    more: Context = {}
-    tags: Mapping[str, str] = {}
-    if call.service in ("iam", "sts"):
-        return resource_tags_of(world, arn)
-    if call.service == "ssm" and ":parameter/" in arn:
-        name = arn.partition(":parameter/")[2]
-        held = world.moto.backend("ssm", call.region)._resource_tags["Parameter"]  # noqa: SLF001 - moto has no other way
-        tags = held.get(name) or held.get(f"/{name}") or {}
-    secret = _secret(world, call, arn) if call.service == "secretsmanager" else None
-    if secret is not None:
-        more = {"secretsmanager:SecretId": arn}
-        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or ()}
-    keys = {f"{p}:ResourceTag/{k}": v for k, v in tags.items() for p in ("aws", call.service)}
-    return {**more, **keys}
+        return ()
+    name = call.params["SecretId"]
+    secret = _secret(world, call, name)
+    return _both([name], lambda _: secret.arn) if secret is not None else (name,)
 
 
 def _secret(world: World, call: Call, named: str) -> Any:
     return world.moto.backend("secretsmanager", call.region).secrets.get(named)
 
 
-def _values(call: Call, *names: str) -> list[Any]:
-    """Return the values of the parameters *names*, with the elements of lists one by one."""
-    given = [call.params[name] for name in names if call.params.get(name)]
-    return [each for value in given for each in (value if isinstance(value, list) else [value])]
+def _ssm(world: World, call: Call) -> Iterable[str]:
+    if call.params.get("ResourceType", "Parameter") != "Parameter":
+        return ()
+
+    def local(name: str) -> str:
+        if name.startswith("arn:"):
+            name = name.partition(":parameter")[2]
+        # A version or a label may follow the name.
+        return f"{_where(world, call)}parameter/{name.partition(':')[0].strip('/')}"
+
+    return _both(_values(call, "Name", "Path", "ResourceId", "Names"), local)
+
+
+def _held(world: World, call: Call, arn: str) -> Context:
+    """Return the keys that describe a resource, mainly its tags."""
+    service, more = call.service, {}
+    tags: Mapping[str, str] = {}
+    if service in ("iam", "sts"):
+        service = "iam"
+        tags = tags_of(world.entity(arn.rpartition(":")[2].partition("/")[0], arn))
+    if service == "ssm" and ":parameter/" in arn:
+        name = arn.partition(":parameter/")[2]
+        held = world.moto.backend("ssm", call.region)._resource_tags["Parameter"]  # noqa: SLF001 - moto has no other way
+        tags = held.get(name) or held.get(f"/{name}") or {}
+    secret = _secret(world, call, arn) if service == "secretsmanager" else None
+    if secret is not None:
+        more = {"secretsmanager:SecretId": arn}
+        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or ()}
+    keys = {f"{p}:ResourceTag/{k}": v for k, v in tags.items() for p in ("aws", service)}
+    return {**more, **keys}
+
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+_NAMES: Final = {
+    "user": "UserName",
+    "role": "RoleName",
+    "group": "GroupName",
+    "policy": "PolicyName",
+    "instance-profile": "InstanceProfileName",
+    "server-certificate": "ServerCertificateName",
+}
+_ARNS: Final = {
+    "policy": "PolicyArn",
+    "mfa": "SerialNumber",
+    "oidc-provider": "OpenIDConnectProviderArn",
+    "saml-provider": "SAMLProviderArn",
+}
+_SOURCES: Final = ("PolicySourceArn", "Arn", "ResourceArn")
+_SETS_BOUNDARY: Final = frozenset(
+    {"CreateUser", "CreateRole", "PutUserPermissionsBoundary", "PutRolePermissionsBoundary"}
+)
+
+
+def _iam(world: World, call: Call) -> list[str]:
+    """Return the ARNs of an IAM call's resources, or an ARN for all entities of their kind."""
+    kinds, params = resource_types("iam", call.operation), call.params
+    arns = [params[name] for name in _SOURCES if name in params]
+    for kind in kinds:
+        if _ARNS.get(kind) in params:
+            arns.append(params[_ARNS[kind]])
+        elif kind == "policy" and call.operation != "CreatePolicy":
+            continue  # PolicyName is the name of an inline policy, which has no ARN.
+        elif _NAMES.get(kind) in params:
+            arns.append(_arn_of(world, kind, params[_NAMES[kind]], params.get("Path")))
+    for kind in ("user", "group"):
+        renamed = params.get(f"New{_NAMES[kind]}")
+        if renamed is not None:
+            # Renaming needs the permission on the old name and on the new.
+            arns.append(_arn_of(world, kind, renamed, params.get("NewPath")))
+    if call.operation == "GetAccessKeyLastUsed":
+        key_id, users = params["AccessKeyId"], world.entities("user")
+        arns += [u.arn for u in users if any(k.access_key_id == key_id for k in u.access_keys)]
+    needed = [kind for kind, required in kinds.items() if required] or list(kinds)[:1]
+    return arns or [f"{_prefix(world, kind)}/*" for kind in needed]
+
+
+def _prefix(world: World, kind: str) -> str:
+    return f"arn:{world.partition}:iam::{world.account}:{kind}"
+
+
+def _arn_of(world: World, kind: str, name: str, path: str | None = None) -> str:
+    """Return the ARN of the entity *name*, even if it does not exist yet."""
+    existing = world.entity(kind, name) if path is None and kind != "policy" else None
+    return existing.arn if existing is not None else f"{_prefix(world, kind)}{path or '/'}{name}"
+
+
+def _iam_keys(world: World, call: Call) -> Context:
+    """Return the condition key with the boundary that the call sets, or its user or role has."""
+    params = call.params
+    boundary = params.get("PermissionsBoundary")
+    if call.operation not in _SETS_BOUNDARY:
+        user = world.entity("user", params.get("UserName"))
+        boundary = boundary_arn(user or world.entity("role", params.get("RoleName")))
+    return {"iam:PermissionsBoundary": boundary} if boundary else {}
+
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_KEY: Final = re.compile(r"[\w!.*'()=+@:,-]+(/[\w!.*'()=+@:,-]+)*/?", re.ASCII)
+_COMPOSED: Final = re.compile(r"Metadata|Object(?!LockConfiguration|$)|Restore|Upload")
+"""The operations that need more than one permission."""
+
+_MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
+"""Parameters that make an operation do more than its name says."""
+
+_S3_KEYS: Final = {
+    "ACL": "s3:x-amz-acl",
+    "MaxKeys": "s3:max-keys",
+    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+}
+"""Condition keys whose names differ from the parameters that set them."""
+
+
+def _s3(world: World, call: Call) -> list[str]:
+    """Return the bucket or object of *call*; raises Fault if that is unknown."""
+    params = call.params
+    bucket, key = params.get("Bucket", ""), params.get("Key", "")
+    if "Bucket" in params and not _BUCKET.fullmatch(bucket):
+        raise Fault("InvalidBucketName", "The specified bucket is not valid.")
+    # The sandbox has only one account.
+    if params.get("ExpectedBucketOwner", world.account) != world.account:
+        raise Fault("AccessDenied", "Access Denied", 403)
+    resource = "/".join(filter(None, (bucket, key)))
+    return [f"arn:{world.partition}:s3:::{resource}"] if resource else []
+
+
+def _s3_actions(call: Call) -> Iterable[str]:
+    """Return the actions that *call* needs; raises Fault if they are unknown."""
+    if not _understood(call):
+        text = f"The sandbox does not know what {call.operation} needs with these parameters."
+        raise Fault("AccessDenied", text, 403)
+    actions = [f"{call.action}Version" if "VersionId" in call.params else call.action]
+    if "ACL" in call.params:
+        actions.append("s3:PutObjectAcl" if "Key" in call.params else "s3:PutBucketAcl")
+    return dict.fromkeys(actions)
+
+
+def _understood(call: Call) -> bool:
+    """Return whether the parameters need no more than the operation's own authorization."""
+    plain = is_s3_action(call.action.partition(":")[2]) and not _COMPOSED.search(call.operation)
+    if not plain and call.operation not in rows("s3-actions"):
+        return False
+    key = call.params.get("Key")
+    if key is not None and (not _KEY.fullmatch(key) or {".", ".."} & set(key.split("/"))):
+        return False
+    configuration = call.params.get("CreateBucketConfiguration", {})
+    more = any(_MORE.match(name) for name in call.params) or "Tags" in configuration
+    return not more and not (key is not None and "Tagging" in call.params)
+
+
+def _s3_keys(world: World, call: Call) -> Context:
+    """Return the condition keys that every S3 call has, and those of its parameters."""
+    configuration = call.params.get("CreateBucketConfiguration", {})
+    location = configuration.get("LocationConstraint")
+    return {
+        "s3:ResourceAccount": world.account,
+        "s3:authType": "REST-HEADER",
+        "s3:signatureversion": "AWS4-HMAC-SHA256",
+        **{key: str(call.params[name]) for name, key in _S3_KEYS.items() if name in call.params},
+        **({"s3:locationconstraint": location} if location else {}),
+    }
+
+
+def bucket_policy(world: World, name: str | None) -> str | None:
+    """Return the policy of the bucket *name*."""
+    bucket = world.moto.backend("s3", world.partition).buckets.get(name)
+    policy = bucket.policy if bucket is not None else None
+    return policy.decode() if policy else None
 
 
 _RESOURCES: Final[Mapping[str, tuple[str, Resources]]] = {
     "cloudtrail": ("trail", _cloudtrail),
     "cloudwatch": ("", _cloudwatch),
     "events": ("rule", _events),
-    "iam": ("", iam_resources),
+    "iam": ("", _iam),
     "logs": ("log-", _logs),
-    "s3": ("", s3_resources),
+    "s3": ("", _s3),
     "secretsmanager": ("Secret", _secretsmanager),
     "sns": ("topic", _sns),
     "ssm": ("parameter", _ssm),
-    "sts": ("", lambda _, call: call.params.get("RoleArn") and [call.params["RoleArn"]]),
+    "sts": ("", lambda _, call: filter(None, [call.params.get("RoleArn")])),
 }
 """By service: the prefix of the resource types with known names, and a function to find them."""
 
 _KEYS: Final[Mapping[str, Callable[[World, Call], Context]]] = {
-    "iam": boundary_keys,
-    "s3": s3_keys,
+    "iam": _iam_keys,
+    "s3": _s3_keys,
 }
 """By service: the function that returns condition keys named differently from their parameters."""

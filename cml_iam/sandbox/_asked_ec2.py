@@ -1,4 +1,9 @@
-"""The authorizations of an EC2 call, with the current tags of its resources."""
+"""The authorizations of an EC2 call, with the current tags of its resources.
+
+Every default of a launch, and the contents of its launch template, become parameters of the call
+before it is authorized.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.engine import Request
 from cml_iam.engine.authorization import (
     CREATED,
+    Image,
     Instance,
+    Launch,
     Resource,
     describe,
     launch,
@@ -19,9 +26,7 @@ from cml_iam.engine.authorization import (
     use,
 )
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._launch import launches, profile_and_role, settle, specified_tags
-from cml_iam.sandbox._services import operation_model, resource_types
-from cml_iam.sandbox._wire import Fault
+from cml_iam.sandbox._wire import Fault, operation_model, resource_types, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,51 +43,51 @@ _KINDS: Final = {
 }
 """IAM's names of resource types that moto names differently."""
 
-_SPOT: Final = {"MarketType": "spot"}
 _OVERRIDES: Final = frozenset(
     {"BlockDeviceMappings", "ImageId", "InstanceType", "Placement", "SubnetId"}
 )
 """The launch template members that a fleet may override."""
 
 _ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
-_LIFECYCLE: Final = frozenset(
-    {"StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
-)
 
 
-def ec2_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+def ec2_asked(world: World, caller: Caller, call: Call) -> list[Request]:
     """Return every authorization *call* needs; all must be allowed."""
-    if call.operation == "RunInstances":
-        return _launching(world, caller, call)
-    if call.operation in _LIFECYCLE:
-        ids = call.params.get("InstanceIds", ())
-        found = [operate(caller, call.action, instance(world, call.region, each)) for each in ids]
-        return tuple(request for each in found for request in each)
-    if call.operation in ("CreateTags", "DeleteTags"):
-        return _retagging(world, caller, call)
-    return (*_others(world, caller, call), *_launched_by(world, caller, call))
+    match call.operation:
+        case "RunInstances":
+            return _launching(world, caller, call)
+        case "StartInstances" | "StopInstances" | "TerminateInstances" | "RebootInstances":
+            requests: list[Request] = []
+            for instance_id in call.params.get("InstanceIds", ()):
+                instance = _instance(world, call.region, instance_id)
+                requests += operate(caller, call.action, instance)
+            return requests
+        case "CreateTags" | "DeleteTags":
+            return _retagging(world, caller, call)
+    return [*_others(world, caller, call), *_launched_by(world, caller, call)]
 
 
-def instance(world: World, region: str, instance_id: str) -> Instance:
+def _instance(world: World, region: str, instance_id: str) -> Instance:
     """Return the instance as IAM sees it; an unknown instance has no tags."""
-    backend = world.ec2(region)
-    found = backend.get_instance_by_id(instance_id)
-    tags = dict(backend.tags.get(instance_id, {})) if found is not None else {}
-    if found is None:
-        return Instance(instance_id, region, world.account, "", tags)
-    profile = getattr(found.iam_instance_profile, "arn", "") or ""
+    instance = world.ec2(region).get_instance_by_id(instance_id)
+    if instance is None:
+        return Instance(instance_id, region, world.account, "", {})
     return Instance(
         instance_id,
         region,
         world.account,
-        found.instance_type,
-        tags,
-        found.availability_zone or "",
-        profile,
+        instance.instance_type,
+        _tags(world, region, instance_id),
+        instance.availability_zone or "",
+        getattr(instance.iam_instance_profile, "arn", "") or "",
     )
 
 
-def kind_of(resource_id: str) -> str | None:
+def _tags(world: World, region: str, resource_id: str) -> dict[str, str]:
+    return dict(world.ec2(region).tags.get(resource_id, {}))
+
+
+def _kind_of(resource_id: str) -> str | None:
     """Return IAM's type of the resource with this id; None if it is not an id."""
     from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 
@@ -91,133 +96,77 @@ def kind_of(resource_id: str) -> str | None:
     return _KINDS.get(kind, kind) if kind else None
 
 
-def resource(world: World, region: str, resource_id: str) -> Resource:
+def _resource(world: World, region: str, resource_id: str) -> Resource:
     """Return a resource of any type as IAM sees it."""
-    kind = kind_of(resource_id)
+    kind = _kind_of(resource_id)
     if kind is None:
         raise Fault("InvalidID", f"The ID '{resource_id}' is not valid")
-    tags = dict(world.ec2(region).tags.get(resource_id, {}))
-    return Resource(kind, resource_id, region, world.account, tags)
+    return Resource(kind, resource_id, region, world.account, _tags(world, region, resource_id))
 
 
-def _launching(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    first, *more = launches(world, call)
-    asked = list(launch(caller, first))
-    for each in more:
-        asked += [
-            request
-            for request in launch(caller, each)
-            if request.action == "ec2:RunInstances" and ":volume/" in request.resource
-        ]
-    return tuple(asked)
-
-
-def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return the RunInstances authorizations of another operation that launches instances.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
-    """
-    asked: list[Request] = []
-    for params in (*_specifications(call), *_enlarged(world, call)):
-        model = operation_model("ec2", "RunInstances")
-        launch_call = replace(call, operation="RunInstances", params=params, model=model)
-        asked += _launching(world, caller, settle(world, launch_call))
-    role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
-    if role:
-        asked.append(pass_role(caller, role, "spotfleet", caller.context()))
-    return tuple(asked)
-
-
-def _specifications(call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the launch parameters of a fleet or a Spot request, one launch at a time."""
-    params = call.params
-    config = params.get("SpotFleetRequestConfig", params)
-    if call.operation == "RequestSpotInstances":
-        yield {**params.get("LaunchSpecification", {}), "InstanceMarketOptions": _SPOT}
-    if call.operation not in ("CreateFleet", "RequestSpotFleet"):
-        return
-    yield from config.get("LaunchSpecifications", ())
-    tags = [
-        each
-        for each in params.get("TagSpecifications", ())
-        if each.get("ResourceType") == "instance"
-    ]
-    for template in config.get("LaunchTemplateConfigs", ()):
-        named = {"LaunchTemplate": template.get("LaunchTemplateSpecification", {})}
-        for override in template.get("Overrides") or [{}]:
-            own = {name: value for name, value in override.items() if name in _OVERRIDES}
-            if "AvailabilityZone" in override:
-                own.setdefault("Placement", {"AvailabilityZone": override["AvailabilityZone"]})
-            yield {**own, **named, **({"TagSpecifications": tags} if tags else {})}
-
-
-def _enlarged(world: World, call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch with which a Spot Fleet grows."""
-    if call.operation != "ModifySpotFleetRequest":
-        return
-    fleet = world.ec2(call.region).spot_fleet_requests.get(call.params["SpotFleetRequestId"])
-    for spec in fleet.launch_specs if fleet is not None else ():
-        profile = spec.iam_instance_profile
-        yield {
-            "ImageId": spec.image_id,
-            "InstanceType": spec.instance_type,
-            **({"SubnetId": spec.subnet_id} if spec.subnet_id else {}),
-            **({"KeyName": spec.key_name} if spec.key_name else {}),
-            **({"IamInstanceProfile": profile} if profile else {}),
-        }
-
-
-def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+def _retagging(world: World, caller: Caller, call: Call) -> list[Request]:
     tags = call.params.get("Tags", ())
-    keys: Tags | tuple[str, ...]
+    keys: Tags | tuple[str, ...] = tuple(tag["Key"] for tag in tags)
     if call.operation == "CreateTags":
         keys = {tag["Key"]: tag.get("Value", "") for tag in tags}
-    else:
-        keys = tuple(tag["Key"] for tag in tags)
-    asked: list[Request] = []
-    for each in call.params.get("Resources", ()):
-        if each.startswith("i-"):
-            asked += retag(caller, call.action, instance(world, call.region, each), keys)
+    requests: list[Request] = []
+    for resource_id in call.params.get("Resources", ()):
+        if resource_id.startswith("i-"):
+            instance = _instance(world, call.region, resource_id)
+            requests += retag(caller, call.action, instance, keys)
         else:
-            asked += use(caller, call.action, resource(world, call.region, each), keys)
-    return tuple(asked)
+            requests += use(caller, call.action, _resource(world, call.region, resource_id), keys)
+    return requests
 
 
-def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+def _others(world: World, caller: Caller, call: Call) -> list[Request]:
     """Return an authorization for each resource that the call names by id or must use or create."""
     kinds = resource_types("ec2", call.operation)
     if not kinds:
-        return describe(caller, call.action, call.region)
-    tags = specified_tags(call)
-    named = [resource(world, call.region, each) for each in _ids(call.params)]
-    named = [each for each in (*named, *_named(world, call)) if each.kind in kinds]
-    missing = {kind for kind, required in kinds.items() if required} - {e.kind for e in named}
-    made = [Resource(kind, CREATED, call.region, world.account) for kind in sorted(missing)]
-    asked = [request for each in named for request in use(caller, call.action, each)]
-    for each in made:
-        asked += use(caller, call.action, each, tags.get(each.kind, {}))
-        if tags.get(each.kind):
-            asked += tag_on_create(caller, call.operation, each, tags[each.kind])
+        return [*describe(caller, call.action, call.region)]
+    tags = _specified_tags(call)
+    named = [_resource(world, call.region, resource_id) for resource_id in _ids(call.params)]
+    named = [item for item in (*named, *_named(world, call)) if item.kind in kinds]
+    requests = [request for item in named for request in use(caller, call.action, item)]
+    required = {kind for kind, needed in kinds.items() if needed}
+    for kind in sorted(required - {item.kind for item in named}):
+        new = Resource(kind, CREATED, call.region, world.account)
+        requests += use(caller, call.action, new, tags.get(kind, {}))
+        if tags.get(kind):
+            requests += tag_on_create(caller, call.operation, new, tags[kind])
     if "IamInstanceProfile" in call.params:
         context = {**caller.context(), "aws:RequestedRegion": call.region}
-        asked.append(pass_role(caller, profile_and_role(world, call)[1], "ec2", context))
-    return tuple(asked) or describe(caller, call.action, call.region)
+        requests.append(pass_role(caller, profile_and_role(world, call)[1], "ec2", context))
+    return requests or [*describe(caller, call.action, call.region)]
+
+
+def _ids(value: Any) -> Iterator[str]:
+    """Yield every string in *value* that is a resource id."""
+    match value:
+        case str() if _kind_of(value):
+            yield value
+        case dict():
+            for held in value.values():
+                yield from _ids(held)
+        case list():
+            for element in value:
+                yield from _ids(element)
 
 
 def _named(world: World, call: Call) -> Iterator[Resource]:
     """Yield the resources that the call names by name, not by id."""
     params, backend = call.params, world.ec2(call.region)
     if "KeyName" in params:
-        tags = dict(backend.tags.get(params["KeyName"], {}))
-        yield Resource("key-pair", params["KeyName"], call.region, world.account, tags)
+        name = params["KeyName"]
+        tags = _tags(world, call.region, name)
+        yield Resource("key-pair", name, call.region, world.account, tags)
     template = backend.launch_template_name_to_ids.get(params.get("LaunchTemplateName"))
     if template is not None:
-        yield resource(world, call.region, template)
+        yield _resource(world, call.region, template)
     if "GroupName" in params:
         group = backend.get_security_group_by_name_or_id(params["GroupName"])
         if group is not None:
-            yield resource(world, call.region, group.id)
+            yield _resource(world, call.region, group.id)
 
 
 def pass_role(
@@ -228,14 +177,244 @@ def pass_role(
     return Request("iam:PassRole", role, caller.arn, {**context, **passed})
 
 
-def _ids(value: Any) -> Iterator[str]:
-    """Yield every string in *value* that is a resource id."""
-    match value:
-        case str() if kind_of(value):
-            yield value
-        case dict():
-            for each in value.values():
-                yield from _ids(each)
-        case list():
-            for each in value:
-                yield from _ids(each)
+def _launched_by(world: World, caller: Caller, call: Call) -> list[Request]:
+    """Return the RunInstances authorizations of another operation that launches instances.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
+    """
+    requests: list[Request] = []
+    model = operation_model("ec2", "RunInstances")
+    for params in _specifications(world, call):
+        launch_call = replace(call, operation="RunInstances", params=params, model=model)
+        requests += _launching(world, caller, settle(world, launch_call))
+    role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
+    if role:
+        requests.append(pass_role(caller, role, "spotfleet", caller.context()))
+    return requests
+
+
+def _specifications(world: World, call: Call) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each launch of a fleet or a Spot request."""
+    params = call.params
+    match call.operation:
+        case "RequestSpotInstances":
+            spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+            yield {**params.get("LaunchSpecification", {}), **spot}
+        case "CreateFleet" | "RequestSpotFleet":
+            config = params.get("SpotFleetRequestConfig", params)
+            yield from config.get("LaunchSpecifications", ())
+            specified = params.get("TagSpecifications", ())
+            tags = [row for row in specified if row.get("ResourceType") == "instance"]
+            for template in config.get("LaunchTemplateConfigs", ()):
+                yield from _overridden(template, {"TagSpecifications": tags} if tags else {})
+        case "ModifySpotFleetRequest":
+            # The fleet may grow.
+            fleets = world.ec2(call.region).spot_fleet_requests
+            fleet = fleets.get(params["SpotFleetRequestId"])
+            for spec in fleet.launch_specs if fleet is not None else ():
+                held = {
+                    "ImageId": spec.image_id,
+                    "InstanceType": spec.instance_type,
+                    "SubnetId": spec.subnet_id,
+                    "KeyName": spec.key_name,
+                    "IamInstanceProfile": spec.iam_instance_profile,
+                }
+                yield {name: value for name, value in held.items() if value}
+
+
+def _overridden(template: dict[str, Any], common: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each launch from a fleet's *template*, with the *common* ones."""
+    named = {"LaunchTemplate": template.get("LaunchTemplateSpecification", {})}
+    for override in template.get("Overrides") or [{}]:
+        own = {name: value for name, value in override.items() if name in _OVERRIDES}
+        if "AvailabilityZone" in override:
+            own.setdefault("Placement", {"AvailabilityZone": override["AvailabilityZone"]})
+        yield {**own, **named, **common}
+
+
+_NOT_JUDGED: Final = (
+    "ElasticGpuSpecification",
+    "ElasticInferenceAccelerators",
+    "LicenseSpecifications",
+    "CapacityReservationSpecification",
+    "SecondaryInterfaces",
+)
+"""Parameters that need permissions unknown to the sandbox, which refuses calls with them."""
+
+
+def settle(world: World, call: Call) -> Call:
+    """Return the launch with the defaults of EC2 and of its launch template filled in."""
+    if call.params.get("LaunchTemplate"):
+        call = _with_template(world, call, call.params["LaunchTemplate"])
+    _check_parameters(call)
+    call = call.with_params(InstanceType=call.params.get("InstanceType", "m1.small"))
+    if call.params.get("NetworkInterfaces"):
+        return call
+    subnet = _subnet(world, call, call.params.get("SubnetId"))
+    if subnet is None:
+        return call
+    call = call.with_params(SubnetId=subnet.id)
+    if not call.params.get("SecurityGroupIds") and not call.params.get("SecurityGroups"):
+        group = world.ec2(call.region).get_default_security_group(subnet.vpc_id)
+        if group is not None:
+            return call.with_params(SecurityGroupIds=[group.id])
+    return call
+
+
+def _check_parameters(call: Call) -> None:
+    for name in _NOT_JUDGED:
+        if name in call.params:
+            raise Fault("UnsupportedOperation", f"The sandbox does not know {name}.")
+    if "ImageId" not in call.params:
+        raise Fault("MissingParameter", "The request must contain the parameter ImageId")
+    if call.params.get("NetworkInterfaces"):
+        for name, subject in rows("instance-level").items():
+            if name in call.params:
+                text = f"Network interfaces and an instance-level {subject} may not be "
+                raise Fault("InvalidParameterCombination", f"{text}specified on the same request")
+
+
+def _with_template(world: World, call: Call, named: dict[str, str]) -> Call:
+    """Return the launch with the contents of its template; raises moto's error if it is missing."""
+    backend = world.ec2(call.region)
+    if len({"LaunchTemplateId", "LaunchTemplateName"} & named.keys()) != 1:
+        text = "Name a launch template either by its id or by its name."
+        raise Fault("InvalidParameterCombination", text)
+    if "LaunchTemplateId" in named:
+        template = backend.get_launch_template(named["LaunchTemplateId"])
+    else:
+        template = backend.get_launch_template_by_name(named["LaunchTemplateName"])
+    version = template.get_version(named.get("Version", template.default_version_number))
+    known = call.model.input_shape.members
+    data = {k: v for k, v in dict(version.data).items() if k in known and v is not None}
+    if "UserData" in data:
+        data["UserData"] = str(data["UserData"])
+    identified = {"LaunchTemplateId": template.id, "Version": str(version.number)}
+    return replace(call, params={**data, **call.params, "LaunchTemplate": identified})
+
+
+def _launching(world: World, caller: Caller, call: Call) -> list[Request]:
+    """Return the authorizations of the completed launch; further volumes add only their own."""
+    base = _launch(world, call)
+    disks = [row["Ebs"] for row in call.params.get("BlockDeviceMappings", ()) if "Ebs" in row]
+    snapshots = tuple(disk["SnapshotId"] for disk in disks if "SnapshotId" in disk)
+    requests: list[Request] = []
+    for disk in disks or [{}]:
+        what = replace(
+            base,
+            snapshots=snapshots,
+            encrypted=disk.get("Encrypted"),
+            volume_type=disk.get("VolumeType", base.volume_type),
+            volume_size=disk.get("VolumeSize", base.volume_size),
+        )
+        launching = launch(caller, what)
+        requests += filter(_of_volume, launching) if requests else launching
+    return requests
+
+
+def _of_volume(request: Request) -> bool:
+    return request.action == "ec2:RunInstances" and ":volume/" in request.resource
+
+
+def _launch(world: World, call: Call) -> Launch:
+    """Return the completed *call* without its volumes."""
+    params = call.params
+    placement = params.get("Placement", {})
+    subnet, network = network_of(world, call)
+    profile, role = profile_and_role(world, call)
+    return Launch(
+        region=call.region,
+        account=world.account,
+        image=_image(world, call.region, params["ImageId"]),
+        instance_type=params["InstanceType"],
+        tags=_specified_tags(call),
+        subnet=subnet.id if subnet else network.get("SubnetId", "*"),
+        subnet_account=subnet.owner_id if subnet else "",
+        vpc=subnet.vpc_id if subnet else "*",
+        zone=subnet.availability_zone if subnet else placement.get("AvailabilityZone", ""),
+        security_groups=_groups(world, call, subnet, network),
+        network_interface=network.get("NetworkInterfaceId", ""),
+        key_name=params.get("KeyName", ""),
+        profile=profile,
+        profile_role=role,
+        launch_template=params.get("LaunchTemplate", {}).get("LaunchTemplateId", ""),
+        market=params.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
+        metadata_tokens=params.get("MetadataOptions", {}).get("HttpTokens", ""),
+        tenancy=placement.get("Tenancy", "default"),
+        ebs_optimized=bool(params.get("EbsOptimized", False)),
+        placement_group=placement.get("GroupName", ""),
+    )
+
+
+def _image(world: World, region: str, image_id: str) -> Image:
+    """Return the image as IAM sees it; an unknown image has no owner."""
+    image = world.ec2(region).amis.get(image_id)
+    if image is None:
+        return Image(image_id, "")
+    owner = image.owner_alias or image.owner_id
+    return Image(image_id, owner, image.is_public, _tags(world, region, image_id))
+
+
+def _subnet(world: World, call: Call, subnet_id: str | None) -> Any:
+    """Return the subnet with this id, or else the default subnet of the launch."""
+    backend = world.ec2(call.region)
+    if subnet_id:
+        subnets = backend.describe_subnets()
+        return next((subnet for subnet in subnets if subnet.id == subnet_id), None)
+    zone = call.params.get("Placement", {}).get("AvailabilityZone")
+    defaults = backend.get_default_subnets()
+    return defaults.get(zone or min(defaults, default=None))
+
+
+def network_of(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
+    """Return the subnet, and the first network interface that the call requests, if any."""
+    interfaces = call.params.get("NetworkInterfaces") or [{}]
+    if len(interfaces) > 1:
+        text = "The sandbox supports only one network interface per launch."
+        raise Fault("UnsupportedOperation", text)
+    network = dict(interfaces[0])
+    existing = world.ec2(call.region).enis.get(network.get("NetworkInterfaceId"))
+    if existing is not None:
+        return existing.subnet, network
+    subnet_id = network.get("SubnetId") or call.params.get("SubnetId")
+    return _subnet(world, call, subnet_id), network
+
+
+def _groups(world: World, call: Call, subnet: Any, network: dict[str, Any]) -> tuple[str, ...]:
+    backend = world.ec2(call.region)
+    ids = [*call.params.get("SecurityGroupIds", ()), *network.get("Groups", ())]
+    for name in call.params.get("SecurityGroups", ()):
+        group = backend.get_security_group_by_name_or_id(name)
+        ids.append(group.id if group else name)
+    if not ids and subnet and not network.get("NetworkInterfaceId"):
+        group = backend.get_default_security_group(subnet.vpc_id)
+        return (group.id,) if group else ()
+    return tuple(ids)
+
+
+def profile_and_role(world: World, call: Call) -> tuple[str, str]:
+    """Return the ARNs of the instance profile and of its role."""
+    named = call.params.get("IamInstanceProfile")
+    if not named:
+        return "", ""
+    if len(named) > 1:
+        # Only a launch template can have both: a request with both was refused when it was parsed.
+        text = "The parameter iamInstanceProfile.name cannot be used with iamInstanceProfile.arn"
+        raise Fault("InvalidParameterCombination", text)
+    name = named.get("Name") or named.get("Arn")
+    profile = world.entity("instance-profile", name)
+    if profile is None:
+        raise Fault("InvalidParameterValue", f"Invalid IAM Instance Profile {name}")
+    if not profile.roles:
+        raise Fault("InvalidParameterValue", f"The profile {profile.name} has no role.")
+    return profile.arn, profile.roles[0].arn
+
+
+def _specified_tags(call: Call) -> dict[str, dict[str, str]]:
+    """Return the tags that *call* sets on new resources, by resource type."""
+    tags: dict[str, dict[str, str]] = {}
+    for row in call.params.get("TagSpecifications", ()):
+        held = {tag["Key"]: tag.get("Value", "") for tag in row.get("Tags", ())}
+        tags.setdefault(row.get("ResourceType", ""), {}).update(held)
+    return tags

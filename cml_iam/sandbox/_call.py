@@ -12,15 +12,21 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import zlib
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, rows, speaks
-from cml_iam.sandbox._wire import Fault, environ_of, form_fields
+from cml_iam.sandbox._wire import (
+    Fault,
+    Protocol,
+    action_of,
+    environ_of,
+    form_fields,
+    models_of,
+    prefix_of,
+    speaks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +58,11 @@ class Call:
         """The IAM action."""
         return action_of(self.service, self.operation)
 
+    @property
+    def plain_protocol(self) -> str:
+        """The protocol in which the call is executed: CBOR is only a form of JSON."""
+        return "json" if self.protocol == "cbor" else self.protocol
+
     def with_params(self, **params: Any) -> Call:
         """Return the same call with changed *params*; None removes one."""
         merged = {**self.params, **params}
@@ -78,21 +89,22 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
         raise Fault(_NO_SUCH, f"The sandbox has no service {scope} with this protocol.", 404)
-    readers = {"cbor": _read_cbor, "json": _read_json, "rest-json": _read_rest}
-    readers |= {"rest-xml": _read_rest, "ec2": _read_form, "query": _read_form}
-    model, params = readers[protocol](message, models)
-    call = Call(prefix_of(scope), model.name, region, protocol, params, model)
-    if model.input_shape is not None:
-        _check_members(call)
-        if call.service in ("iam", "sts"):
-            _check_bounds(model.input_shape, params, "")
-        _check_conflicts(call, model.input_shape, params)
-    return call
+    match protocol:
+        case "cbor":
+            model, params = _read_cbor(message, models)
+        case "json":
+            model, params = _read_json(message, models)
+        case "ec2" | "query":
+            model, params = _read_form(message, models)
+        case _:
+            model, params = _read_rest(message, models)
+    return Call(prefix_of(scope), model.name, region, protocol, params, model)
 
 
 def _read_cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
-    model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
+    named = [model for model in models if _target(model) == service]
+    model = _operation(named, operation, _NO_SUCH)
     return model, _read_members(message, model, wire.read_cbor)
 
 
@@ -100,10 +112,11 @@ def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     service, _, operation = message.headers["x-amz-target"].rpartition(".")
     # Some SDKs omit the first parts of the service's name, as for CloudTrail.
     name = service.rpartition(".")[2]
-    model = _operation(
-        models, operation, _NO_SUCH, lambda each: _target(each).rpartition(".")[2] == name
+    named = [model for model in models if _target(model).rpartition(".")[2] == name]
+    model = _operation(named, operation, _NO_SUCH)
+    return model, _read_members(
+        message, model, lambda body: json.loads(body, object_pairs_hook=_once)
     )
-    return model, _read_members(message, model, partial(json.loads, object_pairs_hook=_once))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -136,7 +149,7 @@ def _value(shape: Any, value: Any, where: str = "this request") -> Any:
     kind = shape.type_name
     match value:
         case dict() if kind == "structure" and not _is_free(shape):
-            names = {each.serialization.get("name", n): n for n, each in shape.members.items()}
+            names = {m.serialization.get("name", name): name for name, m in shape.members.items()}
             for key in value:
                 if key not in names:
                     raise Fault(_UNREADABLE, f"There is no member {key} in {where}.")
@@ -177,21 +190,17 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     url = message.fields
     body = form_fields(_body_text(message)) if message.body else []
     if url and body:
-        said = "Parameters are given both in the URL and in the body."
-        raise Fault("MalformedQueryString", said)
+        text = "Parameters are given both in the URL and in the body."
+        raise Fault("MalformedQueryString", text)
     given = dict(url or body)
     if len(given) != len(url or body):
         raise Fault("MalformedQueryString", "A parameter is given twice.")
     if "Action" not in given:
         raise Fault("MissingAction", "The request is missing an action or a required parameter.")
     operation, version = given.pop("Action"), given.pop("Version", None)
-    several = len(models) > 1
-    model = _operation(
-        models,
-        operation,
-        "InvalidAction",
-        lambda each: not several or each.api_version == version,
-    )
+    if len(models) > 1:
+        models = [model for model in models if model.api_version == version]
+    model = _operation(models, operation, "InvalidAction")
     return model, _form_members(model, given)
 
 
@@ -213,14 +222,14 @@ def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
             code = "UnknownParameter" if ec2 else "ValidationError"
             raise Fault(code, f"The parameter {name} is not recognized")
         if written.get(name) in ("true", "false") and value.lower() != written[name]:
-            said = f"Value ({value}) for parameter {name} is invalid. It must be true or false."
-            raise Fault("InvalidParameterValue", said)
+            text = f"Value ({value}) for parameter {name} is invalid. It must be true or false."
+            raise Fault("InvalidParameterValue", text)
     return params
 
 
-def _operation(models: list[Any], name: str, code: str, fits: Callable[[Any], bool]) -> Any:
+def _operation(models: list[Any], name: str, code: str) -> Any:
     for model in models:
-        if fits(model) and name in model.operation_names:
+        if name in model.operation_names:
             return model.operation_model(name)
     status = 404 if code == _NO_SUCH else 400
     raise Fault(code, f"The action {name} is not valid for this web service.", status)
@@ -299,8 +308,8 @@ def _check_query(written: dict[str, Any], given: Any) -> None:
         if not name.startswith("X-Amz-") and (
             name not in known or (len(values) > 1 and not listed)
         ):
-            said = f"Conflicting or unknown query string parameter: {name}"
-            raise Fault("InvalidArgument", said)
+            text = f"Conflicting or unknown query string parameter: {name}"
+            raise Fault("InvalidArgument", text)
 
 
 def _unchunked(message: Message) -> bytes:
@@ -323,90 +332,3 @@ def _unchunked(message: Message) -> bytes:
         raise Fault(
             "IncompleteBody", "The chunks of the body do not match their headers."
         ) from error
-
-
-def _check_members(call: Call) -> None:
-    """Raise Fault for a value of the wrong type, and for the first missing required member."""
-    # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
-    optional = set(call.model.idempotent_members)
-    mistyped, absent = wire.problems(call.model.input_shape, call.params)
-    if mistyped:
-        raise Fault(_UNREADABLE, f"{mistyped[0]} has a value of the wrong type.")
-    name = next((each for each in absent if each not in optional), None)
-    if name is None:
-        return
-    if call.service == "ec2":
-        if name == "InstanceIds":
-            raise Fault("InvalidParameterCombination", "No instances specified")
-        said = {"Resources": "resourceIdSet"}.get(name, name)
-        raise Fault("MissingParameter", f"The request must contain the parameter {said}")
-    if call.service == "cloudwatch" and "." not in name:
-        raise Fault("MissingParameter", f"The parameter {name} is required.")
-    codes: dict[str, str] = {"query": "ValidationError", "rest-xml": "MalformedXML"}
-    code = "query" if call.service == "cloudwatch" else call.protocol
-    raise Fault(
-        codes.get(code, "ValidationException"),
-        f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to "
-        "satisfy constraint: Member must not be null",
-    )
-
-
-def _check_bounds(shape: Any, value: Any, name: str) -> None:
-    """Raise Fault, in IAM's words, for a value outside the bounds in its model."""
-    match value:
-        case dict() if shape.type_name == "structure":
-            for key, held in value.items():
-                _check_bounds(shape.members[key], held, key)
-        case list():
-            for held in value:
-                _check_bounds(shape.member, held, name)
-        case str() | int() if problem := _out_of_bounds(shape.metadata, value):
-            where = f"{name[0].lower()}{name[1:]}"
-            said = f"The specified value for {where} is invalid. It must {problem}"
-            if not problem.startswith("contain"):
-                shown = "" if "sensitive" in shape.metadata else f"'{value}' "
-                said = f"1 validation error detected: Value {shown}at '{where}' failed to satisfy "
-                said += f"constraint: Member must {problem}"
-            raise Fault("ValidationError", said)
-
-
-def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
-    size, unit = (value, "value") if isinstance(value, int) else (len(value), "length")
-    if value not in bounds.get("enum", (value,)):
-        return f"satisfy enum value set: [{', '.join(bounds['enum'])}]"
-    if size < bounds.get("min", size):
-        return f"have {unit} greater than or equal to {bounds['min']}"
-    if size > bounds.get("max", size):
-        return f"have {unit} less than or equal to {bounds['max']}"
-    pattern = str(bounds.get("pattern", ".*"))
-    for category, known in (("L", "\\w"), ("Z", "\\s"), ("N", "\\d")):
-        pattern = pattern.replace(f"\\p{{{category}}}", known)
-    ascii_only = re.ASCII if pattern.startswith("[\\w") and "\\s" not in pattern else 0
-    if re.fullmatch(pattern, str(value), re.DOTALL | ascii_only):
-        return ""
-    if pattern == "[\\w+=,.@-]+":
-        return "contain only alphanumeric characters and/or the following: +=,.@_-"
-    return f"satisfy regular expression pattern: {bounds['pattern']}"
-
-
-def _check_conflicts(call: Call, shape: Any, value: Any) -> None:
-    """Raise Fault if *value* of *shape* has members that exclude each other."""
-    match shape.type_name:
-        case "structure" if isinstance(value, dict):
-            for members in rows("one-of").get(call.service, ()):
-                given = sorted(value.keys() & members)
-                if len(given) > 1 and shape.members.keys() >= set(members):
-                    raise conflict(call, *given)
-            for name, held in value.items():
-                _check_conflicts(call, shape.members[name], held)
-        case "list":
-            for held in value:
-                _check_conflicts(call, shape.member, held)
-
-
-def conflict(call: Call, *names: str) -> Fault:
-    """Return the error for members that exclude each other."""
-    codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
-    said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
-    said = rows("one-of")["messages"].get(call.operation, said)
-    return Fault(codes.get(call.service, "InvalidParameterException"), said)

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text, shipped_text
 from cml_iam.located import located_problems, parse_toml
-from cml_iam.sandbox._services import rows
-from cml_iam.sandbox._wire import Fault
+from cml_iam.sandbox._wire import Fault, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,11 +92,6 @@ class Refusal:
     lost: bool = False
     seconds: float = 0.0
 
-    def befalls(self, action: str, earlier: int) -> bool:
-        """Return whether this affects a call of *action* after *earlier* ones."""
-        late = self.times is not None and earlier >= self.after + self.times
-        return fnmatchcase(action, self.operation) and earlier >= self.after and not late
-
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -148,8 +142,8 @@ def parse_conditions(text: str, name: str = "faults") -> Conditions:
     parts = {
         "seconds": Seconds(**held.get("seconds", {})),
         "buckets": MappingProxyType(_buckets(held.get("buckets", {}))),
-        "no_capacity": tuple(Shortage(**each) for each in held.get("no_capacity", ())),
-        "refuse": tuple(Refusal(**each) for each in held.get("refuse", ())),
+        "no_capacity": tuple(Shortage(**row) for row in held.get("no_capacity", ())),
+        "refuse": tuple(Refusal(**row) for row in held.get("refuse", ())),
     }
     return Conditions(**{**held, **parts})
 
@@ -161,7 +155,7 @@ _UNNARROWED: Final = "ec2 without pages, filters or ids"
 @cache
 def _published() -> dict[str, dict[str, Buckets]]:
     """Return AWS's buckets, by service and operation."""
-    return {service: _buckets(each) for service, each in rows("limits").items()}
+    return {service: _buckets(limits) for service, limits in rows("limits").items()}
 
 
 def _buckets(held: Mapping[str, Any]) -> dict[str, Buckets]:
@@ -171,20 +165,12 @@ def _buckets(held: Mapping[str, Any]) -> dict[str, Buckets]:
     }
 
 
-@dataclass(slots=True)
-class _Level:
-    """The number of *tokens* in a bucket at a point in time."""
-
-    tokens: float
-    at: datetime
-
-
 class Throttle:
     """The buckets of an account; *own* replaces AWS's for some operations."""
 
     def __init__(self, own: Mapping[str, Buckets]) -> None:
         self._own = own
-        self._levels: dict[tuple[str, ...], _Level] = {}
+        self._levels: dict[tuple[str, ...], tuple[float, datetime]] = {}
 
     def take(self, call: Call, now: datetime) -> None:
         """Take the cost of *call*; raises Fault if a bucket has too few tokens."""
@@ -192,15 +178,16 @@ class Throttle:
         if buckets is None:
             return
         key = (call.service, call.region, name)
-        if not self._spend(key, buckets.requests, 1, now):
-            raise _refusal(call)
-        if buckets.resources is None or call.params.get("DryRun"):
-            return
-        if not self._spend((*key, "resources"), buckets.resources, _instances(call), now):
-            raise _refusal(call)
+        enough = self._spend(key, buckets.requests, 1, now)
+        if enough and buckets.resources is not None and not call.params.get("DryRun"):
+            enough = self._spend((*key, "resources"), buckets.resources, _instances(call), now)
+        if not enough and call.service == "ec2":
+            raise Fault("RequestLimitExceeded", "Request limit exceeded.", 503)
+        if not enough:
+            raise Fault("Throttling", "Rate exceeded")
 
     def _of(self, call: Call) -> tuple[str, Buckets | None]:
-        """Return the bucket for *call*."""
+        """Return the buckets for *call*, and the name under which they are shared."""
         name = call.operation
         published = _published().get(call.service, {})
         if name in self._own or call.service != "ec2":
@@ -212,14 +199,12 @@ class Throttle:
         return name, published.get(name, published[others])
 
     def _spend(self, key: tuple[str, ...], bucket: Bucket, cost: int, now: datetime) -> bool:
-        level = self._levels.setdefault(key, _Level(bucket.size, now))
-        passed = max(0.0, (now - level.at).total_seconds())
-        level.tokens = min(bucket.size, level.tokens + passed * bucket.refill)
-        level.at = now
-        if level.tokens < cost:
-            return False
-        level.tokens -= cost
-        return True
+        tokens, since = self._levels.get(key, (bucket.size, now))
+        refilled = max(0.0, (now - since).total_seconds()) * bucket.refill
+        tokens = min(bucket.size, tokens + refilled)
+        enough = tokens >= cost
+        self._levels[key] = (tokens - cost if enough else tokens, now)
+        return enough
 
 
 def _instances(call: Call) -> int:
@@ -228,25 +213,20 @@ def _instances(call: Call) -> int:
     return len(call.params.get("InstanceIds", ()))
 
 
-def _refusal(call: Call) -> Fault:
-    if call.service == "ec2":
-        return Fault("RequestLimitExceeded", "Request limit exceeded.", 503)
-    return Fault("Throttling", "Rate exceeded", 400)
+class Refusals:
+    """Counts calls, and decides which of them the *configured* refusals affect."""
 
-
-class Suffering:
-    """Counts calls, and decides which of them the *refusals* affect."""
-
-    def __init__(self, refusals: Sequence[Refusal]) -> None:
-        self._refusals = refusals
+    def __init__(self, configured: Sequence[Refusal]) -> None:
+        self._configured = configured
         self._earlier: Counter[int] = Counter()
 
-    def befalling(self, action: str) -> list[Refusal]:
+    def of(self, action: str) -> list[Refusal]:
         """Return the refusals that affect this call of *action*, and count the call."""
-        found = []
-        for number, each in enumerate(self._refusals):
-            if fnmatchcase(action, each.operation):
-                if each.befalls(action, self._earlier[number]):
-                    found.append(each)
+        affecting = []
+        for number, refusal in enumerate(self._configured):
+            if fnmatchcase(action, refusal.operation):
+                late = self._earlier[number] - refusal.after
                 self._earlier[number] += 1
-        return found
+                if late >= 0 and (refusal.times is None or late < refusal.times):
+                    affecting.append(refusal)
+        return affecting

@@ -12,38 +12,31 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.sandbox._answers import as_cbor, fault_answer, result_answer
+from cml_iam.sandbox._answers import OWN, as_cbor, fault_answer, result_answer, unauthenticated
+from cml_iam.sandbox._asked_ec2 import settle
 from cml_iam.sandbox._call import MOST_BYTES, protocol_of, read_call
-from cml_iam.sandbox._guard import authorize
-from cml_iam.sandbox._iam_reads import note_use
+from cml_iam.sandbox._ec2 import perform_ec2
+from cml_iam.sandbox._guard import authorize, check_trail
+from cml_iam.sandbox._iam import check_iam, complete_iam, perform_iam
+from cml_iam.sandbox._metrics import check_cloudwatch
 from cml_iam.sandbox._moto import failure
-from cml_iam.sandbox._principals import authenticate
-from cml_iam.sandbox._services import backends_of, prefix_of
-from cml_iam.sandbox._strict import OWN, complete, perform
+from cml_iam.sandbox._principals import authenticate, read_claim
+from cml_iam.sandbox._reports import note_use
+from cml_iam.sandbox._strict import check_ec2, check_model
 from cml_iam.sandbox._sts import answer_unsigned, read_unsigned
 from cml_iam.sandbox._transitions import arrive
-from cml_iam.sandbox._wire import (
-    Answer,
-    Edit,
-    Fault,
-    Message,
-    Unauthenticated,
-    read_claim,
-    unauthenticated,
-)
+from cml_iam.sandbox._wire import Answer, Fault, Message, Unauthenticated, backends_of, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._services import Protocol
+    from cml_iam.sandbox._wire import Edit
     from cml_iam.sandbox._world import World
 
 
 LOOPBACK: Final = "127.0.0.1"
-_PATIENCE: Final = 60.0
-"""How long a connection may be silent, in seconds."""
 
 
 class Server(ThreadingHTTPServer):
@@ -86,7 +79,9 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = _PATIENCE
+    timeout = 60.0
+    """How long a connection may be silent, in seconds."""
+
     wbufsize = -1
     disable_nagle_algorithm = True
     server: Server
@@ -146,34 +141,28 @@ _REQUEST_ID: Final = re.compile(rb"(<[rR]equest(?:Id|ID)>)[^<]*(?=</)")
 
 def respond(world: World, message: Message) -> Answer:
     """Answer *message* as AWS would, with a new request id."""
-    answer = _answered(world, message)
-    given = str(uuid.uuid4())
-    body = _REQUEST_ID.sub(lambda match: match[1] + given.encode(), answer.body, count=1)
-    return replace(answer, body=body, headers={**answer.headers, "x-amzn-RequestId": given})
-
-
-def _answered(world: World, message: Message) -> Answer:
-    fault: Fault | Unauthenticated
     try:
         with world.lock:
-            return _respond(world, message)
-    except (Fault, Unauthenticated) as error:
-        fault = error
+            answer = _respond(world, message)
     except Exception as error:  # noqa: BLE001 - nothing handles exceptions of a server thread
-        fault = failure(error)
-    service, protocol = _spoken(message)
-    if isinstance(fault, Unauthenticated):
-        fault = unauthenticated(fault, service)
-    return fault_answer(fault, protocol, service)
+        answer = _failed(message, error)
+    request_id = str(uuid.uuid4())
+    body = _REQUEST_ID.sub(lambda match: match[1] + request_id.encode(), answer.body, count=1)
+    return replace(answer, body=body, headers={**answer.headers, "x-amzn-RequestId": request_id})
 
 
-def _spoken(message: Message) -> tuple[str, Protocol]:
-    """Return a request's intended service and protocol, to format an error."""
+def _failed(message: Message, error: Exception) -> Answer:
+    """Return the answer for *error* in the form of the service that *message* is meant for."""
     try:
         scope = read_claim(message).service
     except Unauthenticated:
         scope = "sts"
-    return prefix_of(scope), protocol_of(message, scope)
+    service = prefix_of(scope)
+    if isinstance(error, Unauthenticated):
+        fault = unauthenticated(error, service)
+    else:
+        fault = failure(error)
+    return fault_answer(fault, protocol_of(message, scope), service)
 
 
 def _respond(world: World, message: Message) -> Answer:
@@ -188,40 +177,58 @@ def _respond(world: World, message: Message) -> Answer:
         )
     principal = authenticate(world, message, claim)
     if not backends_of(claim.service):
-        said = f"The sandbox has no service {claim.service}."
-        raise Fault("UnknownOperationException", said, 404)
+        text = f"The sandbox has no service {claim.service}."
+        raise Fault("UnknownOperationException", text, 404)
     if claim.region not in world.regions:
         raise Unauthenticated("region")
-    read = read_call(message, claim.service, claim.region)
-    return _answer(world, read, lambda: _done(world, principal, read))
+    call = read_call(message, claim.service, claim.region)
+    check_model(call)
+    return _answer(world, call, lambda: _done(world, principal, call))
 
 
-def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
+def _answer(world: World, call: Call, do: Callable[[], Answer]) -> Answer:
     """Let *do* answer the parsed call, unless the sandbox's conditions make it fail."""
     arrive(world)
     if world.throttle is not None:
-        world.throttle.take(read, world.now())
-    refusals = world.suffering.befalling(read.action)
+        world.throttle.take(call, world.now())
+    refusals = world.refusals.of(call.action)
     try:
         for refusal in refusals:
             if refusal.code:
                 raise Fault(refusal.code, refusal.message, refusal.status)
         answer = do()
     except Fault as fault:
-        answer = fault_answer(fault, read.protocol, read.service)
+        answer = fault_answer(fault, call.protocol, call.service)
     seconds = sum(refusal.seconds for refusal in refusals)
     return replace(answer, lost=any(refusal.lost for refusal in refusals), seconds=seconds)
 
 
-def _done(world: World, principal: Principal, read: Call) -> Answer:
+def _done(world: World, principal: Principal, call: Call) -> Answer:
     """Complete the parsed call, authorize it, and execute it."""
-    call = complete(world, principal, read)
+    match call.service:
+        case "ec2":
+            check_ec2(call)
+            call = settle(world, call) if call.operation == "RunInstances" else call
+        case "iam":
+            call = complete_iam(principal, call)
+            check_iam(world, call)
+        case "cloudwatch":
+            check_cloudwatch(call)
     note_use(world, principal, call)
     authorize(world, principal, call)
     if call.service == "ec2" and call.params.get("DryRun"):
-        said = "Request would have succeeded, but DryRun flag is set."
-        raise Fault("DryRunOperation", said, 412)
-    return perform(world, call, partial(_execute, world, principal))
+        text = "Request would have succeeded, but DryRun flag is set."
+        raise Fault("DryRunOperation", text, 412)
+    execute = partial(_execute, world, principal)
+    match call.action:
+        case "cloudtrail:CreateTrail" | "cloudtrail:UpdateTrail":
+            check_trail(world, call)
+        case "secretsmanager:GetSecretValue":
+            if not {"VersionId", "VersionStage"} & set(call.params):
+                # Moto would return the first version, even if the label was moved to another.
+                call = call.with_params(VersionStage="AWSCURRENT")
+    perform = {"ec2": perform_ec2, "iam": perform_iam}.get(call.service)
+    return perform(world, call, execute) if perform else execute(call)
 
 
 def _execute(world: World, principal: Principal, call: Call, edit: Edit | None = None) -> Answer:
@@ -229,8 +236,9 @@ def _execute(world: World, principal: Principal, call: Call, edit: Edit | None =
     own = OWN.get(call.action)
     values = own(world, principal, call) if own else None
     if values is not None:
-        return result_answer(call, edit(values) if edit else values)
-    if call.service in ("iam", "sts"):
-        call = replace(call, region=world.region)
-    answer = world.moto.execute(call, principal.access_key_id, edit)
+        answer = result_answer(call, edit(values) if edit else values)
+    else:
+        if call.service in ("iam", "sts"):
+            call = replace(call, region=world.region)
+        answer = world.moto.execute(call, principal.access_key_id, edit)
     return as_cbor(call, answer) if call.protocol == "cbor" else answer

@@ -12,17 +12,17 @@ from urllib.parse import urlencode
 
 from cml_iam.aws import wire
 from cml_iam.errors import CmlIamError, MissingExtraError
-from cml_iam.sandbox._wire import NOT_DONE, Answer, Edit, Fault, environ_of
+from cml_iam.sandbox._wire import Answer, Edit, Fault, environ_of
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
 
-_SWITCHES: Final = {
+_SWITCHES: Final[Mapping[str, str | None]] = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-    "MOTO_ACCOUNT_ID": "",
-    "AWS_PROFILE": "",
-    "AWS_DEFAULT_PROFILE": "",
+    "MOTO_ACCOUNT_ID": None,
+    "AWS_PROFILE": None,
+    "AWS_DEFAULT_PROFILE": None,
 }
 """The environment variables that moto sees while the sandbox runs; None removes one.
 
@@ -54,8 +54,7 @@ class Moto:
         check_installed()
         self.account = account
         self._before = {name: os.environ.get(name) for name in _SWITCHES}
-        for name, value in _SWITCHES.items():
-            _set_variable(name, value or None)
+        _set_variables(_SWITCHES)
         from moto import settings
         from moto.moto_server import werkzeug_app
 
@@ -77,7 +76,10 @@ class Moto:
         started: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001 - no other way
         for backend in started:
             if backend.service_name == "s3":
-                _close_files(backend)
+                # Moto's S3 keeps a temporary file open for each object.
+                for account in backend.values():
+                    for region in account.values():
+                        region.reset()
             backend.clear()
         started.clear()
         reset_model_data()
@@ -85,8 +87,7 @@ class Moto:
     def close(self) -> None:
         """Delete everything and restore the environment."""
         self.reset()
-        for name, value in self._before.items():
-            _set_variable(name, value)
+        _set_variables(self._before)
 
     def backend(self, service: str, region: str) -> Any:
         """Return moto's model of *service* in *region*; `aws` for services without regions."""
@@ -101,8 +102,7 @@ class Moto:
 
         *edit* changes the values of the answer before they are written, if moto has them.
         """
-        spoken = "json" if call.protocol == "cbor" else call.protocol
-        written = wire.write_request(call.model, spoken, call.params)
+        written = wire.write_request(call.model, call.plain_protocol, call.params)
         path, _, literal = written["url_path"].partition("?")
         if path.lower().lstrip("/").startswith(_CLOSED):
             raise Fault(_UNKNOWN, f"The sandbox cannot serve {path}.", 404)
@@ -176,13 +176,6 @@ _SHOWN: Final[Mapping[str, Mapping[str, Edit]]] = {
 """By service: the paths, from their end, of values that differ from AWS's, and AWS's value."""
 
 
-def _close_files(backend: Any) -> None:
-    """Close the temporary files that moto's S3 keeps open, one per object."""
-    for accounts in backend.values():
-        for account in accounts.values():
-            account.reset()
-
-
 _OURS: Final = frozenset(
     ["connection", "content-length", "content-type", "date", "server", "status", "x-amzn-requestid"]
 )
@@ -194,6 +187,8 @@ def failure(error: Exception) -> Fault:
     from moto.core.exceptions import ServiceException
 
     match error:
+        case Fault():
+            return error
         case ServiceException():
             missing = error.code == "NoSuchEntity"
             return Fault(error.code, str(error.message), 404 if missing else 400)
@@ -201,10 +196,11 @@ def failure(error: Exception) -> Fault:
             return Fault(_UNKNOWN, f"The sandbox does not implement this: {error}")
         case CmlIamError():
             # A policy that the engine cannot judge is an error, so that it never permits anything.
-            said = f"The sandbox cannot judge this: {error}"
+            text = f"The sandbox cannot judge this: {error}"
         case _:
-            said = f"The sandbox failed: {type(error).__name__}: {error}"
-    return Fault("InternalFailure", said, NOT_DONE)
+            text = f"The sandbox failed: {type(error).__name__}: {error}"
+    # Unlike 500, clients do not retry 501.
+    return Fault("InternalFailure", text, 501)
 
 
 def _backends(service: str) -> Any:
@@ -215,8 +211,9 @@ def _backends(service: str) -> Any:
     return find(service)
 
 
-def _set_variable(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -7,27 +7,35 @@ import re
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.sandbox._conditions import Conditions
 from cml_iam.sandbox._front import Server
 from cml_iam.sandbox._moto import Moto
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
-from cml_iam.sandbox._world import AccessKey, World, register_image, seed, system_clock
+from cml_iam.sandbox._world import AccessKey, World, system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from types import TracebackType
 
     from cml_iam.engine import Shape
-    from cml_iam.sandbox._conditions import Conditions
 
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"
+OWN_IMAGE: Final = "ami-0a1b2c3d4e5f60001"
+"""An image of the account, in the sandbox's first region."""
+
+UBUNTU_IMAGE: Final = "ami-0c1c30571d2dae5c9"
+"""A public image of another account."""
+
+CANONICAL: Final = "099720109477"
+"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+
 _ONE: Final = Lock()
 """Held while this process runs a sandbox."""
 
@@ -35,10 +43,11 @@ _ONE: Final = Lock()
 class Sandbox:
     """A running embedded AWS; a context manager that stops it."""
 
-    def __init__(self, world: World, moto: Moto, server: Server) -> None:
+    def __init__(self, world: World, server: Server, end: ExitStack) -> None:
         self._world = world
-        self._moto = moto
-        self._server: Server | None = server
+        self._moto = world.moto
+        self._server = server
+        self._end = end
         self.endpoint_url = server.url
         """The endpoint URL, the same for every service."""
 
@@ -90,29 +99,39 @@ class Sandbox:
         public: bool = False,
     ) -> None:
         """Create an image that can be launched; by default this account is the *owner*."""
-        where = region or self.region
+        where, account = region or self.region, owner or self.account
         if where not in self._world.regions:
             raise InputError(f"no region `{where}` in the partition `{self._world.partition}`")
+        if not re.fullmatch(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})", image_id):
+            raise InputError(f"not the id of an image: `{image_id}`")
+        from moto.ec2.models.amis import Ami
+
         with self._world.lock:
-            register_image(self._world, image_id, where, owner or self.account, name, public=public)
+            backend = self._world.ec2(where)
+            backend.amis[image_id] = Ami(
+                backend,
+                image_id,
+                name=name or image_id,
+                description=name or image_id,
+                owner_id=account,
+                public=public,
+                virtualization_type="hvm",
+                architecture="x86_64",
+                root_device_type="ebs",
+                root_device_name="/dev/sda1",
+                hypervisor="xen",
+                image_location=f"{account}/{name or image_id}",
+                region_name=f"{where}a",
+            )
 
     def stop(self) -> None:
         """Stop answering and delete everything; repeated calls do nothing."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-            self._moto.close()
-            _ONE.release()
+        self._end.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -147,29 +166,28 @@ def start_sandbox(
             "this process already runs a sandbox, and moto's state is global to the process",
             remedy="stop the other sandbox first, or start this one in a separate process",
         )
-    try:
+    with ExitStack() as end:
+        end.callback(_ONE.release)
         moto = Moto(account)
-    except BaseException:
-        _ONE.release()
-        raise
-    try:
+        end.callback(moto.close)
         world = World(
             moto,
             account,
             region,
-            shape=simulate_shape,
-            describes_until_arrived=describes_until_arrived,
-            conditions=conditions,
-            clock=clock,
+            simulate_shape,
+            describes_until_arrived,
+            conditions or Conditions(),
+            clock,
         )
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
-        seed(world)
-        return Sandbox(world, moto, Server(world, port))
-    except BaseException:
-        moto.close()
-        _ONE.release()
-        raise
+        server = Server(world, port)
+        end.callback(server.stop)
+        sandbox = Sandbox(world, server, end.pop_all())
+        sandbox.register_image(OWN_IMAGE, name="cml-2.9-worker")
+        ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server"
+        sandbox.register_image(UBUNTU_IMAGE, owner=CANONICAL, name=ubuntu, public=True)
+        return sandbox
 
 
 def foreign_variable(name: str) -> bool:
@@ -198,7 +216,6 @@ NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 """The exit code of a shell for a command that it cannot run."""
 
-_BY_SIGNAL: Final = 128
 _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
@@ -229,7 +246,7 @@ def run_command(sandbox: Sandbox, command: Sequence[str]) -> int:
         return NOT_EXECUTABLE
     with _signals_to(process):
         code = process.wait()
-    return code if code >= 0 else _BY_SIGNAL - code
+    return code if code >= 0 else 128 - code
 
 
 @contextmanager
@@ -239,18 +256,14 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
         yield
         return
 
-    def pass_on(number: int, _: Any) -> None:
-        process.send_signal(number)
+    def handle(number: int, _: Any) -> None:
+        if number != signal.SIGINT:
+            process.send_signal(number)
 
-    wanted: dict[int, Any] = {getattr(signal, name): pass_on for name in _PASSED_ON}
-    wanted[signal.SIGINT] = _leave_to_the_terminal
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    numbers = [signal.SIGINT, *(getattr(signal, name) for name in _PASSED_ON)]
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _leave_to_the_terminal(number: int, _: Any) -> None:
-    """Do nothing: the command is in our process group and handles the interrupt."""

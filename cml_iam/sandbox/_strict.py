@@ -1,171 +1,225 @@
-"""The steps around authorization, by service: completing, checking and executing calls.
+"""Checks of a call by itself: AWS refuses these values from every caller, whatever the state.
 
-As in CloudTrail, a trail that cannot deliver is refused.
-https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
+Botocore's model of the operation is checked for every service. Other checks are those that moto
+omits, so that a caller's errors do not go unnoticed.
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_policies.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import Request, compile_policies
-from cml_iam.sandbox._describe import describe_regions, instance_status
-from cml_iam.sandbox._guard import trust_policy
-from cml_iam.sandbox._iam_reads import (
-    credential_report,
-    generate_details,
-    get_details,
-    list_context_keys,
-    list_entities_for_policy,
-    simulate,
-)
-from cml_iam.sandbox._launch import settle
-from cml_iam.sandbox._metrics import (
-    check_cloudwatch,
-    get_metric_data,
-    get_metric_statistics,
-    list_metrics,
-)
-from cml_iam.sandbox._strict_ec2 import check_ec2, delete_tags, monitor, perform_ec2
-from cml_iam.sandbox._strict_iam import (
-    check_iam,
-    complete_iam,
-    delete_user_permissions_boundary,
-    get_user,
-    perform_iam,
-    put_user_permissions_boundary,
-    service_specific_credentials,
-)
-from cml_iam.sandbox._sts import (
-    assume_role,
-    decode_authorization_message,
-    get_caller_identity,
-    get_federation_token,
-    get_session_token,
-)
-from cml_iam.sandbox._transitions import change
-from cml_iam.sandbox._wire import Fault
+from cml_iam.aws import wire
+from cml_iam.engine import AttachedPolicy
+from cml_iam.errors import CmlIamError
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
+from cml_iam.sandbox._answers import check_page
+from cml_iam.sandbox._guard import compiled
+from cml_iam.sandbox._wire import Fault, rows
+from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox._answers import Execute
+    from collections.abc import Iterator, Mapping
+
+    from cml_iam.policy import PolicyDocument
     from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Values
-    from cml_iam.sandbox._world import World
 
 
-_SERVICE: Final = "cloudtrail.amazonaws.com"
-Context = dict[str, "str | list[str]"]
+def check_model(call: Call) -> None:
+    """Raise Fault for parameters that the model of the operation does not permit."""
+    if call.model.input_shape is None:
+        return
+    _check_members(call)
+    for name, shape, value in _walk(call.model.input_shape, call.params, ""):
+        if call.service in ("iam", "sts"):
+            _check_bounds(shape, value, name)
+        if shape.type_name == "structure" and isinstance(value, dict):
+            _check_conflicts(call, shape, value)
 
 
-def check_trail(world: World, call: Call) -> None:
-    """Raise Fault if *call* creates a trail that cannot use its bucket, log group or role."""
-    params = call.params
-    name = str(params.get("Name", "")).rpartition("/")[2]
-    where = f"{call.region}:{world.account}"
-    trail = f"arn:{world.partition}:cloudtrail:{where}:trail/{name}"
-    source: Context = {"aws:SourceArn": trail, "aws:SourceAccount": world.account}
-    if params.get("S3BucketName"):
-        _check_bucket(world, params["S3BucketName"], source)
-    groups = world.moto.backend("logs", call.region).groups
-    group = params.get("CloudWatchLogsLogGroupArn")
-    if group and group.partition(":log-group:")[2].removesuffix(":*") not in groups:
-        said = "CloudTrail cannot validate the specified log group ARN."
-        raise Fault("InvalidCloudWatchLogsLogGroupArnException", said)
-    arn = params.get("CloudWatchLogsRoleArn", "")
-    assume = Request("sts:AssumeRole", arn, _SERVICE, source)
-    if arn and not _allowed(trust_policy(world, arn), assume):
-        said = "Access denied. Check the trust relationships for your role."
-        raise Fault("InvalidCloudWatchLogsRoleArnException", said)
+def _walk(shape: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield *value* and every value in it, each with its member's name and its shape."""
+    yield name, shape, value
+    match value:
+        case dict() if shape.type_name == "structure":
+            for key, held in value.items():
+                yield from _walk(shape.members[key], held, key)
+        case list():
+            for element in value:
+                yield from _walk(shape.member, element, name)
 
 
-def _check_bucket(world: World, name: str, source: Context) -> None:
-    bucket = world.moto.backend("s3", world.partition).buckets.get(name)
-    if bucket is None:
-        raise Fault("S3BucketDoesNotExistException", f"S3 bucket {name} does not exist!")
-    arn = f"arn:{world.partition}:s3:::{name}"
-    log = f"{arn}/AWSLogs/{world.account}/x.json.gz"
-    context: Context = {**source, "aws:SecureTransport": "true"}
-    owned: Context = {**context, "s3:x-amz-acl": "bucket-owner-full-control"}
-    asked = (
-        Request("s3:GetBucketAcl", arn, _SERVICE, context),
-        Request("s3:PutObject", log, _SERVICE, owned),
+def _check_members(call: Call) -> None:
+    """Raise Fault for a value of the wrong type, and for the first missing required member."""
+    # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
+    optional = set(call.model.idempotent_members)
+    mistyped, absent = wire.problems(call.model.input_shape, call.params)
+    if mistyped:
+        raise Fault("SerializationException", f"{mistyped[0]} has a value of the wrong type.")
+    name = next((member for member in absent if member not in optional), None)
+    if name is None:
+        return
+    if call.service == "ec2":
+        if name == "InstanceIds":
+            raise Fault("InvalidParameterCombination", "No instances specified")
+        shown = {"Resources": "resourceIdSet"}.get(name, name)
+        raise Fault("MissingParameter", f"The request must contain the parameter {shown}")
+    if call.service == "cloudwatch" and "." not in name:
+        raise Fault("MissingParameter", f"The parameter {name} is required.")
+    codes: dict[str, str] = {"query": "ValidationError", "rest-xml": "MalformedXML"}
+    protocol = "query" if call.service == "cloudwatch" else call.protocol
+    raise Fault(
+        codes.get(protocol, "ValidationException"),
+        f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to "
+        "satisfy constraint: Member must not be null",
     )
-    if not bucket.policy or not _allowed(bucket.policy.decode(), *asked):
-        said = f"Incorrect S3 bucket policy is detected for bucket: {name}"
-        raise Fault("InsufficientS3BucketPolicyException", said)
 
 
-def _allowed(policy: str, *asked: Request) -> bool:
-    authorizer = compile_policies(resource=policy)
-    return all(authorizer.decide(request).allowed for request in asked)
+def _check_bounds(shape: Any, value: Any, name: str) -> None:
+    """Raise Fault, in IAM's words, for a text or number outside the bounds in its model."""
+    problem = _out_of_bounds(shape.metadata, value) if isinstance(value, str | int) else ""
+    if not problem:
+        return
+    where = f"{name[0].lower()}{name[1:]}"
+    text = f"The specified value for {where} is invalid. It must {problem}"
+    if not problem.startswith("contain"):
+        shown = "" if "sensitive" in shape.metadata else f"'{value}' "
+        text = f"1 validation error detected: Value {shown}at '{where}' failed to satisfy "
+        text += f"constraint: Member must {problem}"
+    raise Fault("ValidationError", text)
 
 
-def complete(world: World, principal: Principal, call: Call) -> Call:
-    """Return *call* with the values filled in that the service chooses for the caller.
+def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
+    size, unit = (value, "value") if isinstance(value, int) else (len(value), "length")
+    if value not in bounds.get("enum", (value,)):
+        return f"satisfy enum value set: [{', '.join(bounds['enum'])}]"
+    if size < bounds.get("min", size):
+        return f"have {unit} greater than or equal to {bounds['min']}"
+    if size > bounds.get("max", size):
+        return f"have {unit} less than or equal to {bounds['max']}"
+    pattern = str(bounds.get("pattern", ".*"))
+    for category, known in (("L", "\\w"), ("Z", "\\s"), ("N", "\\d")):
+        pattern = pattern.replace(f"\\p{{{category}}}", known)
+    ascii_only = re.ASCII if pattern.startswith("[\\w") and "\\s" not in pattern else 0
+    if re.fullmatch(pattern, str(value), re.DOTALL | ascii_only):
+        return ""
+    if pattern == "[\\w+=,.@-]+":
+        return "contain only alphanumeric characters and/or the following: +=,.@_-"
+    return f"satisfy regular expression pattern: {bounds['pattern']}"
 
-    Raises Fault for values that the service refuses from every caller.
+
+def _check_conflicts(call: Call, shape: Any, value: dict[str, Any]) -> None:
+    """Raise Fault if *value* of *shape* has members that exclude each other."""
+    for members in rows("one-of").get(call.service, ()):
+        given = sorted(value.keys() & members)
+        if len(given) > 1 and shape.members.keys() >= set(members):
+            others = " or ".join(given[1:])
+            text = f"The parameter {given[0]} cannot be used with the parameter {others}"
+            text = rows("one-of")["messages"].get(call.operation, text)
+            codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
+            raise Fault(codes.get(call.service, "InvalidParameterException"), text)
+
+
+_ID: Final = re.compile(r"[a-z]+-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+MOST_IDS: Final = 100
+"""The maximum number of ids in one DescribeInstanceStatus call."""
+
+# https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def check_ec2(call: Call) -> None:
+    """Raise Fault for malformed values, which EC2 refuses before anything else."""
+    params = call.params
+    for name, (code, prefix) in rows("ids").items():
+        ids = params.get(name, ())
+        for resource_id in [ids] if isinstance(ids, str) else ids:
+            if not _ID.fullmatch(resource_id) or not resource_id.startswith(f"{prefix}-"):
+                expected = (
+                    "" if resource_id.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
+                )
+                raise Fault(code, f'Invalid id: "{resource_id}"{expected}')
+    if params.get("MaxResults") and params.get("InstanceIds"):
+        text = "The parameter instancesSet cannot be used with the parameter maxResults"
+        raise Fault("InvalidParameterCombination", text)
+    check_page(call)
+    count = len(params.get("InstanceIds", ()))
+    if call.operation == "DescribeInstanceStatus" and count > MOST_IDS:
+        text = f"Too many instance ids: {count}. The maximum is {MOST_IDS}."
+        raise Fault("InvalidParameterValue", text)
+    tags = list(params.get("Tags", ()) if call.operation == "CreateTags" else ())
+    for specification in params.get("TagSpecifications", ()):
+        tags += specification.get("Tags", ())
+    for tag in tags:
+        if tag.get("Key", "").lower().startswith("aws:"):
+            text = "Tag keys starting with 'aws:' are reserved for internal use"
+            raise Fault("InvalidParameterValue", text)
+        if _NOT_IN_XML.search(tag.get("Key", "") + tag.get("Value", "")):
+            text = "Tag keys and values may hold only characters that XML can represent"
+            raise Fault("InvalidParameterValue", text)
+
+
+TRUST_CHARACTERS: Final = 2048
+"""The maximum size of a trust policy under the default quota."""
+
+_SID: Final = re.compile("[0-9A-Za-z]*")
+
+
+def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> None:
+    """Raise Fault unless the engine and IAM accept *text* as an identity-based policy.
+
+    Identity-based policies name resources but no principals, because they apply to their holders.
     """
-    match call.service:
-        case "ec2":
-            check_ec2(call)
-            return settle(world, call) if call.operation == "RunInstances" else call
-        case "iam":
-            call = complete_iam(principal, call)
-            check_iam(world, call)
-        case "cloudwatch":
-            check_cloudwatch(call)
-    return call
+    for statement in _checked(text).statements:
+        if statement.principal is not None or statement.not_principal is not None:
+            raise _malformed("Policy document should not specify a principal.")
+        if statement.resource is None and statement.not_resource is None:
+            raise _malformed("Policy statement must contain resources.")
+    try:
+        authorizer = compiled(Policies((AttachedPolicy("policy", text),)), None)
+    except CmlIamError as error:
+        raise _malformed(error.message) from error
+    if authorizer.problems:
+        raise _malformed(str(authorizer.problems[0]))
+    if limit is not None and policy_size(text) > limit:
+        raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}", 409)
 
 
-def perform(world: World, call: Call, execute: Execute) -> Answer:
-    """Execute the authorized *call* with *execute* and, for some services, extra steps."""
-    match call.service:
-        case "ec2":
-            return perform_ec2(world, call, execute)
-        case "iam":
-            return perform_iam(world, call, execute)
-        case "cloudtrail" if call.operation in ("CreateTrail", "UpdateTrail"):
-            check_trail(world, call)
-        case "secretsmanager" if call.operation == "GetSecretValue":
-            if not {"VersionId", "VersionStage"} & set(call.params):
-                # Moto would return the first version, even if the label was moved to another.
-                call = call.with_params(VersionStage="AWSCURRENT")
-    return execute(call)
+def check_trust(text: str) -> None:
+    """Raise Fault unless IAM accepts *text* as a trust policy: principals, but no resources."""
+    for statement in _checked(text).statements:
+        if statement.principal is None and statement.not_principal is None:
+            raise _malformed("Missing required field Principal")
+        if statement.resource is not None or statement.not_resource is not None:
+            raise _malformed("Has prohibited field Resource")
+        actions = statement.action or statement.not_action or ()
+        if not all(action.lower().startswith("sts:") for action in actions):
+            raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
+    if policy_size(text) > TRUST_CHARACTERS:
+        quota = f"Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}"
+        raise Fault("LimitExceeded", quota, 409)
 
 
-Handler = Callable[["World", "Principal", "Call"], "Values | None"]
+def _checked(text: str) -> PolicyDocument:
+    try:
+        document = load_policy(text, "policy")
+    except CmlIamError as error:
+        raise _malformed(error.message) from error
+    seen: set[str] = set()
+    for statement in document.statements:
+        sid = statement.sid or ""
+        if not _SID.fullmatch(sid):
+            raise _malformed(
+                "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the "
+                "regular expression [0-9A-Za-z]*"
+            )
+        if sid and sid in seen:
+            raise _malformed("Statement IDs (SID) in a single policy must be unique.")
+        seen.add(sid)
+    return document
 
-OWN: Final[dict[str, Handler]] = {
-    "cloudwatch:GetMetricData": get_metric_data,
-    "cloudwatch:GetMetricStatistics": get_metric_statistics,
-    "cloudwatch:ListMetrics": list_metrics,
-    "ec2:DeleteTags": delete_tags,
-    "ec2:DescribeInstanceStatus": instance_status,
-    "ec2:DescribeRegions": describe_regions,
-    "ec2:MonitorInstances": monitor,
-    "ec2:StartInstances": change,
-    "ec2:StopInstances": change,
-    "ec2:TerminateInstances": change,
-    "ec2:UnmonitorInstances": monitor,
-    "sts:GetCallerIdentity": get_caller_identity,
-    "sts:AssumeRole": assume_role,
-    "sts:GetFederationToken": get_federation_token,
-    "sts:GetSessionToken": get_session_token,
-    "sts:DecodeAuthorizationMessage": decode_authorization_message,
-    "iam:GetCredentialReport": credential_report,
-    "iam:GetUser": get_user,
-    "iam:ListEntitiesForPolicy": list_entities_for_policy,
-    "iam:SimulateCustomPolicy": simulate,
-    "iam:SimulatePrincipalPolicy": simulate,
-    "iam:GetContextKeysForCustomPolicy": list_context_keys,
-    "iam:GetContextKeysForPrincipalPolicy": list_context_keys,
-    "iam:GenerateServiceLastAccessedDetails": generate_details,
-    "iam:GetServiceLastAccessedDetails": get_details,
-    "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,
-    "iam:DeleteUserPermissionsBoundary": delete_user_permissions_boundary,
-    "iam:ListServiceSpecificCredentials": service_specific_credentials,
-    "iam:DeleteServiceSpecificCredential": service_specific_credentials,
-}
-"""The functions that answer actions instead of moto; None leaves the call to moto."""
+
+def _malformed(message: str) -> Fault:
+    return Fault("MalformedPolicyDocument", message)

@@ -18,9 +18,11 @@ from urllib.parse import parse_qs
 
 from cml_iam.engine import Request
 from cml_iam.policy import Arn
+from cml_iam.sandbox._answers import answers
 from cml_iam.sandbox._call import read_call
-from cml_iam.sandbox._guard import check_document, compiled, moment, trust_policy
+from cml_iam.sandbox._guard import compiled, moment, trust_policy
 from cml_iam.sandbox._principals import default_document, tags_of
+from cml_iam.sandbox._strict import check_document, check_model
 from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Policies, Session, new_key
 from cml_iam.secret import Secret
@@ -31,83 +33,85 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._wire import Message, Values
     from cml_iam.sandbox._world import World
 
-_DEFAULT: Final = 3600
-_LONGEST_CHAINED: Final = 3600
+_HOUR: Final = 3600
+"""The default duration of a role's session, and the longest one for the root or by a role."""
+
+_DEFAULT_TOKEN: Final = 43_200
 _LONGEST_TOKEN: Final = 129_600
 
 
-def get_caller_identity(_: World, principal: Principal, *__: Any) -> Values:
-    """Return the caller's identity."""
+@answers("sts:GetCallerIdentity")
+def _get_caller_identity(_: World, principal: Principal, *__: Any) -> Values:
     arn = principal.arn
     return {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
 
 
-def assume_role(world: World, principal: Principal, call: Call) -> Values:
-    """Create temporary credentials of a role.
+@answers("sts:AssumeRole")
+def _assume_role(world: World, principal: Principal, call: Call) -> Values:
+    home = world.home_of(call.params["RoleArn"])
+    return _assume(home, call, chained=principal.role is not None)
+
+
+def _assume(world: World, call: Call, *, chained: bool = False) -> Values:
+    """Return credentials of the role to assume; *chained* if the caller is itself a role session.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
-    session = assume(
-        world.home_of(call.params["RoleArn"]), call, chained=principal.role is not None
-    )
-    assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
-    return {"Credentials": credentials(session), "AssumedRoleUser": assumed}
-
-
-def assume(world: World, call: Call, *, chained: bool = False) -> Session:
-    """Return a session of the role to assume; *chained* if the caller is itself a role session."""
     params = call.params
-    role = world.entity("role", params["RoleArn"])
-    longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
-    name = params["RoleSessionName"]
-    tags = tags_of(role)
-    tags |= {each["Key"]: each.get("Value", "") for each in params.get("Tags", ())}
-    return _session(
+    role, name = world.entity("role", params["RoleArn"]), params["RoleSessionName"]
+    longest = _HOUR if chained else int(role.max_session_duration or _HOUR)
+    arn = f"arn:{world.partition}:sts::{world.account}:assumed-role/{role.name}/{name}"
+    user_id = f"{role.id}:{name}"
+    credentials = _credentials(
         world,
-        _duration(call, _DEFAULT, longest),
-        arn=f"arn:{world.partition}:sts::{world.account}:assumed-role/{role.name}/{name}",
-        user_id=f"{role.id}:{name}",
+        _duration(call, _HOUR, longest),
+        arn=arn,
+        user_id=user_id,
         role=role.name,
         policies=_session_policies(world, call),
-        tags=tags,
+        tags=tags_of(role) | {tag["Key"]: tag.get("Value", "") for tag in params.get("Tags", ())},
     )
+    assumed = {"AssumedRoleId": user_id, "Arn": arn}
+    return {"Credentials": credentials, "AssumedRoleUser": assumed}
 
 
-def get_session_token(world: World, principal: Principal, call: Call) -> Values:
+@answers("sts:GetSessionToken")
+def _get_session_token(world: World, principal: Principal, call: Call) -> Values:
     """Create temporary credentials of the calling user or root; the root's are valid for an hour.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     """
-    seconds = _duration(call, 43_200, _LONGEST_TOKEN)
-    session = _session(
+    seconds = _duration(call, _DEFAULT_TOKEN, _LONGEST_TOKEN)
+    credentials = _credentials(
         world,
-        min(seconds, _LONGEST_CHAINED) if principal.is_root else seconds,
+        min(seconds, _HOUR) if principal.is_root else seconds,
         arn=principal.arn,
         user_id=principal.user_id,
         user=principal.name,
         mfa=_by_mfa(world, principal, call),
     )
-    return {"Credentials": credentials(session)}
+    return {"Credentials": credentials}
 
 
-def get_federation_token(world: World, principal: Principal, call: Call) -> Values:
+@answers("sts:GetFederationToken")
+def _get_federation_token(world: World, principal: Principal, call: Call) -> Values:
     """Create credentials for a federated user, limited to what both caller and policy allow.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
     """
     name = call.params["Name"]
     arn = f"arn:{world.partition}:sts::{world.account}:federated-user/{name}"
-    session = _session(
+    user_id = f"{world.account}:{name}"
+    credentials = _credentials(
         world,
-        _duration(call, 43_200, _LONGEST_CHAINED if principal.is_root else _LONGEST_TOKEN),
+        _duration(call, _DEFAULT_TOKEN, _HOUR if principal.is_root else _LONGEST_TOKEN),
         arn=arn,
         user_id=principal.user_id,
         user=principal.name,
         policies=_session_policies(world, call) or (),
-        federated=f"{world.account}:{name}",
+        federated=user_id,
     )
-    user = {"FederatedUserId": session.federated, "Arn": arn}
-    return {"Credentials": credentials(session), "FederatedUser": user}
+    return {"Credentials": credentials, "FederatedUser": {"FederatedUserId": user_id, "Arn": arn}}
 
 
 def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
@@ -117,22 +121,25 @@ def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
         return False
     user = world.iam.users.get(principal.name)
     if user is None or serial not in user.mfa_devices or not code:
-        said = "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your "
-        more = "MFA serial number is valid and associated with this user."
-        raise Fault("AccessDenied", said + more, 403)
+        raise Fault(
+            "AccessDenied",
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your "
+            "MFA serial number is valid and associated with this user.",
+            403,
+        )
     return True
 
 
-def decode_authorization_message(world: World, _: Principal, call: Call) -> Values:
-    """Explain why a request was refused."""
+@answers("sts:DecodeAuthorizationMessage")
+def _decode_authorization_message(world: World, _: Principal, call: Call) -> Values:
     text = world.kept.get(call.params["EncodedMessage"])
     if not isinstance(text, str):
         raise Fault("InvalidAuthorizationMessageException", "Message is not valid")
     return {"DecodedMessage": text}
 
 
-def _session(world: World, seconds: int, **held: Any) -> Session:
-    """Return a new session in *world*, valid for *seconds*, with the properties *held*."""
+def _credentials(world: World, seconds: int, **held: Any) -> dict[str, Any]:
+    """Return the credentials of a new session, valid for *seconds*, with the properties *held*."""
     now = world.now()
     session = Session(
         key=new_key("ASIA"),
@@ -142,11 +149,6 @@ def _session(world: World, seconds: int, **held: Any) -> Session:
         **held,
     )
     world.sessions[session.key.id] = session
-    return session
-
-
-def credentials(session: Session) -> dict[str, Any]:
-    """Return the temporary credentials of *session* in STS's format."""
     return {
         "AccessKeyId": session.key.id,
         "SecretAccessKey": session.key.secret.reveal(),
@@ -158,22 +160,22 @@ def credentials(session: Session) -> dict[str, Any]:
 def _duration(call: Call, default: int, longest: int) -> int:
     seconds = int(call.params.get("DurationSeconds", min(default, longest)))
     if seconds > longest:
-        said = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        raise Fault("ValidationError", said)
+        text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        raise Fault("ValidationError", text)
     return seconds
 
 
 def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
     """Return the session policies, or None if the session has no limit."""
-    found = [call.params["Policy"]] if "Policy" in call.params else []
-    for each in call.params.get("PolicyArns", ()):
-        policy = world.iam.managed_policies.get(each.get("arn"))
+    documents = [call.params["Policy"]] if "Policy" in call.params else []
+    for row in call.params.get("PolicyArns", ()):
+        policy = world.iam.managed_policies.get(row.get("arn"))
         if policy is None:
-            raise Fault("MalformedPolicyDocument", f"There is no policy {each.get('arn')}.")
-        found.append(default_document(policy))
-    for text in found:
-        check_document(text)
-    return tuple(found) or None
+            raise Fault("MalformedPolicyDocument", f"There is no policy {row.get('arn')}.")
+        documents.append(default_document(policy))
+    for document in documents:
+        check_document(document)
+    return tuple(documents) or None
 
 
 AUDIENCE: Final = "sts.amazonaws.com"
@@ -209,20 +211,33 @@ def issue_token(identity: Identity, secret: Secret, now: datetime | None = None)
     return f"{text}.{_proof(text, secret)}"
 
 
+def _proof(text: str, secret: Secret) -> str:
+    return _encoded(hmac.digest(secret.reveal().encode(), text.encode(), "sha256"))
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def read_unsigned(world: World, message: Message) -> Call | None:
     """Return the call of *message* if it needs no signature."""
     form = message.body.decode("latin-1") or message.query
     named = parse_qs(form).get("Action", [""])
-    return read_call(message, "sts", world.region) if named[0] in _UNSIGNED else None
+    if named[0] not in _UNSIGNED:
+        return None
+    call = read_call(message, "sts", world.region)
+    check_model(call)
+    return call
 
 
 def answer_unsigned(world: World, call: Call) -> Values:
     """Answer a call that needs no signature; raises Fault."""
     if call.operation == "AssumeRoleWithSAML":
-        said = "The sandbox issues and verifies no SAML assertions. Use AssumeRole instead."
-        raise Fault("InvalidIdentityToken", said)
+        text = "The sandbox issues and verifies no SAML assertions. Use AssumeRole instead."
+        raise Fault("InvalidIdentityToken", text)
     identity = _identity(world, call.params["WebIdentityToken"])
-    home = world.home_of(call.params["RoleArn"])
+    role = call.params["RoleArn"]
+    home = world.home_of(role)
     provider = _provider(home, identity)
     named = identity.issuer.removeprefix("https://")
     context: dict[str, str | list[str]] = {
@@ -233,15 +248,12 @@ def answer_unsigned(world: World, call: Call) -> Values:
         "sts:RoleSessionName": call.params["RoleSessionName"],
         **moment(world, None),
     }
-    request = Request(call.action, call.params["RoleArn"], provider, context)
-    authorizer = compiled(Policies(), trust_policy(home, call.params["RoleArn"]))
-    if not authorizer.decide(request).allowed:
-        said = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
-        raise Fault("AccessDenied", said, 403)
-    session = assume(home, call)
+    authorizer = compiled(Policies(), trust_policy(home, role))
+    if not authorizer.decide(Request(call.action, role, provider, context)).allowed:
+        text = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+        raise Fault("AccessDenied", text, 403)
     return {
-        "Credentials": credentials(session),
-        "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
+        **_assume(home, call),
         "SubjectFromWebIdentityToken": identity.subject,
         "Provider": provider,
         "Audience": identity.audience,
@@ -252,9 +264,14 @@ def _identity(world: World, token: str) -> Identity:
     """Return the identity in *token*; raises Fault unless it was issued here and is current."""
     text, _, proof = token.rpartition(".")
     if not hmac.compare_digest(proof.encode(), _proof(text, world.root.secret).encode()):
-        said = "Couldn't retrieve verification key from your identity provider, please reference "
-        raise Fault("InvalidIdentityToken", f"{said}AssumeRoleWithWebIdentity documentation")
-    claims: dict[str, Any] = json.loads(_decoded(text.partition(".")[2]))
+        raise Fault(
+            "InvalidIdentityToken",
+            "Couldn't retrieve verification key from your identity provider, please reference "
+            "AssumeRoleWithWebIdentity documentation",
+        )
+    encoded = text.partition(".")[2]
+    padding = "=" * (-len(encoded) % 4)
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(encoded + padding))
     if world.now().timestamp() >= claims["exp"]:
         raise Fault("ExpiredTokenException", "Token expired: the current date is after its `exp`.")
     return Identity(claims["iss"], claims["sub"], claims["aud"])
@@ -267,17 +284,5 @@ def _provider(world: World, identity: Identity) -> str:
             if identity.audience not in provider.client_id_list:
                 raise Fault("InvalidIdentityToken", "Incorrect token audience")
             return str(arn)
-    said = f"No OpenIDConnect provider found in your account for {identity.issuer}"
-    raise Fault("InvalidIdentityToken", said)
-
-
-def _proof(text: str, secret: Secret) -> str:
-    return _encoded(hmac.digest(secret.reveal().encode(), text.encode(), "sha256"))
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    text = f"No OpenIDConnect provider found in your account for {identity.issuer}"
+    raise Fault("InvalidIdentityToken", text)

@@ -1,28 +1,33 @@
-"""Requests, signatures, responses, and AWS's errors in the wording of each service.
+"""Requests, answers and errors on the wire, and the services' models that describe them.
 
-https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+A *scope* is a service's name in signatures; a *prefix* is its name in IAM's actions.
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
 
 from __future__ import annotations
 
-import hmac
 import re
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import cache
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
-from cml_iam.aws import wire
-from cml_iam.sandbox._services import rows
+from cml_iam import facts
+from cml_iam.files import shipped_text
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 
-    from cml_iam.secret import Secret
+Values = dict[str, Any]
+"""What a call is answered with, by the names of the service's model."""
+
+Edit = Callable[[Any], Any]
+"""Returns changed values of a response; some values are moto's own objects."""
+
+Reason = Literal[
+    "missing", "incomplete", "unknown", "signature", "token", "region", "expired", "late", "early"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Message:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """The decoded query parameters, without the signature's."""
-        return [each for each in form_fields(self.query) if not each[0].startswith("X-Amz-")]
+        pairs = form_fields(self.query)
+        return [(name, value) for name, value in pairs if not name.startswith("X-Amz-")]
 
 
 def form_fields(text: str) -> list[tuple[str, str]]:
@@ -91,184 +97,109 @@ class Answer:
         return self.status < 300
 
 
-Values = dict[str, Any]
-"""A function that answers a call, with the names of the service's model."""
-
-Edit = Callable[[Any], Any]
-"""Returns changed values of a response; some values are moto's own objects."""
-
-
-Reason = Literal[
-    "missing", "incomplete", "unknown", "signature", "token", "region", "expired", "late", "early"
-]
-
-
-NOT_DONE: Final = 501
-"""The HTTP status for unsupported requests; unlike 500, clients do not retry it."""
-
-
+@dataclass(eq=False)
 class Fault(Exception):  # noqa: N818 - AWS's word for an error response
     """The AWS error *code*, with the HTTP *status*."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.status = status
+    code: str
+    message: str
+    status: int = 400
 
 
+@dataclass(eq=False)
 class Unauthenticated(Exception):  # noqa: N818 - an error of the caller, not of the sandbox
     """The request does not prove its sender; each service words this error differently."""
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+    reason: Reason
+    detail: str = ""
 
 
-def unauthenticated(error: Unauthenticated, service: str) -> Fault:
-    """Return the response of *service* to an unauthenticated caller."""
-    known = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
-    code, message, status = known.get(error.reason) or known["others"]
-    return Fault(code, error.detail or message, status)
+@cache
+def rows(name: str) -> Any:
+    """Return the table *name* of `policies/sandbox-services.toml`."""
+    return tomllib.loads(shipped_text("policies", "sandbox-services.toml"))[name]
 
 
-SKEW: Final = timedelta(minutes=5)
-SKEW_S3: Final = timedelta(minutes=15)
-LONGEST_PRESIGNED: Final = 604_800
-"""The maximum validity of a presigned request in seconds: a week."""
-
-_UNSIGNED: Final = "UNSIGNED-PAYLOAD"
-_STAMP: Final = "%Y%m%dT%H%M%SZ"
-_STAMPED: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_HEADER: Final = re.compile(
-    r"AWS4-HMAC-SHA256\s+Credential=(?P<Credential>[^,\s]+),\s*"
-    r"SignedHeaders=(?P<SignedHeaders>[^,\s]+),\s*Signature=(?P<Signature>[0-9a-f]{64})$"
-)
-_SENT: Final = {"Date": "x-amz-date", "Security-Token": "x-amz-security-token"}
-"""The headers, besides Authorization, with parts of the claim."""
-
-_MUST_SIGN: Final = ("x-amz-date", "x-amz-security-token", "x-amz-target", "x-amz-content-sha256")
+_SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The claimed sender of a request, its service and region, and the proof."""
-
-    access_key_id: str
-    day: str
-    region: str
-    service: str
-    signed_headers: tuple[str, ...]
-    signature: str
-    stamp: str
-    token: str | None = None
-    lifetime: timedelta | None = None
-
-    @property
-    def scope(self) -> str:
-        """The credential scope."""
-        return f"{self.day}/{self.region}/{self.service}/aws4_request"
+@cache
+def models_of(scope: str) -> tuple[Any, ...]:
+    """Return botocore's models of the service *scope*."""
+    names = dict.fromkeys((scope, *backends_of(scope), *rows("models").get(scope, ())))
+    models = (_model(name) for name in names if _SCOPE.fullmatch(scope))
+    return tuple(model for model in models if model is not None and model.signing_name == scope)
 
 
-def read_claim(message: Message) -> Claim:
-    """Return the claimed sender of *message*; raises Unauthenticated if there is none."""
-    query = form_fields(message.query)
-    named = dict(query)
-    presigned = "X-Amz-Signature" in named
-    if len(named) != len(query) and presigned:
-        raise Unauthenticated("incomplete", "A parameter of the query is given twice.")
-    if "authorization" not in message.headers:
-        if not presigned:
-            raise Unauthenticated("missing")
-        return _claim(
-            {name.removeprefix("X-Amz-"): value for name, value in query}, _lifetime(named)
-        )
-    if presigned:
-        raise Unauthenticated("incomplete", "The request is signed in two ways.")
-    match = _HEADER.match(message.headers["authorization"])
-    if match is None:
-        raise Unauthenticated("incomplete", "Authorization header is not in the form of AWS4.")
-    sent = {name: message.headers[key] for name, key in _SENT.items() if key in message.headers}
-    return _claim({**match.groupdict(), **sent})
+@cache
+def backends_of(scope: str) -> tuple[str, ...]:
+    """Return moto's names of the services behind *scope*."""
+    from moto.backend_index import backend_url_patterns
+
+    hosts = (f"http://{scope}.us-east-1.amazonaws.com", f"http://{scope}.amazonaws.com")
+    fitting = (name for name, url in backend_url_patterns if any(map(url.match, hosts)))
+    return tuple(dict.fromkeys(fitting)) if _SCOPE.fullmatch(scope) else ()
 
 
-def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> None:
-    """Raise Unauthenticated unless *secret* proves *claim* and it is current."""
-    _check_signed_headers(message, claim)
-    path, _, query = message.target.partition("?")
-    kept = [each for each in query.split("&") if not each.startswith("X-Amz-Signature=")]
-    proof = wire.signature(
-        message.method,
-        f"{path}?{'&'.join(kept)}",
-        {name: message.headers.get(name, "") for name in claim.signed_headers},
-        _payload(message, claim),
-        secret=secret,
-        scope=claim.scope,
-        stamp=claim.stamp,
-    )
-    if not hmac.compare_digest(proof.encode(), claim.signature.encode()):
-        raise Unauthenticated("signature")
-    _check_time(claim, now)
+@cache
+def _model(name: str) -> Any:
+    from moto.core.utils import get_service_model
 
-
-def _lifetime(named: Mapping[str, str]) -> timedelta:
-    if named.get("X-Amz-Algorithm") != wire.ALGORITHM:
-        raise Unauthenticated("incomplete", f"X-Amz-Algorithm must be {wire.ALGORITHM}.")
-    lifetime = named.get("X-Amz-Expires", "")
-    if not lifetime.isascii() or not lifetime.isdigit() or int(lifetime) > LONGEST_PRESIGNED:
-        raise Unauthenticated("incomplete", "X-Amz-Expires must be 0 to 604800 seconds.")
-    return timedelta(seconds=int(lifetime))
-
-
-def _claim(given: Mapping[str, str], lifetime: timedelta | None = None) -> Claim:
-    """Return the claim from the signature's fields, named as in a query but without `X-Amz-`."""
-    stamp, names = given.get("Date", ""), tuple(given.get("SignedHeaders", "").split(";"))
-    match given.get("Credential", "").split("/"):
-        case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
-            token, proof = given.get("Security-Token"), given["Signature"]
-            return Claim(key, day, region, service, names, proof, stamp, token, lifetime)
-    raise Unauthenticated("incomplete", "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.")
-
-
-def _check_signed_headers(message: Message, claim: Claim) -> None:
-    """Refuse unsigned headers that affect the request, if the signature is in a header."""
-    needed = ["host"]
-    if claim.lifetime is None:
-        needed += [name for name in _MUST_SIGN if name in message.headers]
-    missing = [name for name in needed if name not in claim.signed_headers]
-    if missing:
-        raise Unauthenticated("incomplete", f"Not signed: {', '.join(missing)}.")
-
-
-def _check_time(claim: Claim, now: datetime) -> None:
     try:
-        if not _STAMPED.fullmatch(claim.stamp):
-            raise ValueError
-        made = datetime.fromisoformat(claim.stamp)
-    except ValueError:
-        raise Unauthenticated("incomplete", "Date must be in ISO-8601 'basic format'.") from None
-    skew = SKEW_S3 if claim.service == "s3" else SKEW
-    latest = made + (skew if claim.lifetime is None else claim.lifetime)
-    if now > latest:
-        said = f"Signature expired: {claim.stamp} is now earlier than {_text(now - skew)}"
-        raise Unauthenticated("late", "" if claim.service == "ec2" else said)
-    if made > now + skew:
-        said = f"Signature not yet current: {claim.stamp} is still later than {_text(now + skew)}"
-        raise Unauthenticated("early", "" if claim.service == "ec2" else said)
+        return get_service_model(name)
+    except Exception as error:
+        # botocore's own error, whose class only `cml_iam.aws` may import.
+        if type(error).__name__ != "UnknownServiceError":
+            raise
+        return None
 
 
-def _payload(message: Message, claim: Claim) -> str:
-    """Return the hash of the body, or S3's substitute, after checking it."""
-    payload = sha256(message.body).hexdigest()
-    presigned = claim.service == "s3" and claim.lifetime is not None
-    default = _UNSIGNED if presigned else payload
-    said = message.headers.get("x-amz-content-sha256", default)
-    open_body = claim.service == "s3" and (said == _UNSIGNED or said.startswith("STREAMING-"))
-    if said != payload and not open_body:
-        raise Unauthenticated("signature")
-    return said
+def operation_model(service: str, operation: str) -> Any:
+    """Return the model of *operation* in the model *service*, or None if there is none."""
+    model = _model(service)
+    return model.operation_model(operation) if operation in model.operation_names else None
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime(_STAMP)
+def speaks(model: Any, protocol: Protocol) -> bool:
+    """Return whether the service of *model* supports *protocol*."""
+    named = "smithy-rpc-v2-cbor" if protocol == "cbor" else protocol
+    return named in (model.metadata.get("protocols") or (model.metadata["protocol"],))
+
+
+def prefix_of(scope: str) -> str:
+    """Return IAM's prefix for the service *scope*."""
+    return str(rows("prefixes").get(scope, scope))
+
+
+def action_of(prefix: str, operation: str) -> str:
+    """Return the IAM action of an *operation*."""
+    return f"{prefix}:{_s3_action(operation) if prefix == 's3' else operation}"
+
+
+@cache
+def _s3_action(operation: str) -> str:
+    match = re.fullmatch(r"(Delete|Get|Put)(.+)", operation)
+    if match is None or operation in rows("s3-actions"):
+        return str(rows("s3-actions").get(operation, operation))
+    verb, subject = match[1], rows("s3-subjects").get(match[2], match[2])
+    # Without a Delete action, the Put action covers deletion too.
+    put = verb == "Delete" and is_s3_action(f"Put{subject}") and not is_s3_action(verb + subject)
+    return f"Put{subject}" if put else f"{verb}{subject}"
+
+
+def is_s3_action(action: str) -> bool:
+    """Return whether S3 has this action."""
+    return known_action("s3", action) is not None
+
+
+def resource_types(service: str, operation: str) -> dict[str, bool]:
+    """Return an action's resource types and whether each is required; empty if unknown."""
+    action = known_action(service, operation)
+    targets = action.targets if action is not None else ()
+    return {target.type: target.required for target in targets if target.type}
+
+
+def known_action(service: str, name: str) -> facts.Action | None:
+    """Return what AWS publishes about an action."""
+    known = facts.service(service)
+    return known.action(name) if known is not None else None

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.aws import connect, find_source
+from cml_iam.aws import connect, source_of
 from cml_iam.secret import Secret
 from tests.key_ids import key_id
 
@@ -27,7 +27,7 @@ def call(profile: str | None = None) -> errors.CredentialsError:
     with pytest.raises(errors.CredentialsError) as caught:
         aws.call("ec2", "describe_regions")
     with pytest.raises(errors.CredentialsError) as of_source:
-        find_source(profile)
+        source_of(connect(profile=profile))
     assert str(of_source.value) == str(caught.value)
     return caught.value
 

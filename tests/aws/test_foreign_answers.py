@@ -62,7 +62,7 @@ def test_a_list_of_pages_is_not_taken_for_empty(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_greeted_is_not_taken_for_aws(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cml_iam.aws._greeting._READ_TIMEOUT", 0.5)
+    monkeypatch.setattr("cml_iam.aws._session._READ_TIMEOUT", 0.5)
     with foreign(KINDS[kind]) as endpoint:
         if kind.startswith("502"):
             return  # an error of the server's: something answers, and its clock can be read

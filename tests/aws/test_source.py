@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.aws import find_source
+from cml_iam.aws import Source, connect, source_of
 from tests.key_ids import key_id
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -81,6 +81,10 @@ def hands_out() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def find_source(profile: str | None = None) -> Source | None:
+    return source_of(connect(profile=profile))
 
 
 def test_nothing_anywhere_is_none() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cml_iam import errors
-from cml_iam.aws import Aws, Identity, connect, is_read
+from cml_iam.aws import Aws, Identity, connect
+from cml_iam.aws.port import is_read
 from cml_iam.credentials import AccessKey, Delivery, EnvFile, SignIn
 from cml_iam.provision import Applied, Plan, apply_plan, plan_bootstrap
 from cml_iam.secret import Secret

@@ -12,7 +12,8 @@ from botocore.credentials import Credentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cml_iam.sandbox._wire import Message, Unauthenticated, read_claim, verify
+from cml_iam.sandbox._principals import read_claim, verify
+from cml_iam.sandbox._wire import Message, Unauthenticated
 from cml_iam.secret import Secret
 
 KEY = "AKIAIOSFODNN7EXAMPLE"

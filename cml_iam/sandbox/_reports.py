@@ -1,6 +1,5 @@
-"""IAM's reports: account details, the credential report, simulations, last-accessed data.
+"""IAM's reports: holders of a policy, the credential report, simulations, last-accessed data.
 
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetServiceLastAccessedDetails.html
 """
@@ -20,11 +19,8 @@ from cml_iam.engine import (
 )
 from cml_iam.errors import DocumentError
 from cml_iam.policy import load_policy
-from cml_iam.sandbox._principals import (
-    boundary_arn,
-    find_role,
-    held_policies,
-)
+from cml_iam.sandbox._answers import answers
+from cml_iam.sandbox._principals import boundary_arn, held_policies, holder
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
@@ -37,18 +33,9 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 
-_REPORT: Final = (
-    "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,"
-    "password_next_rotation,mfa_active,access_key_1_active,access_key_1_last_rotated,"
-    "access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
-    "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
-    "access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,"
-    "cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
-)
-
-
-def list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
-    """Answer ListEntitiesForPolicy: holders as permissions policy, as boundary, or either."""
+@answers("iam:ListEntitiesForPolicy")
+def _list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
+    """List holders as permissions policy, as boundary, or either."""
     arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
     path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
     if arn not in world.iam.managed_policies:
@@ -60,36 +47,45 @@ def list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
         return entity.path.startswith(path) and (attached or bounded)
 
     return {
-        f"Policy{name}s": [
-            each for each in world.entities(name.lower()) if kind in (None, name) and holds(each)
-        ]
+        f"Policy{name}s": list(filter(holds, world.entities(name.lower())))
+        if kind in (None, name)
+        else []
         for name in ("User", "Role", "Group")
     }
 
 
-def credential_report(world: World, *_: Any) -> Values:
-    """Answer GetCredentialReport: the root and all users, with the last use of their keys."""
-    if not world.iam.report_generated():
-        said = "No report exists. Call GenerateCredentialReport first."
-        raise Fault("ReportNotPresent", said, 410)
-    started = _time(world.started)
-    root = f"arn:{world.partition}:iam::{world.account}:root"
-    password = ("not_supported", "no_information", "not_supported", "not_supported", "false")
-    first = ("true", started, *_use(world.root_used))
-    rows: list[tuple[str, ...]] = [
-        ("<root_account>", root, started, *password, *first, *_NO_KEY, *_NO_CERTIFICATES)
-    ]
-    rows += [_row(user) for user in world.entities("user")]
-    text = "\n".join([_REPORT, *(",".join(row) for row in rows)])
-    now = world.now().replace(tzinfo=None)
-    return {"Content": text.encode(), "ReportFormat": "text/csv", "GeneratedTime": now}
-
-
+_REPORT: Final = (
+    "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,"
+    "password_next_rotation,mfa_active,access_key_1_active,access_key_1_last_rotated,"
+    "access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
+    "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
+    "access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,"
+    "cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
+)
 _NO_KEY: Final = ("false", "N/A", "N/A", "N/A", "N/A")
 _NO_CERTIFICATES: Final = ("false", "N/A", "false", "N/A")
 
 
-def _row(user: Any) -> tuple[str, ...]:
+@answers("iam:GetCredentialReport")
+def _credential_report(world: World, *_: Any) -> Values:
+    """Report on the root and all users, with the last use of their keys."""
+    if not world.iam.report_generated():
+        text = "No report exists. Call GenerateCredentialReport first."
+        raise Fault("ReportNotPresent", text, 410)
+    started = _time(world.started)
+    root = f"arn:{world.partition}:iam::{world.account}:root"
+    password = ("not_supported", "no_information", "not_supported", "not_supported", "false")
+    key = ("true", started, *_use(world.root_used))
+    lines: list[tuple[str, ...]] = [
+        ("<root_account>", root, started, *password, *key, *_NO_KEY, *_NO_CERTIFICATES)
+    ]
+    lines += [_line(user) for user in world.entities("user")]
+    content = "\n".join([_REPORT, *map(",".join, lines)])
+    generated = world.now().replace(tzinfo=None)
+    return {"Content": content.encode(), "ReportFormat": "text/csv", "GeneratedTime": generated}
+
+
+def _line(user: Any) -> tuple[str, ...]:
     created = _time(user.create_date)
     password = ("false", "N/A", "N/A", "N/A")
     if user.password is not None:
@@ -117,34 +113,33 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
 
-def simulate(world: World, _: Principal, call: Call) -> Values:
-    """Answer SimulateCustomPolicy and SimulatePrincipalPolicy."""
+@answers("iam:SimulateCustomPolicy", "iam:SimulatePrincipalPolicy")
+def _simulate(world: World, _: Principal, call: Call) -> Values:
     arn = call.params.get("PolicySourceArn")
     try:
         if arn is None:
-            result = simulate_custom(call.params, shape=world.shape)
-        else:
-            result = simulate_principal(call.params, find_source(world, arn), shape=world.shape)
+            return simulate_custom(call.params, shape=world.shape)
+        return simulate_principal(call.params, _source(world, arn), shape=world.shape)
     except SimulationError as error:
         raise Fault(error.code, error.message, error.status) from error
-    return result
 
 
-def list_context_keys(world: World, _: Principal, call: Call) -> Values:
-    """Answer GetContextKeysForCustomPolicy and GetContextKeysForPrincipalPolicy."""
+@answers("iam:GetContextKeysForCustomPolicy", "iam:GetContextKeysForPrincipalPolicy")
+def _list_context_keys(world: World, _: Principal, call: Call) -> Values:
     arn = call.params.get("PolicySourceArn")
-    source = find_source(world, arn) if arn is not None else None
-    if arn is not None and source is None:
-        raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.", 404)
-    attached = [policy.document for policy in source.policies] if source else []
-    documents = [*attached, *call.params.get("PolicyInputList", ())]
+    documents = list(call.params.get("PolicyInputList", ()))
+    if arn is not None:
+        source = _source(world, arn)
+        if source is None:
+            raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.", 404)
+        documents = [policy.document for policy in source.policies] + documents
     try:
         return {"ContextKeyNames": context_keys(documents)}
     except DocumentError as error:
         raise Fault("InvalidInput", error.message) from error
 
 
-def find_source(world: World, arn: str) -> PrincipalPolicies | None:
+def _source(world: World, arn: str) -> PrincipalPolicies | None:
     """Return the user, group or role *arn* with its policies, or None if there is none."""
     for kind in ("user", "group", "role"):
         entity = world.entity(kind, arn)
@@ -172,31 +167,30 @@ def note_use(world: World, principal: Principal, call: Call) -> None:
     key = world.iam.access_keys.get(principal.access_key_id)
     if key is not None:
         key.last_used = AccessKeyLastUsed(*used)
-    arn = principal.arn
-    if principal.role is not None:
-        arn = str(find_role(world, principal.role).arn)
+    arn = holder(world, principal).arn if principal.role is not None else principal.arn
     world.accessed.setdefault(arn, {})[call.action] = (world.now(), call.region)
 
 
-def generate_details(world: World, _: Principal, call: Call) -> Values:
-    """Answer GenerateServiceLastAccessedDetails; the job is done immediately."""
+@answers("iam:GenerateServiceLastAccessedDetails")
+def _generate_details(world: World, _: Principal, call: Call) -> Values:
+    """Start a job, which is done immediately."""
     arn = call.params["Arn"]
-    if find_source(world, arn) is None:
+    if _source(world, arn) is None:
         raise Fault("NoSuchEntity", f"ARN {arn} cannot be found.", 404)
     job = str(uuid.uuid4())
     world.access_jobs[job] = (arn, call.params.get("Granularity", "SERVICE_LEVEL"))
     return {"JobId": job}
 
 
-def get_details(world: World, _: Principal, call: Call) -> Values:
-    """Answer GetServiceLastAccessedDetails."""
+@answers("iam:GetServiceLastAccessedDetails")
+def _get_details(world: World, _: Principal, call: Call) -> Values:
     job = world.access_jobs.get(call.params["JobId"])
     if job is None:
         raise Fault("NoSuchEntity", f"Job {call.params['JobId']} cannot be found.", 404)
     arn, granularity = job
     now = world.now().replace(tzinfo=None)
     services = [
-        _service(world, arn, name, actions, detailed=granularity == "ACTION_LEVEL")
+        _service(world, arn, name, actions if granularity == "ACTION_LEVEL" else set())
         for name, actions in sorted(_granted(world, arn).items())
     ]
     return {
@@ -209,37 +203,38 @@ def get_details(world: World, _: Principal, call: Call) -> Values:
     }
 
 
-def _service(
-    world: World, arn: str, name: str, actions: set[str], *, detailed: bool
-) -> dict[str, Any]:
+def _service(world: World, arn: str, name: str, tracked: set[str]) -> dict[str, Any]:
+    """Return when *arn* last used the service *name*, and each of its *tracked* actions."""
+    prefix = f"{name}:"
     used = {
-        action.partition(":")[2]: seen
-        for action, seen in world.accessed.get(arn, {}).items()
-        if action.partition(":")[0] == name
+        action.removeprefix(prefix): access
+        for action, access in world.accessed.get(arn, {}).items()
+        if action.startswith(prefix)
     }
-    said: dict[str, Any] = {
+    service: dict[str, Any] = {
         "ServiceName": name,
         "ServiceNamespace": name,
         "TotalAuthenticatedEntities": 1 if used else 0,
     }
-    if used:
-        when, where = max(used.values())
-        said |= {
-            "LastAuthenticated": when.replace(tzinfo=None),
-            "LastAuthenticatedEntity": arn,
-            "LastAuthenticatedRegion": where,
-        }
-    if detailed and used and name in TRACKED:
-        said["TrackedActionsLastAccessed"] = [
-            _action(arn, action, used.get(action)) for action in sorted(actions)
+    if not used:
+        return service
+    when, where = max(used.values())
+    service |= {
+        "LastAuthenticated": when.replace(tzinfo=None),
+        "LastAuthenticatedEntity": arn,
+        "LastAuthenticatedRegion": where,
+    }
+    if tracked and name in TRACKED:
+        service["TrackedActionsLastAccessed"] = [
+            _action(arn, action, used.get(action)) for action in sorted(tracked)
         ]
-    return said
+    return service
 
 
-def _action(arn: str, action: str, seen: tuple[datetime, str] | None) -> dict[str, Any]:
-    if seen is None:
+def _action(arn: str, action: str, access: tuple[datetime, str] | None) -> dict[str, Any]:
+    if access is None:
         return {"ActionName": action}
-    when, where = seen
+    when, where = access
     return {
         "ActionName": action,
         "LastAccessedTime": when.replace(tzinfo=None),
@@ -250,7 +245,7 @@ def _action(arn: str, action: str, seen: tuple[datetime, str] | None) -> dict[st
 
 def _granted(world: World, arn: str) -> dict[str, set[str]]:
     """Return the actions that the principal's Allow statements name, by service."""
-    source = find_source(world, arn)
+    source = _source(world, arn)
     granted: dict[str, set[str]] = {}
     for policy in source.policies if source else ():
         for statement in load_policy(policy.document, policy.name).statements:
