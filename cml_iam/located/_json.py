@@ -46,6 +46,10 @@ class Source:
         line = bisect_right(self._starts, offset)
         return Place(self.name, line, offset - self._starts[line - 1] + 1)
 
+    def error(self, offset: int, message: str, remedy: str | None = None) -> DocumentError:
+        """Return the error for a problem at *offset*."""
+        return DocumentError((Problem(message, self.place(offset), remedy),))
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -94,26 +98,26 @@ class _Parser:
     def parse(self) -> Located:
         start = self._space(0)
         if start == len(self.text):
-            raise self._error(0, "the document is empty")
+            raise self.source.error(0, "the document is empty")
         value, end = self._value(start, ())
         end = self._space(end)
         if end != len(self.text):
-            raise self._error(end, "text after the end of the document")
+            raise self.source.error(end, "text after the end of the document")
         if self.repeated:
             raise DocumentError(tuple(self.repeated))
         return Located(value, self.source, self.values, self.names)
 
     def _value(self, at: int, path: Path) -> tuple[Any, int]:
         if len(path) > MAX_DEPTH:
-            raise self._error(at, f"nested more than {MAX_DEPTH} levels deep")
-        value: Any
+            raise self.source.error(at, f"nested more than {MAX_DEPTH} levels deep")
         first = self.text[at : at + 1]
-        if first == "{":
+        value: Any
+        if first == '"':
+            value, end = self._string(at)
+        elif first == "{":
             value, end = self._object(at, path)
         elif first == "[":
             value, end = self._array(at, path)
-        elif first == '"':
-            value, end = self._string(at)
         else:
             value, end = self._scalar(at)
         self.values[path] = Span(at, end)
@@ -121,12 +125,10 @@ class _Parser:
 
     def _object(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
         members: dict[str, Any] = {}
-        at = self._space(at + 1)
-        if self.text[at : at + 1] == "}":
-            return members, at + 1
-        while True:
+        at, done = self._first(at, "}")
+        while not done:
             if self.text[at : at + 1] != '"':
-                raise self._error(at, "expected a name in double quotes", self._hint(at))
+                raise self._error(at, "expected a name in double quotes")
             name, end = self._string(at)
             if name in members:
                 problem = Problem(f"`{name}` appears twice in one object", self.source.place(at))
@@ -135,23 +137,24 @@ class _Parser:
             self.names[here] = Span(at, end)
             at = self._space(end)
             if self.text[at : at + 1] != ":":
-                raise self._error(at, f"expected `:` after `{name}`")
+                raise self.source.error(at, f"expected `:` after `{name}`")
             members[name], end = self._value(self._space(at + 1), here)
             at, done = self._next(end, "}")
-            if done:
-                return members, at
+        return members, at
 
     def _array(self, at: int, path: Path) -> tuple[list[Any], int]:
         elements: list[Any] = []
-        at = self._space(at + 1)
-        if self.text[at : at + 1] == "]":
-            return elements, at + 1
-        while True:
+        at, done = self._first(at, "]")
+        while not done:
             element, end = self._value(at, (*path, len(elements)))
             elements.append(element)
             at, done = self._next(end, "]")
-            if done:
-                return elements, at
+        return elements, at
+
+    def _first(self, at: int, close: str) -> tuple[int, bool]:
+        """Skip the opening bracket at *at*, and the closing one if nothing is between them."""
+        at = self._space(at + 1)
+        return (at + 1, True) if self.text[at : at + 1] == close else (at, False)
 
     def _next(self, at: int, close: str) -> tuple[int, bool]:
         """Skip the comma or closing bracket at *at*, and return whether it was the bracket."""
@@ -160,10 +163,10 @@ class _Parser:
         if here == close:
             return at + 1, True
         if here != ",":
-            raise self._error(at, f"expected `,` or `{close}`", self._hint(at))
+            raise self._error(at, f"expected `,` or `{close}`")
         comma, at = at, self._space(at + 1)
         if self.text[at : at + 1] == close:
-            raise self._error(comma, f"a comma before `{close}`", "remove the comma")
+            raise self.source.error(comma, f"a comma before `{close}`", "remove the comma")
         return at, False
 
     def _string(self, at: int) -> tuple[str, int]:
@@ -171,35 +174,33 @@ class _Parser:
             value, end = scanstring(self.text, at + 1, True)
         except JSONDecodeError as error:
             words = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
-            raise self._error(error.pos, words) from None
+            raise self.source.error(error.pos, words) from None
         return value, end
 
     def _scalar(self, at: int) -> tuple[Any, int]:
         if match := _WORD.match(self.text, at):
             return _WORDS[match[0]], match.end()
-        if match := _NUMBER.match(self.text, at):
-            return self._number(match[0], at), match.end()
-        raise self._error(at, "expected a value", self._hint(at))
-
-    def _number(self, digits: str, at: int) -> int | float:
+        match = _NUMBER.match(self.text, at)
+        if match is None:
+            raise self._error(at, "expected a value")
+        digits = match[0]
         try:
-            return int(digits) if digits.lstrip("-").isdigit() else float(digits)
+            number = int(digits) if digits.lstrip("-").isdigit() else float(digits)
         except ValueError:  # Python refuses to convert more than 4,300 digits
-            raise self._error(at, "the number has too many digits") from None
+            raise self.source.error(at, "the number has too many digits") from None
+        return number, match.end()
 
     def _space(self, at: int) -> int:
         match = _SPACE.match(self.text, at)
         return match.end() if match else at
 
-    def _hint(self, at: int) -> str | None:
-        here = self.text[at : at + 2]
+    def _error(self, at: int, message: str) -> DocumentError:
+        """Return an error with a remedy for what often stands in the wrong place."""
+        here, remedy = self.text[at : at + 2], None
         if here[:1] == "'":
-            return "JSON strings need double quotes"
-        if here in {"//", "/*"} or here[:1] == "#":
-            return "JSON has no comments"
-        if not here:
-            return "the document ends too early: a bracket or quote is not closed"
-        return None
-
-    def _error(self, at: int, message: str, remedy: str | None = None) -> DocumentError:
-        return DocumentError((Problem(message, self.source.place(at), remedy),))
+            remedy = "JSON strings need double quotes"
+        elif here in {"//", "/*"} or here[:1] == "#":
+            remedy = "JSON has no comments"
+        elif not here:
+            remedy = "the document ends too early: a bracket or quote is not closed"
+        return self.source.error(at, message, remedy)

@@ -2,26 +2,148 @@
 
 Schemas may have `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …),
 because "is not valid under any of the given schemas" helps nobody.
+
+Most documents are valid and need no explanation, but importing `jsonschema` alone takes longer than
+everything else in a command. So `accepts` recognizes valid values, and `jsonschema` handles every
+invalid value, and whatever `accepts` does not know.
+https://json-schema.org/draft/2020-12/json-schema-validation
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import Place, Problem
-from cml_iam.located._accepts import accepts, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
     from cml_iam.located._json import Located, Path
 
-    Locate = Callable[[Path, bool], Place | None]
-    """A function that returns the place of the value at a path or, if the flag is set, of its name.
-    """
+Schema = Mapping[str, Any]
 
-_JSON_TYPES = {
+
+class _UnknownError(Exception):
+    """The schema uses something that `accepts` does not know."""
+
+
+def accepts(value: Any, schema: Schema) -> bool:
+    """Return whether *value* certainly conforms to *schema*; False means no or unknown."""
+    try:
+        return _accepts(value, schema, schema)
+    except _UnknownError:
+        return False
+
+
+def _accepts(value: Any, schema: Schema | bool, root: Schema) -> bool:
+    if isinstance(schema, bool):
+        return schema
+    for keyword, argument in schema.items():
+        if keyword in _SAY_NOTHING:
+            continue
+        if keyword not in _CHECKS:
+            raise _UnknownError
+        kind, check = _CHECKS[keyword]
+        if (kind is None or _is_type(value, kind)) and not check(value, argument, schema, root):
+            return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether *value* is a JSON number; TOML also has `nan` and `inf`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+_PYTHON_TYPES: Final = {"object": dict, "array": list, "string": str, "boolean": bool}
+
+
+def _is_type(value: Any, name: str) -> bool:
+    if name in _PYTHON_TYPES:
+        return isinstance(value, _PYTHON_TYPES[name])
+    if name not in ("number", "integer"):
+        raise _UnknownError
+    return _is_number(value) and (name == "number" or float(value).is_integer())
+
+
+def _type(value: Any, names: str | list[str], _: Schema, __: Schema) -> bool:
+    return any(_is_type(value, name) for name in ([names] if isinstance(names, str) else names))
+
+
+def _enum(value: Any, known: list[Any], _: Schema, __: Schema) -> bool:
+    texts = _texts(known)
+    return isinstance(value, str) and value in texts
+
+
+def _texts(values: list[Any]) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise _UnknownError  # JSON tells 1 from true, Python does not
+    return values
+
+
+def _properties(value: Any, known: Schema, _: Schema, root: Schema) -> bool:
+    return all(_accepts(value[name], known[name], root) for name in known if name in value)
+
+
+def _additional(value: Any, inner: Any, schema: Schema, root: Schema) -> bool:
+    if "patternProperties" in schema:
+        raise _UnknownError
+    known = schema.get("properties", {})
+    return all(_accepts(value[name], inner, root) for name in value if name not in known)
+
+
+def _all_accepted(values: Any, inner: Any, _: Schema, root: Schema) -> bool:
+    return all(_accepts(value, inner, root) for value in values)
+
+
+def _ref(value: Any, target: str, _: Schema, root: Schema) -> bool:
+    prefix, _hash, name = target.rpartition("/")
+    if prefix != "#/$defs" or name not in root.get("$defs", {}):
+        raise _UnknownError
+    return _accepts(value, root["$defs"][name], root)
+
+
+def _if(value: Any, test: Schema, schema: Schema, root: Schema) -> bool:
+    branch = "then" if _accepts(value, test, root) else "else"
+    return _accepts(value, schema.get(branch, True), root)
+
+
+_SAY_NOTHING: Final = frozenset(
+    ("$schema", "$comment", "$defs", "default", "title", "description", "x-problem", "then", "else")
+)
+_CHECKS: Final[dict[str, tuple[str | None, Callable[[Any, Any, Schema, Schema], bool]]]] = {
+    "type": (None, _type),
+    "enum": (None, _enum),
+    "const": (None, lambda value, only, *of: _enum(value, [only], *of)),
+    "required": ("object", lambda value, names, *_: all(name in value for name in names)),
+    "properties": ("object", _properties),
+    "additionalProperties": ("object", _additional),
+    "propertyNames": ("object", _all_accepted),
+    "minProperties": ("object", lambda value, least, *_: len(value) >= least),
+    "maxProperties": ("object", lambda value, most, *_: len(value) <= most),
+    "items": ("array", _all_accepted),
+    "minItems": ("array", lambda value, least, *_: len(value) >= least),
+    "maxItems": ("array", lambda value, most, *_: len(value) <= most),
+    "uniqueItems": (
+        "array",
+        lambda value, unique, *_: not unique or len(set(_texts(value))) == len(value),
+    ),
+    "pattern": ("string", lambda value, text, *_: re.search(text, value) is not None),
+    "minimum": ("number", lambda value, least, *_: bool(value >= least)),
+    "maximum": ("number", lambda value, most, *_: bool(value <= most)),
+    "$ref": (None, _ref),
+    "allOf": (None, lambda value, all_, _, root: all(_accepts(value, s, root) for s in all_)),
+    "oneOf": (None, lambda value, one, _, root: sum(_accepts(value, s, root) for s in one) == 1),
+    "not": (None, lambda value, schema, _, root: not _accepts(value, schema, root)),
+    "if": (None, _if),
+}
+"""The test of each keyword: the JSON type that it is about (None for any), and a function of the
+value, the keyword's argument, its schema and the whole schema."""
+
+_WORDS: Final = {
     "object": "a table of names and values",
     "array": "a list",
     "string": "a string",
@@ -32,29 +154,27 @@ _JSON_TYPES = {
 }
 
 
-def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tuple[Problem, ...]:
+def schema_problems(
+    value: Any, schema: Schema, located: Located | None = None
+) -> tuple[Problem, ...]:
     """Return every violation of *schema* in *value*, in document order.
 
-    *place* returns the place of a path (of its name if the second argument is true).
+    *located* is the document with the value; without it, the problems have no places.
     """
     if accepts(value, schema):
         return ()
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, held: is_number(held))
+    numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, held: _is_number(held))
     errors = extend(Draft202012Validator, type_checker=numbers)(schema).iter_errors(value)
-    found = [problem for error in errors for problem in _explain(error, place, schema)]
-    return tuple(sorted(set(found), key=_order))
+    found = {problem for error in errors for problem in _explain(error, located, schema)}
+    return tuple(sorted(found, key=lambda p: (p.place or Place("", 0, 0), p.message)))
 
 
-def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
+def located_problems(located: Located, schema: Schema) -> tuple[Problem, ...]:
     """Return every violation of *schema* in a document parsed with positions."""
-    return schema_problems(
-        located.value,
-        schema,
-        lambda path, named: located.name_place(path) if named else located.place(path),
-    )
+    return schema_problems(located.value, schema, located)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -66,37 +186,50 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean `{by_case[close[0]]}`?" if close else None
 
 
-def _order(problem: Problem) -> tuple[Place, str]:
-    return problem.place or Place("", 0, 0), problem.message
-
-
-def _explain(error: Any, place: Locate, schema: Mapping[str, Any]) -> list[Problem]:
+def _explain(error: Any, located: Located | None, schema: Schema) -> Iterator[Problem]:
     path: Path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
-        return _unknown(error, path, place, schema)
-    explain = _EXPLAIN.get(error.validator)
-    if "x-problem" in error.schema and error.validator not in _STRUCTURAL:
-        return [Problem(error.schema["x-problem"], place(path, False))]
-    if explain is None:
-        return [Problem(f"{_name(path)}: {error.message}", place(path, False))]
-    problems: list[Problem] = explain(error, path, place)
-    return problems
+        known = error.schema.get("properties", {})
+        for name in error.instance:
+            if name not in known:
+                place = located.name_place((*path, name)) if located else None
+                remedy = did_you_mean(name, known) or _elsewhere(name, schema) or _one_of(known)
+                yield Problem(f"`{name}` is not known in {_name(path)}", place, remedy)
+        return
+    place = located.place(path) if located else None
+    if "x-problem" in error.schema and error.validator not in ("required", "type"):
+        yield Problem(error.schema["x-problem"], place)
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield Problem(f"{_name(path)} has no `{name}`", place)
+    elif error.validator in ("enum", "const"):
+        known = error.validator_value if error.validator == "enum" else [error.validator_value]
+        names, shown = list(map(str, known)), _written(error.instance).strip('"')
+        remedy = did_you_mean(shown, names) or _one_of(names)
+        yield Problem(f"{_name(path)} cannot be {_shown(error.instance)}", place, remedy)
+    else:
+        remedy = _as_table(error, path) if error.validator == "type" else None
+        yield Problem(_message(error, _name(path)), place, remedy)
 
 
-def _unknown(error: Any, path: Path, place: Locate, schema: Mapping[str, Any]) -> list[Problem]:
-    known = error.schema.get("properties", {})
-    return [
-        Problem(
-            f"`{name}` is not known in {_name(path)}",
-            place((*path, name), True),
-            did_you_mean(name, known) or _elsewhere(name, schema) or _one_of(known),
-        )
-        for name in error.instance
-        if name not in known
-    ]
+def _message(error: Any, name: str) -> str:
+    match error.validator:
+        case "type":
+            kinds = error.validator_value
+            words = [_WORDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+            return f"{name} must be {' or '.join(words)}, not {_shown(error.instance)}"
+        case "minItems" | "minProperties" | "minLength":
+            return f"{name} must not be empty"
+        case "uniqueItems":
+            return f"{name} lists an item twice"
+        case "minimum" | "maximum":
+            bound = "at least" if error.validator == "minimum" else "at most"
+            return f"{name} must be {bound} {error.validator_value}, not {_shown(error.instance)}"
+    return f"{name}: {error.message}"
 
 
-def _elsewhere(name: str, schema: Mapping[str, Any]) -> str | None:
+def _elsewhere(name: str, schema: Schema) -> str | None:
     """Return a remedy that names the tables of *schema* with *name*, or None."""
     tables = []
     for table, inner in schema.get("properties", {}).items():
@@ -108,19 +241,6 @@ def _elsewhere(name: str, schema: Mapping[str, Any]) -> str | None:
     return f"`{name}` belongs in {' or '.join(tables)}" if tables else None
 
 
-def _missing(error: Any, path: Path, place: Locate) -> list[Problem]:
-    missing = [name for name in error.validator_value if name not in error.instance]
-    return [Problem(f"{_name(path)} has no `{name}`", place(path, False)) for name in missing]
-
-
-def _type(error: Any, path: Path, place: Locate) -> list[Problem]:
-    wanted = error.validator_value
-    kinds = [wanted] if isinstance(wanted, str) else wanted
-    words = " or ".join(_JSON_TYPES[kind] for kind in kinds)
-    message = f"{_name(path)} must be {words}, not {_shown(error.instance)}"
-    return [Problem(message, place(path, False), _as_table(error, path))]
-
-
 def _as_table(error: Any, path: Path) -> str | None:
     """Return a remedy if a table was given as the text of its only required key, or None."""
     required = error.schema.get("required", ())
@@ -129,41 +249,16 @@ def _as_table(error: Any, path: Path) -> str | None:
     return f"write [{path[0]}], and below it {required[0]} = {json.dumps(str(error.instance))}"
 
 
-def _choice(error: Any, path: Path, place: Locate) -> list[Problem]:
-    given, known = error.instance, [str(choice) for choice in error.validator_value]
-    remedy = did_you_mean(_written(given).strip('"'), known) or _one_of(known)
-    return [Problem(f"{_name(path)} cannot be {_shown(given)}", place(path, False), remedy)]
-
-
-def _out_of_bounds(error: Any, path: Path, place: Locate) -> list[Problem]:
-    words = "at least" if error.validator == "minimum" else "at most"
-    bound = f"{words} {error.validator_value}"
-    return [
-        Problem(f"{_name(path)} must be {bound}, not {_shown(error.instance)}", place(path, False))
-    ]
-
-
-def _too_few(_: Any, path: Path, place: Locate) -> list[Problem]:
-    return [Problem(f"{_name(path)} must not be empty", place(path, False))]
-
-
-def _repeat(_: Any, path: Path, place: Locate) -> list[Problem]:
-    return [Problem(f"{_name(path)} lists an item twice", place(path, False))]
-
-
 def _name(path: Path) -> str:
     if not path:
         return "the document"
-    return "`" + "".join(_step(step) for step in path).removeprefix(".") + "`"
-
-
-def _step(step: str | int) -> str:
-    return f"[{step}]" if isinstance(step, int) else f".{step}"
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return f"`{''.join(steps).removeprefix('.')}`"
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
-        return _JSON_TYPES["object" if isinstance(value, dict) else "array"]
+        return _WORDS["object" if isinstance(value, dict) else "array"]
     text = _written(value)
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
 
@@ -178,18 +273,3 @@ def _written(value: Any) -> str:
 def _one_of(known: Iterable[str]) -> str | None:
     names = list(known)
     return f"one of: {', '.join(names)}" if 0 < len(names) <= 20 else None
-
-
-_STRUCTURAL = {"required", "type"}
-_EXPLAIN: dict[str, Any] = {
-    "required": _missing,
-    "type": _type,
-    "enum": _choice,
-    "const": _choice,
-    "minItems": _too_few,
-    "minProperties": _too_few,
-    "minLength": _too_few,
-    "uniqueItems": _repeat,
-    "minimum": _out_of_bounds,
-    "maximum": _out_of_bounds,
-}

@@ -14,8 +14,6 @@ from cml_iam.located._json import Located, Path, Source, Span
 
 if TYPE_CHECKING:
     import tomllib
-    from collections.abc import Callable
-
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY: Final = re.compile(r'[ \t]*("(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+)[ \t]*')
 _STRING: Final = re.compile(
@@ -60,7 +58,7 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DocumentError((_syntax_problem(error, source),)) from None
+        raise _syntax_error(error, source) from None
     walk = _Walk(text)
     walk.document()
     return Located(value, source, walk.values, walk.names)
@@ -76,26 +74,22 @@ def _check_bounds(source: Source) -> None:
         kind, at = token.lastgroup, token.start()
         depth += (kind == "open") - (kind == "close" and depth > 0)
         if depth > _DEEPEST:
-            raise _beyond(source, at, f"nested more than {_DEEPEST} levels deep")
+            raise source.error(at, f"nested more than {_DEEPEST} levels deep")
         if kind == "key":
-            raise _beyond(source, at, f"a key with more than {_MOST_PARTS} parts")
+            raise source.error(at, f"a key with more than {_MOST_PARTS} parts")
         if kind == "word":
-            raise _beyond(source, at, f"a name or number with more than {_LONGEST} characters")
+            raise source.error(at, f"a name or number with more than {_LONGEST} characters")
 
 
-def _beyond(source: Source, at: int, message: str) -> DocumentError:
-    return DocumentError((Problem(message, source.place(at)),))
-
-
-def _syntax_problem(error: tomllib.TOMLDecodeError, source: Source) -> Problem:
+def _syntax_error(error: tomllib.TOMLDecodeError, source: Source) -> DocumentError:
     message = str(error)
     where = _WHERE.search(message)
     words = message[: where.start()] if where else message
+    words = words[:1].lower() + words[1:]
     if where and where[1]:
         place = Place(source.name, int(where[1]), int(where[2]))
-    else:
-        place = source.place(len(source.text))
-    return Problem(words[:1].lower() + words[1:], place)
+        return DocumentError((Problem(words, place),))
+    return source.error(len(source.text), words)
 
 
 class _Walk:
@@ -111,20 +105,20 @@ class _Walk:
         table: Path = ()
         at = self._blank(0)
         while at < len(self.text):
-            if self.text.startswith("[[", at):
-                table, at = self._header(at + 2, self._new_element)
-                at += 2
-            elif self.text[at] == "[":
-                table, at = self._header(at + 1, self._resolve)
-                at += 1
+            brackets = 2 if self.text.startswith("[[", at) else 1
+            if self.text[at] == "[":
+                table, at = self._header(at + brackets, in_array=brackets == 2)
+                at += brackets
             else:
                 at = self._member(at, table)
             at = self._blank(at)
 
-    def _header(self, at: int, resolve: Callable[[Path], Path]) -> tuple[Path, int]:
-        start = at
-        keys, spans, at = self._keys(at)
-        path = resolve(keys)
+    def _header(self, start: int, *, in_array: bool) -> tuple[Path, int]:
+        keys, spans, at = self._keys(start)
+        if in_array:
+            array = (*self._resolve(keys[:-1]), keys[-1])
+            self.lengths[array] = self.lengths.get(array, 0) + 1
+        path = self._resolve(keys)
         for index, span in enumerate(spans):
             named = (*self._resolve(keys[:index]), keys[index])
             self.names.setdefault(named, span)
@@ -142,22 +136,14 @@ class _Walk:
                 path = (*path, self.lengths[path] - 1)
         return path
 
-    def _new_element(self, keys: Path) -> Path:
-        array = (*self._resolve(keys[:-1]), keys[-1])
-        self.lengths[array] = self.lengths.get(array, 0) + 1
-        return (*array, self.lengths[array] - 1)
-
     def _member(self, at: int, table: Path) -> int:
         keys, spans, at = self._keys(at)
-        self._note_names(table, keys, spans)
-        return self._value(self._blank(at + 1), (*table, *keys))
-
-    def _note_names(self, table: Path, keys: Path, spans: list[Span]) -> None:
-        for index, span in enumerate(spans):
-            path = (*table, *keys[: index + 1])
+        for index, span in enumerate(spans, start=1):
+            path = (*table, *keys[:index])
             self.names.setdefault(path, span)
-            if index < len(spans) - 1:
+            if index < len(spans):
                 self.values.setdefault(path, span)
+        return self._value(self._blank(at + 1), (*table, *keys))
 
     def _keys(self, at: int) -> tuple[Path, list[Span], int]:
         keys: list[str] = []

@@ -43,18 +43,18 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
 
     source = Source(name, text.removeprefix("\ufeff"))
     if len(source.text.encode("utf-8", "replace")) > MOST_YAML:
-        raise _error(source, 0, f"YAML with more than {MOST_YAML} bytes is not read")
+        raise source.error(0, f"YAML with more than {MOST_YAML} bytes is not read")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_depth(yaml.parse(source.text, Loader=loader), source)
         roots = list(yaml.compose_all(source.text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _error(source, mark.index if mark else 0, error.problem or str(error)) from None
+        raise source.error(mark.index if mark else 0, error.problem or str(error)) from None
     except yaml.reader.ReaderError as error:
-        raise _error(source, 0, f"not valid YAML text: {error.reason}") from None
+        raise source.error(0, f"not valid YAML text: {error.reason}") from None
     if not roots:
-        raise _error(source, 0, "the document is empty")
+        raise source.error(0, "the document is empty")
     budget = _Budget()
     return tuple(_Document(source, budget).read(root) for root in roots)
 
@@ -74,6 +74,8 @@ def _refuse_depth(events: Any, source: Source) -> None:
 
 @dataclass(slots=True)
 class _Budget:
+    """The values and characters so far, including those from aliases."""
+
     values: int = 0
     characters: int = 0
 
@@ -93,16 +95,16 @@ class _Document:
         return Located(value, self.source, self.values, self.names)
 
     def _value(self, node: Any, path: Path) -> Any:
-        start = node.start_mark.index
-        self.budget.values += 1
-        if self.budget.values > MOST_VALUES:
-            raise _error(
-                self.source, start, f"more than {MOST_VALUES} values, including those from aliases"
-            )
-        self.budget.characters += len(node.value) if node.id == "scalar" else 0
-        if self.budget.characters > MOST_CHARACTERS:
-            message = f"more than {MOST_CHARACTERS} characters, including those from aliases"
-            raise _error(self.source, start, message)
+        start, budget = node.start_mark.index, self.budget
+        budget.values += 1
+        budget.characters += len(node.value) if node.id == "scalar" else 0
+        for count, most, what in (
+            (budget.values, MOST_VALUES, "values"),
+            (budget.characters, MOST_CHARACTERS, "characters"),
+        ):
+            if count > most:
+                message = f"more than {most} {what}, including those from aliases"
+                raise self.source.error(start, message)
         if len(path) > MAX_DEPTH:  # an alias may stand within what it stands for
             raise _too_deep(self.source, start)
         self.values[path] = Span(start, node.end_mark.index)
@@ -115,7 +117,7 @@ class _Document:
         if node.id == "mapping":
             return self._mapping(node, path)
         if node.id == "sequence":
-            return [self._value(each, (*path, at)) for at, each in enumerate(node.value)]
+            return [self._value(item, (*path, at)) for at, item in enumerate(node.value)]
         return _scalar(node)
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
@@ -123,9 +125,9 @@ class _Document:
         for key, value in node.value:
             start = key.start_mark.index
             if key.id != "scalar":
-                raise _error(self.source, start, "the name of a member is not text")
+                raise self.source.error(start, "the name of a member is not text")
             if key.tag == "tag:yaml.org,2002:merge":
-                raise _error(self.source, start, "`<<` is not supported", "write out the members")
+                raise self.source.error(start, "`<<` is not supported", "write out the members")
             if key.value in members:
                 message = f"`{key.value}` appears twice in one mapping"
                 self.problems.append(Problem(message, self.source.place(start)))
@@ -148,8 +150,4 @@ def _scalar(node: Any) -> Any:
 
 
 def _too_deep(source: Source, at: int) -> DocumentError:
-    return _error(source, at, f"nested more than {MAX_DEPTH} levels deep")
-
-
-def _error(source: Source, at: int, message: str, remedy: str | None = None) -> DocumentError:
-    return DocumentError((Problem(message, source.place(at), remedy),))
+    return source.error(at, f"nested more than {MAX_DEPTH} levels deep")

@@ -121,7 +121,7 @@ def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = ""
         return source
     if isinstance(source, str):
         return parse_policy(source, name or "<policy>")
-    problems = schema_problems(source, policy_schema(), lambda path, named: None)  # noqa: ARG005
+    problems = schema_problems(source, policy_schema())
     if problems:
         raise DocumentError(problems)
     return _build(source, name or "<policy>", None)

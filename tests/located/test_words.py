@@ -15,7 +15,7 @@ from cml_iam.located import located_problems, parse_toml, schema_problems
     [(None, "null"), (True, "true"), (False, "false"), (1.5, "1.5"), ([], "a list")],
 )
 def test_a_value_of_the_wrong_type_is_shown_as_json(value: Any, shown: str) -> None:
-    (problem,) = schema_problems({"a": value}, {"properties": {"a": {"type": "string"}}}, _nowhere)
+    (problem,) = schema_problems({"a": value}, {"properties": {"a": {"type": "string"}}})
 
     assert problem.message.endswith(f"not {shown if shown == 'a list' else f'`{shown}`'}")
 
@@ -24,7 +24,7 @@ def test_a_value_of_the_wrong_type_is_shown_as_json(value: Any, shown: str) -> N
 def test_text_is_shown_as_json_writes_it(text: str) -> None:
     schema = {"properties": {"a": {"type": "boolean"}}}
 
-    (problem,) = schema_problems({"a": text}, schema, _nowhere)
+    (problem,) = schema_problems({"a": text}, schema)
 
     assert f"`{json.dumps(text, ensure_ascii=False)}`" in problem.message
 
@@ -45,10 +45,6 @@ def test_a_date_of_toml_is_shown_as_toml_writes_it(written: str, shown: str) -> 
 def test_a_number_out_of_bounds_says_the_bound(value: int, words: str) -> None:
     schema = {"properties": {"a": {"type": "integer", "minimum": 1, "maximum": 10}}}
 
-    (problem,) = schema_problems({"a": value}, schema, _nowhere)
+    (problem,) = schema_problems({"a": value}, schema)
 
     assert problem.message == f"`a` must be {words}, not `{value}`"
-
-
-def _nowhere(*_: Any) -> None:
-    return None
