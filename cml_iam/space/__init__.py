@@ -7,14 +7,14 @@ the same classes, so they cannot disagree on what a request can be.
 
 from cml_iam.policy import Shape
 from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
-from cml_iam.space._conditions import KeyCondition
 from cml_iam.space._examples import moments
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
-from cml_iam.space._policies import Policies, documents, taking_colons
-from cml_iam.space._search import Goal, Searcher, SliceResult
-from cml_iam.space._statements import Part, Side, side_of
-from cml_iam.space._values import Query, apart, values_of
+from cml_iam.space._search import Searcher, SliceResult
+from cml_iam.space._sides import Policies, Side, apart, documents, side_of, taking_colons
+from cml_iam.space._slice import Goal
+from cml_iam.space._statements import KeyCondition, Part
+from cml_iam.space._values import Query, values_of
 
 __all__ = [
     "ACCOUNT_ID",

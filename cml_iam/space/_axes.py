@@ -6,17 +6,19 @@ axis, whose choices are the possible combinations.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cml_iam.facts import REGION
+from cml_iam.facts import EXAMPLE_ACCOUNT, EXAMPLE_IDS, OTHER_ACCOUNT, PARTITIONS, REGION
+from cml_iam.space._assume import ARN_ID, CALLER_KEYS
 from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
-from cml_iam.space._callers import PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, callers_of
-from cml_iam.space._examples import RESOURCE_FIELD, field_hints
-from cml_iam.space._globs import Glob, representatives
+from cml_iam.space._callers import PRINCIPAL_ARN, callers_of
+from cml_iam.space._examples import REGIONS
+from cml_iam.space._gathered import ARN_REGION
+from cml_iam.space._globs import REGION_NAME, Glob, Wild, glob, is_text_of, representatives
 from cml_iam.space._places import ACCOUNT_FIELD, REGION_FIELD
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, Test
-from cml_iam.space._values import Query, Values, fits, values_of
+from cml_iam.space._values import Query, Values, values_of
 from cml_iam.space._variables import variable_hints
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
     from cml_iam.space._assume import Assumptions
     from cml_iam.space._gathered import Gathered, Memo
+    from cml_iam.space._places import Place
 
 PARTITION_FIELD: Final = 1
-ARN_AND_ACCOUNT: Final = frozenset({PRINCIPAL_ARN, PRINCIPAL_ACCOUNT})
 
 MAX_CHOICES: Final = 4_000
 """The maximum number of value combinations of keys that depend on each other."""
@@ -43,46 +45,48 @@ class AxisMaker:
     """Creates the axes of a place under some assumptions; reports what is incomplete."""
 
     def __init__(self, gathered: Gathered, assumed: Assumptions, budget: Budget) -> None:
-        self.gathered, self.assumed, self._budget = gathered, assumed, budget
+        self._gathered, self._assumed, self._budget = gathered, assumed, budget
         self.incomplete: list[str] = []
-        self._tied = assumed.region_tied
-        self._id_keys = assumed.id_keys
         self._drawn: dict[str, tuple[list[str], bool]] = {}
         self._varied: Memo = {}
-        self._varying = {key for key, needed in gathered.needs.items() if needed}
-        self._varying |= {key for needed in gathered.needs.values() for key in needed}
+        self._used = frozenset().union(*gathered.needs.values())
+        self._varying = {key for key, needed in gathered.needs.items() if needed} | self._used
+        self._regions: Glob | None = None
+        """The pattern of the region in the resource's ARN, if it is that of the request."""
+        if assumed.region_tied and gathered.place.fields:
+            self._regions = gathered.place.fields[2]
 
     def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
         """Return the axes; each test depends on exactly one of them."""
-        groups = self._groups(tests)
-        if self._tied and not self._tie_is_plain():
+        groups, assumed = self._groups(tests), self._assumed
+        if self._regions and not self._region_is_plain():
             self.incomplete.append("policy variables with the region, or compared with it")
-        if self._id_keys and self._varying & {*self._id_keys, FIELD_KEYS[RESOURCE_FIELD]}:
+        if assumed.id_keys and self._varying & {*assumed.id_keys, ARN_ID}:
             self.incomplete.append("policy variables with the resource's id, or compared with it")
-        if self.assumed.account_tied and self._varying & ARN_AND_ACCOUNT:
+        if assumed.account_tied and self._varying & CALLER_KEYS.keys():
             self.incomplete.append(
                 "policy variables with the principal's ARN or account, or compared with them"
             )
-        return tuple(self._axis(group) for group in groups)
+        return tuple(map(self._axis, groups))
 
-    def _tie_is_plain(self) -> bool:
+    def _region_is_plain(self) -> bool:
         """Return whether no policy variable affects the keys tied to the ARN's region."""
-        region = FIELD_KEYS[3]
-        itself = {p.parts for p in self.gathered.fields.get(region, ()) if REGION in p.needs}
-        users = {name for name, needed in self.gathered.needs.items() if REGION in needed}
-        needed = self.gathered.needs.get(region, set()) | self.gathered.needs.get(REGION, set())
-        return needed <= {REGION} and users <= {region} and all(len(p) == 1 for p in itself)
+        needs, patterns = self._gathered.needs, self._gathered.fields.get(ARN_REGION, ())
+        users = {name for name, needed in needs.items() if REGION in needed}
+        needed = needs.get(ARN_REGION, set()) | needs.get(REGION, set())
+        alone = all(len(pattern.parts) == 1 for pattern in patterns if REGION in pattern.needs)
+        return needed <= {REGION} and users <= {ARN_REGION} and alone
 
     def _groups(self, tests: Iterable[Test]) -> list[list[str]]:
-        keys = self.gathered.keys
+        keys = self._gathered.keys
         links = [set(test.keys) for test in tests]
-        links += [{key, *needed} for key, needed in self.gathered.needs.items()]
-        links += self.assumed.ties(keys)
+        links += [{key, *needed} for key, needed in self._gathered.needs.items()]
+        links += self._assumed.ties(keys)
         groups = [{key} for key in keys]
         for link in links:
-            touched = [each for each in groups if each & link]
+            touched = [group for group in groups if group & link]
             if len(touched) > 1:
-                groups = [each for each in groups if each not in touched]
+                groups = [group for group in groups if group not in touched]
                 groups.append(set().union(*touched))
         return [[key for key in keys if key in group] for group in groups]
 
@@ -91,165 +95,143 @@ class AxisMaker:
         for key in self._ordered(group):
             longer: list[Choice] = []
             for given in choices:
-                longer += [{**given, **made} for made in self._choices(key, given)]
-                if len(longer) > MAX_CHOICES or self._budget.left < 0:
-                    self.incomplete.append(
-                        f"more than {MAX_CHOICES} combinations of {', '.join(group)}"
-                        if len(longer) > MAX_CHOICES
-                        else TOO_MUCH
-                    )
+                longer += [{**given, **more} for more in self._choices(key, given)]
+                many = len(longer) > MAX_CHOICES
+                if many or self._budget.left < 0:
+                    reason = f"more than {MAX_CHOICES} combinations of {', '.join(group)}"
+                    self.incomplete.append(reason if many else TOO_MUCH)
                     longer = longer[:MAX_CHOICES]
                     break
             self._budget.left -= CHOSEN * len(longer)
             choices = longer
-        kept = [choice for choice in choices if self.assumed.admits(choice)]
-        return Axis(frozenset(group), tuple(kept))
+        return Axis(frozenset(group), tuple(filter(self._assumed.admits, choices)))
 
     def _ordered(self, group: list[str]) -> list[str]:
         """Return *group* in order: a variable's key comes before the keys compared with it."""
-        left, done = list(group), list[str]()
-        if CALLER in left:
-            left.remove(CALLER)
-            done.append(CALLER)
-        if self._id_keys & set(left):
-            left.remove(FIELD_KEYS[RESOURCE_FIELD])
-            done.append(FIELD_KEYS[RESOURCE_FIELD])
-        if ARN_AND_ACCOUNT.issubset(left):
-            left.remove(PRINCIPAL_ARN)
-            done.append(PRINCIPAL_ARN)
-        if self._tied and REGION in left and FIELD_KEYS[3] in left:
-            left.remove(FIELD_KEYS[3])
+        if len(group) == 1:
+            return group
+        first = {
+            CALLER: CALLER in group,
+            ARN_ID: not self._assumed.id_keys.isdisjoint(group),
+            PRINCIPAL_ARN: CALLER_KEYS.keys() <= set(group),
+        }
+        done = [key for key, comes_first in first.items() if comes_first]
+        left = [key for key in group if key not in done]
+        if self._regions and REGION in left and ARN_REGION in left:
+            left.remove(ARN_REGION)
         while left:
-            free = [
-                k for k in left if not self.gathered.needs.get(k, frozenset()) & set(left) - {k}
-            ]
+            needs = {key: self._gathered.needs.get(key, frozenset()) - {key} for key in left}
+            free = [key for key in left if needs[key].isdisjoint(left)]
             if not free:
                 self.incomplete.append(f"policy variables of {left[0]} that refer to each other")
                 free = left[:1]
             done += free
-            left = [k for k in left if k not in free]
+            left = [key for key in left if key not in free]
         return done
 
     def _choices(self, key: str, given: Choice) -> Iterator[Choice]:
+        assumed = self._assumed
         if key == CALLER:
-            callers, complete = callers_of(self.gathered.parts, self.gathered.partitions)
+            callers, complete = callers_of(self._gathered.parts, self._gathered.partitions)
             if not complete:
                 self.incomplete.append("the patterns of the caller's ARN")
-            yield from ({CALLER: c} for c in callers if self.assumed.keeps_caller(c))
+            yield from ({CALLER: caller} for caller in callers if assumed.keeps_caller(caller))
             return
         if key in FIELD_KEYS:
             texts = self._field_texts(key, given)
-            yield from ({key: text} for text in texts if self.assumed.keeps_field(key, text))
+            yield from ({key: text} for text in texts if assumed.keeps_field(key, text))
             return
-        known = self.assumed.determined(key, given)
-        names = self.assumed.names(key)
-        if known is not None:
-            if any(key in needed for needed in self.gathered.needs.values()):
-                self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-            yield from (dict.fromkeys(names, v) if v is not None else {} for v in known)
+        known = assumed.determined(key, given)
+        names = assumed.names(key)
+        if known is None:
+            values = self._values(key, names, given).values
+            yield from self._named(key, names, (v for v in values if assumed.keeps(key, v)))
             return
-        for value in self._values(key, names, given).values:
-            if not self.assumed.keeps(key, value):
-                continue
-            made: dict[str, Any] = {} if value is None else dict.fromkeys(names, value)
-            if key == REGION and self._tied:
-                if not self._is_region(value):
-                    continue
-                made[FIELD_KEYS[3]] = value
-            yield from self._in_own_names(made, set(names) - set(self.gathered.own_names(key)))
+        if key in self._used:
+            self.incomplete.append(f"the policy variable ${{{names[0]}}}")
+        yield from (dict.fromkeys(names, v) if v is not None else {} for v in known)
 
-    @staticmethod
-    def _in_own_names(made: Choice, others: set[str]) -> Iterator[Choice]:
-        """Yield *made*, then a copy without *others*, the names that AWS does not send here."""
-        yield made
-        if made and others:
-            yield {name: each for name, each in made.items() if name not in others}
+    def _named(self, key: str, names: tuple[str, ...], values: Iterable[Any]) -> Iterator[Choice]:
+        """Yield *values* under all *names*, and under those that AWS sends here."""
+        own = self._gathered.own_names(key)
+        others = [name for name in names if name not in own]
+        for value in values:
+            choice: dict[str, Any] = {} if value is None else dict.fromkeys(names, value)
+            if key == REGION and self._regions:
+                if not self._is_region(self._regions, value):
+                    continue
+                choice[ARN_REGION] = value
+            yield choice
+            if choice and others:
+                yield {name: each for name, each in choice.items() if name not in others}
+
+    def _is_region(self, regions: Glob, value: Any) -> bool:
+        """Return whether *value* may be the region in the resource's ARN."""
+        if not isinstance(value, str) or is_text_of(regions, value):
+            return isinstance(value, str)
+        named = [] if regions.plain else self._field_globs(ARN_REGION, {})
+        return any(pattern.plain == value for pattern in named)
 
     def _values(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
         """Return the values of *key*, cached; per place if variables are involved."""
-        if key == REGION and self._tied:
+        extra = tuple(self._assumed.distinguished_by(key))
+        if key == REGION and self._regions:
             self._budget.left -= MADE
-            return self._made(key, names, given)
-        mark = (key, names, self._needed(key, given), *self.assumed.distinguished_by(key))
-        memo = self._varied if key in self._varying else self.gathered.memo
+            extra += (*self._field_globs(ARN_REGION, given), self._regions)
+            hints = _field_hints(self._gathered.place, REGION_FIELD, extra)
+            return self._made(key, names, given, extra, tuple(hints))
+        mark = (key, names, self._needed(key, given), *extra)
+        memo = self._varied if key in self._varying else self._gathered.memo
         if mark not in memo:
             self._budget.left -= MADE
             before = len(self.incomplete)
-            memo[mark] = self._made(key, names, given), tuple(self.incomplete[before:])
+            values = self._made(key, names, given, extra)
+            memo[mark] = values, tuple(self.incomplete[before:])
             del self.incomplete[before:]
         found: tuple[Values, tuple[str, ...]] = memo[mark]
         self.incomplete += found[1]
         return found[0]
 
-    def _made(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
-        asked = self.gathered.conditions[key]
-        extra = list(self.assumed.distinguished_by(key))
-        hints: list[str] = []
-        if key == REGION and self._tied:
-            extra += [*self._field_globs(FIELD_KEYS[3], given), self._regions]
-            hints += field_hints(self.gathered.place, 3, extra)
+    def _made(
+        self,
+        key: str,
+        names: tuple[str, ...],
+        given: Choice,
+        extra: tuple[Glob, ...],
+        hints: tuple[str, ...] = (),
+    ) -> Values:
+        gathered = self._gathered
         if key not in self._drawn:
-            self._drawn[key] = variable_hints(self.gathered, key)
+            self._drawn[key] = variable_hints(gathered, key)
         drawn, complete = self._drawn[key]
         if not complete:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-        needed = self.gathered.needs.get(key, frozenset())
+        needed = (name for each in gathered.needs.get(key, ()) for name in gathered.names(each))
         variables = tuple(
-            (name, value)
-            for each in needed
-            for name in self.gathered.names(each)
-            if isinstance(value := given.get(name), str)
+            (name, value) for name in needed if isinstance(value := given.get(name), str)
         )
-        several = key in self.gathered.lists
-        query = Query(names, tuple(asked), variables, tuple(hints), tuple(extra), several)
-        found = values_of(query)
+        asked, several = tuple(gathered.conditions[key]), key in gathered.lists
+        found = values_of(Query(names, asked, variables, hints, extra, several))
         if not found.complete:
             self.incomplete.append(found.reason)
-        if drawn:
-            more = [each for each in drawn if each not in found.values]
-            return Values((*more, *found.values), found.complete, found.reason)
-        return found
-
-    @property
-    def _regions(self) -> Glob:
-        """The pattern that the region in the resource's ARN matches."""
-        fields = self.gathered.place.fields
-        assert fields is not None  # noqa: S101 - asked of ARNs only
-        return fields[2]
-
-    def _is_region(self, value: Any) -> bool:
-        return isinstance(value, str) and (
-            fits(self._regions, value) or any(g.plain == value for g in self._plain_regions)
-        )
-
-    @cached_property
-    def _plain_regions(self) -> list[Glob]:
-        """The patterns of the region in ARNs, unless the ARNs here have a fixed one."""
-        return [] if self._regions.plain else self._field_globs(FIELD_KEYS[3], {})
+        more = [text for text in drawn if text not in found.values]
+        return found._replace(values=(*more, *found.values))
 
     def _field_globs(self, key: str, given: Choice) -> list[Glob]:
-        patterns = self.gathered.fields.get(key, ())
-        found = dict.fromkeys(patterns)
-        return [g for pattern in found if (g := pattern.glob(given)) is not None]
-
-    def _id_globs(self) -> Iterator[Glob]:
-        """Yield the conditions' patterns for the resource's id, as patterns of the ARN's end."""
-        start = tuple(f"{self.gathered.place.type}/")
-        for key in self._id_keys:
-            for condition in self.gathered.conditions[key]:
-                yield from (g._replace(symbols=(*start, *g.symbols)) for g in condition.globs({}))
+        patterns = dict.fromkeys(self._gathered.fields.get(key, ()))
+        return [g for pattern in patterns if (g := pattern.glob(given)) is not None]
 
     def _field_texts(self, key: str, given: Choice) -> Iterable[str]:
-        place, memo = self.gathered.place, self.gathered.memo
+        place, memo = self._gathered.place, self._gathered.memo
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
         universe = place.fields[index - 1]
-        last = (place.type, place.kinds, self._id_keys) if index == RESOURCE_FIELD else ()
-        taken = tuple(self.assumed.distinguished_by(key))
-        mark = (key, universe, place.prefix, last, taken, self._needed(key, given))
+        last = (place.type, place.kinds, self._assumed.id_keys) if key == ARN_ID else ()
+        extra = tuple(self._assumed.distinguished_by(key))
+        mark = (key, universe, place.prefix, last, extra, self._needed(key, given))
         if mark not in memo:
             self._budget.left -= MADE
-            memo[mark] = self._made_texts(index, universe, given)
+            memo[mark] = self._made_texts(index, universe, given, extra)
         texts, complete = memo[mark]
         if not complete:
             self.incomplete.append(f"the patterns of the resource's {key}")
@@ -257,28 +239,70 @@ class AxisMaker:
         return found
 
     def _made_texts(
-        self, index: int, universe: Glob, given: Choice
+        self, index: int, universe: Glob, given: Choice, extra: tuple[Glob, ...]
     ) -> tuple[tuple[str, ...], bool]:
         """Return one text of each class for an ARN field, and whether every class has one."""
-        place = self.gathered.place
+        gathered, place = self._gathered, self._gathered.place
         own = self._field_globs(FIELD_KEYS[index], given)
-        globs = [*own, *self.assumed.distinguished_by(FIELD_KEYS[index])]
-        if index == RESOURCE_FIELD:
-            globs += self._id_globs()
-        kinds = place.kinds if index == RESOURCE_FIELD else ()
+        globs = [*own, *extra]
+        is_last = FIELD_KEYS[index] == ARN_ID
+        if is_last:
+            # The conditions' patterns for the resource's id are patterns of the ARN's end.
+            start = glob(f"{place.type}/")
+            conditions = (c for key in self._assumed.id_keys for c in gathered.conditions[key])
+            globs += (start.then(pattern) for c in conditions for pattern in c.globs({}))
+        kinds = place.kinds if is_last else ()
         # A request about several types is nobody's witness, so its texts need not be read.
-        hints = [] if kinds else field_hints(place, index, globs)
+        hints = [] if kinds else _field_hints(place, index, globs)
         if index == PARTITION_FIELD:
-            hints = [*self.gathered.partitions, *hints]
+            hints = [*gathered.partitions, *hints]
         texts, complete = representatives(globs, hints, universe, kinds)
         if index in {REGION_FIELD, ACCOUNT_FIELD} and universe.plain is None:
             # What a policy names as a region or an account is taken for one, whatever its form.
-            plain = (glob.plain for glob in own)
+            plain = (pattern.plain for pattern in own)
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         return texts, complete
 
     def _needed(self, key: str, given: Choice) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""
-        needed = self.gathered.needs.get(key, frozenset())
-        values = (given.get(name) for each in needed for name in self.gathered.names(each))
+        needed = self._gathered.needs.get(key, ())
+        values = (given.get(name) for each in needed for name in self._gathered.names(each))
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def _field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
+    """Return readable texts for the field *index* of the ARN of a resource of *place*."""
+    is_last = FIELD_KEYS[index] == ARN_ID
+    name = EXAMPLE_IDS.get(place.type, "foreign") if is_last else "foreign"
+    own: dict[int, tuple[str, ...]] = {
+        PARTITION_FIELD: PARTITIONS,
+        2: (place.prefix, "s3", "ec2", "iam"),
+        REGION_FIELD: REGIONS,
+        ACCOUNT_FIELD: (EXAMPLE_ACCOUNT, OTHER_ACCOUNT, "444455556666"),
+    }
+    of_place = place.fields[index - 1 : index] if place.fields else ()
+    patterns = (*(each for each in of_place if each != REGION_NAME), *globs)
+    filled = [text for pattern in patterns for text in _field_filled(pattern, name)]
+    return [*own.get(index, ()), *filled, *([""] if index == REGION_FIELD else [])]
+
+
+@lru_cache(1 << 11)
+def _field_filled(pattern: Glob, name: str) -> tuple[str, ...]:
+    return tuple("".join(_texts(pattern, filler)) for filler in (name, "", "1"))
+
+
+def _texts(pattern: Glob, filler: str) -> Iterator[str]:
+    """Yield the texts of *pattern*; `?*`, a non-empty text, becomes one filler."""
+    before: object = None
+    for symbol in pattern.symbols:
+        if not isinstance(symbol, Wild):
+            yield symbol
+        elif symbol is Wild.DIGIT:
+            yield "9"
+        elif symbol in {Wild.MANY, Wild.MANY_INSIDE}:
+            yield "" if before in {Wild.ONE, Wild.ONE_INSIDE} else filler
+        else:
+            after = pattern.symbols.index(symbol) + 1
+            starts_many = pattern.symbols[after : after + 1] in {(Wild.MANY,), (Wild.MANY_INSIDE,)}
+            yield (filler or "x") if starts_many else "0"
+        before = symbol

@@ -16,11 +16,11 @@ from cml_iam.facts import (
     same_key,
 )
 from cml_iam.space._globs import ACCOUNT_ID, Glob, Wild, glob, representatives
+from cml_iam.space._statements import all_plain
 
 if TYPE_CHECKING:
-    from cml_iam.space._conditions import KeyCondition
     from cml_iam.space._globs import Symbol
-    from cml_iam.space._statements import Part
+    from cml_iam.space._statements import KeyCondition, Part
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
@@ -35,15 +35,8 @@ _ARNS: Final = (
 )  # fmt: skip
 """The service and the resource in every possible form of aws:PrincipalArn."""
 
-_ONE: Final = frozenset({Wild.ONE, Wild.ONE_INSIDE})
 PRINCIPAL_ARNS: Final = tuple(
-    Glob(
-        (
-            *glob(f"arn:?*:{service}::", inside=True).symbols,
-            *ACCOUNT_ID.symbols,
-            *glob(f":{kind}").symbols,
-        )
-    )
+    glob(f"arn:?*:{service}::", inside=True).then(ACCOUNT_ID).then(glob(f":{kind}"))
     for service, kind in _ARNS
 )
 """The possible ARNs in aws:PrincipalArn."""
@@ -54,19 +47,22 @@ def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[s
 
     None is an anonymous caller.
     """
-    named = list(dict.fromkeys(_named(parts)))
-    accounts = list(dict.fromkeys((*_accounts(parts, named), *_fresh(_accounts(parts, named)))))
-    made = [caller for each in named for caller in _about(each)]
-    made += [
+    named = list(dict.fromkeys(ids for part in parts for ids in part.principal_ids))
+    known = list(dict.fromkeys(_accounts(parts, named)))
+    usual = (OTHER_ACCOUNT, EXAMPLE_ACCOUNT, "444455556666", "777788889999")
+    fresh = next((account for account in usual if account not in known), "123456123456")
+    accounts = (*known, fresh)
+    callers = [caller for kind, text in named for caller in _about(kind, text)]
+    callers += [
         f"arn:{partition}:iam::{account}:{kind}"
-        for partition in partitions
-        for account in accounts
-        for kind in _KINDS
+        for partition, account, kind in product(partitions, accounts, _KINDS)
     ]
     more, complete = _by_pattern(parts, partitions, accounts)
-    complete = complete and all(map(_is_simple, _about_callers(parts)))
-    fresh = ("other.amazonaws.com", f"arn:aws:iam::{OTHER_ACCOUNT}:oidc-provider/other", None)
-    return list(dict.fromkeys((*made, *more, *fresh))), complete
+    asked = (*_testing(parts, PRINCIPAL_ARN), *_testing(parts, PRINCIPAL_ACCOUNT))
+    complete = complete and not any(condition.needs() for condition in asked)
+    complete = complete and all_plain(_testing(parts, PRINCIPAL_ACCOUNT))
+    others = ("other.amazonaws.com", f"arn:aws:iam::{OTHER_ACCOUNT}:oidc-provider/other", None)
+    return list(dict.fromkeys((*callers, *more, *others))), complete
 
 
 def account_key(caller: str | None) -> str | None:
@@ -79,11 +75,6 @@ def account_key(caller: str | None) -> str | None:
     return principal_account(caller)
 
 
-def is_identified(caller: str | None) -> bool:
-    """Return whether AWS documents the keys about *caller*: not for services or providers."""
-    return caller is None or principal_arn(caller) is not None
-
-
 def is_signed(caller: str | None) -> bool:
     """Return whether every request of *caller* is signed with AWS credentials.
 
@@ -93,31 +84,16 @@ def is_signed(caller: str | None) -> bool:
     return principal_arn(caller) is not None
 
 
-def _about_callers(parts: Sequence[Part]) -> Iterator[KeyCondition]:
+def _testing(parts: Sequence[Part], key: str) -> Iterator[KeyCondition]:
+    """Yield the conditions on *key*."""
     for part in parts:
         for condition in part.asked:
-            if same_key(condition.condition.key) in {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT}:
+            if same_key(condition.condition.key) == key:
                 yield condition
 
 
-def _is_simple(asked: KeyCondition) -> bool:
-    """Return whether `_by_pattern` has a caller for every class that *asked* distinguishes."""
-    if same_key(asked.condition.key) == PRINCIPAL_ARN:
-        return not asked.needs()
-    plain = (g.plain for g in asked.globs({}))
-    return not asked.needs() and None not in plain
-
-
-def _named(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
-    for part in parts:
-        for element in (part.statement.principal, part.statement.not_principal):
-            for kind, ids in element.ids if element else ():
-                yield from ((kind, each) for each in ids)
-
-
-def _about(named: tuple[str, str]) -> Iterator[str]:
+def _about(kind: str, text: str) -> Iterator[str]:
     """Yield the callers that a principal's id names, including sessions of a role."""
-    kind, text = named
     if kind == "AWS" and not text.startswith("arn:"):
         return
     yield text
@@ -137,10 +113,8 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
             yield match[2]
         elif kind == "AWS" and re.fullmatch(r"[0-9]+", text):
             yield text
-    for part in parts:
-        for condition in part.asked:
-            if same_key(condition.condition.key) == PRINCIPAL_ACCOUNT:
-                yield from (v for v in condition.condition.values if re.fullmatch(r"[0-9]+", v))
+    for asked in _testing(parts, PRINCIPAL_ACCOUNT):
+        yield from (v for v in asked.condition.values if re.fullmatch(r"[0-9]+", v))
 
 
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
@@ -154,8 +128,8 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
     named = {text for element in elements if element for _, texts in element.ids for text in texts}
     there = {match[2] for text in named if (match := _ACCOUNT_ARN.fullmatch(text))}
     found: dict[str, set[str]] = {}
-    texts = [text for _, text in _named(parts)]
-    texts += ["".join(map(_character, pattern.symbols)) for pattern in _patterns(parts)]
+    texts = [text for part in parts for _, text in part.principal_ids]
+    texts += ["".join(map(_written, pattern.symbols)) for pattern in _patterns(parts)]
     for text in texts:
         match = _ACCOUNT_ARN.fullmatch(text)
         if match and not {"*", "?"} & {*match[1], *match[2]}:
@@ -177,24 +151,14 @@ def is_elsewhere(caller: str | None, home: str) -> bool:
     return bool(match and own and match[2] == own[2] and match[1] != own[1])
 
 
-def _character(symbol: Symbol) -> str:
-    if isinstance(symbol, Wild):
-        return "?" if symbol in _ONE else "*"
-    return symbol
+def _written(symbol: Symbol) -> str:
+    return symbol.value[0] if isinstance(symbol, Wild) else symbol
 
 
 def _patterns(parts: Sequence[Part]) -> Iterator[Glob]:
     """Yield the patterns that conditions compare aws:PrincipalArn with."""
-    for part in parts:
-        for condition in part.asked:
-            if same_key(condition.condition.key) == PRINCIPAL_ARN:
-                yield from condition.globs({})
-
-
-def _fresh(named: Iterable[str]) -> Iterator[str]:
-    taken = set(named)
-    usual = (OTHER_ACCOUNT, EXAMPLE_ACCOUNT, "444455556666", "777788889999")
-    yield next((each for each in usual if each not in taken), "123456123456")
+    for condition in _testing(parts, PRINCIPAL_ARN):
+        yield from condition.globs({})
 
 
 def _by_pattern(
@@ -208,16 +172,15 @@ def _by_pattern(
     globs = list(_patterns(parts))
     if not globs:
         return [], True
-    readable = [text for each in globs for text in _filled(each, partitions)]
+    readable = [text for pattern in globs for text in _filled(pattern, partitions)]
     globs += [glob(f"arn:{partition}:*") for partition in partitions]
     globs += [glob(f"arn:*:*::{account}:*", inside=True) for account in accounts]
     found: list[str] = []
     complete = True
     for (service, kind), universe in zip(_ARNS, PRINCIPAL_ARNS, strict=True):
         hints = [
-            f"arn:{partition}:{service}::{account}:{_readable(kind)}"
-            for partition in partitions
-            for account in accounts
+            f"arn:{partition}:{service}::{account}:{kind.replace('?*', 'foreign')}"
+            for partition, account in product(partitions, accounts)
         ]
         texts, all_there = representatives(globs, [*hints, *readable], universe)
         found += texts
@@ -225,14 +188,10 @@ def _by_pattern(
     return found, complete
 
 
-def _readable(kind: str) -> str:
-    return kind.replace("?*", "foreign")
-
-
 def _filled(pattern: Glob, partitions: Sequence[str]) -> Iterator[str]:
     """Yield *pattern* as the ARN of each kind of caller, with AWS's placeholders for wildcards."""
     for (service, kind), partition in product(_ARNS, partitions):
-        fill = {2: service, 4: OTHER_ACCOUNT, 5: _readable(kind)}
+        fill = {2: service, 4: OTHER_ACCOUNT, 5: kind.replace("?*", "foreign")}
         fields, field = [""] * FIELDS, 0
         for symbol in pattern.symbols:
             if symbol == ":" and field < FIELDS - 1:
@@ -242,6 +201,6 @@ def _filled(pattern: Glob, partitions: Sequence[str]) -> Iterator[str]:
             elif field == 1:
                 fill[1] = partition
             else:
-                fields[field] += "1" if symbol in _ONE else fill.get(field, "")
+                fields[field] += "1" if _written(symbol) == "?" else fill.get(field, "")
         fields[1] = fill.get(1, fields[1])
         yield ":".join(fields)

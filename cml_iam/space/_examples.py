@@ -15,16 +15,15 @@ from cml_iam.facts import (
     EXAMPLE_IDS,
     EXAMPLE_REGIONS,
     OTHER_ACCOUNT,
-    PARTITIONS,
     key_type,
     same_key,
 )
-from cml_iam.space._globs import REGION_NAME, Glob, Wild
+from cml_iam.space._globs import Wild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from cml_iam.space._places import Place
+    from cml_iam.space._globs import Glob
 
 
 _ENDLESS: Final = ("1e999", "-1e999")
@@ -50,11 +49,11 @@ def base_type(key: str) -> str:
     return _NAMED.get(same_key(key)) or (key_type(key) or "").removeprefix("ArrayOf")
 
 
-def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
+def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterator[str]:
     """Yield at least two spellings, and further ones until one is not among the *plain* texts."""
     unlike = False
-    for made, text in enumerate(spellings):
-        if unlike and made > 1:
+    for count_before, text in enumerate(spellings):
+        if unlike and count_before > 1:
             return
         yield text
         unlike = unlike or text not in plain
@@ -62,15 +61,14 @@ def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
 
 def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return the numbers *named*, one between every two of them, and one beyond each end."""
-    exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and is_finite(n)})
-    found: list[str] = []
-    for low, high in pairwise(exact):
-        found += _between(low, high)
+    read = {text: value for text in named if (value := number(text)) is not None}
+    exact = sorted({Fraction(value) for value in read.values() if is_finite(value)})
+    found = [text for low, high in pairwise(exact) for text in _between(low, high)]
     if exact:
         found += [_decimal(Fraction(exact[0].__floor__() - 1))]
         found += [_decimal(Fraction(exact[-1].__ceil__() + 1)), *_ENDLESS]
-    endless = [v for v in named if (n := number(v)) is not None and not is_finite(n)]
-    spelt = (text for each in exact for text in _unlike(_spelt(each), plain))
+    endless = [text for text in named if text in read and not is_finite(read[text])]
+    spelt = (text for value in exact for text in _unlike(_spelt(value), plain))
     return [*spelt, *found, *endless, "10"]
 
 
@@ -107,28 +105,22 @@ def _decimal(value: Fraction) -> str:
 def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
     """Return the dates *named*, one between every two of them, and one beyond each end."""
     exact = sorted({n for v in named if (n := moment(v)) is not None})
-    found = [text for each in exact for text in _moment_texts(each, plain)]
+    points = [*exact]
     for low, high in pairwise(exact):
         second = (low // NANOSECONDS + 1) * NANOSECONDS
         middle = second if second < high else (low + high) // 2
-        if low < middle < high:
-            found += _moment_texts(middle, plain)
+        points += [middle] if low < middle < high else []
     if exact:
         before, after = exact[0] // NANOSECONDS - 1, exact[-1] // NANOSECONDS + 1
-        for each in (before * NANOSECONDS, after * NANOSECONDS, exact[0] - 1, exact[-1] + 1):
-            found += _moment_texts(each, plain)
-    return [*found, "2026-01-01T12:00:00Z"]
+        points += [before * NANOSECONDS, after * NANOSECONDS, exact[0] - 1, exact[-1] + 1]
+    spelt = ((at, text) for at in points for text in _unlike(_moment_spelt(at), plain))
+    return [*(text for at, text in spelt if moment(text) == at), "2026-01-01T12:00:00Z"]
 
 
 def moments(named: Iterable[str]) -> list[str]:
     """Return, in order, texts of the dates *named*, of one between every two, and of others."""
     found = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
     return [found[at] for at in sorted(found)]
-
-
-def _moment_texts(nanoseconds: int, plain: Sequence[str]) -> list[str]:
-    made = list(_unlike(_moment_spelt(nanoseconds), plain))
-    return [each for each in made if moment(each) == nanoseconds]
 
 
 def _moment_spelt(nanoseconds: int) -> Iterator[str]:
@@ -149,18 +141,18 @@ def _moment_spelt(nanoseconds: int) -> Iterator[str]:
 def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return an address of every range between the *named* networks, and its ends if few."""
     found = ["198.51.100.99", "2001:db8::99"]
-    found += [text for each in plain if _is_long(each) for text in _written(each)]
+    found += [spelt for text in plain if _is_long(text) for spelt in _written(text)]
+    networks = [read for value in named if (read := network(value)) is not None]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
-        starts = {0}
-        for value in named:
-            read = network(value)
-            if read is not None and read.size == size:
-                starts |= {read.base, read.base + _width(read.mask, size)}
         top = 1 << (size * 8)
+        starts = {0}
+        for read in networks:
+            if read.size == size:
+                starts |= {read.base, read.base + top - read.mask}
         bounds = [*sorted(start for start in starts if start < top), top]
         for low, high in pairwise(bounds):
             several = (low, min(low + 1, high - 1), high - 1) if len(bounds) < FEW else (low,)
-            found += [str(make(each)) for each in dict.fromkeys(several)]
+            found += [str(make(value)) for value in dict.fromkeys(several)]
     return found
 
 
@@ -181,68 +173,12 @@ def all_written(plain: Sequence[str]) -> bool:
     return any(set(_written(each)) <= set(plain) for each in plain if _is_long(each))
 
 
-def _width(mask: int, size: int) -> int:
-    return (1 << (size * 8)) - mask
-
-
 MAKE: Final[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]] = {
     "numeric": _numbers,
     "date": _dates,
     "ip": _addresses,
 }
 """For each operator family, the function that makes values from the named values and texts."""
-
-
-RESOURCE_FIELD: Final = 5
-REGIONS: Final = tuple(region for regions in EXAMPLE_REGIONS.values() for region in regions)
-
-
-def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
-    """Return readable texts for the field *index* of the ARN of a resource of *place*."""
-    globs = tuple(globs)
-    name = EXAMPLE_IDS.get(place.type, "foreign") if index == RESOURCE_FIELD else "foreign"
-    own = {
-        1: [*PARTITIONS],
-        2: [place.prefix, "s3", "ec2", "iam"],
-        3: list(REGIONS),
-        4: [EXAMPLE_ACCOUNT, OTHER_ACCOUNT, "444455556666"],
-        5: [],
-    }[index]
-    made = [*own]
-    if place.fields is not None and place.fields[index - 1] != REGION_NAME:
-        made += _field_filled(place.fields[index - 1], name)
-    for glob in globs:
-        made += _field_filled(glob, name)
-    if index == 3:
-        made.append("")
-    return made
-
-
-@lru_cache(1 << 11)
-def _field_filled(pattern: Glob, name: str) -> tuple[str, ...]:
-    return tuple("".join(_texts(pattern, filler)) for filler in (name, "", "1"))
-
-
-def _texts(pattern: Glob, filler: str) -> Iterator[str]:
-    """Yield the texts of *pattern*; `?*`, a non-empty text, becomes one filler."""
-    before: object = None
-    for symbol in pattern.symbols:
-        if not isinstance(symbol, Wild):
-            yield symbol
-        elif symbol is Wild.DIGIT:
-            yield "9"
-        elif symbol in {Wild.MANY, Wild.MANY_INSIDE}:
-            if before not in {Wild.ONE, Wild.ONE_INSIDE}:
-                yield filler
-        else:
-            following = filler or "x"
-            yield following if _starts_many(pattern, symbol) else "0"
-        before = symbol
-
-
-def _starts_many(pattern: Glob, symbol: Wild) -> bool:
-    number = pattern.symbols.index(symbol)
-    return pattern.symbols[number + 1 : number + 2] in {(Wild.MANY,), (Wild.MANY_INSIDE,)}
 
 
 def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
@@ -253,21 +189,21 @@ def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
     return [*_HINTS.get(name, ()), *_BY_TYPE.get(kind, ()), *filled, *_OTHER]
 
 
-def _filled(pattern: Glob, name: str) -> Iterable[str]:
+def _filled(pattern: Glob, name: str) -> Iterator[str]:
     """Yield *pattern* with readable text for its wildcards."""
-    many = "large" if name == "ec2:instancetype" else "example"
-    for filler in (many, "", "1"):
-        chars = []
-        for symbol in pattern.symbols:
-            if isinstance(symbol, Wild):
-                chars.append(filler if symbol in {Wild.MANY, Wild.MANY_INSIDE} else "2")
-            else:
-                chars.append(symbol)
-        yield "".join(chars)
+    for many in ("large" if name == "ec2:instancetype" else "example", "", "1"):
+        text = "".join(
+            (many if symbol in {Wild.MANY, Wild.MANY_INSIDE} else "2")
+            if isinstance(symbol, Wild)
+            else symbol
+            for symbol in pattern.symbols
+        )
+        yield text
         if pattern.fold:
-            yield "".join(chars).swapcase()
+            yield text.swapcase()
 
 
+REGIONS: Final = tuple(region for regions in EXAMPLE_REGIONS.values() for region in regions)
 _OTHER: Final = ("something-else", "other", "unlisted", "example")
 _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ec2:instancetype": (
@@ -275,26 +211,24 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
         "c8i.metal-96xl", "t3.micro", "u-24tb1.metal", "m5.24xlarge", "p5.48xlarge",
     ),
     "aws:requestedregion": REGIONS,
-    "aws:principalaccount": (OTHER_ACCOUNT, EXAMPLE_ACCOUNT),
-    "aws:resourceaccount": (OTHER_ACCOUNT, EXAMPLE_ACCOUNT),
+    **dict.fromkeys(
+        ("aws:principalaccount", "aws:resourceaccount"), (OTHER_ACCOUNT, EXAMPLE_ACCOUNT)
+    ),
     "aws:username": ("example", "admin"),
     "ec2:imageid": (EXAMPLE_IDS["image"],),
     "ec2:owner": (OTHER_ACCOUNT, "amazon"),
     "ec2:createaction": ("RunInstances", "CreateVolume"),
     "aws:tagkeys": ("Owner", "Name"),
 }  # fmt: skip
+_ARNS: Final = (
+    f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/other",
+    f"arn:aws:iam::{OTHER_ACCOUNT}:role/other",
+    f"arn:aws:iam::{OTHER_ACCOUNT}:user/other",
+)
 _BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "Bool": ("true", "false"),
-    "ARN": (
-        f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/other",
-        f"arn:aws:iam::{OTHER_ACCOUNT}:role/other",
-        f"arn:aws:iam::{OTHER_ACCOUNT}:user/other",
-    ),
-    "Principal": (
-        f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/other",
-        f"arn:aws:iam::{OTHER_ACCOUNT}:role/other",
-        f"arn:aws:iam::{OTHER_ACCOUNT}:user/other",
-    ),
+    "ARN": _ARNS,
+    "Principal": _ARNS,
     "Numeric": ("10",),
     "Date": ("2026-01-01T12:00:00Z",),
     "IPAddress": ("198.51.100.99", "2001:db8::99"),

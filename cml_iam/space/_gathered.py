@@ -1,4 +1,4 @@
-"""What the statements at a place require of requests, by key, and in which partitions.
+"""What the statements at a place require of requests, by key, and what may be assumed of them.
 
 Resources, callers, ARNs and regions are in the partition of the account. If the partition is
 unknown, the question is asked for each partition; the region then belongs to the partition of the
@@ -8,28 +8,51 @@ ARN. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine.parts import is_arn
 from cml_iam.facts import (
+    OPERATORS,
     PARTITIONS,
     REGION,
+    REQUEST_TAG,
+    TAG_KEYS,
     Assumption,
     every_name,
+    id_of,
+    known_key,
     names_of,
-    partition_of,
+    never_with,
+    only_with,
+    region_is_of_resource,
+    region_of_endpoint,
     same_key,
+    under_names,
 )
-from cml_iam.space._callers import partition_of_caller
-from cml_iam.space._examples import base_type
-from cml_iam.space._globs import Glob, glob
-from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part
+from cml_iam.space._callers import PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, home_partitions
+from cml_iam.space._examples import NAMES, base_type
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, all_plain
+from cml_iam.space._values import can_be_typed, compares_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cml_iam.space._conditions import KeyCondition
+    from cml_iam.facts import KnownKey
     from cml_iam.space._places import Place
+    from cml_iam.space._statements import KeyCondition
+
+PARTITION: Final = FIELD_KEYS[1]
+ARN_REGION: Final = FIELD_KEYS[3]
+
+_ARNS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
+_KEYS: Final = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"
+)
+_HELD: Final = {
+    "Region": "the name of a region",
+    "Account": "the id of an account",
+    "Principal": "the ARN of a user, a role, a federated user or an account",
+}
 
 Memo = dict[Any, Any]
 """A cache of field texts and key values, shared by all places to which the same statements apply.
@@ -43,7 +66,9 @@ class Gathered:
     *spelt* has each condition key as first written. *needs* are the keys of the policy variables
     with which a key or field is compared; *in_fields* are those in any field of an ARN but the
     last. *lists* are the keys that some statement, perhaps about other actions, treats as a list.
-    *partitions* are those that resources and callers can be in.
+    *by_other_name* are the keys that statements may test under EC2's own name; with *names_ec2*,
+    a policy variable may be such a name. *partitions* are those that resources and callers can be
+    in.
     """
 
     place: Place
@@ -56,7 +81,8 @@ class Gathered:
     in_fields: frozenset[str]
     lists: frozenset[str]
     principals: bool
-    names_ec2_keys: bool
+    names_ec2: bool
+    by_other_name: frozenset[str]
     partitions: tuple[str, ...]
 
     def at(self, place: Place) -> Gathered:
@@ -66,29 +92,150 @@ class Gathered:
     @property
     def keys(self) -> list[str]:
         """Every key that some statement tests."""
-        fields = [key for key in FIELD_KEYS[1:] if self.place.fields is not None]
-        caller = [CALLER] if self.principals else []
-        return [*caller, *self.conditions, *fields]
+        fields = FIELD_KEYS[1:] if self.place.fields is not None else ()
+        return [*([CALLER] if self.principals else []), *self.conditions, *fields]
 
     def names(self, key: str) -> tuple[str, ...]:
         """Return the names of a condition key; a request has it under some, all or none of them."""
-        spelt = self.spelt[key]
-        return every_name(spelt) if self._by_other_name(key) else self.own_names(key)
+        return every_name(self.spelt[key]) if key in self.by_other_name else self.own_names(key)
 
     def own_names(self, key: str) -> tuple[str, ...]:
         """Return the names under which requests here have *key*, as AWS documents."""
         return names_of(self.spelt[key], self.place.action)
 
-    def has_names(self, key: str) -> bool:
-        """Return whether statements use several names of *key*, so that names matter."""
-        spelt = {condition.condition.key.lower() for condition in self.conditions[key]}
-        return len(spelt) + self.names_ec2_keys > 1 and len(every_name(self.spelt[key])) > 1
+    def value(self, key: str, given: Choice) -> Any:
+        """Return the value of a condition key in *given*; None if it is absent."""
+        return given.get(self.names(key)[0])
 
-    def _by_other_name(self, key: str) -> bool:
-        asked = self.conditions[key]
-        return self.names_ec2_keys or any(
-            condition.condition.key.lower().startswith("ec2:") for condition in asked
+    @cached_property
+    def mark(self) -> Any:
+        """What distinguishes the requests of this place from others, for these statements."""
+        place, conditions = self.place, self.conditions
+        absent = (never_with(self.spelt[key], place.action, place.keys) for key in conditions)
+        tied = REGION in conditions and region_is_of_resource(place.action)
+        return (
+            place.fields,
+            place.kinds,
+            place.loose,
+            place.fields is not None and place.fields[1].plain == place.prefix,
+            tuple(map(self.own_names, conditions)),
+            tuple(key for key in conditions if id_of(key, place.type)),
+            place.keys is not None and place.keys.has(TAG_KEYS),
+            tuple(key for key, never in zip(conditions, absent, strict=True) if never is not None),
+            tuple(key for key in conditions if _is_always_at(known_key(key), place)),
+            bool(tied),
+            REGION in conditions and region_of_endpoint(place.action),
         )
+
+    @cached_property
+    def inherent(self) -> frozenset[Assumption]:
+        """The assumptions built into requests here: both names of a key have one value."""
+        found = set()
+        for key, conditions in self.conditions.items():
+            spelt = {condition.condition.key.lower() for condition in conditions}
+            named = len(spelt) + self.names_ec2 > 1 and self.names(key) == self.own_names(key)
+            under = under_names(self.spelt[key], self.place.action) if named else None
+            found |= {under} if under else set()
+        return frozenset(found)
+
+    @cached_property
+    def possible(self) -> frozenset[Assumption]:
+        """All assumptions that may be made here."""
+        of_keys = (assumption for key in self.conditions for assumption in self._of_key(key))
+        return frozenset((*of_keys, *self._ties(), *self._of_partitions()))
+
+    def _of_key(self, key: str) -> Iterator[Assumption]:
+        spelt, place, conditions = self.spelt[key], self.place, self.conditions[key]
+        if self.names(key) != self.own_names(key):
+            named = under_names(spelt, place.action)
+            yield from (named,) if named else ()
+        never = never_with(spelt, place.action, place.keys)
+        if never:
+            yield never
+            return
+        known = known_key(key)
+        if known:
+            yield from _of_known(key, known, conditions, place)
+        endpoint = region_of_endpoint(place.action) if key == REGION else None
+        if endpoint:
+            yield endpoint
+        if can_be_typed(key, conditions):
+            kind = base_type(key)
+            if kind in NAMES:
+                page = f"{_KEYS}#condition-keys-{key.partition(':')[2]}"
+                yield Assumption("typed", key, f"{spelt} is {_HELD[kind]}", page)
+            else:
+                yield Assumption("typed", key, f"{spelt} is of its type, {kind}", OPERATORS)
+
+    def _ties(self) -> Iterator[Assumption]:
+        place, conditions = self.place, self.conditions
+        tags = any(key.startswith(REQUEST_TAG) for key in conditions)
+        if tags and TAG_KEYS in conditions and place.keys and place.keys.has(TAG_KEYS):
+            text = "aws:TagKeys lists the key of every aws:RequestTag"
+            yield Assumption("tags", TAG_KEYS, text, f"{_KEYS}#condition-keys-tagkeys")
+        both = PRINCIPAL_ARN in conditions and PRINCIPAL_ACCOUNT in conditions
+        plain = both and compares_texts(PRINCIPAL_ACCOUNT, conditions[PRINCIPAL_ACCOUNT])
+        if plain and not self.principals:
+            text = "aws:PrincipalAccount is the account in aws:PrincipalArn"
+            page = f"{_KEYS}#condition-keys-principalaccount"
+            yield Assumption("account", PRINCIPAL_ACCOUNT, text, page)
+        for key in conditions:
+            pair = only_with(key)
+            if pair and pair[0] in conditions:
+                yield pair[2]
+            held = id_of(key, place.type) if place.fields is not None else None
+            if held:
+                yield held
+        if place.fields is None:
+            return
+        if place.loose and not self.needs.get(ARN_REGION):
+            text = "the region in an ARN is empty, or the name of a region"
+            yield Assumption("typed", ARN_REGION, text, _ARNS)
+        if REGION in conditions and not place.loose:
+            page_or_none = region_is_of_resource(place.action)
+            wild = place.fields[2].plain is None
+            if page_or_none and wild and place.fields[1].plain == place.prefix:
+                text = f"aws:RequestedRegion is the region in the resource's ARN ({place.action})"
+                yield Assumption("region", REGION, text, page_or_none, place.action)
+
+    def _of_partitions(self) -> Iterator[Assumption]:
+        text = f"the account is in the partition {self.partitions[0]}, which reaches no other"
+        if self.partitions[1:]:
+            every = ", ".join(self.partitions)
+            text = f"AWS has the partitions {every}, and no partition reaches another"
+        yield Assumption("partitions", PARTITION, text, _ARNS)
+        for account, partition in home_partitions(self.parts) if self.principals else ():
+            text = f"the account {account} is in one partition, {partition}"
+            yield Assumption("partition", f"arn:{partition}:iam::{account}:root", text, _ARNS)
+
+
+def _of_known(
+    key: str, known: KnownKey, conditions: Sequence[KeyCondition], place: Place
+) -> Iterator[Assumption]:
+    """Yield the assumptions from the facts about a key that AWS documents."""
+    about = f" about a resource of the type {known.type}" if known.type else ""
+    # AWS documents that these operators treat an absent key as an empty list.
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
+    listed = all(asked.operator.qualifier or asked.family == "null" for asked in conditions)
+    if _is_always_at(known, place):
+        yield Assumption("always", key, f"{known.name} is in every request{about}", known.page)
+    if known.signed:
+        yield Assumption("signed", key, f"{known.name} is in every signed request", known.page)
+    if known.filled and listed:
+        text = f"{known.name} is absent, or contains a non-empty key"
+        yield Assumption("filled", key, text, known.page)
+    if known.whole:
+        yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
+    if known.least is not None and all_plain(conditions):
+        yield Assumption("least", key, f"{known.name} is at least {known.least}", known.page)
+
+
+def _is_always_at(known: KnownKey | None, place: Place) -> bool:
+    """Return whether every request at *place* has the key, perhaps by the resource's type."""
+    if known is None or not known.always:
+        return False
+    has = place.keys is not None and any(map(place.keys.has, every_name(known.name)))
+    return not known.type or (place.type == known.type and has)
 
 
 def gather(
@@ -114,14 +261,14 @@ def gather(
             spelt.setdefault(name, asked.condition.key)
             conditions.setdefault(name, []).append(asked)
             needs[name] = needs.get(name, frozenset()) | asked.needs()
-        for pattern in (each for fields_of in part.patterns for each in fields_of):
+        for pattern in (field for fields_of in part.patterns for field in fields_of):
             if place.fields is not None:
                 fields.setdefault(pattern.key, []).append(pattern)
                 needs[pattern.key] = needs.get(pattern.key, frozenset()) | pattern.needs
-    named = [key for part in parts for key in part.named_in_variables]
-    for key in named:
+    for key in (key for part in parts for key in part.named_in_variables):
         conditions.setdefault(key, [])
         spelt.setdefault(key, key)
+    names_ec2 = any(part.names_ec2_keys for part in parts)
     return Gathered(
         place,
         parts,
@@ -132,8 +279,13 @@ def gather(
         needs,
         frozenset(key for part in parts for key in part.named_in_fields),
         lists,
-        principals or any(part.principal() is not None for part in parts),
-        any(part.names_ec2_keys for part in parts),
+        principals or any(part.principal is not None for part in parts),
+        names_ec2,
+        frozenset(
+            key
+            for key, asked_of in conditions.items()
+            if names_ec2 or any(asked.has_ec2_key for asked in asked_of)
+        ),
         (partition,) if partition else tuple(dict.fromkeys((*PARTITIONS, *_partitions(parts)))),
     )
 
@@ -144,88 +296,5 @@ def _partitions(parts: Sequence[Part]) -> Iterator[str]:
         for pattern in (field for fields in part.patterns for field in fields):
             plain = pattern.index == 1 and not pattern.needs and pattern.glob({})
             yield from (plain.plain,) if plain and plain.plain else ()
-        for element in (part.statement.principal, part.statement.not_principal):
-            for _, ids in element.ids if element else ():
-                yield from (each.split(":")[1] for each in ids if each.startswith("arn:"))
-
-
-ARNS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
-PARTITION: Final = FIELD_KEYS[1]
-ARN_REGION: Final = FIELD_KEYS[3]
-REGIONS: Final = frozenset({REGION, ARN_REGION})
-
-
-class Partitions(NamedTuple):
-    """The partitions that are considered at a place."""
-
-    gathered: Gathered
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the partitions."""
-        return self.gathered.partitions
-
-    def fact(self) -> Assumption:
-        """Return the assumption."""
-        text = (
-            f"AWS has the partitions {', '.join(self.names)}, and no partition reaches another"
-            if self.names[1:]
-            else f"the account is in the partition {self.names[0]}, which reaches no other"
-        )
-        return Assumption("partitions", PARTITION, text, ARNS)
-
-    def respected_by(self, given: Choice) -> bool:
-        """Return whether everything in the request *given* belongs to one of the partitions."""
-        names = self.gathered.names
-        values = [(key, given.get(names(key)[0])) for key in self.gathered.conditions]
-        if PARTITION in given:
-            values += [(PARTITION, given[PARTITION]), (ARN_REGION, given[ARN_REGION])]
-        fit = all(self.fits(key, value) for key, value in values)
-        return fit and self.has(given.get(CALLER)) and self.region_agrees(given)
-
-    def has(self, caller: str | None) -> bool:
-        """Return whether *caller* may be in one of the partitions; a service always may."""
-        partition = partition_of_caller(caller)
-        return partition is None or partition in self.names
-
-    def fits(self, key: str, value: Any) -> bool:
-        """Return whether *value* is possible for *key*."""
-        if key == PARTITION:
-            return value in self.names
-        if isinstance(value, list):
-            return all(self.fits(key, each) for each in value)
-        if not value or not isinstance(value, str):
-            return True
-        if self._is_plain_arn(key) and is_arn(value):
-            return value.split(":")[1] in self.names
-        return key not in REGIONS or partition_of(value) in self.names
-
-    def region_agrees(self, given: Choice) -> bool:
-        """Return whether the region belongs to the ARN's partition."""
-        partition = given.get(PARTITION)
-        if partition not in PARTITIONS:
-            return True
-        asked = REGION in self.gathered.conditions
-        names = self.gathered.names(REGION)[:1] if asked else ()
-        regions = (given.get(name) for name in (ARN_REGION, *names))
-        return all(partition_of(str(region)) == partition for region in regions if region)
-
-    def distinguished_by(self, key: str) -> Iterator[Glob]:
-        """Yield patterns that separate the values of *key* by partition."""
-        if key == PARTITION:
-            yield from (Glob(tuple(name)) for name in self.names)
-        if key in REGIONS:
-            yield from (glob("cn-*"), glob("us-gov-*"))
-        if self._is_plain_arn(key):
-            yield from (glob(f"arn:{name}:*") for name in self.names)
-
-    def ties(self, keys: set[str]) -> Iterator[set[str]]:
-        """Yield the *keys* that depend on each other; none do if there is only one partition."""
-        if self.names[1:] and PARTITION in keys:
-            yield keys & {PARTITION, *REGIONS}
-
-    def _is_plain_arn(self, key: str) -> bool:
-        """Return whether *key* holds an ARN whose value no policy variable affects."""
-        needs = self.gathered.needs
-        is_arn_key = key not in FIELD_KEYS and base_type(key) in {"ARN", "Principal"}
-        return is_arn_key and not needs.get(key) and not any(key in n for n in needs.values())
+        for _, text in part.principal_ids:
+            yield from (text.split(":")[1],) if text.startswith("arn:") else ()

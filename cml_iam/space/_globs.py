@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 MAX_STATES: Final = 50_000
@@ -42,13 +42,22 @@ class Wild(Enum):
 
 DIGITS: Final = "0123456789"
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
-INSIDE: Final = {Wild.MANY: Wild.MANY_INSIDE, Wild.ONE: Wild.ONE_INSIDE}
 _MANY: Final = frozenset({Wild.MANY, Wild.MANY_INSIDE, Wild.WORDS})
-_INSIDE: Final = frozenset(INSIDE.values())
+_INSIDE: Final = frozenset({Wild.MANY_INSIDE, Wild.ONE_INSIDE})
 _OF_WORDS: Final = frozenset({Wild.LETTER, Wild.WORDS})
 
 Symbol = str | Wild
 """One character, or a wildcard."""
+
+_IN_FIELD: Final[Mapping[Symbol, Symbol]] = {
+    Wild.MANY: Wild.MANY_INSIDE,
+    Wild.ONE: Wild.ONE_INSIDE,
+}
+
+
+def in_field(symbol: Symbol) -> Symbol:
+    """Return *symbol* as it is read inside a field of an ARN."""
+    return _IN_FIELD.get(symbol, symbol)
 
 
 class Glob(NamedTuple):
@@ -60,10 +69,15 @@ class Glob(NamedTuple):
     @property
     def plain(self) -> str | None:
         """The only text that the pattern matches, or None if there are several."""
-        if any(isinstance(symbol, Wild) for symbol in self.symbols):
-            return None
+        for symbol in self.symbols:
+            if isinstance(symbol, Wild):
+                return None
         text = "".join(map(str, self.symbols))
         return None if self.fold and text.swapcase() != text else text
+
+    def then(self, other: Glob) -> Glob:
+        """Return the pattern of texts that match this one and then *other*."""
+        return Glob((*self.symbols, *other.symbols), self.fold or other.fold)
 
 
 REGION_NAME: Final = Glob((Wild.LETTER, Wild.WORDS, "-", Wild.WORDS, Wild.LETTER, "-", Wild.DIGIT))
@@ -78,13 +92,11 @@ def beginning(parts: tuple[object, ...]) -> str:
     return "".join(map(str, takewhile(lambda each: isinstance(each, str), parts)))
 
 
+@lru_cache(1 << 12)
 def glob(text: str, *, inside: bool = False) -> Glob:
     """Return the pattern *text*, in which `*` and `?` are wildcards."""
-    symbols: list[Symbol] = []
-    for char in text:
-        wild: Symbol = Wild(char) if char in "*?" else char
-        symbols.append(INSIDE.get(wild, wild) if inside and isinstance(wild, Wild) else wild)
-    return Glob(tuple(symbols))
+    symbols: Iterable[Symbol] = (Wild(char) if char in "*?" else char for char in text)
+    return Glob(tuple(map(in_field, symbols) if inside else symbols))
 
 
 class Machine:
@@ -156,7 +168,8 @@ class Machine:
             if not state:
                 break
             if char not in self._moves:
-                char = self._stand_ins[_kind(char)]  # noqa: PLW2901 - its class
+                kind = 1 if char in DIGITS else 2 if char in LETTERS else 0
+                char = self._stand_ins[kind]  # noqa: PLW2901 - its class
             state = self.step(state, char)
         return state
 
@@ -245,20 +258,30 @@ def representatives(
     read better than shortest texts. Also returns whether every class has a text: there can be too
     many classes to walk through.
     """
-    told, tried = tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints))
-    return _representatives(told, tried, universe, tuple(dict.fromkeys(kinds)))
+    unique = (tuple(dict.fromkeys(texts)) for texts in (globs, hints, kinds))
+    return _representatives(*unique, universe)
 
 
 @lru_cache(1 << 11)
 def _representatives(
-    globs: tuple[Glob, ...], hints: tuple[str, ...], universe: Glob | None, kinds: tuple[Glob, ...]
+    globs: tuple[Glob, ...], hints: tuple[str, ...], kinds: tuple[Glob, ...], universe: Glob | None
 ) -> tuple[tuple[str, ...], bool]:
     literals = dict.fromkeys(t for each in (*globs, *kinds) if (t := each.plain) is not None)
-    telling = [each for each in globs if each.plain is None]
-    told_apart = _told_apart(kinds, [*telling, *([universe] if universe else [])])
-    wild = dict.fromkeys((*telling, *(each for each in told_apart if each.plain is None)))
-    machine = Machine([*wild, *([universe] if universe else [])])
-    within = _Within(machine, universe, told_apart, list(wild))
+    whole = [universe] if universe else []
+    telling = [pattern for pattern in globs if pattern.plain is None]
+    wild_kinds = [kind for kind in _told_apart(kinds, [*telling, *whole]) if kind.plain is None]
+    wild = list(dict.fromkeys((*telling, *wild_kinds)))
+    machine = Machine([*wild, *whole])
+    of_universe = machine.finals[-1] if universe else 0
+    of_kinds = sum(machine.finals[wild.index(kind)] for kind in wild_kinds)
+
+    def is_inside(bits: int, text: str | None = None) -> bool:
+        """Return whether texts of the class *bits*, or its literal *text*, may be returned."""
+        if of_universe and not bits & of_universe:
+            return False
+        named = text is not None and any(is_text_of(kind, text) for kind in kinds)
+        return not kinds or bool(bits & of_kinds) or named
+
     found: dict[int, str] = {}
     for text in hints:
         if text not in literals:
@@ -266,14 +289,16 @@ def _representatives(
     states, complete = machine.reachable()
     for state, text in states.items():
         kind = machine.accepts(state)
-        if kind in found or not within.class_(kind):
+        if kind in found or not is_inside(kind):
             continue
-        words = _few(machine.words(states, kind), literals) if text in literals else iter((text,))
-        chosen = next(words, None)
+        words = machine.words(states, kind) if text in literals else iter((text,))
+        # Among more words than there are literals, one is new.
+        new = (word for word in islice(words, len(literals) + 2) if word not in literals)
+        chosen = next(new, None)
         if chosen is not None:
             found[kind] = chosen
-    texts = [text for kind, text in found.items() if within.class_(kind)]
-    mine = [t for t in literals if within.literal(t, kinds)]
+    texts = (text for kind, text in found.items() if is_inside(kind))
+    mine = (text for text in literals if is_inside(machine.accepts(machine.run(text)), text))
     return (*mine, *texts), complete
 
 
@@ -321,44 +346,28 @@ class _Within:
         )
 
 
-def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
-    """Yield the first of *words* that is not in *known*."""
-    for count, word in enumerate(words):
-        if word not in known:
-            yield word
-            return
-        if count > len(known):
-            return
-
-
 def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
     """Return the characters for the walk, and those that stand for all unnamed characters.
 
     One character stands for digits, one for letters and one for all others; it is the same one if
     no pattern distinguishes these groups.
     """
-    named: set[str] = set()
-    wild = {s for each in globs for s in each.symbols if isinstance(s, Wild)}
+    wild = {symbol for each in globs for symbol in each.symbols if isinstance(symbol, Wild)}
+    named = {":"} if wild & _INSIDE else set()
+    named |= {"-"} if Wild.WORDS in wild else set()
     for each in globs:
         for symbol in each.symbols:
             if not isinstance(symbol, Wild):
-                named |= set(_cases(symbol)) if each.fold else {symbol}
-    named |= {":"} if wild & _INSIDE else set()
-    named |= {"-"} if Wild.WORDS in wild else set()
+                named.update(_cases(symbol) if each.fold else (symbol,))
     words = bool(wild & _OF_WORDS)
-    others = [c for c in OTHERS if not (words and c in LETTERS)]
-    other = next((c for c in others if c not in named), "\x7f")
+    fresh = [c for c in OTHERS if c not in named]
+    other = next((c for c in fresh if not (words and c in LETTERS)), "\x7f")
     digit = letter = other
     if Wild.DIGIT in wild:
         digit = next((c for c in DIGITS if c not in named), "0")
     if words:
-        letter = next((c for c in OTHERS if c in LETTERS and c not in named), "a")
+        letter = next((c for c in fresh if c in LETTERS), "a")
     return (other, *sorted((named | {digit, letter}) - {other})), (other, digit, letter)
-
-
-def _kind(char: str) -> int:
-    """Return the index of the character in `_alphabet` that stands for *char*."""
-    return 1 if char in DIGITS else 2 if char in LETTERS else 0
 
 
 def _takes(symbol: Wild, char: str) -> bool:

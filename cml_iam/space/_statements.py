@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
-from cml_iam.engine import Authorizer, Outcome, PolicyType, Request, compile_policies
+from cml_iam.engine import OperatorName
 from cml_iam.engine.parts import (
     FIELDS,
     Caller,
     CompiledStatement,
+    Keys,
+    MalformedVariableError,
     Naming,
     ResourcePattern,
     Token,
     Variable,
     Wildcard,
-    applies,
     field_test,
     has_variable,
     names_principals,
     naming,
     resolved,
+    split_fields,
+    tokens,
 )
 from cml_iam.facts import same_key
-from cml_iam.policy import VERSION_2012, Statement
-from cml_iam.space._conditions import KeyCondition, field_symbols
-from cml_iam.space._globs import Glob
-from cml_iam.space._policies import Policies, once
+from cml_iam.policy import VERSION_2012, Condition, Statement
+from cml_iam.space._globs import Glob, Symbol, Wild, beginning, glob, in_field
 
 FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")
 """The field names of the resource's ARN, used like condition keys."""
@@ -37,6 +39,124 @@ CALLER: Final = "caller"
 
 Choice = Mapping[str, Any]
 """A choice: values by condition key, by field of the resource's ARN, and the caller."""
+
+ARN: Final = glob("arn:*:*:*:*:", inside=True).then(glob("*"))
+_WILD: Final = {Wildcard.MANY: Wild.MANY, Wildcard.ONE: Wild.ONE}
+TEXTS: Final = frozenset({"string", "arn", "bool", "binary", "null"})
+_FAMILIES: Final = ("string", "numeric", "date", "bool", "binary", "arn", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCondition:
+    """A condition compiled by the engine; *variables* says whether its document may use some."""
+
+    condition: Condition
+    test: Callable[[Choice], bool] = field(compare=False)
+    variables: bool
+
+    @property
+    def operator(self) -> OperatorName:
+        """The parsed operator."""
+        return _operator(self.condition.operator)
+
+    @property
+    def family(self) -> str:
+        """What the operator compares, such as `string` or `numeric`."""
+        return _family(self.operator.base)
+
+    @property
+    def has_ec2_key(self) -> bool:
+        """Whether the key is written under EC2's own name."""
+        return self.condition.key.lower().startswith("ec2:")
+
+    def parsed(self) -> tuple[tuple[Token, ...], ...]:
+        """Return the parsed values, without those that can never match."""
+        return _parsed(self.condition, self.variables)
+
+    def needs(self) -> frozenset[str]:
+        """Return the keys of the policy variables in the values, by `same_key`."""
+        return _needs(self.condition, self.variables)
+
+    def globs(self, context: Choice) -> tuple[Glob, ...]:
+        """Return the text patterns this distinguishes, with *context* for the variables."""
+        if self.needs():
+            return tuple(_globs(self.condition, self.variables, context))
+        return _plain_globs(self.condition, self.variables)
+
+
+def all_plain(conditions: Iterable[KeyCondition]) -> bool:
+    """Return whether *conditions* distinguish single texts only."""
+    return all(each.plain is not None for asked in conditions for each in asked.globs({}))
+
+
+_operator = lru_cache(1 << 8)(OperatorName.parse)
+
+
+@lru_cache(1 << 8)
+def _family(base: str) -> str:
+    if base in {"ipaddress", "notipaddress"}:
+        return "ip"
+    return next((family for family in _FAMILIES if base.startswith(family)), "null")
+
+
+@lru_cache(1 << 12)
+def _parsed(condition: Condition, variables: bool) -> tuple[tuple[Token, ...], ...]:
+    base = _operator(condition.operator).base
+    family = _family(base)
+    wild = family == "arn" or base in {"stringlike", "stringnotlike"}
+    takes = variables and family in {"string", "arn", "bool"}
+    parsed = []
+    for value in condition.values:
+        with suppress(MalformedVariableError):
+            parsed.append(tokens(value, variables=takes, wildcards=wild, keys=Keys()))
+    return tuple(parsed)
+
+
+@lru_cache(1 << 12)
+def _needs(condition: Condition, variables: bool) -> frozenset[str]:
+    return variable_keys(part for parts in _parsed(condition, variables) for part in parts)
+
+
+def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
+    """Return the keys of the policy variables among *parts*, by `same_key`."""
+    return frozenset(same_key(part.key) for part in parts if isinstance(part, Variable))
+
+
+@lru_cache(1 << 12)
+def _plain_globs(condition: Condition, variables: bool) -> tuple[Glob, ...]:
+    return tuple(_globs(condition, variables, {}))
+
+
+def _globs(condition: Condition, variables: bool, context: Choice) -> Iterable[Glob]:
+    base = _operator(condition.operator).base
+    family = _family(base)
+    if family not in TEXTS or family == "null":
+        return
+    if family == "arn":
+        yield ARN
+    for parts in _parsed(condition, variables):
+        literal = resolved(parts, context)
+        if literal is None:
+            continue
+        if family != "arn":
+            yield Glob(_symbols(literal), "ignorecase" in base or family == "bool")
+            continue
+        fields = split_fields(literal)
+        if len(fields) == FIELDS:
+            whole = (_field_symbols(parts, n) for n, parts in enumerate(fields))
+            yield Glob(tuple(symbol for symbols in whole for symbol in (":", *symbols))[1:])
+
+
+def _symbols(parts: Iterable[Token]) -> tuple[Symbol, ...]:
+    """Return the characters and wildcards of a pattern without variables."""
+    texts = ((_WILD[part],) if isinstance(part, Wildcard) else str(part) for part in parts)
+    return tuple(symbol for symbols in texts for symbol in symbols)
+
+
+def _field_symbols(parts: Iterable[Token], index: int) -> tuple[Symbol, ...]:
+    """Return the symbols of an ARN field; only in the last can a wildcard match a colon."""
+    symbols = _symbols(parts)
+    return symbols if index == FIELDS - 1 else tuple(map(in_field, symbols))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +182,7 @@ class FieldPattern:
     @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in the pattern."""
-        return frozenset(same_key(p.key) for p in self.parts if isinstance(p, Variable))
+        return variable_keys(self.parts)
 
     def glob(self, context: Choice) -> Glob | None:
         """Return the pattern of the field's text; None if a variable has no value."""
@@ -71,11 +191,11 @@ class FieldPattern:
 
     def test(self) -> Test:
         """Return the engine's test for this field alone."""
-        key, needs = self.key, self.needs
-        if needs:
-            return Test(frozenset({key}) | needs, self._holds)
-        plain = _literal_test(self.parts, self.index)
-        return Test(frozenset({key}), lambda given: plain(given[key]))
+        keys = self.needs | {self.key}
+        if self.needs:
+            return Test(keys, self._holds)
+        plain, key = _literal_test(self.parts, self.index), self.key
+        return Test(keys, lambda given: plain(given[key]))
 
     def _holds(self, given: Choice) -> bool:
         literal = self._literal(given)
@@ -97,7 +217,7 @@ _literal_test = lru_cache(1 << 12)(field_test)
 
 @lru_cache(1 << 12)
 def _literal_glob(literal: tuple[Token, ...], index: int) -> Glob:
-    return Glob(field_symbols(literal, index))
+    return Glob(_field_symbols(literal, index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +239,8 @@ class Part:
     @cached_property
     def asked(self) -> tuple[KeyCondition, ...]:
         """Its conditions."""
-        return tuple(
-            KeyCondition(condition.condition, condition.test, self.variables)
-            for condition in self.compiled.conditions
-        )
+        compiled, variables = self.compiled.conditions, self.variables
+        return tuple(KeyCondition(each.condition, each.test, variables) for each in compiled)
 
     @cached_property
     def patterns(self) -> tuple[tuple[FieldPattern, ...], ...]:
@@ -138,23 +256,41 @@ class Part:
         )
 
     @cached_property
+    def starts(self) -> tuple[tuple[tuple[int, str], ...], ...]:
+        """For each of `patterns`, the number of each field and the text that it begins with."""
+        return tuple(
+            tuple((field.index, beginning(field.parts)) for field in pattern)
+            for pattern in self.patterns
+        )
+
+    @cached_property
+    def principal_ids(self) -> tuple[tuple[str, str], ...]:
+        """The ids in Principal and NotPrincipal, each with its kind."""
+        elements = (self.statement.principal, self.statement.not_principal)
+        ids = (pair for element in elements for pair in (element.ids if element else ()))
+        return tuple((kind, text) for kind, texts in ids for text in texts)
+
+    def _texts(self) -> Iterator[str]:
+        """Yield the texts that may have policy variables."""
+        statement = self.statement
+        yield from (*(statement.resource or ()), *(statement.not_resource or ()))
+        for condition in statement.conditions:
+            yield from condition.values
+
+    @cached_property
     def names_ec2_keys(self) -> bool:
         """Whether a policy variable may be one of EC2's own keys."""
-        said = self.statement
-        texts = (said.resource or (), said.not_resource or (), *(c.values for c in said.conditions))
-        return any("${" in text and "ec2:" in text.lower() for group in texts for text in group)
+        return any("${" in text and "ec2:" in text.lower() for text in self._texts())
 
     @property
     def asks_other_names(self) -> bool:
         """Whether the statement may test a key under EC2's own name for it."""
-        return self.names_ec2_keys or any(
-            condition.condition.key.lower().startswith("ec2:") for condition in self.asked
-        )
+        return self.names_ec2_keys or any(condition.has_ec2_key for condition in self.asked)
 
     @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in the resources."""
-        return frozenset(k for pattern in self.patterns for field in pattern for k in field.needs)
+        return frozenset().union(*(field.needs for pattern in self.patterns for field in pattern))
 
     @cached_property
     def named_in_variables(self) -> tuple[str, ...]:
@@ -165,55 +301,52 @@ class Part:
     @cached_property
     def named_in_fields(self) -> frozenset[str]:
         """The keys of the policy variables in fields of ARNs before the last."""
-        fields = (field for pattern in self.patterns for field in pattern)
         arns = (condition.needs() for condition in self.asked if condition.family == "arn")
-        inner = (each.needs for each in fields if each.index < FIELDS - 1)
-        return frozenset().union(*arns, *inner)
+        fields = (field for pattern in self.patterns for field in pattern)
+        return frozenset().union(*arns, *(f.needs for f in fields if f.index < FIELDS - 1))
 
     @cached_property
     def conditions(self) -> tuple[Test, ...]:
         """The tests of its conditions."""
         return tuple(
-            Test(frozenset({same_key(condition.condition.key)}) | condition.needs(), condition.test)
+            Test(condition.needs() | {same_key(condition.condition.key)}, condition.test)
             for condition in self.asked
         )
 
     def almost(self) -> Iterator[Part]:
         """Yield the statement without each of its conditions in turn, and for any resource."""
-        said, tests = self.compiled, self.conditions
+        compiled, tests = self.compiled, self.conditions
         for n in range(len(tests)):
-            left = replace(said, conditions=(*said.conditions[:n], *said.conditions[n + 1 :]))
-            yield self._with(left, (*tests[:n], *tests[n + 1 :]))
-        if said.resource is not None:
-            yield self._with(replace(said, resource=None, resources=()), tests)
+            left = (*compiled.conditions[:n], *compiled.conditions[n + 1 :])
+            yield self._with(replace(compiled, conditions=left), (*tests[:n], *tests[n + 1 :]))
+        if compiled.resource is not None:
+            yield self._with(replace(compiled, resource=None, resources=()), tests)
 
     def _with(self, compiled: CompiledStatement, tests: tuple[Test, ...]) -> Part:
-        made = Part(compiled)
+        part = Part(compiled)
         # The tests are the same, so what they answer at a place need not be asked again.
-        vars(made).update(conditions=tests, _principal=self._principal)
-        return made
-
-    def principal(self) -> Test | None:
-        """Return the test of the caller; None for policies whose statements have no principal."""
-        return self._principal
+        vars(part).update(conditions=tests, principal=self.principal)
+        return part
 
     @cached_property
-    def _principal(self) -> Test | None:
+    def principal(self) -> Test | None:
+        """The test of the caller; None for policies whose statements have no principal."""
         if not names_principals(self.compiled.kind):
             return None
-        statement = self.statement
         return Test(
             frozenset({CALLER}),
-            lambda given: _named(statement, given[CALLER]),
+            lambda given: self.naming(Caller.parse(given[CALLER])) is not Naming.NOT,
         )
 
-    def said_to(self, caller: Caller, *, bounded: bool) -> Part | None:
-        """Return the statement without its Principal, or None if that does not name *caller*."""
-        if naming(self.statement, caller, bounded=bounded) is Naming.NOT:
-            return None
-        said = Part(self.compiled)
-        vars(said)["_principal"] = None
-        return said
+    def naming(self, caller: Caller, *, bounded: bool = False) -> Naming:
+        """Return how the statement names *caller*; *bounded* if the caller has a boundary."""
+        return naming(self.statement, caller, bounded=bounded)
+
+    def for_named(self) -> Part:
+        """Return the statement without its Principal."""
+        part = Part(self.compiled)
+        vars(part)["principal"] = None
+        return part
 
     def on_nothing(self) -> Test:
         """Return the test of the resource `*`."""
@@ -224,10 +357,8 @@ class Part:
         """Yield for each element of NotResource whether its variables have values."""
         for resource in self.compiled.resources:
             if resource.fields is not None and any(map(has_variable, resource.fields)):
-                needs = frozenset(
-                    same_key(p.key) for f in resource.fields for p in f if isinstance(p, Variable)
-                )
-                yield Test(needs, _resolves(resource))
+                needs = variable_keys(part for field in resource.fields for part in field)
+                yield Test(needs, partial(_has_values, resource))
 
     @property
     def spoilt(self) -> bool:
@@ -238,142 +369,33 @@ class Part:
     def matches_always(self) -> bool:
         """Whether the statement matches every request for its actions."""
         everything = any(resource.everything for resource in self.compiled.resources)
-        negated = self.statement.not_resource is not None or self.principal() is not None
+        negated = self.statement.not_resource is not None or self.principal is not None
         return everything and not negated and not self.asked
 
     @cached_property
     def meaning(self) -> tuple[Any, ...]:
         """A value that is the same for all statements that differ only in order."""
-        said = self.statement
-        texts = (said.resource, said.not_resource, *(c.values for c in said.conditions))
-        varies = any("${" in text for group in texts for text in group or ())
+        statement = self.statement
         return (
-            said.effect,
-            _lower(said.action),
-            _lower(said.not_action),
-            _set(said.resource),
-            _set(said.not_resource),
-            said.principal,
-            said.not_principal,
+            statement.effect,
+            _set(statement.action, str.lower),
+            _set(statement.not_action, str.lower),
+            _set(statement.resource),
+            _set(statement.not_resource),
+            statement.principal,
+            statement.not_principal,
             frozenset(
-                (c.operator.lower(), c.key.lower(), frozenset(c.values)) for c in said.conditions
+                (condition.operator.lower(), condition.key.lower(), frozenset(condition.values))
+                for condition in statement.conditions
             ),
-            self.variables and varies,
+            self.variables and any("${" in text for text in self._texts()),
             names_principals(self.compiled.kind),
         )
 
 
-def _named(statement: Statement, caller: str | None) -> bool:
-    return naming(statement, Caller.parse(caller), bounded=False) is not Naming.NOT
+def _has_values(pattern: ResourcePattern, given: Choice) -> bool:
+    return pattern.matches("arn:x:x:x:x:x", given) is not None
 
 
-def _resolves(pattern: ResourcePattern) -> Callable[[Choice], bool]:
-    return lambda given: pattern.matches("arn:x:x:x:x:x", given) is not None
-
-
-def _set(texts: tuple[str, ...] | None) -> frozenset[str] | None:
-    return None if texts is None else frozenset(texts)
-
-
-def _lower(texts: tuple[str, ...] | None) -> frozenset[str] | None:
-    return None if texts is None else frozenset(text.lower() for text in texts)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a question: the engine for its policies, and their statements by role.
-
-    A statement of each of *gates* must match to allow a request, and none of *denies* may match.
-    """
-
-    policies: Policies
-    authorizer: Authorizer
-    gates: tuple[tuple[Part, ...], ...]
-    denies: tuple[Part, ...]
-
-    @property
-    def of_resource(self) -> bool:
-        """Whether the side is the policy of a resource."""
-        return self.policies.of_resource
-
-    @cached_property
-    def lists(self) -> frozenset[str]:
-        """The keys that its conditions treat as a list, by `same_key`."""
-        parts = (*self.denies, *(part for gate in self.gates for part in gate))
-        return frozenset(
-            same_key(condition.condition.key)
-            for part in parts
-            for condition in part.asked
-            if condition.operator.qualifier
-        )
-
-    def outcome(self, request: Request) -> Outcome:
-        """Decide *request*; a resource's policy decides by what it grants the caller."""
-        if not self.of_resource:
-            return self.authorizer.decide(request).outcome
-        effects = {each.statement.effect for _, each in self.authorizer.matched(request)}
-        if "Deny" in effects:
-            return "explicitDeny"
-        return "allowed" if effects else "implicitDeny"
-
-
-@once
-def side_of(policies: Policies) -> Side:
-    """Compile *policies*."""
-    if policies.of_resource:
-        authorizer = compile_policies(resource=policies.resource)
-    else:
-        authorizer = compile_policies(
-            policies.identity,
-            boundary=policies.boundary,
-            session=policies.session,
-            scps=policies.scps,
-            resource=policies.resource,
-        )
-    caller = Caller.parse(policies.caller)
-    allows: list[tuple[PolicyType, tuple[Part, ...]]] = []
-    denies: list[Part] = []
-    for gate in authorizer.gates:
-        if policies.of_resource and gate.kind == "identity":
-            continue
-        if not applies(gate.kind, caller, of_resource=policies.of_resource):
-            continue
-        parts = [Part(statement) for statement in gate.statements]
-        if gate.kind == "resource" and not policies.of_resource:
-            bounded = policies.boundary is not None
-            said = (part.said_to(caller, bounded=bounded) for part in parts)
-            parts = [each for each in said if each is not None]
-        allows.append((gate.kind, tuple(e for e in parts if e.statement.effect == "Allow")))
-        denies += [part for part in parts if part.statement.effect == "Deny"]
-    if policies.resource is None or policies.of_resource:
-        gates = tuple(parts for _, parts in allows)
-    else:
-        gates = tuple(_beside_resource(allows, caller, policies.counts))
-    return Side(policies, authorizer, gates, tuple(denies))
-
-
-def _beside_resource(
-    allows: Sequence[tuple[PolicyType, tuple[Part, ...]]], caller: Caller, counts: str
-) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates for *caller* with a resource's policy, in the engine's order.
-
-    If the policy names the caller itself, only the organization's policies must allow too. If it
-    names the caller's role, the boundary and the session policies must as well. Naming only the
-    account grants nothing. Statements that name the caller are therefore added to the gates that
-    they make unnecessary.
-    """
-    *others, (_, said) = allows
-    alone = () if counts == "both" else said
-    direct = tuple(p for p in alone if _directness(p, caller) is Naming.DIRECTLY)
-    own = tuple(p for p in alone if _directness(p, caller) is Naming.IDENTITY)
-    for kind, parts in others:
-        if kind == "identity":
-            yield (*parts, *direct, *own)
-        else:
-            yield (*parts, *direct) if kind in {"boundary", "session"} else parts
-    if counts != "grants":
-        yield said
-
-
-def _directness(part: Part, caller: Caller) -> Naming:
-    return naming(part.statement, caller, bounded=False)
+def _set(texts: tuple[str, ...] | None, spell: Callable[[str], str] = str) -> frozenset[str] | None:
+    return None if texts is None else frozenset(map(spell, texts))

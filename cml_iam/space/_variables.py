@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Token, Variable
 from cml_iam.facts import key_type, same_key
-from cml_iam.space._examples import RESOURCE_FIELD, base_type
+from cml_iam.space._examples import base_type
 from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
 from cml_iam.space._statements import FIELD_KEYS
-from cml_iam.space._values import compares_texts, formed_globs
+from cml_iam.space._values import FORMS, compares_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,7 +65,7 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
         globs = tuple(_plain_globs(gathered, user))
         starts.update(dict.fromkeys((globs, before) for before in known))
     own = [g for condition in gathered.conditions.get(key, ()) for g in condition.globs({})]
-    own += [*formed_globs(base_type(key)), *([COLON] if key in gathered.in_fields else [])]
+    own += [*FORMS.get(base_type(key), ()), *([COLON] if key in gathered.in_fields else [])]
     texts, all_there = _walk(((tuple(own), ""), *starts), len(users) + 1)
     return list(texts), complete and all_there
 
@@ -98,15 +98,15 @@ def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
     """Yield the patterns of *user* without variables, and those that all its values match."""
     for condition in gathered.conditions.get(user, ()):
         yield from condition.globs({})
-        yield from formed_globs("Bool" if condition.family == "bool" else "")
-    yield from formed_globs(base_type(user))
+        yield from FORMS["Bool"] if condition.family == "bool" else ()
+    yield from FORMS.get(base_type(user), ())
     for pattern in gathered.fields.get(user, ()):
         plain = None if pattern.needs else pattern.glob({})
         yield from () if plain is None else (plain,)
     if user in FIELD_KEYS and gathered.place.fields is not None:
         index = FIELD_KEYS.index(user)
         yield gathered.place.fields[index - 1]
-        yield from gathered.place.kinds if index == RESOURCE_FIELD else ()
+        yield from gathered.place.kinds if index == len(FIELD_KEYS) - 1 else ()
 
 
 def _has(parts: Iterable[Token], key: str) -> bool:
