@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import AwsError, DeniedError, IncompleteError, NotFoundError, Problem
 from cml_iam.workers import WorkerManager, find_orphans, list_fleet, looks_of
@@ -13,29 +13,20 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.provision._plan import Call, Plan, Step
+    from cml_iam.site import Site
 
 
 SHOWN: Final = 5
 """The maximum number of worker ids shown; a command lists all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """How to list the names in use: the operation, the response's list, and the name's member."""
-
-    operation: str
-    key: str
-    name: str
-
-
 _NAMES: Final = {
-    "user": _Listing("list_users", "Users", "UserName"),
-    "role": _Listing("list_roles", "Roles", "RoleName"),
-    "policy": _Listing("list_policies", "Policies", "PolicyName"),
-    "instance profile": _Listing(
-        "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"
-    ),
+    "user": ("list_users", "Users", "UserName"),
+    "role": ("list_roles", "Roles", "RoleName"),
+    "policy": ("list_policies", "Policies", "PolicyName"),
+    "instance profile": ("list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
 }
+"""How to list the names in use: the operation, the list in its response, the name's member."""
 
 
 def foresee(aws: Aws, plan: Plan) -> Plan:
@@ -44,18 +35,18 @@ def foresee(aws: Aws, plan: Plan) -> Plan:
     Only reads; what it could not read is listed as unforeseen.
     """
     refused = list(plan.refused)
-    lost: list[str] = []
+    unforeseen: list[str] = []
     for step in plan.steps:
         if step.mark == "create" and step.resource in _NAMES:
             try:
                 refused += _taken(aws, step)
             except DeniedError as error:
-                lost.append(
+                unforeseen.append(
                     f"could not check whether a {step.resource} has the name `{step.name}` in "
                     f"another case or at another path: {error.refused}"
                 )
-    said, unseen = _out_of_reach(aws, plan) if _guards(plan) else ((), ())
-    return replace(plan, refused=tuple(refused), foreseen=said, unforeseen=(*lost, *unseen))
+    lost, unseen = _out_of_reach(aws, plan.desired.site) if _guards(plan) else ((), ())
+    return replace(plan, refused=tuple(refused), foreseen=lost, unforeseen=(*unforeseen, *unseen))
 
 
 def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
@@ -63,10 +54,10 @@ def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    listing = _NAMES[step.resource]
+    operation, key, member = _NAMES[step.resource]
     options = {"Scope": "Local"} if step.resource == "policy" else {}
-    for page in aws.pages("iam", listing.operation, listing.key, **options):
-        if page[listing.name].casefold() == step.name.casefold():
+    for page in aws.pages("iam", operation, key, **options):
+        if page[member].casefold() == step.name.casefold():
             yield Problem(
                 f"the {step.resource} `{page['Arn']}` already exists, and IAM allows a name "
                 "once, regardless of case and path",
@@ -86,36 +77,33 @@ def _guards(plan: Plan) -> bool:
     )
 
 
-def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _out_of_reach(aws: Aws, site: Site) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the workers without the guard tag, and the regions that could not be listed."""
-    site = plan.desired.site
     manager = WorkerManager(aws, guard=site.restrict.guard_tag)
-    regions = site.restrict.regions or (site.home_region,)
     listing = list_fleet(
-        regions, lambda each: manager.get_all_instances(region=each, managed_only=False)
+        site.restrict.regions or (site.home_region,),
+        lambda region: manager.get_all_instances(region=region, managed_only=False),
     )
-    lost = tuple(
+    unlisted = tuple(
         f"could not look for workers without the tag `{manager.guard}` in {region}: {_why(error)}"
         for region, error in listing.failures.items()
     )
     try:
         orphans = find_orphans(manager, listing.workers, looks_of(site))
     except AwsError as error:
-        return (), (*lost, f"could not look at the images of instances: {_why(error)}")
+        return (), (*unlisted, f"could not look at the images of instances: {_why(error)}")
     ids = [orphan.worker.id for orphan in orphans if orphan.likely]
-    return ((_adopt_first(ids, str(manager.guard)),) if ids else ()), lost
-
-
-def _adopt_first(ids: list[str], guard: str) -> str:
+    if not ids:
+        return (), unlisted
     named = " ".join(ids[:SHOWN]) + (" …" if ids[SHOWN:] else "")
-    what = "instances look like workers but lack"
-    if len(ids) == 1:
-        what = "instance looks like a worker but lacks"
-    return (
-        f"{len(ids)} {what} the tag `{guard}`, so the policy does not let the manager operate "
-        f"them: adopt them first, `cml-iam worker adopt {named}` "
+    one = "instance looks like a worker but lacks"
+    what = one if len(ids) == 1 else "instances look like workers but lack"
+    warning = (
+        f"{len(ids)} {what} the tag `{manager.guard}`, so the policy does not let the manager "
+        f"operate them: adopt them first, `cml-iam worker adopt {named}` "
         "(`cml-iam worker orphans` says why)"
     )
+    return (warning,), unlisted
 
 
 def _why(error: AwsError) -> str:
@@ -152,7 +140,7 @@ def do_steps(
         report(step)
         try:
             for call in step.calls:
-                call_patiently(aws, call, pause)
+                _call_patiently(aws, call, pause)
         except AwsError as error:
             # The step may have succeeded: the response was lost, or boto3 sent the call twice and
             # the second failed because the first had succeeded.
@@ -160,32 +148,26 @@ def do_steps(
                 raise
 
 
-def call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any]:
+def _call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> None:
     """Make *call*; repeat it until AWS sees the results on which it depends.
 
     IAM is eventually consistent: the result of an earlier step may not be visible yet.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
     """
-    for seconds in PAUSES:
+    removes = call.operation.startswith(("delete_", "detach_", "remove_", "deactivate_"))
+    for seconds in (*PAUSES, None):
         try:
-            return _send(aws, call)
+            aws.call(
+                call.service, call.operation, region=call.region, once=call.once, **call.parameters
+            )
         except AwsError as error:
-            if _removes(call) and isinstance(error, NotFoundError):
-                return {}  # already deleted, as intended
-            if error.code not in NOT_YET:
+            if removes and isinstance(error, NotFoundError) and seconds is not None:
+                return  # already deleted, as intended
+            if error.code not in NOT_YET or seconds is None:
                 raise
             pause(seconds)
-    return _send(aws, call)
-
-
-def _send(aws: Aws, call: Call) -> dict[str, Any]:
-    return aws.call(
-        call.service, call.operation, region=call.region, once=call.once, **call.parameters
-    )
-
-
-def _removes(call: Call) -> bool:
-    return call.operation.startswith(("delete_", "detach_", "remove_", "deactivate_"))
+        else:
+            return
 
 
 def _settled(step: Step, look: Callable[[], Iterable[Step]], error: AwsError) -> bool:
@@ -198,5 +180,5 @@ def _settled(step: Step, look: Callable[[], Iterable[Step]], error: AwsError) ->
             remedy="run the same command again",
         ) from error
     # The tags of a new resource have their own step, which is not in the plan.
-    same = [each for each in now if (each.resource, each.name) == (step.resource, step.name)]
-    return all(not each.changes for each in same)
+    place = (step.resource, step.name)
+    return not any(other.changes for other in now if (other.resource, other.name) == place)

@@ -13,6 +13,9 @@ from cml_iam.errors import InputError, NotFoundError, RefusedError
 from cml_iam.policy import difference, load_policy, same_meaning
 from cml_iam.provision._plan import Call, Draft, Step
 from cml_iam.provision._watch import (
+    BLOCK,
+    DELIVERY,
+    RETENTION,
     alarm_parameters,
     filter_parameters,
     lost_deliveries,
@@ -24,291 +27,233 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision._plan import Desired
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.provision._plan import Desired, Mark
     from cml_iam.provision._watch import Watch, Watched
     from cml_iam.site import Site
-
-RETENTION: Final = 365
-"""The retention of a new log group, in days."""
-
-DELIVERY: Final = "deliver-to-logs"
-"""The inline policy of the trail's role."""
 
 OLDER_CLOCKS: Final = 2
 """After how many years the clock changes written in an alarm are renewed."""
 
-BLOCK: Final = dict.fromkeys(
-    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+_BUCKET_SETTINGS: Final = (
+    (
+        "closed to the public",
+        "public_access_block",
+        "PublicAccessBlockConfiguration",
+        BLOCK,
+    ),
+    ("keeps versions", "bucket_versioning", "VersioningConfiguration", {"Status": "Enabled"}),
 )
-"""The settings that keep a bucket private whatever its policy says."""
+"""What a bucket must have: in words, in the operations, the parameter and its value."""
 
 
-def audit_steps(aws: Aws, wanted: Desired) -> Draft:
+def audit_steps(aws: Aws, desired: Desired) -> Draft:
     """Return the steps that create the trail and the alarms, with warnings; only reads.
 
     Raises InputError without a watch, RefusedError for a bucket that serves another purpose.
     """
-    if wanted.watch is None:
+    if desired.watch is None:
         raise InputError("the alarms need the working hours")
-    audit = _Audit(aws, wanted.site, wanted.watch)
+    audit = _Audit(aws, desired.site, desired.watch)
     steps = (*audit.bucket(), *audit.logs(), *audit.topic(), *audit.trail(), *audit.alarms())
     return Draft(steps, audit.warnings())
 
 
 class _Audit:
-    """Reads the current state, and returns the necessary steps."""
+    """Reads the current state, and yields the necessary steps."""
 
-    def __init__(self, aws: Aws, site: Site, watch: Watch | None) -> None:
-        self.aws, self.site, self.watch = aws, site, watch
-        self.names = site.audit
-        self.arns = audit_values(site)
+    def __init__(self, aws: Aws, site: Site, watch: Watch) -> None:
+        self._aws, self._site, self._watch = aws, site, watch
+        self._names = site.audit
+        self._arns: Mapping[str, str] = audit_values(site)
+
+    def _region(self, service: str) -> str | None:
+        return None if service == "iam" else self._names.region
 
     def _read(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """Return the response, or None if the resource does not exist."""
         try:
-            return self.aws.call(service, operation, region=self._region(service), **parameters)
+            return self._aws.call(service, operation, region=self._region(service), **parameters)
         except NotFoundError:
             return None
 
     def _pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
         try:
             region = self._region(service)
-            return list(self.aws.pages(service, operation, key, region=region, **parameters))
+            return list(self._aws.pages(service, operation, key, region=region, **parameters))
         except NotFoundError:
             return []
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Call:
         return Call(service, operation, parameters, region=self._region(service))
 
-    def _region(self, service: str) -> str | None:
-        return None if service == "iam" else self.names.region
-
-    # the bucket
-
     def bucket(self) -> Iterator[Step]:
-        name = self.names.bucket
-        address = {"Bucket": name, "ExpectedBucketOwner": self.site.account}
+        """Yield the steps for the bucket, its settings and its policy."""
+        name, region = self._names.bucket, self._names.region
+        address = {"Bucket": name, "ExpectedBucketOwner": self._site.account}
         there = self._read("s3", "get_bucket_location", **address) is not None
-        if there:
-            yield Step("keep", "bucket", name)
-        else:
-            where = {}
-            if self.names.region != "us-east-1":
-                where["CreateBucketConfiguration"] = {"LocationConstraint": self.names.region}
-            yield Step(
-                "create",
-                "bucket",
-                name,
-                (),
-                (self._call("s3", "create_bucket", Bucket=name, **where),),
-            )
-        block = self._read("s3", "get_public_access_block", **address) if there else None
-        closed = (block or {}).get("PublicAccessBlockConfiguration") == BLOCK
-        call = self._call(
-            "s3", "put_public_access_block", **address, PublicAccessBlockConfiguration=BLOCK
+        where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        create = self._call(
+            "s3", "create_bucket", Bucket=name, **(where if region != "us-east-1" else {})
         )
-        yield _step(closed, "bucket", f"{name} closed to the public", (), call)
-        versions = self._read("s3", "get_bucket_versioning", **address) if there else None
-        kept = (versions or {}).get("Status") == "Enabled"
-        setting = {"Status": "Enabled"}
-        call = self._call("s3", "put_bucket_versioning", **address, VersioningConfiguration=setting)
-        yield _step(kept, "bucket", f"{name} keeps versions", (), call)
-        yield self._bucket_policy(address, there)
-
-    def _bucket_policy(self, address: Mapping[str, str], there: bool) -> Step:
-        name = self.names.bucket
-        wanted = render_document(self.site, "cloudtrail-bucket")
+        yield _step(there, "bucket", name, (), create)
+        for words, subject, parameter, setting in _BUCKET_SETTINGS:
+            live = self._read("s3", f"get_{subject}", **address) if there else None
+            same = live is not None and _within(setting, live.get(parameter, live))
+            put = self._call("s3", f"put_{subject}", **address, **{parameter: setting})
+            yield _step(same, "bucket", f"{name} {words}", (), put)
+        desired = render_document(self._site, "cloudtrail-bucket")
         raw = self._read("s3", "get_bucket_policy", **address) if there else None
-        live = load_policy(raw["Policy"], f"the policy of {name}") if raw else None
-        if live is not None:
-            ours = {statement.sid for statement in wanted.document.statements}
-            others = [statement.label for statement in live.statements if statement.sid not in ours]
-            if others:
-                raise RefusedError(
-                    f"the bucket `{name}` also serves another purpose: {', '.join(others)}",
-                    remedy="use a separate bucket: set `bucket` in [audit]",
-                )
-        call = self._call("s3", "put_bucket_policy", **address, Policy=wanted.text)
-        same = live is not None and same_meaning(live, wanted.document)
-        lines = difference(live, wanted.document) if live is not None else ()
-        return _step(same, "bucket", f"{name}, to which only the trail can write", lines, call)
+        policy = load_policy(raw["Policy"], f"the policy of {name}") if raw else None
+        self._check_bucket(policy, desired.document)
+        put = self._call("s3", "put_bucket_policy", **address, Policy=desired.text)
+        label = f"{name}, to which only the trail can write"
+        yield _document_step("bucket", label, policy, desired.document, put)
 
-    # the log group and the role that writes to it
+    def _check_bucket(self, live: PolicyDocument | None, desired: PolicyDocument) -> None:
+        sids = {statement.sid for statement in desired.statements}
+        statements = live.statements if live else ()
+        others = [statement.label for statement in statements if statement.sid not in sids]
+        if others:
+            raise RefusedError(
+                f"the bucket `{self._names.bucket}` also serves another purpose: "
+                f"{', '.join(others)}",
+                remedy="use a separate bucket: set `bucket` in [audit]",
+            )
 
     def logs(self) -> Iterator[Step]:
-        name = self.names.log_group
+        """Yield the steps for the log group, and for the role that writes to it."""
+        name = self._names.log_group
         groups = self._pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
         live = next((group for group in groups if group["logGroupName"] == name), None)
+        create = self._call("logs", "create_log_group", logGroupName=name)
         keep = self._call(
             "logs", "put_retention_policy", logGroupName=name, retentionInDays=RETENTION
         )
         line = f"events are kept for {RETENTION} days"
         if live is None:
-            make = self._call("logs", "create_log_group", logGroupName=name)
-            yield Step("create", "log group", name, (line,), (make, keep))
-        elif "retentionInDays" not in live:
-            yield Step("change", "log group", name, (line,), (keep,))
+            yield Step("create", "log group", name, (line,), (create, keep))
         else:
-            yield Step("keep", "log group", name)
-        yield from self._role()
-
-    def _role(self) -> Iterator[Step]:
-        name = self._role_name()
-        trust = render_document(self.site, "trust-cloudtrail-to-logs")
-        raw = self._read("iam", "get_role", RoleName=name)
+            yield _step("retentionInDays" in live, "log group", name, (line,), keep, "change")
+        role = self._arns["delivery_role_arn"].rpartition("/")[2]
+        trust = render_document(self._site, "trust-cloudtrail-to-logs")
+        raw = self._read("iam", "get_role", RoleName=role)
         if raw is None:
-            parameters = {"RoleName": name, "AssumeRolePolicyDocument": trust.text}
-            make = self._call("iam", "create_role", **parameters)
-            yield Step("create", "role", name, ("trusted by CloudTrail for this trail",), (make,))
+            parameters = {"RoleName": role, "AssumeRolePolicyDocument": trust.text}
+            create = self._call("iam", "create_role", **parameters)
+            yield Step("create", "role", role, ("trusted by CloudTrail for this trail",), (create,))
         else:
-            live = load_policy(raw["Role"]["AssumeRolePolicyDocument"], f"the trust of {name}")
-            update = self._call(
-                "iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust.text
-            )
-            lines = difference(live, trust.document)
-            yield _step(same_meaning(live, trust.document), "role", name, lines, update, "change")
-        yield self._delivery(name, raw is not None)
-
-    def _delivery(self, name: str, there: bool) -> Step:
-        wanted = render_document(self.site, "cloudtrail-to-logs")
-        address = {"RoleName": name, "PolicyName": DELIVERY}
-        raw = self._read("iam", "get_role_policy", **address) if there else None
-        live = load_policy(raw["PolicyDocument"], f"{name} {DELIVERY}") if raw else None
-        same = live is not None and same_meaning(live, wanted.document)
-        put = self._call("iam", "put_role_policy", **address, PolicyDocument=wanted.text)
-        lines = difference(live, wanted.document) if live is not None else ()
-        return _step(same, "inline policy", f"{DELIVERY} of {name}", lines, put)
-
-    def _role_name(self) -> str:
-        return str(self.arns["delivery_role_arn"]).rpartition("/")[2]
-
-    # the topic and its subscribers
+            parameters = {"RoleName": role, "PolicyDocument": trust.text}
+            update = self._call("iam", "update_assume_role_policy", **parameters)
+            trusts = load_policy(raw["Role"]["AssumeRolePolicyDocument"], f"the trust of {role}")
+            yield _document_step("role", role, trusts, trust.document, update, "change")
+        desired = render_document(self._site, "cloudtrail-to-logs")
+        address = {"RoleName": role, "PolicyName": DELIVERY}
+        raw = self._read("iam", "get_role_policy", **address) if raw is not None else None
+        policy = load_policy(raw["PolicyDocument"], f"{role} {DELIVERY}") if raw else None
+        put = self._call("iam", "put_role_policy", **address, PolicyDocument=desired.text)
+        label = f"{DELIVERY} of {role}"
+        yield _document_step("inline policy", label, policy, desired.document, put)
 
     def topic(self) -> Iterator[Step]:
-        arn = str(self.arns["topic_arn"])
+        """Yield the steps for the topic and its subscriber."""
+        arn, email = self._arns["topic_arn"], self._watch.email
         name = arn.rpartition(":")[2]
         there = self._read("sns", "get_topic_attributes", TopicArn=arn) is not None
-        listed = (
-            self._pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
-            if there
-            else []
-        )
-        email = self.watch.email if self.watch else None
+        operation = "list_subscriptions_by_topic"
+        listed = self._pages("sns", operation, "Subscriptions", TopicArn=arn) if there else []
         lines = () if listed or email else ("the alarms notify nobody yet: use --alert-email",)
-        call = self._call("sns", "create_topic", Name=name)
-        yield Step("keep" if there else "create", "topic", name, lines, () if there else (call,))
+        create = self._call("sns", "create_topic", Name=name)
+        yield Step("keep" if there else "create", "topic", name, lines, () if there else (create,))
         if email:
-            told = any((e["Protocol"], e["Endpoint"]) == ("email", email) for e in listed)
+            same = any((row["Protocol"], row["Endpoint"]) == ("email", email) for row in listed)
             call = self._call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=email)
             line = f"{email} must confirm it by the link that AWS mails"
-            yield _step(told, "subscription", f"{email} to {name}", (line,), call)
-
-    def warnings(self) -> tuple[str, ...]:
-        return (*lost_deliveries(self.status() or {}), *self._former_bucket())
-
-    def _former_bucket(self) -> Iterator[str]:
-        """Yield a warning if the trail's current bucket is not the one in the site file."""
-        bucket = (self.live_trail or {}).get("S3BucketName")
-        if bucket not in (None, self.names.bucket):
-            yield (
-                f"the bucket `{bucket}` keeps the events recorded so far, but receives no more; "
-                f"from now on, cml-iam manages only `{self.names.bucket}`"
-            )
-
-    # the trail
-
-    def status(self) -> dict[str, Any] | None:
-        return self._read("cloudtrail", "get_trail_status", Name=self.arns["trail_arn"])
+            yield _step(same, "subscription", f"{email} to {name}", (line,), call)
 
     @cached_property
-    def live_trail(self) -> dict[str, Any] | None:
+    def _trail(self) -> dict[str, Any] | None:
         """The existing trail, or None."""
-        raw = self._read("cloudtrail", "get_trail", Name=self.arns["trail_arn"])
+        raw = self._read("cloudtrail", "get_trail", Name=self._arns["trail_arn"])
         return raw["Trail"] if raw else None
 
+    @cached_property
+    def _status(self) -> dict[str, Any]:
+        """The status of the trail; empty if there is no trail."""
+        return self._read("cloudtrail", "get_trail_status", Name=self._arns["trail_arn"]) or {}
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return where the trail cannot deliver, and its current bucket if it gets another one."""
+        bucket = (self._trail or {}).get("S3BucketName")
+        former = (
+            f"the bucket `{bucket}` keeps the events recorded so far, but receives no more; "
+            f"from now on, cml-iam manages only `{self._names.bucket}`"
+        )
+        moves = bucket not in (None, self._names.bucket)
+        return (*lost_deliveries(self._status), *((former,) if moves else ()))
+
     def trail(self) -> Iterator[Step]:
-        name, arn = self.names.trail, self.arns["trail_arn"]
-        group = f"{self.arns['log_group_arn']}:*"
-        wanted = {
-            "S3BucketName": self.names.bucket,
+        """Yield the steps for the trail, what it records, and that it does."""
+        name, arn, live = self._names.trail, self._arns["trail_arn"], self._trail
+        settings = {
+            "S3BucketName": self._names.bucket,
             "IsMultiRegionTrail": True,
             "IncludeGlobalServiceEvents": True,
-            "CloudWatchLogsLogGroupArn": group,
-            "CloudWatchLogsRoleArn": self.arns["delivery_role_arn"],
+            "CloudWatchLogsLogGroupArn": f"{self._arns['log_group_arn']}:*",
+            "CloudWatchLogsRoleArn": self._arns["delivery_role_arn"],
         }
-        live = self.live_trail
-        parameters = {"Name": name, **wanted, "EnableLogFileValidation": True}
+        parameters = {"Name": name, **settings, "EnableLogFileValidation": True}
         if live is None:
             line = "all regions, with validation of log files"
-            make = self._call("cloudtrail", "create_trail", **parameters)
-            yield Step("create", "trail", name, (line,), (make,))
+            create = self._call("cloudtrail", "create_trail", **parameters)
+            yield Step("create", "trail", name, (line,), (create,))
         else:
-            settings = {**wanted, "LogFileValidationEnabled": True}
             lines = tuple(
                 f"~ {key} {live.get(key)} → {value}"
-                for key, value in settings.items()
+                for key, value in {**settings, "LogFileValidationEnabled": True}.items()
                 if live.get(key) != value
             )
             update = self._call("cloudtrail", "update_trail", **parameters)
             yield _step(not lines, "trail", name, lines, update, "change")
-        if live is not None:  # a new trail records them
-            yield self._events(name)
-        status = self.status() if live is not None else None
+            # A new trail records every management event.
+            raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
+            selector = {"ReadWriteType": "All", "IncludeManagementEvents": True}
+            put = self._call(
+                "cloudtrail", "put_event_selectors", TrailName=arn, EventSelectors=[selector]
+            )
+            same = raw is None or _logs_management(raw)
+            yield _step(same, "trail", f"{name} records every management event", (), put, "change")
+        logs = live is not None and bool(self._status.get("IsLogging"))
         start = self._call("cloudtrail", "start_logging", Name=arn)
-        yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
-
-    def _events(self, name: str) -> Step:
-        """Return the step that makes the trail log all management events, as a new trail does."""
-        arn = self.arns["trail_arn"]
-        raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
-        label = f"{name} records every management event"
-        if raw is None or _logs_management(raw):
-            return Step("keep", "trail", label)
-        selector = {"ReadWriteType": "All", "IncludeManagementEvents": True}
-        call = self._call(
-            "cloudtrail", "put_event_selectors", TrailName=arn, EventSelectors=[selector]
-        )
-        return Step("change", "trail", label, (), (call,))
-
-    # filters and alarms
+        yield _step(logs, "trail", f"{name} logs", (), start)
 
     def alarms(self) -> Iterator[Step]:
-        everything = watched(self.site)
-        group = self.names.log_group
+        """Yield the steps for the metric filters and their alarms."""
+        rows, group = watched(self._site), self._names.log_group
         listed = self._pages("logs", "describe_metric_filters", "metricFilters", logGroupName=group)
-        filters = {each["filterName"]: each for each in listed}
-        for each in everything:
-            wanted = filter_parameters(each, group)
-            live = filters.get(each.filter)
-            call = self._call("logs", "put_metric_filter", **wanted)
-            mark = "change" if live is not None else "create"
-            same = live is not None and _within(wanted, live)
-            yield _step(same, "metric filter", each.filter, (), call, mark)
-        names = [each.alarm for each in everything]
+        filters = {live["filterName"]: live for live in listed}
+        for row in rows:
+            parameters, live = filter_parameters(row, group), filters.get(row.filter)
+            put = self._call("logs", "put_metric_filter", **parameters)
+            same = live is not None and _within(parameters, live)
+            yield _step(same, "metric filter", row.filter, (), put, "change" if live else "create")
+        names = [row.alarm for row in rows]
         raw = self._read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
-        alarms = {each["AlarmName"]: each for each in raw.get("MetricAlarms", ())}
-        for each in everything:
-            yield self._alarm(each, alarms.get(each.alarm))
+        alarms = {live["AlarmName"]: live for live in raw.get("MetricAlarms", ())}
+        for row in rows:
+            yield self._alarm(row, alarms.get(row.alarm))
 
-    def _alarm(self, each: Watched, live: dict[str, Any] | None) -> Step:
-        assert self.watch is not None  # noqa: S101 - `audit_steps` has one
-        topic, year = str(self.arns["topic_arn"]), self.watch.year
-        wanted = alarm_parameters(each, self.watch, topic, year)
-        if live is None:
-            call = self._call("cloudwatch", "put_metric_alarm", **wanted)
-            return Step("create", "alarm", each.alarm, (each.words,), (call,))
-        actions = list(live.get("AlarmActions", ()))
-        wanted["AlarmActions"] = [*actions, *([topic] if topic not in actions else ())]
-        good = (
-            {
-                **alarm_parameters(each, self.watch, topic, year - age),
-                "AlarmActions": wanted["AlarmActions"],
-            }
+    def _alarm(self, row: Watched, live: dict[str, Any] | None) -> Step:
+        actions = list(live.get("AlarmActions", ())) if live else []
+        if self._arns["topic_arn"] not in actions:
+            actions.append(self._arns["topic_arn"])
+        ages = [
+            alarm_parameters(row, self._watch.hours, self._watch.year - age, actions)
             for age in range(OLDER_CLOCKS + 1)
-        )
-        call = self._call("cloudwatch", "put_metric_alarm", **wanted)
-        same = any(_within(one, live) for one in good)
-        return _step(same, "alarm", each.alarm, (each.words,), call, "change")
+        ]
+        same = live is not None and any(_within(parameters, live) for parameters in ages)
+        put = self._call("cloudwatch", "put_metric_alarm", **ages[0])
+        return _step(same, "alarm", row.alarm, (row.words,), put, "change" if live else "create")
 
 
 def _step(
@@ -317,9 +262,22 @@ def _step(
     name: str,
     lines: tuple[str, ...],
     call: Call,
-    mark: Any = "create",
+    mark: Mark = "create",
 ) -> Step:
     return Step("keep", resource, name) if same else Step(mark, resource, name, lines, (call,))
+
+
+def _document_step(
+    resource: str,
+    name: str,
+    live: PolicyDocument | None,
+    desired: PolicyDocument,
+    call: Call,
+    mark: Mark = "create",
+) -> Step:
+    same = live is not None and same_meaning(live, desired)
+    lines = difference(live, desired) if live is not None else ()
+    return _step(same, resource, name, lines, call, mark)
 
 
 def _logs_management(raw: Mapping[str, Any]) -> bool:
@@ -331,30 +289,30 @@ def _logs_management(raw: Mapping[str, Any]) -> bool:
     if not simple and not advanced:
         return True
     plain = any(
-        each.get("IncludeManagementEvents", True)
-        and each.get("ReadWriteType", "All") == "All"
-        and not each.get("ExcludeManagementEventSources")
-        for each in simple
+        selector.get("IncludeManagementEvents", True)
+        and selector.get("ReadWriteType", "All") == "All"
+        and not selector.get("ExcludeManagementEventSources")
+        for selector in simple
     )
     return plain or any(
-        [(e["Field"], e.get("Equals")) for e in each["FieldSelectors"]]
+        [(field["Field"], field.get("Equals")) for field in selector["FieldSelectors"]]
         == [("eventCategory", ["Management"])]
-        for each in advanced
+        for selector in advanced
     )
 
 
-def _within(wanted: Any, live: Any) -> bool:
-    """Return whether *live* includes everything in *wanted*; AWS adds its own defaults."""
-    if isinstance(wanted, dict):
+def _within(desired: Any, live: Any) -> bool:
+    """Return whether *live* includes everything in *desired*; AWS adds its own defaults."""
+    if isinstance(desired, dict):
         return isinstance(live, dict) and all(
-            key in live and _within(value, live[key]) for key, value in wanted.items()
+            key in live and _within(value, live[key]) for key, value in desired.items()
         )
-    if isinstance(wanted, list):
-        if not isinstance(live, list) or len(live) != len(wanted):
+    if isinstance(desired, list):
+        if not isinstance(live, list) or len(live) != len(desired):
             return False
-        pairs = zip(sorted(wanted, key=_order), sorted(live, key=_order), strict=True)
+        pairs = zip(sorted(desired, key=_order), sorted(live, key=_order), strict=True)
         return all(_within(one, other) for one, other in pairs)
-    return bool(wanted == live)
+    return bool(desired == live)
 
 
 def _order(value: Any) -> str:

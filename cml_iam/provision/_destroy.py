@@ -6,26 +6,34 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import DeniedError, InputError, NotFoundError, NotOfferedError, RefusedError
 from cml_iam.policy import difference
-from cml_iam.principal import NAME, inline_policies, read_document, read_policy
-from cml_iam.provision._plan import Call, Draft, Step
-from cml_iam.provision._policies import detachment_step, removal_step, shared_policy, site_policies
-from cml_iam.provision._steps import ours, read_holders, read_profile, read_tags, read_versions
+from cml_iam.principal import inline_policies, read_document, read_policy, tags_of
+from cml_iam.provision._plan import Draft, Step, iam
+from cml_iam.provision._policies import (
+    detachment_step,
+    other_holders,
+    read_tags,
+    read_versions,
+    removal_step,
+    shared_policy,
+    site_policies,
+)
+from cml_iam.provision._principal import ours, read_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials import KeyInfo
-    from cml_iam.principal import Kind, Principal
-    from cml_iam.provision._plan import Desired, Piece
-    from cml_iam.provision._steps import Version
+    from cml_iam.provision._plan import Call, Piece
+    from cml_iam.provision._principal import Subject
     from cml_iam.site import Site
+
+_ADOPT_FIRST: Final = "adopt it first: `cml-iam bootstrap adopt`"
 
 
 def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> tuple[str, str]:
@@ -36,44 +44,34 @@ def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> t
     """
     arn = _arn(aws, site, name)
     versions = read_versions(aws, arn)
-    default = next(each for each in versions if each.default)
-    if version is not None:
-        if version not in [each.id for each in versions]:
-            known = ", ".join(each.id for each in versions)
-            raise InputError(f"no version `{version}`", remedy=f"choose one of {known}")
+    ids = [known.id for known in versions]
+    if version in ids:
         return arn, version
-    return arn, _former(versions, default, arn).id
-
-
-def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Version:
-    earlier = [version for version in versions if version.number < default.number]
+    if version is not None:
+        raise InputError(f"no version `{version}`", remedy=f"choose one of {', '.join(ids)}")
+    default = next(known for known in versions if known.default)
+    earlier = [known.id for known in versions if known.number < default.number]
     if not earlier:
         raise RefusedError(f"`{arn}` has no version before {default.id} to go back to")
     if default != versions[-1]:
         raise RefusedError(
             f"`{arn}` is at {default.id} already, rolled back from {versions[-1].id}",
-            remedy=f"to go back further, name the version: --to {earlier[-1].id}",
+            remedy=f"to go back further, name the version: --to {earlier[-1]}",
         )
-    return earlier[-1]
+    return arn, earlier[-1]
 
 
 def _arn(aws: Aws, site: Site, name: str | None) -> str:
     """Return the ARN of the policy called *name*, or of the site's only policy."""
     known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
-    if name is not None:
-        if name not in known:
-            raise InputError(f"`{name}` is not one of the site's policies")
-        arn = known[name]
-    else:
-        arn = site.policy_arn
+    if name is not None and name not in known:
+        raise InputError(f"`{name}` is not one of the site's policies")
+    arn = known[name] if name is not None else site.policy_arn
     live = read_policy(aws, arn)
     if live is None:
         raise RefusedError(f"there is no policy `{arn}`")
     if not ours(live.tags):
-        raise RefusedError(
-            f"the policy `{arn}` was not made by cml-iam",
-            remedy="adopt it first: `cml-iam bootstrap adopt`",
-        )
+        raise RefusedError(f"the policy `{arn}` was not made by cml-iam", remedy=_ADOPT_FIRST)
     if name is None and read_policy(aws, f"{arn}-2") is not None:
         raise RefusedError(
             f"the policy is in several parts; choose which to roll back: `{arn}`, -2 …",
@@ -82,135 +80,61 @@ def _arn(aws: Aws, site: Site, name: str | None) -> str:
     return arn
 
 
-def rollback_steps(aws: Aws, desired: Desired) -> Draft:
+def rollback_steps(subject: Subject) -> Draft:
     """Return the step that makes the version the default again."""
-    assert desired.target is not None  # noqa: S101 - `plan_rollback` says which
-    arn, version = desired.target
+    assert subject.desired.target is not None  # noqa: S101 - `plan_rollback` says which
+    arn, version = subject.desired.target
     name = arn.rpartition("/")[2]
-    live = read_policy(aws, arn)
+    live = read_policy(subject.aws, arn)
     if live is None:
         raise RefusedError(f"there is no policy `{arn}`")
     if live.default == version:
         return Draft((Step("keep", "policy", name, (f"{version} is in force",)),))
-    lines = difference(live.document, read_document(aws, arn, version))
-    call = Call("iam", "set_default_policy_version", {"PolicyArn": arn, "VersionId": version})
+    lines = difference(live.document, read_document(subject.aws, arn, version))
+    call = iam("set_default_policy_version", PolicyArn=arn, VersionId=version)
     step = Step("change", "policy", name, (f"~ {live.default} → {version}", *lines), (call,))
-    held = shared_policy(aws, live, but=desired.site.principal, changes=True, agreed=True)
+    held = shared_policy(subject, live, changes=True, agreed=True)
     again = "the next apply restores the site's policy: change the site file first"
     return replace(held, steps=(step,), warnings=(again, *held.warnings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A kind of thing that belongs to a user: how to list and identify it, and how to remove it."""
-
-    word: str
-    listing: str
-    key: str
-    id: str
-    calls: Callable[[str, str], tuple[Call, ...]]
-
-
-def _mfa(user: str, serial: str) -> tuple[Call, ...]:
-    off = Call("iam", "deactivate_mfa_device", {"UserName": user, "SerialNumber": serial})
-    if ":mfa/" not in serial:  # a physical device, not a virtual one from IAM
-        return (off,)
-    return off, Call("iam", "delete_virtual_mfa_device", {"SerialNumber": serial})
-
-
-def _one(operation: str, parameter: str) -> Callable[[str, str], tuple[Call, ...]]:
-    return lambda user, each: (Call("iam", operation, {"UserName": user, parameter: each}),)
-
-
-_HELD: Final = (
-    _Held("MFA device", "list_mfa_devices", "MFADevices", "SerialNumber", _mfa),
-    _Held(
-        "signing certificate",
-        "list_signing_certificates",
-        "Certificates",
-        "CertificateId",
-        _one("delete_signing_certificate", "CertificateId"),
-    ),
-    _Held(
-        "SSH key",
-        "list_ssh_public_keys",
-        "SSHPublicKeys",
-        "SSHPublicKeyId",
-        _one("delete_ssh_public_key", "SSHPublicKeyId"),
-    ),
-    _Held(
-        "service credential",
-        "list_service_specific_credentials",
-        "ServiceSpecificCredentials",
-        "ServiceSpecificCredentialId",
-        _one("delete_service_specific_credential", "ServiceSpecificCredentialId"),
-    ),
-    _Held(
-        "inline policy",
-        "list_user_policies",
-        "PolicyNames",
-        "",
-        _one("delete_user_policy", "PolicyName"),
-    ),
-    _Held(
-        "group membership",
-        "list_groups_for_user",
-        "Groups",
-        "GroupName",
-        _one("remove_user_from_group", "GroupName"),
-    ),
-)
-_UNPAGED: Final = frozenset({"list_service_specific_credentials"})
-
-
-def destroy_steps(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
-) -> Draft:
+def destroy_steps(subject: Subject) -> Draft:
     """Return the steps that delete the principal and the site's policies.
 
     Keys are deactivated first. Then everything that others may have attached to the user is
     removed, because AWS may refuse this step. Irreversible deletions come last. Raises RefusedError
     for a principal that is not ours.
     """
-    draft = Draft()
-    if principal is not None and "principal" in desired.pieces:
+    draft, site = Draft(), subject.desired.site
+    principal, kind, name = subject.live, subject.kind, subject.name
+    if principal is not None and "principal" in subject.desired.pieces:
         if not ours(principal.tags):
-            raise RefusedError(
-                f"the {kind} `{name}` was not made by cml-iam",
-                remedy="adopt it first: `cml-iam bootstrap adopt`",
-            )
+            raise RefusedError(f"the {kind} `{name}` was not made by cml-iam", remedy=_ADOPT_FIRST)
+        aws = subject.aws
         draft += _user(aws, name) if kind == "user" else Draft(tuple(_role_steps(aws, name)))
         # The guard is deleted last: sessions of the role continue, and its denials must hold until
         # then.
-        attached = sorted(principal.attached, key=lambda arn: arn == desired.site.guard_arn)
-        draft += Draft(tuple(detachment_step(kind, name, arn) for arn in attached))
-        call = Call("iam", f"delete_{kind}", {NAME[kind]: name})
-        draft += Draft((Step("delete", kind, name, (), (call,)),))
+        attached = sorted(principal.attached, key=lambda arn: arn == site.guard_arn)
+        steps = [detachment_step(subject, arn) for arn in attached]
+        draft += Draft((*steps, Step("delete", kind, name, (), (subject.call("delete_{}"),))))
     # The last part is deleted first.
-    policies = (
-        _policy(aws, kind, name, piece, arn, desired) for piece, arn in site_policies(desired.site)
-    )
-    return sum(policies, draft)
+    return sum((_policy(subject, *policy) for policy in site_policies(site)), draft)
 
 
 def _user(aws: Aws, name: str) -> Draft:
     keys = list_keys(aws, name)
-    draft = Draft(tuple(_deactivation(aws, name, key) for key in keys if key.active))
-    draft += _password(aws, name)
-    draft += sum((_holdings(aws, name, held) for held in _HELD), Draft())
-    return draft + Draft(tuple(_key_deletion(name, key) for key in keys))
-
-
-def _deactivation(aws: Aws, name: str, key: KeyInfo) -> Step:
-    address = {"UserName": name, "AccessKeyId": key.id, "Status": "Inactive"}
-    call = Call("iam", "update_access_key", address)
-    lines = ("~ Active → Inactive", str(key_use(aws, key.id)))
-    return Step("change", "key in force", key.id, lines, (call,))
-
-
-def _key_deletion(name: str, key: KeyInfo) -> Step:
-    address = {"UserName": name, "AccessKeyId": key.id}
-    return Step("delete", "access key", key.id, (), (Call("iam", "delete_access_key", address),))
+    deactivated, deleted = [], []
+    for key in keys:
+        address = {"UserName": name, "AccessKeyId": key.id}
+        delete = iam("delete_access_key", **address)
+        deleted.append(Step("delete", "access key", key.id, (), (delete,)))
+        if key.active:
+            lines = ("~ Active → Inactive", str(key_use(aws, key.id)))
+            call = iam("update_access_key", **address, Status="Inactive")
+            deactivated.append(Step("change", "key in force", key.id, lines, (call,)))
+    draft = Draft(tuple(deactivated)) + _password(aws, name)
+    draft += sum((_belongings(aws, name, kind) for kind in _BELONGINGS), Draft())
+    return draft + Draft(tuple(deleted))
 
 
 def _password(aws: Aws, name: str) -> Draft:
@@ -220,21 +144,75 @@ def _password(aws: Aws, name: str) -> Draft:
         return Draft()
     except DeniedError as error:
         return _unchecked("password", error)
-    call = Call("iam", "delete_login_profile", {"UserName": name})
+    call = iam("delete_login_profile", UserName=name)
     return Draft((Step("delete", "password", name, (), (call,)),))
 
 
-def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
-    """Return the steps that remove all of the user's belongings of one kind."""
+class _Belonging(NamedTuple):
+    """A kind of thing that belongs to a user: how to list it, identify it, and remove it."""
+
+    word: str
+    listing: str
+    key: str
+    id: str
+    removal: str
+
+
+_BELONGINGS: Final = (
+    _Belonging(
+        "MFA device", "list_mfa_devices", "MFADevices", "SerialNumber", "deactivate_mfa_device"
+    ),
+    _Belonging(
+        "signing certificate",
+        "list_signing_certificates",
+        "Certificates",
+        "CertificateId",
+        "delete_signing_certificate",
+    ),
+    _Belonging(
+        "SSH key",
+        "list_ssh_public_keys",
+        "SSHPublicKeys",
+        "SSHPublicKeyId",
+        "delete_ssh_public_key",
+    ),
+    _Belonging(
+        "service credential",
+        "list_service_specific_credentials",
+        "ServiceSpecificCredentials",
+        "ServiceSpecificCredentialId",
+        "delete_service_specific_credential",
+    ),
+    _Belonging(
+        "inline policy", "list_user_policies", "PolicyNames", "PolicyName", "delete_user_policy"
+    ),
+    _Belonging(
+        "group membership", "list_groups_for_user", "Groups", "GroupName", "remove_user_from_group"
+    ),
+)
+_UNPAGED: Final = "list_service_specific_credentials"
+
+
+def _belongings(aws: Aws, name: str, kind: _Belonging) -> Draft:
+    """Return the steps that remove all of the user's belongings of one *kind*."""
     try:
-        if held.listing in _UNPAGED:
-            listed: Any = aws.call("iam", held.listing, UserName=name)[held.key]
+        if kind.listing == _UNPAGED:
+            listed: Any = aws.call("iam", kind.listing, UserName=name)[kind.key]
         else:
-            listed = list(aws.pages("iam", held.listing, held.key, UserName=name))
+            listed = list(aws.pages("iam", kind.listing, kind.key, UserName=name))
     except (DeniedError, NotOfferedError) as error:
-        return _unchecked(held.word, error)
-    ids = [element[held.id] if held.id else element for element in listed]
-    return Draft(tuple(Step("delete", held.word, id_, (), held.calls(name, id_)) for id_ in ids))
+        return _unchecked(kind.word, error)
+    ids = [item if isinstance(item, str) else item[kind.id] for item in listed]
+    return Draft(
+        tuple(Step("delete", kind.word, id_, (), _removal(name, kind, id_)) for id_ in ids)
+    )
+
+
+def _removal(user: str, kind: _Belonging, id_: str) -> tuple[Call, ...]:
+    remove = iam(kind.removal, **{"UserName": user, kind.id: id_})
+    if ":mfa/" in id_ and kind.id == "SerialNumber":  # a virtual device, which is in IAM itself
+        return remove, iam("delete_virtual_mfa_device", SerialNumber=id_)
+    return (remove,)
 
 
 def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
@@ -243,39 +221,37 @@ def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
 
 
 def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
-    address = {"RoleName": name}
     for policy in inline_policies(aws, "role", name):
-        call = Call("iam", "delete_role_policy", {**address, "PolicyName": policy})
+        call = iam("delete_role_policy", RoleName=name, PolicyName=policy)
         yield Step("delete", "inline policy", policy, (), (call,))
-    listed = aws.pages("iam", "list_instance_profiles_for_role", "InstanceProfiles", **address)
-    others = [each["InstanceProfileName"] for each in listed]
+    listed = aws.pages("iam", "list_instance_profiles_for_role", "InstanceProfiles", RoleName=name)
+    others = [profile["InstanceProfileName"] for profile in listed]
     own = read_profile(aws, name)
     for other in dict.fromkeys((*others, *([name] if own is not None else ()))):
-        profile = {"InstanceProfileName": other}
         calls: list[Call] = []
         if other in others:
-            calls.append(Call("iam", "remove_role_from_instance_profile", {**profile, **address}))
-        if other == name and own is not None and ours(own.tags):
-            calls.append(Call("iam", "delete_instance_profile", profile))
+            remove = "remove_role_from_instance_profile"
+            calls.append(iam(remove, InstanceProfileName=other, RoleName=name))
+        if other == name and own is not None and ours(tags_of(own)):
+            calls.append(iam("delete_instance_profile", InstanceProfileName=other))
         if calls:
             lines = ("anything that still runs with it loses its permissions",)
             yield Step("delete", "instance profile", other, lines, tuple(calls))
 
 
-def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: Desired) -> Draft:
+def _policy(subject: Subject, piece: Piece, arn: str) -> Draft:
     """Return the step that deletes the policy at *arn*, or the reason why it is kept."""
     try:
-        tags = read_tags(aws, arn)
+        tags = read_tags(subject.aws, arn)
     except NotFoundError:
         return Draft()
     except DeniedError as error:
         return Draft(unchecked=(f"could not check for the policy `{arn}` ({error.code})",))
-    others = read_holders(aws, arn, but=(kind, name))
-    if piece not in desired.pieces:
+    others = other_holders(subject, arn)
+    if piece not in subject.desired.pieces:
         return Draft(warnings=(f"the {piece} policy `{arn}` stays; --{piece} also deletes it",))
     if not ours(tags):
         return Draft(warnings=(f"the policy `{arn}` stays: it was not made by cml-iam",))
     if others:
-        holders = ", ".join(map(str, others))
-        return Draft(warnings=(f"the policy `{arn}` stays: it is also attached to {holders}",))
-    return Draft((removal_step(aws, arn),))
+        return Draft(warnings=(f"the policy `{arn}` stays: it is also attached to {others}",))
+    return Draft((removal_step(subject.aws, arn),))

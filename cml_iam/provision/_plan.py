@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -36,6 +36,11 @@ class Call:
     parameters: Mapping[str, Any]
     once: bool = False
     region: str | None = None
+
+
+def iam(operation: str, **parameters: Any) -> Call:
+    """Return a call to IAM."""
+    return Call("iam", operation, parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Desired:
         return (note,) if note else ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
     """A part of a plan, made by reading the account: *steps*, and notes for the user.
 
@@ -103,8 +108,7 @@ class Draft:
     refused: tuple[Problem, ...] = ()
 
     def __add__(self, other: Draft) -> Draft:
-        parts = [each.name for each in fields(self)]
-        return Draft(*((*getattr(self, name), *getattr(other, name)) for name in parts))
+        return Draft(**{name: (*value, *vars(other)[name]) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Monitoring: metric filters on the trail's log group, each with an alarm.
+"""Monitoring: metric filters on the trail's log group, each with an alarm; and other settings.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudwatch-alarms-for-cloudtrail.html
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.clock import Hours, time_zone
 
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 YEARS: Final = 5
 """The number of years for which alarms contain the changes to and from summer time."""
+
+RETENTION: Final = 365
+"""The retention of a new log group, in days."""
+
+DELIVERY: Final = "deliver-to-logs"
+"""The inline policy of the trail's role."""
+
+BLOCK: Final = dict.fromkeys(
+    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+)
+"""The settings that keep a bucket private whatever its policy says."""
 
 _DAY: Final = 86400
 
@@ -108,8 +119,7 @@ class Watch:
     email: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(NamedTuple):
     """A filter and its alarm: *threshold* events in five minutes, or any outside working hours."""
 
     filter: str
@@ -123,25 +133,32 @@ class Watched:
 
 def watched(site: Site) -> tuple[Watched, ...]:
     """Return all filters and alarms for *site*."""
-    return tuple(_watched(site))
+    manager = f'($.userIdentity.userName = "{site.user}")'
+    if site.role:
+        manager = f'($.userIdentity.sessionContext.sessionIssuer.userName = "{site.role}")'
+    return (*_calls(manager), *_sign_ins(site, manager), *_guard_tag_edits(site))
 
 
-def _watched(site: Site) -> Iterator[Watched]:
-    who = _who(site)
-    done = f"{who} && ($.errorCode NOT EXISTS)"
+def _calls(manager: str) -> Iterator[Watched]:
+    done = f"{manager} && ($.errorCode NOT EXISTS)"
+    launch, terminate = (
+        f'($.eventSource = "ec2.amazonaws.com") && ($.eventName = "{name}") && {done}'
+        for name in ("RunInstances", "TerminateInstances")
+    )
     count = "$.requestParameters.instancesSet.items[0].maxCount"
+    refused = '($.errorCode = "*UnauthorizedOperation") || ($.errorCode = "AccessDenied*")'
     yield Watched(
         "CmlRunInstancesCalls",
         "cml-run-instances",
         "5 or more launches by the manager in 5 minutes",
-        f"{{ {_event('RunInstances')} && {done} }}",
+        f"{{ {launch} }}",
         5,
     )
     yield Watched(
         "CmlRunInstancesRequestedCount",
         "cml-requested-instances",
         "the manager requested 10 or more instances within 5 minutes",
-        f"{{ {_event('RunInstances')} && {done} && ({count} >= 1) }}",
+        f"{{ {launch} && ({count} >= 1) }}",
         10,
         count,
     )
@@ -149,30 +166,26 @@ def _watched(site: Site) -> Iterator[Watched]:
         "CmlTerminateInstances",
         "cml-terminate-out-of-hours",
         "the manager terminated an instance outside working hours",
-        f"{{ {_event('TerminateInstances')} && {done} }}",
+        f"{{ {terminate} }}",
         1,
         out_of_hours=True,
     )
-    refused = '($.errorCode = "*UnauthorizedOperation") || ($.errorCode = "AccessDenied*")'
     yield Watched(
         "CmlAuthorizationFailures",
         "cml-refused-calls",
         "3 or more calls of the manager refused in 5 minutes",
-        f"{{ {who} && ({refused}) }}",
+        f"{{ {manager} && ({refused}) }}",
         3,
     )
-    yield from _sign_ins(site)
-    if site.restrict.guard_tag:
-        yield _guard_tag_edits(site.restrict.guard_tag.key)
 
 
-def _sign_ins(site: Site) -> Iterator[Watched]:
+def _sign_ins(site: Site, manager: str) -> Iterator[Watched]:
     if site.user:
         yield Watched(
             "CmlConsoleLoginAttempt",
             "cml-console-login",
             "somebody signs in to the console as the manager, which has no password",
-            f'{{ ($.eventName = "ConsoleLogin") && {_who(site)} }}',
+            f'{{ ($.eventName = "ConsoleLogin") && {manager} }}',
             1,
         )
     yield Watched(
@@ -184,12 +197,15 @@ def _sign_ins(site: Site) -> Iterator[Watched]:
     )
 
 
-def _guard_tag_edits(key: str) -> Watched:
+def _guard_tag_edits(site: Site) -> Iterator[Watched]:
+    if site.restrict.guard_tag is None:
+        return
+    key = site.restrict.guard_tag.key
     tags = " || ".join(
         f'($.requestParameters.tagSet.items[{n}].key = "{key}")' for n in range(TAGS_SEEN)
     )
     events = '($.eventName = "CreateTags") || ($.eventName = "DeleteTags")'
-    return Watched(
+    yield Watched(
         "CmlGuardTagEdits",
         "cml-guard-tag-edits",
         f"the tag {key} is added to an existing resource, or removed",
@@ -198,14 +214,39 @@ def _guard_tag_edits(key: str) -> Watched:
     )
 
 
-def _event(name: str) -> str:
-    return f'($.eventSource = "ec2.amazonaws.com") && ($.eventName = "{name}")'
+def filter_parameters(row: Watched, log_group: str) -> dict[str, Any]:
+    """Return the filter as parameters of logs:PutMetricFilter."""
+    transformation = {
+        "metricName": row.filter,
+        "metricNamespace": NAMESPACE,
+        "metricValue": row.value,
+    }
+    return {
+        "logGroupName": log_group,
+        "filterName": row.filter,
+        "filterPattern": row.pattern,
+        "metricTransformations": [transformation],
+    }
 
 
-def _who(site: Site) -> str:
-    if site.role:
-        return f'($.userIdentity.sessionContext.sessionIssuer.userName = "{site.role}")'
-    return f'($.userIdentity.userName = "{site.user}")'
+def alarm_parameters(row: Watched, hours: Hours, year: int, actions: list[Any]) -> dict[str, Any]:
+    """Return the alarm for cloudwatch:PutMetricAlarm, with clock changes from *year* on."""
+    common: dict[str, Any] = {
+        "AlarmName": row.alarm,
+        "AlarmDescription": row.words,
+        "ActionsEnabled": True,
+        "AlarmActions": actions,
+        "EvaluationPeriods": 1,
+        "Threshold": float(row.threshold),
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    metric = {"Namespace": NAMESPACE, "MetricName": row.filter}
+    if not row.out_of_hours:
+        return {**common, **metric, "Period": PERIOD, "Statistic": "Sum"}
+    statistic = {"Metric": metric, "Period": PERIOD, "Stat": "Sum"}
+    query = {"Id": "m1", "MetricStat": statistic, "ReturnData": False}
+    return {**common, "Metrics": closed_queries(query, hours, year)}
 
 
 def lost_deliveries(status: Mapping[str, Any]) -> tuple[str, ...]:
@@ -222,38 +263,3 @@ def lost_deliveries(status: Mapping[str, Any]) -> tuple[str, ...]:
         for where, error in errors.items()
         if error
     )
-
-
-def filter_parameters(each: Watched, log_group: str) -> dict[str, Any]:
-    """Return the filter as parameters of logs:PutMetricFilter."""
-    transformation = {
-        "metricName": each.filter,
-        "metricNamespace": NAMESPACE,
-        "metricValue": each.value,
-    }
-    return {
-        "logGroupName": log_group,
-        "filterName": each.filter,
-        "filterPattern": each.pattern,
-        "metricTransformations": [transformation],
-    }
-
-
-def alarm_parameters(each: Watched, watch: Watch, topic: str, year: int) -> dict[str, Any]:
-    """Return the alarm for cloudwatch:PutMetricAlarm, with clock changes from *year* on."""
-    common: dict[str, Any] = {
-        "AlarmName": each.alarm,
-        "AlarmDescription": each.words,
-        "ActionsEnabled": True,
-        "AlarmActions": [topic],
-        "EvaluationPeriods": 1,
-        "Threshold": float(each.threshold),
-        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "TreatMissingData": "notBreaching",
-    }
-    metric = {"Namespace": NAMESPACE, "MetricName": each.filter}
-    if not each.out_of_hours:
-        return {**common, **metric, "Period": PERIOD, "Statistic": "Sum"}
-    statistic = {"Metric": metric, "Period": PERIOD, "Stat": "Sum"}
-    query = {"Id": "m1", "MetricStat": statistic, "ReturnData": False}
-    return {**common, "Metrics": closed_queries(query, watch.hours, year)}

@@ -208,7 +208,7 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
     }
 
 
-def audit_values(site: Site) -> dict[str, Any]:
+def audit_values(site: Site) -> dict[str, str]:
     """Return the values for the documents of the trail and the alarms."""
     audit, here = site.audit, f"arn:{site.partition}"
     where = f"{audit.region}:{site.account}"

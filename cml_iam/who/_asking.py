@@ -7,29 +7,34 @@ statements share one proof.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Held
 from cml_iam.prove import Policies, Shape, always, never
 from cml_iam.who._account import OF_TRUST
-from cml_iam.who._facts import Facts, facts_of, facts_of_question
 from cml_iam.who._left import Gathering, Left, remaining
-from cml_iam.who._reduced import Origin, federated_users, reduced, spoken_to, stand_in
+from cml_iam.who._reduced import (
+    Facts,
+    Origin,
+    facts_of,
+    facts_of_question,
+    federated_users,
+    reduced,
+    spoken_to,
+    stand_in,
+)
 
 if TYPE_CHECKING:
     from cml_iam.engine import PolicyType, Request
     from cml_iam.who._account import Account, Member
 
 Answer = Literal["no", "yes", "depends", "undecided"]
-Counts = Literal["grants", "must"]
-
-ANYTHING: Final = Statement(0, "Allow", "any policy", action=("*",), resource=("*",))
-"""The permissions of a principal that gave itself every permission."""
 
 MUST: Final = (*OF_TRUST, "kms:")
 """Prefixes of actions that the resource's policy must allow as well."""
@@ -42,17 +47,16 @@ class Question:
     action: str
     resource: str = "*"
     conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
-    id: str = ""
 
     @classmethod
-    def of(cls, shape: Shape, id: str = "") -> Question:  # noqa: A002 - what it is called
+    def of(cls, shape: Shape) -> Question:
         """Return the question for *shape*; raises InputError if there is more than one."""
         plain = shape.not_actions is None and len(shape.actions) == 1
         if not plain or {"*", "?"} & set(shape.actions[0]):
             raise InputError("name one action, in full: `ec2:StopInstances`")
         if shape.not_resources is not None or len(shape.resources) > 1:
             raise InputError("name one resource: an ARN, which may have wildcards, or `*`")
-        return cls(shape.actions[0], shape.resources[0], shape.conditions, id)
+        return cls(shape.actions[0], shape.resources[0], shape.conditions)
 
     def of_any(self) -> Question:
         """Return the same question about any user, role, group or policy, if this names one."""
@@ -122,26 +126,20 @@ class _Class:
     sets: tuple[tuple[PolicyType, frozenset[Statement]], ...]
     facts: tuple[tuple[str, str, str], ...]
     caller: str | None
-    counts: Counts
+    counts: Literal["grants", "must"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """The answer about a class: *by* policy kind (as a number) and statement.
+class _Decided(NamedTuple):
+    """The answer about a class, and the statements *by* which, each with the number of its set.
 
     *idle* are statements that allow nothing here, because their conditions contradict each other.
     """
 
-    answer: Answer
+    cell: Cell
     by: tuple[tuple[int, Statement], ...] = ()
     idle: frozenset[tuple[int, Statement]] = frozenset()
-    example: Request | None = None
-    refused: Request | None = None
-    reason: str = ""
-    colon: str = ""
 
 
-NO: Final = _Decided("no")
 ANOTHERS: Final = (
     "the resource is in account {}: its own policy must allow it too, but is unknown (pass "
     "--resource-policies)"
@@ -151,9 +149,9 @@ FEDERATED: Final = (
     "the resource's policy names federated-user sessions ({}), which this command does not follow, "
     "and this user may call sts:GetFederationToken"
 )
-RESOURCE_POLICY: Final = "the resource's policy"
-TRUST: Final = "its trust policy"
+ANYTHING: Final = Statement(0, "Allow", "any policy", action=("*",), resource=("*",))
 SELF_GRANTED: Final = Held("its own making", None, PolicyDocument((ANYTHING,), VERSION_2012))
+"""The policy of a principal that gave itself every permission."""
 
 
 class Asker:
@@ -163,7 +161,10 @@ class Asker:
         self.account = account
         self._now = now
         self._gathering = Gathering()
-        self._scps = tuple(tuple(Held(e.name, None, e) for e in scp) for scp in account.scps)
+        self._scps = tuple(
+            tuple(Held(document.name, None, document) for document in level)
+            for level in account.scps
+        )
         self._facts: dict[tuple[str, bool], Facts] = {}
         self._of_question: dict[Question, dict[str, str | None]] = {}
         self._of_state: dict[Any, tuple[Left, ...]] = {}
@@ -176,15 +177,15 @@ class Asker:
         """
         unread = state.member.holdings.unread
         if unread:
-            return Cell("undecided", reason="; ".join(each.words for each in unread))
+            return Cell("undecided", reason="; ".join(policy.words for policy in unread))
         decided, lefts = self._decide(question, state, trust)
-        open_to_them = decided.answer in {"yes", "depends"}
-        if open_to_them and trust is None and self.is_another_accounts(question):
+        possible = decided.cell.answer in {"yes", "depends"}
+        if possible and trust is None and self.is_another_accounts(question):
             return Cell("undecided", reason=ANOTHERS.format(question.resource.split(":")[4]))
-        federated = self._federated(question, state) if decided.answer == "no" else ()
+        federated = self._federated(question, state) if decided.cell.answer == "no" else ()
         if federated:
             return Cell("undecided", reason=FEDERATED.format(", ".join(federated)))
-        return _told(decided, lefts, question)
+        return _for_member(decided, lefts, question)
 
     def is_another_accounts(self, question: Question) -> bool:
         """Return whether the resource is in another account and its policy is unknown."""
@@ -206,35 +207,37 @@ class Asker:
         """Return whether the answer of `cell` is that something may be allowed."""
         if state.member.holdings.unread:
             return False
-        return self._decide(question, state, trust)[0].answer in {"yes", "depends"}
+        return self._decide(question, state, trust)[0].cell.answer in {"yes", "depends"}
 
     def reach(self, action: str, state: State) -> Reach | None:
         """Return the policies of *state* on *action*; None if a policy type allows it nowhere."""
         lefts = self._lefts(Question(action), state)
         if state.member.holdings.unread or not all(left.allows for left in lefts):
             return None
-        key = tuple(e.said for e in lefts), self._needed(Question(action), state, lefts)
-        return Reach(key, lefts[0].beginnings)
+        contents = tuple(left.content for left in lefts)
+        return Reach((contents, self._needed(Question(action), state, lefts)), lefts[0].beginnings)
 
     def _decide(
         self, question: Question, state: State, trust: PolicyDocument | None
     ) -> tuple[_Decided, tuple[Left, ...]]:
-        said = trust or self.account.policy_on(question.action, question.resource)
+        document = trust or self.account.policy_on(question.action, question.resource)
         lefts = tuple(left.about(question.resource) for left in self._lefts(question, state))
         allowed = all(left.allows for left in lefts)
-        if said is None and not allowed:
-            return NO, lefts
         caller, must = None, question.action.lower().startswith(MUST)
-        if said is not None:
-            spoken = self._of_resource(question, state, said)
-            if not spoken.allows and (must or not allowed):
-                return NO, lefts
-            lefts = (*lefts, spoken)
+        if document is None and not allowed:
+            return _Decided(Cell("no")), lefts
+        if document is not None:
+            named = self._of_resource(question, state, document)
+            if not named.allows and (must or not allowed):
+                return _Decided(Cell("no")), lefts
+            lefts = (*lefts, named)
             caller = stand_in(state.member.arn)
-        kind = question if any(left.names_resources for left in lefts) else question.of_any()
-        facts = self._needed(question, state, lefts)
         key = _Class(
-            kind, tuple(e.said for e in lefts), facts, caller, "must" if must else "grants"
+            question if any(left.names_resources for left in lefts) else question.of_any(),
+            tuple(left.content for left in lefts),
+            self._needed(question, state, lefts),
+            caller,
+            "must" if must else "grants",
         )
         if key not in self._decided:
             self._decided[key] = _decide(key)
@@ -242,40 +245,38 @@ class Asker:
 
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
         """Return the remaining statements of every type of policy that limits *state*."""
-        known = tuple(self._known(question).items())
-        key = (state, question.action, known)
-        if key not in self._of_state:
-            self._of_state[key] = self._made_lefts(question, state)
-        return self._of_state[key]
-
-    def _made_lefts(self, question: Question, state: State) -> tuple[Left, ...]:
-        facts, action = self._facts_of(question, state), question.action
-        left, holdings = self._gathering.left, state.member.holdings
+        action, holdings = question.action, state.member.holdings
+        key = (state, action, tuple(self._known(question).items()))
+        if key in self._of_state:
+            return self._of_state[key]
+        facts, left = self._facts_of(question, state), self._gathering.left
         joined = self.account.groups.get(state.joined)
         own = (*holdings.policies, *(joined.policies if joined else ()))
         lefts = [left("identity", (SELF_GRANTED,) if state.granted else own, action, facts)]
         if holdings.boundary and not state.free:
             lefts.append(left("boundary", (holdings.boundary,), action, facts))
         if not state.member.service_linked:
-            lefts += [left("scp", scp, action, facts) for scp in self._scps]
-        return tuple(lefts)
+            lefts += [left("scp", level, action, facts) for level in self._scps]
+        self._of_state[key] = tuple(lefts)
+        return self._of_state[key]
 
-    def _of_resource(self, question: Question, state: State, said: PolicyDocument) -> Left:
+    def _of_resource(self, question: Question, state: State, document: PolicyDocument) -> Left:
         """Return the remaining statements of the resource's policy for *state*."""
         facts = self._facts_of(question, state)
         bounded = state.member.holdings.boundary is not None and not state.free
-        name = TRUST if question.action.lower().startswith(OF_TRUST) else RESOURCE_POLICY
-        found: dict[Statement, tuple[Origin, ...]] = {}
-        for statement in self._gathering.compiled.about(said, "resource", question.action):
-            left = reduced(statement, question.action, facts)
+        trust = question.action.lower().startswith(OF_TRUST)
+        name = "its trust policy" if trust else "the resource's policy"
+        statements: dict[Statement, tuple[Origin, ...]] = {}
+        for compiled in self._gathering.about(document, "resource", question.action):
+            left = reduced(compiled, question.action, facts)
             if left is None:
                 continue
-            origin = Origin(name, statement.statement.label, None, "resource")
-            for named, sessions in spoken_to(statement, state.member, bounded=bounded):
+            origin = Origin(name, compiled.statement.label, None, "resource")
+            for named, sessions in spoken_to(compiled, state.member, bounded=bounded):
                 conditions = (*left.conditions, *sessions)
                 one = replace(left, principal=named, conditions=conditions)
-                found[one] = (*found.get(one, ()), origin)
-        return Left("resource", found).about(question.resource)
+                statements[one] = (*statements.get(one, ()), origin)
+        return Left("resource", statements).about(question.resource)
 
     def _facts_of(self, question: Question, state: State) -> Facts:
         key = state.member.arn, state.retagged
@@ -298,44 +299,36 @@ class Asker:
         if not names:
             return ()
         facts = self._facts_of(question, state)
-        found = []
+        needed = []
         for key in sorted(names):
             if key in facts.like:
-                found.append(("StringLike", key, facts.like[key]))
+                needed.append(("StringLike", key, facts.like[key]))
             elif facts.knows(key):
                 value = facts.values.get(key)
-                known = ("Null", key, "true") if value is None else ("StringEquals", key, value)
-                found.append(known)
-        return tuple(found)
+                absent = ("Null", key, "true")
+                needed.append(absent if value is None else ("StringEquals", key, value))
+        return tuple(needed)
 
 
-def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
+def _for_member(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
     """Return the answer for one member of a class, with the statements of its own policies."""
-    by = dict.fromkeys(o for n, each in decided.by for o in lefts[n].statements[each])
-    remains: tuple[str, ...] = ()
-    if decided.answer == "depends":
-        left = [
-            {e: o for e, o in each.statements.items() if (n, e) not in decided.idle}
-            for n, each in enumerate(lefts)
-        ]
-        words = (w for each in left for w in remaining(each, question.resource))
-        remains = tuple(dict.fromkeys(words))
-    return Cell(
-        decided.answer,
-        tuple(by),
-        remains,
-        _about(decided.example, question),
-        _about(decided.refused, question),
-        decided.reason,
-        decided.colon,
+    by = dict.fromkeys(
+        origin for number, statement in decided.by for origin in lefts[number].statements[statement]
     )
-
-
-def _about(request: Request | None, question: Question) -> Request | None:
-    """Return *request* with the resource of *question*, if it is about a single one."""
-    if request is None or question.of_any() == question:
-        return request
-    return request._replace(resource=question.resource)
+    remains: dict[str, None] = {}
+    for number, left in enumerate(lefts if decided.cell.answer == "depends" else ()):
+        idle = {statement for place, statement in decided.idle if place == number}
+        statements = [statement for statement in left.statements if statement not in idle]
+        remains |= dict.fromkeys(remaining(statements, question.resource))
+    cell = replace(decided.cell, by=tuple(by), remains=tuple(remains))
+    if question.of_any() == question:
+        return cell
+    # It was asked about an example of the resource.
+    example, refused = (
+        request and request._replace(resource=question.resource)
+        for request in (cell.example, cell.refused)
+    )
+    return replace(cell, example=example, refused=refused)
 
 
 def _decide(one: _Class) -> _Decided:
@@ -347,27 +340,25 @@ def _decide(one: _Class) -> _Decided:
     policies, numbered = _policies_of(one)
     possible = never(policies, shape)
     if possible.answer == "undecided":
-        return _Decided("undecided", reason=possible.reason)
+        return _Decided(Cell("undecided", reason=possible.reason))
     if possible.answer == "holds" or possible.witness is None:
-        return _Decided("no", colon=possible.colon or "")
+        return _Decided(Cell("no", colon=possible.colon or ""))
     certain = always(policies, shape)
     deciding = possible.witness.candidate.statements
     by = tuple(numbered[reason.kind, reason.level, reason.statement.index] for reason in deciding)
     example = possible.witness.request
     if certain.answer == "holds":
-        return _Decided("yes", by, example=example)
-    idle = frozenset(_idle(one, shape))
+        return _Decided(Cell("yes", example=example), by)
     refused = certain.witness.request if certain.witness else None
-    return _Decided("depends", by, idle, example, refused, certain.reason)
+    cell = Cell("depends", example=example, refused=refused, reason=certain.reason)
+    return _Decided(cell, by, frozenset(_idle(one, shape)))
 
 
 def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
     """Yield the statements that allow no request, if there are others that do."""
     for number, (kind, statements) in enumerate(one.sets):
         allows = [statement for statement in statements if statement.effect == "Allow"]
-        if len(allows) < 2:
-            continue
-        for allow in allows:
+        for allow in allows if len(allows) > 1 else ():
             alone = (kind, statements - {*allows} | {allow})
             sets = (*one.sets[:number], alone, *one.sets[number + 1 :])
             if never(_policies_of(replace(one, sets=sets))[0], shape).holds:
@@ -377,19 +368,18 @@ def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
 def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]]]:
     """Return policies with the statements of a class, and these by kind, level and number."""
     numbered: dict[Any, tuple[int, Statement]] = {}
-    made: dict[str, list[PolicyDocument]] = {}
+    documents: dict[str, list[PolicyDocument]] = defaultdict(list)
     for place, (kind, statements) in enumerate(one.sets):
-        level = len(made.get("scp", ())) + 1 if kind == "scp" else None
+        level = len(documents["scp"]) + 1 if kind == "scp" else None
         ordered = sorted(statements, key=repr)
         numbered |= {(kind, level, n): (place, each) for n, each in enumerate(ordered)}
         numbering = tuple(replace(each, index=n) for n, each in enumerate(ordered))
-        made.setdefault(kind, []).append(PolicyDocument(numbering, VERSION_2012, name=kind))
-    boundary = made.get("boundary")
+        documents[kind].append(PolicyDocument(numbering, VERSION_2012, name=kind))
     policies = Policies(
-        tuple(made["identity"]),
-        tuple(boundary) if boundary else None,
-        next(iter(made.get("resource", ())), None),
-        scps=tuple((document,) for document in made.get("scp", ())),
+        tuple(documents["identity"]),
+        tuple(documents["boundary"]) or None,
+        next(iter(documents["resource"]), None),
+        scps=tuple((document,) for document in documents["scp"]),
         caller=one.caller,
         counts=one.counts,
     )

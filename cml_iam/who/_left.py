@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import OperatorName
+from cml_iam.engine import OperatorName, compile_policies
 from cml_iam.engine.parts import variable_keys
 from cml_iam.facts import arn_pattern, covers
 from cml_iam.policy import Condition, Statement
-from cml_iam.who._reduced import Compiled, Origin, on, reduced
+from cml_iam.who._reduced import Origin, on, reduced
 
 if TYPE_CHECKING:
     from cml_iam.engine import PolicyType
+    from cml_iam.engine.parts import CompiledStatement
+    from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held
-    from cml_iam.who._facts import Facts
+    from cml_iam.who._reduced import Facts
 
 VARIABLE_PART: Final = re.compile(r"[*?$]")
 
@@ -30,8 +32,8 @@ class Left:
     statements: Mapping[Statement, tuple[Origin, ...]]
 
     @cached_property
-    def said(self) -> tuple[PolicyType, frozenset[Statement]]:
-        """The content of the statements, without their origin."""
+    def content(self) -> tuple[PolicyType, frozenset[Statement]]:
+        """The statements without their origin."""
         return self.kind, frozenset(self.statements)
 
     @cached_property
@@ -55,55 +57,83 @@ class Left:
     def names_resources(self) -> bool:
         """Whether the statements distinguish resources."""
         every = (None, ("*",))
-        return any(e.resource not in every or e.not_resource for e in self.statements)
+        return any(
+            statement.resource not in every or statement.not_resource
+            for statement in self.statements
+        )
 
     def about(self, resource: str) -> Left:
         """Return the statements that remain for requests on *resource*."""
         if resource == "*" or not self.names_resources:
             return self
-        found: dict[Statement, tuple[Origin, ...]] = {}
-        for each, origins in self.statements.items():
-            one = on(each, self.kind, resource)
+        statements: dict[Statement, tuple[Origin, ...]] = {}
+        for statement, origins in self.statements.items():
+            one = on(statement, self.kind, resource)
             if one is not None:
-                found[one] = (*found.get(one, ()), *origins)
-        return Left(self.kind, found)
+                statements[one] = (*statements.get(one, ()), *origins)
+        return Left(self.kind, statements)
 
 
 class Gathering:
     """Substitutes known facts into policies, once for all principals that they treat alike."""
 
     def __init__(self) -> None:
-        self.compiled = Compiled()
+        self._compiled: dict[tuple[int, PolicyType], tuple[CompiledStatement, ...]] = {}
+        self._about: dict[tuple[int, PolicyType, str], tuple[CompiledStatement, ...]] = {}
         self._left: dict[Any, Left] = {}
         self._keys: dict[Any, tuple[str, ...]] = {}
+        self._kept: list[PolicyDocument] = []
+
+    def about(
+        self, document: PolicyDocument, kind: PolicyType, action: str
+    ) -> tuple[CompiledStatement, ...]:
+        """Return the statements of *document*, a policy of type *kind*, about *action*."""
+        key = (id(document), kind)
+        if key not in self._compiled:
+            self._kept.append(document)  # so that no other document gets its id
+            self._compiled[key] = _compiled(document, kind)
+        if (*key, action) not in self._about:
+            statements = self._compiled[key]
+            self._about[*key, action] = tuple(s for s in statements if s.matches_action(action))
+        return self._about[*key, action]
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
         """Return the statements of *policies*, all of one *kind*, about *action* given *facts*."""
-        held = tuple((policy.name, id(policy.document), policy.group) for policy in policies)
-        about = (kind, action, held)
+        about = (kind, action, tuple((e.name, id(e.document), e.group) for e in policies))
         if about not in self._keys:
-            self._keys[about] = tuple(sorted(set(self._named(kind, policies, action))))
+            statements = (
+                compiled.statement
+                for held in policies
+                for compiled in self.about(held.document, kind, action)
+            )
+            keys = {key for statement in statements for key in keys_of(statement)}
+            self._keys[about] = tuple(sorted(keys))
         known = tuple((facts.knows(key), facts.values.get(key)) for key in self._keys[about])
         if (about, known) not in self._left:
             self._left[about, known] = Left(kind, self._reduced(kind, policies, action, facts))
         return self._left[about, known]
 
-    def _named(self, kind: PolicyType, policies: tuple[Held, ...], action: str) -> Iterator[str]:
-        for held in policies:
-            for said in self.compiled.about(held.document, kind, action):
-                yield from keys_of(said.statement)
-
     def _reduced(
         self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts
     ) -> dict[Statement, tuple[Origin, ...]]:
-        found: dict[Statement, tuple[Origin, ...]] = {}
+        statements: dict[Statement, tuple[Origin, ...]] = {}
         for held in policies:
-            for said in self.compiled.about(held.document, kind, action):
-                left = reduced(said, action, facts)
+            for compiled in self.about(held.document, kind, action):
+                left = reduced(compiled, action, facts)
                 if left is not None:
-                    origin = Origin(held.name, said.statement.label, held.group, kind)
-                    found[left] = (*found.get(left, ()), origin)
-        return found
+                    origin = Origin(held.name, compiled.statement.label, held.group, kind)
+                    statements[left] = (*statements.get(left, ()), origin)
+        return statements
+
+
+def _compiled(document: PolicyDocument, kind: PolicyType) -> tuple[CompiledStatement, ...]:
+    if kind == "resource":
+        authorizer = compile_policies(resource=document)
+    elif kind == "scp":
+        authorizer = compile_policies(scps=((document,),))
+    else:
+        authorizer = compile_policies((document,))
+    return authorizer.gates[-1].statements
 
 
 def keys_of(statement: Statement) -> Iterator[str]:
@@ -131,35 +161,33 @@ SIGNS: Final[Mapping[str, str]] = {
 """The sign for a condition operator in a question, if there is one."""
 
 
-def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
+def remaining(statements: Iterable[Statement], resource: str) -> Iterator[str]:
     """Yield the requirements of one kind of policy: one of its Allow statements, and no Deny."""
-    left = tuple(left)
-    allows = [_words(e, resource) for e in left if e.effect == "Allow"]
+    statements = tuple(statements)
+    allows = [_words(each, resource) for each in statements if each.effect == "Allow"]
     if allows and all(allows):
         yield f"only {' or '.join(dict.fromkeys(allows))}"
-    for statement in left:
+    for statement in statements:
         if statement.effect == "Deny":
             yield f"not {_words(statement, resource)}"
 
 
-def _words(said: Statement, resource: str) -> str:
-    """Describe when the statement *said* applies to requests on *resource*; empty if always."""
+def _words(statement: Statement, resource: str) -> str:
+    """Describe when *statement* applies to requests on *resource*; empty if always."""
     words = []
-    asked = arn_pattern(resource)
-    named = [arn_pattern(each) for each in said.resource or ("*",)]
-    if not any(asked and each and covers(each, asked) for each in named):
-        words.append(f"on {', '.join(said.resource or ())}")
-    if said.not_resource is not None:
-        words.append(f"not on {', '.join(said.not_resource)}")
-    conditions = [_condition_words(condition) for condition in said.conditions]
-    if conditions:
-        words.append(f"if {' and '.join(conditions)}")
+    pattern = arn_pattern(resource)
+    named = [arn_pattern(text) for text in statement.resource or ("*",)]
+    if not any(pattern and each and covers(each, pattern) for each in named):
+        words.append(f"on {', '.join(statement.resource or ())}")
+    if statement.not_resource is not None:
+        words.append(f"not on {', '.join(statement.not_resource)}")
+    if statement.conditions:
+        words.append(f"if {' and '.join(map(_condition_words, statement.conditions))}")
     return " ".join(words)
 
 
-def _condition_words(said: Condition) -> str:
-    name = OperatorName.parse(said.operator)
-    if name.base == "null":
-        return f"{said.key} is {'absent' if 'true' in said.values else 'present'}"
-    sign = SIGNS.get(said.operator.lower(), said.operator)
-    return f"{said.key} {sign} {', '.join(said.values)}"
+def _condition_words(condition: Condition) -> str:
+    if OperatorName.parse(condition.operator).base == "null":
+        return f"{condition.key} is {'absent' if 'true' in condition.values else 'present'}"
+    sign = SIGNS.get(condition.operator.lower(), condition.operator)
+    return f"{condition.key} {sign} {', '.join(condition.values)}"

@@ -7,11 +7,12 @@ Principals with equivalent policies end up with the same statements.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine import OperatorName, PolicyType, compile_policies
+from cml_iam.engine import OperatorName, PolicyType
 from cml_iam.engine.parts import (
     FIELDS,
     Caller,
@@ -25,21 +26,33 @@ from cml_iam.engine.parts import (
     resource_pattern,
     tokens,
 )
-from cml_iam.facts import arn_pattern, overlap
-from cml_iam.policy import VERSION_2012, Arn, Condition, PolicyDocument, Principals, Statement
+from cml_iam.facts import REGION, arn_pattern, names_of, overlap, region_is_of_resource
+from cml_iam.policy import (
+    VERSION_2012,
+    Arn,
+    Condition,
+    PolicyDocument,
+    Principals,
+    Statement,
+    pattern_matches,
+)
 from cml_iam.who._account import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from cml_iam.engine.parts import Token
     from cml_iam.facts import ArnPattern
-    from cml_iam.who._account import Member
-    from cml_iam.who._facts import Facts
+    from cml_iam.space import Shape
+    from cml_iam.who._account import Account, Member
 
 USER_ID: Final = "aws:userid"
 ESCAPED: Final = {"*": "${*}", "?": "${?}", "$": "${$}"}
 EVERYONE: Final = Principals(everyone=True)
+TAGS: Final = "aws:principaltag/"
+SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
+"""Operators that fix the value of their key in the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +71,32 @@ class Origin:
         return f"{self.statement} of {self.policy}{where}"
 
 
-class Compiled:
-    """The documents of an account, each compiled once, with their statements about an action."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The values of condition keys, by lower case; None for a key known to be absent.
 
-    def __init__(self) -> None:
-        self._about: dict[tuple[int, PolicyType, str], tuple[CompiledStatement, ...]] = {}
-        self._made: dict[tuple[int, PolicyType], tuple[CompiledStatement, ...]] = {}
-        self._kept: list[PolicyDocument] = []
+    With *tags*, requests have no other tags of the principal. *like* are the patterns of values
+    that are not known exactly.
+    """
 
-    def about(
-        self, document: PolicyDocument, kind: PolicyType, action: str
-    ) -> tuple[CompiledStatement, ...]:
-        """Return the statements of *document*, a policy of type *kind*, about *action*."""
-        key = (id(document), kind, action)
-        if key not in self._about:
-            statements = self._statements(document, kind)
-            self._about[key] = tuple(e for e in statements if e.matches_action(action))
-        return self._about[key]
+    values: Mapping[str, str | None]
+    tags: bool = False
+    like: Mapping[str, str] = field(default_factory=dict)
 
-    def _statements(
-        self, document: PolicyDocument, kind: PolicyType
-    ) -> tuple[CompiledStatement, ...]:
-        key = (id(document), kind)
-        if key not in self._made:
-            self._kept.append(document)  # so that no other document gets its id
-            if kind == "resource":
-                authorizer = compile_policies(resource=document)
-            elif kind == "scp":
-                authorizer = compile_policies(scps=((document,),))
-            else:
-                authorizer = compile_policies((document,))
-            self._made[key] = authorizer.gates[-1].statements
-        return self._made[key]
+    def knows(self, key: str) -> bool:
+        """Return whether the value of *key*, or its absence, is known."""
+        name = key.lower()
+        return name in self.values or (self.tags and name.startswith(TAGS))
+
+    def without_tags(self) -> Facts:
+        """Return the same facts without those about the principal's tags."""
+        values = {k: value for k, value in self.values.items() if not k.startswith(TAGS)}
+        return Facts(values, tags=False, like=self.like)
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The known values as a request context."""
+        return {key: value for key, value in self.values.items() if value is not None}
 
 
 def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | None:
@@ -289,3 +296,79 @@ class _Putting:
 
 def _escaped(text: str) -> str:
     return "".join(ESCAPED.get(char, char) for char in text)
+
+
+def facts_of(member: Member, account: Account, now: datetime) -> Facts:
+    """Return the facts about requests of *member* at the time *now*.
+
+    A role's session may have more tags if its trust policy lets somebody pass session tags.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    values: dict[str, str | None] = {
+        "aws:principalarn": member.arn,
+        "aws:principalaccount": account.number,
+        "aws:principaltype": "User" if member.kind == "user" else "AssumedRole",
+        "aws:principalisawsservice": "false",
+        "aws:principalservicename": None,
+        "aws:currenttime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:epochtime": str(int(now.timestamp())),
+        "aws:username": member.name if member.kind == "user" else None,
+    }
+    if account.organization:
+        values["aws:principalorgid"] = account.organization
+    like = {}
+    if member.kind == "user":
+        values["aws:userid"] = member.id
+    else:
+        like["aws:userid"] = f"{member.id}:*"
+    fixed = member.trust is None or not passes_tags(member.trust)
+    if fixed:
+        tags = member.holdings.tags.items()
+        values |= {TAGS + key.lower(): value for key, value in tags}
+    return Facts(values, fixed, like)
+
+
+def passes_tags(trust: PolicyDocument) -> bool:
+    """Return whether *trust* lets anybody pass session tags.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+    """
+    for statement in trust.statements:
+        if statement.effect == "Allow":
+            named = statement.action or statement.not_action or ()
+            matches = any(pattern_matches(each.lower(), "sts:tagsession") for each in named)
+            if matches is (statement.action is not None):
+                return True
+    return False
+
+
+def facts_of_question(shape: Shape) -> dict[str, str | None]:
+    """Return the values that every request of *shape* has, by its conditions and its region.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-ec2-console.html
+    """
+    values: dict[str, str | None] = {}
+    actions = shape.actions if shape.not_actions is None else ()
+    for operator, block in shape.conditions.items():
+        for key, said in block.items():
+            texts = (said,) if isinstance(said, str) else tuple(said)
+            value = texts[0] if len(texts) == 1 else None
+            absent = operator.lower() == "null" and value == "true"
+            if not absent and (value is None or operator.lower() not in SETTLED or "${" in value):
+                continue
+            for action in actions or ("*",):
+                values |= {
+                    name.lower(): None if absent else value for name in names_of(key, action)
+                }
+    regions = {_region(resource) for resource in shape.resources}
+    if actions and len(regions) == 1 and all(map(region_is_of_resource, actions)):
+        region = regions.pop()
+        if region:
+            values |= {name.lower(): region for each in actions for name in names_of(REGION, each)}
+    return values
+
+
+def _region(resource: str) -> str | None:
+    fields = resource.split(":", 5)
+    named = fields[3] if len(fields) == 6 else ""
+    return None if not named or {"*", "?", "$"} & set(named) else named

@@ -16,7 +16,7 @@ import pytest
 
 from cml_iam.policy import PolicyDocument, load_policy, parse_policy, same_meaning
 from cml_iam.provision import plan_bootstrap
-from cml_iam.provision._steps import OUR_TAG
+from cml_iam.provision._principal import OUR_TAG
 from cml_iam.render import (
     Form,
     render_document,
