@@ -6,6 +6,7 @@ from cml_iam.workers._changes import (
     Disk,
     Launch,
     adopt_change,
+    check_name,
     launch_change,
     start_change,
     stop_change,
@@ -15,7 +16,7 @@ from cml_iam.workers._changes import (
     untag_change,
 )
 from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, CmlLogin, cml_activity
-from cml_iam.workers._create import Patience, create_worker
+from cml_iam.workers._create import Patience, PendingLaunches, create_worker
 from cml_iam.workers._fleet import (
     NAMESAKES,
     Frame,
@@ -44,16 +45,6 @@ from cml_iam.workers._idle import (
     find_idle,
     risk_of_stopping,
 )
-from cml_iam.workers._launches import (
-    Placement,
-    image_owners,
-    launch_to_try,
-    newest_image,
-    placements,
-    profile_image,
-    profile_launch,
-    root_disk,
-)
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import (
     EVERY,
@@ -74,9 +65,21 @@ from cml_iam.workers._model import (
     is_image_id,
 )
 from cml_iam.workers._monitor import Monitor, Report, Watched
-from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
-from cml_iam.workers._pending import PendingLaunches
-from cml_iam.workers._tags import check_name
+from cml_iam.workers._site_workers import (
+    Looks,
+    Orphan,
+    Placement,
+    check_adoption,
+    find_orphans,
+    image_owners,
+    launch_to_try,
+    looks_of,
+    newest_image,
+    placements,
+    profile_image,
+    profile_launch,
+    root_disk,
+)
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
 __all__ = [

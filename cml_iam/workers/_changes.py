@@ -1,4 +1,7 @@
-"""The changes that the manager requests from EC2, as values; each can also be only a DryRun."""
+"""The changes that the manager requests from EC2, as values; each can also be only a DryRun.
+
+Rules for tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from cml_iam.errors import AwsError, InputError
+from cml_iam.errors import AwsError, InputError, RefusedError
 from cml_iam.tag import as_aws
-from cml_iam.visible import visible
-from cml_iam.workers._model import check_id
-from cml_iam.workers._tags import check_name, check_removal, check_update, launch_tags
+from cml_iam.visible import unseen, visible
+from cml_iam.workers._model import check_id, is_instance_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.tag import Tag
     from cml_iam.workers._model import Worker
 
 
-_MAX_TOKEN = 64
-_MAX_USER_DATA = 16 * 1024
-_INTEL = re.compile(r"[a-z]+([0-9]+)i[a-z]*(-flex)?\.")
+_MAX_TOKEN: Final = 64
+_MAX_USER_DATA: Final = 16 * 1024
+_MAX_TAGS: Final = 50
+_MAX_KEY, _MAX_VALUE = 128, 256
+_INTEL: Final = re.compile(r"[a-z]+([0-9]+)i[a-z]*(-flex)?\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,98 +84,6 @@ class Launch:
         return made if made.image_id and made.instance_type else None
 
 
-def can_nest(instance_type: str) -> bool:
-    """Return whether *instance_type* may nest virtual machines: Intel, 8th generation or later.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CpuOptionsRequest.html
-    """
-    found = _INTEL.match(instance_type)
-    return found is not None and int(found[1]) >= 8 and ".metal" not in instance_type
-
-
-def run_instances(launch: Launch, guard: Tag) -> dict[str, Any]:
-    """Return the parameters of RunInstances for *launch*, with the exact guard tag key.
-
-    The request tags the instance and its volumes, so a policy can require the tags at launch, and
-    the worker never exists without them.
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
-    """
-    _check(launch)
-    parameters: dict[str, Any] = {
-        "ImageId": launch.image_id,
-        "InstanceType": launch.instance_type,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "ClientToken": launch.client_token,
-        "TagSpecifications": [
-            {"ResourceType": kind, "Tags": as_aws(tags)}
-            for kind, tags in tags_at_launch(launch, guard).items()
-        ],
-        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
-    }
-    return {**parameters, **_optional(launch)}
-
-
-def tags_at_launch(launch: Launch, guard: Tag) -> Mapping[str, Mapping[str, str]]:
-    """Return the tags in the launch request, by resource type."""
-    if launch.sent_tags is not None:
-        return launch.sent_tags
-    return dict.fromkeys(("instance", "volume"), launch_tags(launch.tags, launch.name, guard))
-
-
-def _optional(launch: Launch) -> dict[str, Any]:
-    asked: dict[str, Any] = {
-        "SubnetId": launch.subnet_id,
-        "SecurityGroupIds": list(launch.security_group_ids),
-        "KeyName": launch.key_name,
-        "IamInstanceProfile": _profile(launch.instance_profile),
-        "BlockDeviceMappings": [_root_volume(launch.disk)] if launch.disk else None,
-        "UserData": launch.user_data,
-        "CpuOptions": {"NestedVirtualization": "enabled"} if launch.nested else None,
-        "Monitoring": {"Enabled": True} if launch.detailed_monitoring else None,
-    }
-    return {name: value for name, value in asked.items() if value}
-
-
-def _profile(name_or_arn: str | None) -> dict[str, str] | None:
-    if not name_or_arn:
-        return None
-    return {"Arn" if name_or_arn.startswith("arn:") else "Name": name_or_arn}
-
-
-def _root_volume(disk: Disk) -> dict[str, Any]:
-    volume: dict[str, Any] = {
-        "VolumeType": disk.volume_type,
-        "Encrypted": disk.encrypted,
-        "DeleteOnTermination": True,
-    }
-    if disk.size_gib:
-        volume["VolumeSize"] = disk.size_gib
-    if disk.kms_key_id:
-        volume["KmsKeyId"] = disk.kms_key_id
-    return {"DeviceName": disk.device, "Ebs": volume}
-
-
-def _check(launch: Launch) -> None:
-    check_name(launch.name)
-    if not launch.image_id.startswith("ami-"):
-        raise InputError(
-            f"not an image id: `{visible(launch.image_id)}`", remedy="an id begins with `ami-`"
-        )
-    token = launch.client_token
-    if not (0 < len(token) <= _MAX_TOKEN and token.isascii()):
-        raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
-    if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
-        raise InputError("user data is longer than 16 KiB, the EC2 limit")
-    if launch.nested and not can_nest(launch.instance_type):
-        raise InputError(
-            f"`{launch.instance_type}` has no nested virtualization",
-            remedy="use a virtual type of c8i, m8i, r8i or later, or a metal type",
-        )
-    if launch.disk and launch.disk.size_gib is not None and launch.disk.size_gib < 1:
-        raise InputError(f"a disk must have at least 1 GiB: `{launch.disk.size_gib}`")
-
-
 DRY_RUN_PASSED = "DryRunOperation"
 
 
@@ -207,8 +119,96 @@ class Change:
 
 
 def launch_change(launch: Launch, guard: Tag) -> Change:
-    """Launch one new worker."""
-    return Change("run_instances", run_instances(launch, guard))
+    """Launch one new worker, with the exact guard tag key.
+
+    The request tags the instance and its volumes, so a policy can require the tags at launch, and
+    the worker never exists without them.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    _check(launch)
+    profile = launch.instance_profile or ""
+    name_or_arn = "Arn" if profile.startswith("arn:") else "Name"
+    optional: dict[str, Any] = {
+        "SubnetId": launch.subnet_id,
+        "SecurityGroupIds": list(launch.security_group_ids),
+        "KeyName": launch.key_name,
+        "IamInstanceProfile": {name_or_arn: profile} if profile else None,
+        "BlockDeviceMappings": [_root_volume(launch.disk)] if launch.disk else None,
+        "UserData": launch.user_data,
+        "CpuOptions": {"NestedVirtualization": "enabled"} if launch.nested else None,
+        "Monitoring": {"Enabled": True} if launch.detailed_monitoring else None,
+    }
+    parameters = {
+        "ImageId": launch.image_id,
+        "InstanceType": launch.instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken": launch.client_token,
+        "TagSpecifications": [
+            {"ResourceType": kind, "Tags": as_aws(tags)}
+            for kind, tags in tags_at_launch(launch, guard).items()
+        ],
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
+    }
+    return Change(
+        "run_instances",
+        parameters | {name: value for name, value in optional.items() if value},
+    )
+
+
+def tags_at_launch(launch: Launch, guard: Tag) -> Mapping[str, Mapping[str, str]]:
+    """Return the tags in the launch request, by resource type."""
+    if launch.sent_tags is not None:
+        return launch.sent_tags
+    for key, value in launch.tags.items():
+        if guard.is_key(key) and (key, value) != (guard.key, guard.value):
+            raise RefusedError(
+                f"a worker is launched with the guard tag `{guard}`, not with `{key}={value}`",
+                remedy="omit this tag: it is set automatically",
+            )
+    tags = {**launch.tags, "Name": launch.name, guard.key: guard.value}
+    _check_tags(tags)
+    return dict.fromkeys(("instance", "volume"), tags)
+
+
+def _root_volume(disk: Disk) -> dict[str, Any]:
+    volume: dict[str, Any] = {
+        "VolumeType": disk.volume_type,
+        "Encrypted": disk.encrypted,
+        "DeleteOnTermination": True,
+    }
+    optional = {"VolumeSize": disk.size_gib, "KmsKeyId": disk.kms_key_id}
+    volume |= {name: value for name, value in optional.items() if value}
+    return {"DeviceName": disk.device, "Ebs": volume}
+
+
+def _check(launch: Launch) -> None:
+    check_name(launch.name)
+    if not launch.image_id.startswith("ami-"):
+        raise InputError(
+            f"not an image id: `{visible(launch.image_id)}`", remedy="an id begins with `ami-`"
+        )
+    token = launch.client_token
+    if not (0 < len(token) <= _MAX_TOKEN and token.isascii()):
+        raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
+    if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
+        raise InputError("user data is longer than 16 KiB, the EC2 limit")
+    if launch.nested and not _can_nest(launch.instance_type):
+        raise InputError(
+            f"`{launch.instance_type}` has no nested virtualization",
+            remedy="use a virtual type of c8i, m8i, r8i or later, or a metal type",
+        )
+    if launch.disk and launch.disk.size_gib is not None and launch.disk.size_gib < 1:
+        raise InputError(f"a disk must have at least 1 GiB: `{launch.disk.size_gib}`")
+
+
+def _can_nest(instance_type: str) -> bool:
+    """Return whether the type may nest virtual machines: Intel, 8th generation or later.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CpuOptionsRequest.html
+    """
+    intel = _INTEL.match(instance_type)
+    return intel is not None and int(intel[1]) >= 8 and ".metal" not in instance_type
 
 
 def operate_change(operation: str, ids: Sequence[str], **options: bool) -> Change:
@@ -234,7 +234,7 @@ def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = Fa
     if force and hibernate:
         raise InputError("a worker can be stopped by force or hibernated, but not both")
     options = {"Force": force, "Hibernate": hibernate}
-    chosen = {name: True for name, wanted in options.items() if wanted}
+    chosen = {name: True for name, is_chosen in options.items() if is_chosen}
     return operate_change("stop_instances", ids, **chosen)
 
 
@@ -245,8 +245,13 @@ def terminate_change(ids: Sequence[str]) -> Change:
 
 def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: Tag) -> Change:
     """Add tags to workers, or change their values."""
-    check_update(tags, guard)
-    return Change("create_tags", {"Resources": _checked(ids), "Tags": as_aws(tags)})
+    if not tags:
+        raise InputError("no tag given", remedy="name at least one as KEY=VALUE")
+    _leave_guard_alone(tags, guard)
+    _check_tags(tags)
+    if "Name" in tags:
+        check_name(tags["Name"])
+    return _tagging(ids, tags)
 
 
 def adopt_change(ids: Sequence[str], guard: Tag) -> Change:
@@ -255,14 +260,26 @@ def adopt_change(ids: Sequence[str], guard: Tag) -> Change:
     The hardened policy deliberately refuses this to the manager, because whoever may set the guard
     tag may take over any instance.
     """
-    return Change(
-        "create_tags", {"Resources": _checked(ids), "Tags": as_aws({guard.key: guard.value})}
-    )
+    return _tagging(ids, {guard.key: guard.value})
+
+
+def _tagging(ids: Sequence[str], tags: Mapping[str, str]) -> Change:
+    return Change("create_tags", {"Resources": _checked(ids), "Tags": as_aws(tags)})
 
 
 def untag_change(ids: Sequence[str], keys: Sequence[str], guard: Tag) -> Change:
-    """Remove the tags *keys* from workers, whatever their values."""
-    check_removal(keys, guard)
+    """Remove the tags *keys* from workers, whatever their values.
+
+    DeleteTags without a list of tags deletes all of them, including the guard tag.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+    """
+    if not keys:
+        raise InputError(
+            "no tag given: AWS would delete all tags", remedy="name the tags to remove"
+        )
+    _leave_guard_alone(keys, guard)
+    for key in keys:
+        _check_key(key)
     named = [{"Key": key} for key in dict.fromkeys(keys)]
     return Change("delete_tags", {"Resources": _checked(ids), "Tags": named})
 
@@ -270,4 +287,60 @@ def untag_change(ids: Sequence[str], keys: Sequence[str], guard: Tag) -> Change:
 def _checked(ids: Sequence[str]) -> list[str]:
     if not ids:
         raise InputError("no worker given")
-    return [check_id(each) for each in ids]
+    return [check_id(instance_id) for instance_id in ids]
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    """Raise InputError for tags that AWS does not accept."""
+    if len(tags) > _MAX_TAGS:
+        raise InputError(f"{len(tags)} tags: an instance can have at most {_MAX_TAGS}")
+    for key, value in tags.items():
+        _check_key(key)
+        if len(value) > _MAX_VALUE:
+            raise InputError(
+                f"the value of tag `{visible(key)}` is longer than {_MAX_VALUE} characters"
+            )
+        _check_seen(key, f"the key of tag `{visible(key)}`")
+        _check_seen(value, f"the value of tag `{visible(key)}`")
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless *name* can be typed and cannot be mistaken for an id or a pattern."""
+    if not name.strip():
+        raise InputError("a worker needs a name")
+    _check_seen(name, "the name")
+    if name != name.strip():
+        raise InputError(f"a name must not begin or end with a space: `{name}`")
+    if set("*?") & set(name):
+        raise RefusedError(
+            f"`{name}` would match other workers too: * and ? are wildcards",
+            remedy="leave them out of the name",
+        )
+    if is_instance_id(name):
+        raise RefusedError(f"`{name}` looks like an instance id", remedy="another name")
+
+
+def _check_seen(text: str, what: str) -> None:
+    if characters := unseen(text):
+        raise InputError(
+            f"{what} has invisible characters: {', '.join(characters)}",
+            remedy="remove line breaks, control and formatting characters",
+        )
+
+
+def _check_key(key: str) -> None:
+    if not key or len(key) > _MAX_KEY:
+        shown = visible(key[:_MAX_KEY])
+        raise InputError(f"a tag's key has 1 to {_MAX_KEY} characters: `{shown}`")
+    if key.casefold().startswith("aws:"):
+        raise RefusedError(f"tag `{key}` is reserved: keys that begin with `aws:` belong to AWS")
+
+
+def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
+    for key in keys:
+        if guard.is_key(key):
+            raise RefusedError(
+                f"`{key}` is the guard tag: another value makes the manager lose the worker or "
+                "take over a foreign instance",
+                remedy="only an administrator may set it, with other credentials",
+            )

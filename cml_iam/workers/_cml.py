@@ -11,9 +11,10 @@ import json
 import ssl
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from http.client import HTTPException, HTTPSConnection
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
@@ -21,15 +22,13 @@ from cml_iam.files import open_regular
 from cml_iam.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cml_iam.secret import Secret
     from cml_iam.workers._model import Worker
 
 
-PATH: Final = "/api/v0/system_information"
-_SECONDS: Final = 5.0
 _LARGEST: Final = 64 * 1024
 _TRUST: Final = "pass its certificate, or its CA's, as --cml-ca FILE"
 _CERTIFICATE: Final = f"{_TRUST} (--insecure skips the check)"
@@ -53,20 +52,6 @@ class CmlAnswer:
     hopeless: bool = False
     remedy: str | None = None
     answered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CmlRequest:
-    """A request to CML's API; its body and headers may be secret."""
-
-    path: str
-    method: str = "GET"
-    sent: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-SYSTEM_INFORMATION: Final = CmlRequest(PATH)
-"""The request that needs no sign-in."""
 
 
 @lru_cache(maxsize=4)
@@ -105,7 +90,7 @@ class CmlAccess:
     insecure: bool = False
     private: bool = False
     port: int = 443
-    seconds: float = _SECONDS
+    seconds: float = 5.0
 
     def check(self) -> None:
         """Raise InputError for an unusable *ca_file*."""
@@ -128,37 +113,31 @@ class CmlAccess:
     def ask_at(self, address: str) -> CmlAnswer:
         """Query CML at *address* once; takes at most twice the timeout."""
         try:
-            status, body = self.exchange(address)
+            status, body = self.exchange(address, "/api/v0/system_information")
         except ssl.SSLCertVerificationError as error:
             return _untrusted(address, error)
         except (OSError, HTTPException) as error:
             return CmlAnswer(False, f"CML: no answer ({_reason(error)})", address=address)
         return _read(address, status, body)
 
-    def exchange(self, address: str, request: CmlRequest = SYSTEM_INFORMATION) -> tuple[int, bytes]:
-        """Send *asked* once; return the status and the body, up to a limit.
+    def exchange(
+        self,
+        address: str,
+        path: str,
+        body: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[int, bytes]:
+        """Send a GET, or a POST of *body*, once; return the status and the body, up to a limit.
 
         Raises ssl.SSLCertVerificationError for an untrusted certificate, and OSError and
         HTTPException if there is no response.
         """
         try:
-            return self._send(address, request, self._context())
+            return self._send(address, path, body, headers)
         except ssl.SSLCertVerificationError as error:
             if error.verify_code not in _OTHER_NAME or self.ca_file is None:
                 raise
-            try:
-                return self._send_pinned(address, request)
-            except _NotPinnedError:
-                raise error from None
-
-    def _send_pinned(self, address: str, request: CmlRequest) -> tuple[int, bytes]:
-        """Send to a server under another name, if its certificate is in the file.
-
-        A certificate that an appliance creates itself rarely names the address that EC2 assigned.
-        """
-        context = self._context(any_name=True)
-        pinned = _certificates(self.ca_file)
-        return self._send(address, request, context, lambda shown: shown in pinned)
+            return self._send(address, path, body, headers, mismatch=error)
 
     def _context(self, *, any_name: bool = False) -> ssl.SSLContext:
         stamp = 0
@@ -171,32 +150,34 @@ class CmlAccess:
     def _send(
         self,
         address: str,
-        request: CmlRequest,
-        context: ssl.SSLContext,
-        trusts: Callable[[bytes], bool] = lambda _: True,
+        path: str,
+        body: str | None,
+        headers: Mapping[str, str],
+        mismatch: ssl.SSLCertVerificationError | None = None,
     ) -> tuple[int, bytes]:
+        """Send once; after a *mismatch* of names, to a server whose certificate is in the file.
+
+        A certificate that an appliance creates itself rarely names the address that EC2 assigned.
+        """
+        context = self._context(any_name=mismatch is not None)
         until = time.monotonic() + self.seconds
         connection = HTTPSConnection(address, self.port, timeout=self.seconds, context=context)
         with closing(connection):
             connection.connect()
-            shown = connection.sock.getpeercert(binary_form=True) or b""
-            if not trusts(shown):
-                raise _NotPinnedError
-            headers = {"Accept": "application/json", **request.headers}
-            connection.request(request.method, request.path, request.sent, headers)
+            shown = connection.sock.getpeercert(binary_form=True)
+            if mismatch is not None and shown not in _certificates(self.ca_file):
+                raise mismatch from None
+            method = "GET" if body is None else "POST"
+            connection.request(method, path, body, {"Accept": "application/json", **headers})
             answer = connection.getresponse()
-            body = b""
+            received = b""
             # A socket's timeout applies to each read, so a slow sender could take any time in
             # total.
-            while len(body) < _LARGEST and (part := answer.read1(_LARGEST)):
-                body += part
+            while len(received) < _LARGEST and (part := answer.read1(_LARGEST)):
+                received += part
                 if time.monotonic() > until:
                     raise TimeoutError("timed out")
-            return answer.status, body
-
-
-class _NotPinnedError(Exception):
-    """The server presents a certificate that is not in the file."""
+            return answer.status, received
 
 
 def _certificates(path: Path | None) -> frozenset[bytes]:
@@ -208,9 +189,9 @@ def _certificates(path: Path | None) -> frozenset[bytes]:
     authorities = set(context.get_ca_certs(binary_form=True))
     # `get_ca_certs` leaves out certificates that do not belong to an authority.
     end = "-----END CERTIFICATE-----"
-    parts = (each + end for each in path.read_text("ascii", "replace").split(end)[:-1])
+    parts = (part + end for part in path.read_text("ascii", "replace").split(end)[:-1])
     begun = (part[part.index("-----BEGIN CERTIFICATE-----") :] for part in parts if "BEGIN" in part)
-    return frozenset(authorities | {ssl.PEM_cert_to_DER_cert(each) for each in begun})
+    return frozenset(authorities | {ssl.PEM_cert_to_DER_cert(part) for part in begun})
 
 
 def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> CmlAnswer:
@@ -219,20 +200,19 @@ def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> CmlAnswer:
 
 
 def _read(address: str, status: int, body: bytes) -> CmlAnswer:
+    ready, version = False, ""
     if status != 200:
-        return CmlAnswer(False, f"CML: HTTP {status}", address=address, answered=True)
-    try:
-        told = json.loads(body)
-        ready = told["ready"]
-    except (ValueError, KeyError, TypeError):
-        return CmlAnswer(
-            False, "CML: the server that answers is not CML", address=address, answered=True
-        )
-    version = str(told.get("version") or "")
-    if ready is not True:
-        return CmlAnswer(False, "CML answers but is not ready", version, address, answered=True)
-    said = f"CML {version} is ready".replace("  ", " ")
-    return CmlAnswer(True, said, version, address, answered=True)
+        said = f"CML: HTTP {status}"
+    else:
+        try:
+            information = json.loads(body)
+            ready = information["ready"] is True
+        except (ValueError, KeyError, TypeError):
+            said = "CML: the server that answers is not CML"
+        else:
+            version = str(information.get("version") or "")
+            said = f"CML {version} is ready" if ready else "CML answers but is not ready"
+    return CmlAnswer(ready, said.replace("  ", " "), version, address, answered=True)
 
 
 def _reason(error: Exception) -> str:
@@ -243,10 +223,9 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
 
 
-_OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
 _ADVICE: Final = {
-    _UNAUTHORIZED: "CML rejects this user and password",
-    _FORBIDDEN: "the user must be an administrator of CML",
+    401: "CML rejects this user and password",
+    403: "the user must be an administrator of CML",
 }
 
 
@@ -281,9 +260,13 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     if not address:
         return Activity(unknown="the worker has no address", remedy="see `cml-iam worker show`")
     try:
-        token = _json_answer(access, address, _sign_in(login))
+        named = {"username": login.username, "password": login.password.reveal()}
+        is_json = {"Content-Type": "application/json"}
+        token = _json_answer(
+            access.exchange(address, "/api/v0/authenticate", json.dumps(named), is_json)
+        )
         signed = {"Authorization": f"Bearer {_text(token)}"}
-        stats = _json_answer(access, address, CmlRequest("/api/v0/system_stats", headers=signed))
+        stats = _json_answer(access.exchange(address, "/api/v0/system_stats", headers=signed))
         return Activity(nodes=running_nodes(stats))
     except _StatusError as error:
         remedy = _ADVICE.get(error.status, "check the system health in CML")
@@ -319,20 +302,14 @@ class _StatusError(Exception):
         self.status = status
 
 
-def _sign_in(login: CmlLogin) -> CmlRequest:
-    sent = json.dumps({"username": login.username, "password": login.password.reveal()})
-    headers = {"Content-Type": "application/json"}
-    return CmlRequest("/api/v0/authenticate", "POST", sent.encode(), headers)
-
-
 def _text(token: Any) -> str:
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
         raise ValueError("no token")
     return token
 
 
-def _json_answer(access: CmlAccess, address: str, request: CmlRequest) -> Any:
-    status, body = access.exchange(address, request)
-    if status != _OK:
+def _json_answer(answer: tuple[int, bytes]) -> Any:
+    status, body = answer
+    if status != 200:
         raise _StatusError(status)
     return json.loads(body)

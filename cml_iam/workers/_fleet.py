@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, CredentialsError, InputError, ThrottledError, UnreachableError
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
 
 
 BATCH: Final = 100
-"""The maximum number of workers per call.
+"""The maximum number of workers per call, and of ids in one DescribeInstanceStatus call.
 
 EC2 allows 5 start calls, then 2 a second; a call with 100 workers counts as one.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
-
-STATUS_BATCH: Final = 100
-"""The maximum number of ids in one DescribeInstanceStatus call."""
 
 FILTER_VALUES: Final = 200
 """The maximum number of values in one EC2 filter."""
@@ -55,9 +53,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values."""
         return {
-            "id": self.worker.id,
-            "name": self.worker.name,
-            "region": self.worker.region,
+            **self.worker.named,
             "previous": self.change.previous if self.change else None,
             "current": self.change.current if self.change else None,
             "error": self.error and self.error.as_json(),
@@ -78,22 +74,26 @@ def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]
     A failure affects only its region. Raises CredentialsError if no region answered and one refused
     the credential.
     """
+    regions = tuple(dict.fromkeys(regions))
+    errors: dict[str, AwsError] = {}
 
-    def safely(region: str) -> tuple[Worker, ...] | AwsError:
+    def safely(region: str) -> tuple[Worker, ...]:
         try:
             return look(region)
         except AwsError as error:
-            return error
+            errors[region] = error
+            return ()
 
-    answers = dict(zip(regions, in_threads(safely, regions), strict=True))
-    failures = {region: each for region, each in answers.items() if isinstance(each, AwsError)}
+    parts = in_threads(safely, regions)
+    failures = {region: errors[region] for region in regions if region in errors}
     refused = [error for error in failures.values() if isinstance(error, CredentialsError)]
-    if refused and len(failures) == len(answers):
+    if refused and len(failures) == len(regions):
         raise refused[0]
-    workers = [
-        worker for part in answers.values() if not isinstance(part, AwsError) for worker in part
-    ]
-    return Listing(tuple(sorted(workers, key=lambda worker: (worker.name, worker.id))), failures)
+    return Listing(_sorted(chain(*parts)), failures)
+
+
+def _sorted(workers: Iterable[Worker]) -> tuple[Worker, ...]:
+    return tuple(sorted(workers, key=lambda worker: (worker.name, worker.id)))
 
 
 def find_workers(
@@ -106,17 +106,24 @@ def find_workers(
     unknown or ambiguous, and the AwsError of a region that cannot be listed, because the name may
     then be ambiguous.
     """
-    ids = [each for each in wanted if is_instance_id(each)]
-    by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
-    names = [each for each in wanted if not is_instance_id(each)]
-    living = _everywhere(lambda region: manager.get_all_instances(region=region), regions, names)
-    named = [worker for worker in living if worker.state != "terminated"]
-    found = [
-        worker
-        for each in wanted
-        for worker in ([_by_id(each, by_id, regions)] if each in ids else _named(each, named))
-    ]
-    return tuple({worker.id: worker for worker in found}.values())
+    ids = [text for text in wanted if is_instance_id(text)]
+    by_id: dict[str, Worker] = {}
+    if ids:
+        parts = in_threads(lambda region: manager.find_instances(ids, region=region), regions)
+        by_id = {worker.id: worker for worker in reversed(list(chain(*parts)))}
+    living: list[Worker] = []
+    if len(ids) < len(wanted):
+        parts = in_threads(lambda region: manager.get_all_instances(region=region), regions)
+        living = [worker for worker in chain(*parts) if worker.state != "terminated"]
+    found: dict[str, Worker] = {}
+    for text in wanted:
+        if is_instance_id(text) and text not in by_id:
+            raise InputError(
+                f"no instance `{text}` in {', '.join(regions)}", remedy="see `cml-iam worker list`"
+            )
+        workers = [by_id[text]] if text in by_id else _named(text, living)
+        found |= {worker.id: worker for worker in workers}
+    return tuple(found.values())
 
 
 def act(
@@ -158,7 +165,7 @@ def act(
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
     """Return the status of *workers* by id, without workers that EC2 does not find."""
-    batches = list(by_region(workers, STATUS_BATCH))
+    batches = list(by_region(workers, BATCH))
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
 
@@ -173,28 +180,15 @@ def by_region(
             yield region, ids[start : start + size]
 
 
-def _everywhere(
-    look: Callable[[str], tuple[Worker, ...]], regions: Sequence[str], wanted: Sequence[str]
-) -> list[Worker]:
-    if not wanted:
-        return []
-    return [worker for part in in_threads(look, regions) for worker in part]
-
-
-def _by_id(instance_id: str, found: Iterable[Worker], regions: Sequence[str]) -> Worker:
-    for worker in found:
-        if worker.id == instance_id:
-            return worker
-    raise InputError(
-        f"no instance `{instance_id}` in {', '.join(regions)}", remedy="see `cml-iam worker list`"
-    )
-
-
 def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
-    pattern = bool(set("*?") & set(name))
-    found = [w for w in workers if w.name == name or (pattern and fnmatchcase(w.name, name))]
-    found = [each for each in found if each.state != "shutting-down"] or found
-    if len(found) == 1 or (found and pattern):
+    is_pattern = bool(set("*?") & set(name))
+    found = [
+        worker
+        for worker in workers
+        if worker.name == name or (is_pattern and fnmatchcase(worker.name, name))
+    ]
+    found = [worker for worker in found if worker.state != "shutting-down"] or found
+    if len(found) == 1 or (found and is_pattern):
         return found
     if found:
         ids = [f"{worker.id} ({worker.region})" for worker in found[:NAMESAKES]]
@@ -266,33 +260,32 @@ class Watch:
         at, listing, last = self._now(), self._look(), self._last
         if last and listing.failures:
             kept = [each for each in last.listing.workers if each.region in listing.failures]
-            both = sorted((*listing.workers, *kept), key=lambda worker: (worker.name, worker.id))
-            listing = Listing(tuple(both), listing.failures)
+            listing = Listing(_sorted((*listing.workers, *kept)), listing.failures)
         used, measured_at = self._used(listing, at)
-        was = {each.id: each for each in last.listing.workers} if last else {}
-        is_now = {each.id for each in listing.workers}
+        was = {worker.id: worker for worker in last.listing.workers} if last else {}
+        is_now = {worker.id for worker in listing.workers}
         self._last = Frame(
             at,
             listing,
             used,
             measured_at,
             before={
-                each.id: was[each.id].state
-                for each in listing.workers
-                if each.id in was and was[each.id].state != each.state
+                worker.id: was[worker.id].state
+                for worker in listing.workers
+                if worker.id in was and was[worker.id].state != worker.state
             },
-            gone=tuple(each for each in was.values() if each.id not in is_now),
+            gone=tuple(worker for worker in was.values() if worker.id not in is_now),
         )
         return self._last
 
     def _used(self, listing: Listing, at: datetime) -> tuple[Mapping[str, Utilization], datetime]:
         """Return the metrics: the previous ones while they are fresh and cover the same workers."""
         last = self._last
-        wanted = [worker for worker in listing.workers if worker.state == "running"]
+        running = [worker for worker in listing.workers if worker.state == "running"]
         known = last.used if last else {}
-        if last and at - last.measured_at < FRESH and all(each.id in known for each in wanted):
-            return {each.id: known[each.id] for each in wanted}, last.measured_at
-        return self._measure(wanted), at
+        if last and at - last.measured_at < FRESH and all(each.id in known for each in running):
+            return {worker.id: known[worker.id] for worker in running}, last.measured_at
+        return self._measure(running), at
 
 
 def try_permissions(

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.catalogue import Permission, granting, load_catalogue
@@ -34,13 +35,6 @@ _MAY_FAIL: Final = (logging.WARNING, "⚠️ AWS operations may fail at runtime"
 
 PROBE: Final = "cml-iam-probe"
 """The name and tag key that dry runs use; no real resource has it."""
-
-# An invented id proves nothing: it has no guard tag, so a policy that requires the tag refuses,
-# and no AWS page says whether EC2 looks for an instance before it authorizes.
-_NO_WORKER = "no worker in this region to try it on"
-_NOT_FOUND_OUT = "could not look for a worker to try it on: see ec2:DescribeInstances"
-_NO_LAUNCH = "no image and instance type to try it with"
-_NO_PROFILE = "no instance profile to try it with"
 
 
 class Verdict(StrEnum):
@@ -108,11 +102,11 @@ class Health:
     @property
     def untried(self) -> Mapping[tuple[str, str | None], tuple[str, ...]]:
         """The actions that could not be checked, by reason and remedy."""
-        found: dict[tuple[str, str | None], tuple[str, ...]] = {}
+        actions: dict[tuple[str, str | None], tuple[str, ...]] = {}
         for check in self.having(Verdict.UNCHECKED):
             reason = check.detail, check.remedy
-            found[reason] = (*found.get(reason, ()), check.action)
-        return found
+            actions[reason] = (*actions.get(reason, ()), check.action)
+        return actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +121,11 @@ class _Scene:
     looked: Check
     launch: Launch | None
 
+    def dry_run(self, permission: Permission, change: Change) -> Check:
+        """Try *change*; raises EC2's error."""
+        change.try_out(self.aws, self.region)
+        return _allowed(permission.action, "EC2's dry run")
+
 
 def check_health(
     aws: Aws,
@@ -140,29 +139,36 @@ def check_health(
     connection = check_connection(aws, region)
     catalogue = load_catalogue()
     permissions = (*catalogue.permissions, *catalogue.granted(grants))
+    known = {_REGIONS: connection.checks[0]}
     if connection.failure:
-        return replace(connection, checks=_after(connection.checks[0], permissions))
-    known = {"ec2:DescribeRegions": connection.checks[0]}
+        checks = [
+            known.get(permission.action)
+            or _unchecked(permission, "EC2 did not answer the first call")
+            for permission in permissions
+        ]
+        return replace(connection, checks=tuple(checks))
     worker, looked = _find_worker(aws, region, guard)
     known[looked.action] = looked
     launch = probe() if callable(probe) else probe
-    tried = (launch or Launch(PROBE, "", "")).filled(worker)
-    scene = _Scene(aws, region, guard, now, worker, looked, tried)
-    checks = tuple(
+    launch = (launch or Launch(PROBE, "", "")).filled(worker)
+    scene = _Scene(aws, region, guard, now, worker, looked, launch)
+    checks = [
         known.get(permission.action) or _checked(permission, scene) for permission in permissions
-    )
-    return replace(connection, checks=checks, worker=worker, launch=tried)
+    ]
+    return replace(connection, checks=tuple(checks), worker=worker, launch=launch)
+
+
+_REGIONS: Final = "ec2:DescribeRegions"
 
 
 def check_connection(aws: Aws, region: str) -> Health:
     """Ask only for the regions."""
-    action = "ec2:DescribeRegions"
     try:
         answer = aws.call("ec2", "describe_regions", region=region)
     except AwsError as failure:
-        return Health(region, (), (_from_error(action, failure),), failure)
+        return Health(region, (), (_from_error(_REGIONS, failure),), failure)
     regions = tuple(sorted(each["RegionName"] for each in answer["Regions"]))
-    return Health(region, regions, (_allowed(action, "asked for the regions"),))
+    return Health(region, regions, (_allowed(_REGIONS, "asked for the regions"),))
 
 
 def failure_lines(why: str, where: str = "") -> tuple[tuple[int, str], ...]:
@@ -219,40 +225,21 @@ def log_health(health: Health, logger: logging.Logger) -> None:
         logger.warning("⚠️ AWS permissions not checked: %s (%s)", ", ".join(actions), why)
 
 
-def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
-    """Return the checks when *first* has failed: all others are unchecked."""
-    rest = "EC2 did not answer the first call"
-    return tuple(
-        first
-        if permission.action == first.action
-        else Check(permission.action, Verdict.UNCHECKED, rest)
-        for permission in permissions
-    )
-
-
 def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Check]:
     """Return a worker for dry runs: a permission that depends on the guard tag needs one."""
     action = "ec2:DescribeInstances"
     states = ["pending", "running", "stopping", "stopped"]
+    filters = [
+        {"Name": f"tag:{guard.key}", "Values": [guard.value]},
+        {"Name": "instance-state-name", "Values": states},
+    ]
     try:
-        answer = aws.call(
-            "ec2",
-            "describe_instances",
-            region=region,
-            Filters=[
-                {"Name": f"tag:{guard.key}", "Values": [guard.value]},
-                {"Name": "instance-state-name", "Values": states},
-            ],
-            MaxResults=5,
-        )
+        answer = aws.call("ec2", "describe_instances", region=region, Filters=filters, MaxResults=5)
     except AwsError as error:
         return None, _from_error(action, error)
-    found = [
-        worker_from(raw, region)
-        for reservation in answer.get("Reservations", ())
-        for raw in reservation.get("Instances", ())
-    ]
-    return next(iter(found), None), _allowed(action, "looked for a worker")
+    instances = chain(*(each.get("Instances", ()) for each in answer.get("Reservations", ())))
+    workers = [worker_from(raw, region) for raw in instances]
+    return next(iter(workers), None), _allowed(action, "looked for a worker")
 
 
 def _checked(permission: Permission, scene: _Scene) -> Check:
@@ -261,23 +248,7 @@ def _checked(permission: Permission, scene: _Scene) -> Check:
     except AwsError as error:
         return _from_error(permission.action, error)
     except CmlIamError as error:
-        return Check(permission.action, Verdict.UNCHECKED, error.message, error.remedy)
-
-
-def _tried(permission: Permission, scene: _Scene) -> Check:
-    """Try *permission* as its catalogue entry prescribes."""
-    match permission:
-        case Permission(action="ec2:RunInstances"):
-            return _launching(permission.action, scene)
-        case Permission(service="cloudwatch"):
-            return _metrics(permission, scene)
-        case Permission(action="iam:PassRole"):
-            return _passing(permission.action, scene)
-        case Permission(dry_run=True, on_worker=True):
-            return _on_worker(permission, scene)
-        case Permission(dry_run=True, resources=()):
-            return _reading(permission, scene)
-    return Check(permission.action, Verdict.UNCHECKED, "it cannot be tried without doing it")
+        return _unchecked(permission, error.message, error.remedy)
 
 
 def _from_error(action: str, error: AwsError) -> Check:
@@ -293,41 +264,52 @@ def _allowed(action: str, how: str) -> Check:
     return Check(action, Verdict.ALLOWED, how)
 
 
-def _dry_run(action: str, ask: Change, scene: _Scene) -> Check:
-    ask.try_out(scene.aws, scene.region)
-    return _allowed(action, "EC2's dry run")
+def _unchecked(permission: Permission, why: str, remedy: str | None = None) -> Check:
+    return Check(permission.action, Verdict.UNCHECKED, why, remedy)
 
 
-_NARROWED: Final[Mapping[str, Any]] = {
+def _tried(permission: Permission, scene: _Scene) -> Check:
+    """Try *permission* as its catalogue entry prescribes."""
+    match permission:
+        case Permission(action="ec2:RunInstances"):
+            return _launching(permission, scene)
+        case Permission(service="cloudwatch"):
+            return _metrics(permission, scene)
+        case Permission(action="iam:PassRole"):
+            return _passing(permission, scene)
+        case Permission(dry_run=True, on_worker=True):
+            return _on_worker(permission, scene)
+        case Permission(dry_run=True, resources=()):
+            # An ordinary response also proves the permission.
+            few = _FEW.get(permission.action, {})
+            scene.aws.call("ec2", permission.operation, region=scene.region, DryRun=True, **few)
+            return _allowed(permission.action, "EC2 answered")
+    return _unchecked(permission, "it cannot be tried without doing it")
+
+
+_FEW: Final[Mapping[str, Any]] = {
     "ec2:DescribeImages": {"Owners": ["self"]},
     "ec2:DescribeInstanceTypes": {"MaxResults": 5},
 }
 """Parameters that keep the answer small if an endpoint does not support DryRun."""
 
 
-def _reading(permission: Permission, scene: _Scene) -> Check:
-    """Try the dry run of a read; an ordinary response also proves the permission."""
-    narrowed = _NARROWED.get(permission.action, {})
-    scene.aws.call("ec2", permission.operation, region=scene.region, DryRun=True, **narrowed)
-    return _allowed(permission.action, "EC2 answered")
-
-
-def _launching(action: str, scene: _Scene) -> Check:
-    if scene.launch is None:
-        return Check(
-            action,
-            Verdict.UNCHECKED,
-            _NO_LAUNCH,
+def _launching(permission: Permission, scene: _Scene) -> Check:
+    launch = scene.launch
+    if launch is None:
+        return _unchecked(
+            permission,
+            "no image and instance type to try it with",
             f"name an image and a type for {scene.region} in the site file: `[workers.NAME]` or "
             "`restrict.images` and `restrict.instance_types`",
         )
     try:
-        tried = _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+        tried = scene.dry_run(permission, launch_change(launch, scene.guard))
     except DeniedError as error:
-        if _lacks_only_the_guard_tag(scene.launch, scene):
-            return replace(_from_error(action, error), remedy=send_fix(scene.guard))
+        if _lacks_only_the_guard_tag(launch, scene):
+            return replace(_from_error(permission.action, error), remedy=send_fix(scene.guard))
         raise
-    if scene.launch.sent_tags is None:
+    if launch.sent_tags is None:
         return tried
     return replace(tried, detail=f"{tried.detail}, as CML Cloud Manager sends it")
 
@@ -344,49 +326,52 @@ def _lacks_only_the_guard_tag(launch: Launch, scene: _Scene) -> bool:
 
 
 def _on_worker(permission: Permission, scene: _Scene) -> Check:
-    action = permission.action
+    # An invented id proves nothing: it has no guard tag, so a policy that requires the tag refuses,
+    # and no AWS page says whether EC2 looks for an instance before it authorizes.
     if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
-        return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
-    if scene.worker is None:
-        remedy = (
-            f"create a worker in {scene.region}; until then `cml-iam policy verify` shows what the "
-            "site's policy permits, with --live according to IAM"
+        return _unchecked(
+            permission, "could not look for a worker to try it on: see ec2:DescribeInstances"
         )
-        return Check(action, Verdict.UNCHECKED, _NO_WORKER, remedy)
+    if scene.worker is None:
+        return _unchecked(
+            permission,
+            "no worker in this region to try it on",
+            f"create a worker in {scene.region}; until then `cml-iam policy verify` shows what the "
+            "site's policy permits, with --live according to IAM",
+        )
     ids = [scene.worker.id]
-    match action:
+    match permission.action:
         case "ec2:CreateTags":
-            ask = tag_change(ids, {PROBE: "1"}, scene.guard)
+            change = tag_change(ids, {PROBE: "1"}, scene.guard)
         case "ec2:DeleteTags":
-            ask = untag_change(ids, [PROBE], scene.guard)
+            change = untag_change(ids, [PROBE], scene.guard)
         case _:
-            ask = operate_change(permission.operation, ids)
-    return _dry_run(action, ask, scene)
+            change = operate_change(permission.operation, ids)
+    return scene.dry_run(permission, change)
 
 
-def _passing(action: str, scene: _Scene) -> Check:
+def _passing(permission: Permission, scene: _Scene) -> Check:
     """Try a launch with the role; a refusal for another reason does not count."""
     if scene.launch is None or not scene.launch.instance_profile:
         remedy = f"name one in a worker profile for {scene.region}: `instance_profile`"
-        return Check(action, Verdict.UNCHECKED, _NO_PROFILE, remedy)
+        return _unchecked(permission, "no instance profile to try it with", remedy)
     try:
-        return _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+        return scene.dry_run(permission, launch_change(scene.launch, scene.guard))
     except DeniedError as error:
-        if error.action == action:
+        if error.action == permission.action:
             raise
         refused = "the launch with the role is refused: see ec2:RunInstances"
-        return Check(action, Verdict.UNCHECKED, refused, error.remedy, error)
+        return replace(_unchecked(permission, refused, error.remedy), error=error)
 
 
 def _metrics(permission: Permission, scene: _Scene) -> Check:
     """Read one data point: CloudWatch has no dry run, but any response proves the permission."""
     period, statistic = 300, "Average"
+    worker = scene.worker.id if scene.worker else "i-00000000"
     metric = {
         "Namespace": "AWS/EC2",
         "MetricName": "CPUUtilization",
-        "Dimensions": [
-            {"Name": "InstanceId", "Value": scene.worker.id if scene.worker else "i-00000000"}
-        ],
+        "Dimensions": [{"Name": "InstanceId", "Value": worker}],
     }
     what: dict[str, Any] = {**metric, "Period": period, "Statistics": [statistic]}
     if permission.action == "cloudwatch:GetMetricData":

@@ -7,7 +7,8 @@ rule is skipped. A worker is kept if it has the hold tag, or if AWS would do mor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,191 @@ if TYPE_CHECKING:
     from cml_iam.workers._model import Worker
 
 
-def held(worker: Worker, tag: str, now: datetime) -> str | None:
+_LATE: Final = 2
+"""The number of periods at the end of a window for which CloudWatch may not have data yet."""
+
+_KIB: Final = 1024
+
+
+class Use(StrEnum):
+    """Whether a worker is in use, by one rule or by all."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The result of a *rule*, in words, with a *remedy* if the result is unknown."""
+
+    rule: str
+    use: Use
+    words: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A running worker and whether it is idle; *hold* is the reason not to stop it."""
+
+    worker: Worker
+    use: Use
+    evidence: tuple[Evidence, ...]
+    hold: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            **self.worker.named,
+            "instance_type": self.worker.instance_type,
+            "use": self.use,
+            "hold": self.hold,
+            "evidence": [asdict(evidence) for evidence in self.evidence],
+        }
+
+
+def find_idle(
+    manager: WorkerManager,
+    workers: Sequence[Worker],
+    rules: Idle,
+    hold_tag: str,
+    *,
+    ask_cml: Callable[[Worker], Activity],
+    now: datetime,
+    metric_data: bool = False,
+) -> tuple[Judged, ...]:
+    """Judge those of *workers* that run, in order; *ask_cml* is called if a rule needs it."""
+    check_rules(rules)
+    running = [worker for worker in workers if worker.state == "running"]
+    measures: list[Measure] = []
+    if rules.cpu_percent is not None:
+        measures.append(Measure.CPU)
+    if rules.network_kib is not None:
+        measures += [Measure.NETWORK_IN, Measure.NETWORK_OUT]
+    used: dict[str, Utilization] = {}
+    if measures:
+        used = manager.get_utilization_of(
+            running, window=rules.window, measures=measures, metric_data=metric_data
+        )
+    activities: list[Activity | None] = [None] * len(running)
+    if rules.cml_nodes is not None:
+        activities = list(in_threads(ask_cml, running))
+    return tuple(
+        _judged(worker, used.get(worker.id), activity, rules, hold_tag, now)
+        for worker, activity in zip(running, activities, strict=True)
+    )
+
+
+def check_rules(rules: Idle) -> None:
+    """Raise InputError for rules that would make every worker idle."""
+    if rules.cpu_percent is None and rules.network_kib is None and rules.cml_nodes is None:
+        raise InputError("no rule is left: every worker would count as idle")
+    if rules.window < timedelta(minutes=15):
+        raise InputError(
+            "the window is shorter than 15 minutes",
+            remedy="EC2 reports every five minutes, so a shorter window proves nothing",
+        )
+
+
+def _judged(
+    worker: Worker,
+    used: Utilization | None,
+    activity: Activity | None,
+    rules: Idle,
+    hold_tag: str,
+    now: datetime,
+) -> Judged:
+    """Judge a running *worker*: busy by any rule, idle by all, otherwise unknown."""
+    evidence: list[Evidence] = []
+    if used is not None and rules.cpu_percent is not None:
+        evidence.append(_cpu(used, rules.cpu_percent))
+    if used is not None and rules.network_kib is not None:
+        evidence.append(_network(used, rules.network_kib))
+    if activity is not None and rules.cml_nodes is not None:
+        evidence.append(_cml(activity, rules.cml_nodes))
+    if young := _too_young(worker, rules.window, now):
+        evidence.append(young)
+    hold = _held(worker, hold_tag, now) or risk_of_stopping(worker)
+    uses = {each.use for each in evidence}
+    use = next((use for use in (Use.BUSY, Use.UNKNOWN, Use.IDLE) if use in uses), Use.UNKNOWN)
+    return Judged(worker, Use.HELD if hold else use, tuple(evidence), hold)
+
+
+def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | None:
+    if worker.launched_at is None:
+        return Evidence("uptime", Use.UNKNOWN, "EC2 does not report when it started")
+    age = now - worker.launched_at
+    if age >= window:
+        return None
+    words = f"started {short_span(age)} ago, but the window is {short_span(window)}"
+    remedy = "try again later, or use a shorter window"
+    return Evidence("uptime", Use.UNKNOWN, words, remedy)
+
+
+def _cpu(used: Utilization, limit: float) -> Evidence:
+    metric = used.cpu
+    bound = f"limit {limit:g} %"
+    if missing := _missing("cpu", metric, used):
+        busy = _above(metric, limit)
+        return missing if busy is None else Evidence("cpu", Use.BUSY, f"{busy:.1f} %, {bound}")
+    worst = max(point.average for point in metric.points)
+    words = f"at most {worst:.1f} % in any {metric.period // 60} min, {bound}"
+    return _by_limit("cpu", worst, limit, words)
+
+
+def _network(used: Utilization, limit: float) -> Evidence:
+    both = (used.network_in, used.network_out)
+    bound = f"limit {limit:g} KiB/s"
+    if missing := [gap for metric in both if (gap := _missing("network", metric, used))]:
+        over = [excess for metric in both if (excess := _above(metric, limit * _KIB))]
+        words = f"{max(over, default=0) / _KIB:.1f} KiB/s one way, {bound}"
+        return Evidence("network", Use.BUSY, words) if over else missing[0]
+    total: dict[datetime, float] = defaultdict(float)
+    for metric in both:
+        for point in metric.points:
+            total[point.at] += point.average
+    worst = max(total.values()) / _KIB
+    words = f"at most {worst:.1f} KiB/s in any {both[0].period // 60} min, {bound}"
+    return _by_limit("network", worst, limit, words)
+
+
+def _cml(activity: Activity, limit: int) -> Evidence:
+    if activity.nodes is None:
+        return Evidence("cml", Use.UNKNOWN, activity.unknown or "not asked", activity.remedy)
+    words = f"{plural(activity.nodes, 'running node')} in labs, limit {limit}"
+    return _by_limit("cml", activity.nodes, limit, words)
+
+
+def _by_limit(rule: str, value: float, limit: float, words: str) -> Evidence:
+    return Evidence(rule, Use.IDLE if value <= limit else Use.BUSY, words)
+
+
+def _above(metric: Metric, limit: float) -> float | None:
+    """Return the highest average if above *limit*: it proves use even if points are missing."""
+    return max((point.average for point in metric.points if point.average > limit), default=None)
+
+
+def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
+    """Return why *metric* is not conclusive; None if every whole period has a data point."""
+    name = metric.name.replace("_", " ")
+    if metric.unknown:
+        words = f"{name} {metric.unknown}: {metric.detail}"
+        return Evidence(rule, Use.UNKNOWN, words, metric.remedy)
+    slots = metric.slots(used.start, used.end)
+    gaps = sum(slot is None for slot in slots[: max(1, len(slots) - _LATE)])
+    if not gaps:
+        return None
+    return Evidence(
+        rule,
+        Use.UNKNOWN,
+        f"{name}: no point in {gaps} of {plural(len(slots), 'period')}",
+        "try again later, or check why EC2 did not report",
+    )
+
+
+def _held(worker: Worker, tag: str, now: datetime) -> str | None:
     """Return why no rule may stop or start *worker*, or None.
 
     A worker with *tag* is held, unless the tag's value is a time or a date in the past. A date such
@@ -69,208 +254,3 @@ def _until(value: str) -> datetime | None:
         return in_utc(datetime.fromisoformat(value))
     except (ValueError, OverflowError):
         return None
-
-
-LATE: Final = 2
-"""The number of periods at the end of a window for which CloudWatch may not have data yet."""
-
-KIB: Final = 1024
-
-
-class Use(StrEnum):
-    """Whether a worker is in use, by one rule or by all."""
-
-    IDLE = "idle"
-    BUSY = "busy"
-    UNKNOWN = "unknown"
-    HELD = "held"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The result of a *rule*, in words, with a *remedy* if the result is unknown."""
-
-    rule: str
-    use: Use
-    words: str
-    remedy: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A running worker and whether it is idle; *hold* is the reason not to stop it."""
-
-    worker: Worker
-    use: Use
-    evidence: tuple[Evidence, ...]
-    hold: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {
-            "id": self.worker.id,
-            "name": self.worker.name,
-            "region": self.worker.region,
-            "instance_type": self.worker.instance_type,
-            "use": self.use,
-            "hold": self.hold,
-            "evidence": [
-                {
-                    "rule": evidence.rule,
-                    "use": evidence.use,
-                    "words": evidence.words,
-                    "remedy": evidence.remedy,
-                }
-                for evidence in self.evidence
-            ],
-        }
-
-
-def find_idle(
-    manager: WorkerManager,
-    workers: Sequence[Worker],
-    rules: Idle,
-    hold_tag: str,
-    *,
-    ask_cml: Callable[[Worker], Activity],
-    now: datetime,
-    metric_data: bool = False,
-) -> tuple[Judged, ...]:
-    """Judge those of *workers* that run, in order; *ask_cml* is called if a rule needs it."""
-    check_rules(rules)
-    running = [worker for worker in workers if worker.state == "running"]
-    measures = measures_of(rules)
-    used: dict[str, Utilization] = {}
-    if measures:
-        used = manager.get_utilization_of(
-            running, window=rules.window, measures=measures, metric_data=metric_data
-        )
-    said: list[Activity | None] = [None] * len(running)
-    if rules.cml_nodes is not None:
-        said = list(in_threads(ask_cml, running))
-    return tuple(
-        judge(each, used.get(each.id), activity, rules, hold_tag, now)
-        for each, activity in zip(running, said, strict=True)
-    )
-
-
-def check_rules(rules: Idle) -> None:
-    """Raise InputError for rules that would make every worker idle."""
-    if rules.cpu_percent is None and rules.network_kib is None and rules.cml_nodes is None:
-        raise InputError("no rule is left: every worker would count as idle")
-    if rules.window < timedelta(minutes=15):
-        raise InputError(
-            "the window is shorter than 15 minutes",
-            remedy="EC2 reports every five minutes, so a shorter window proves nothing",
-        )
-
-
-def measures_of(rules: Idle) -> tuple[Measure, ...]:
-    """Return the measures to request from CloudWatch."""
-    cpu = (Measure.CPU,) if rules.cpu_percent is not None else ()
-    network = (Measure.NETWORK_IN, Measure.NETWORK_OUT) if rules.network_kib is not None else ()
-    return cpu + network
-
-
-def judge(
-    worker: Worker,
-    used: Utilization | None,
-    activity: Activity | None,
-    rules: Idle,
-    hold_tag: str,
-    now: datetime,
-) -> Judged:
-    """Judge a running *worker*: busy by any rule, idle by all, otherwise unknown."""
-    evidence: list[Evidence] = []
-    if used is not None and rules.cpu_percent is not None:
-        evidence.append(_cpu(used, rules.cpu_percent))
-    if used is not None and rules.network_kib is not None:
-        evidence.append(_network(used, rules.network_kib))
-    if activity is not None and rules.cml_nodes is not None:
-        evidence.append(_cml(activity, rules.cml_nodes))
-    young = _too_young(worker, rules.window, now)
-    if young:
-        evidence.append(young)
-    hold = held(worker, hold_tag, now) or risk_of_stopping(worker)
-    return Judged(worker, Use.HELD if hold else _together(evidence), tuple(evidence), hold)
-
-
-def _together(evidence: Sequence[Evidence]) -> Use:
-    found = {each.use for each in evidence}
-    for use in (Use.BUSY, Use.UNKNOWN, Use.IDLE):
-        if use in found:
-            return use
-    return Use.UNKNOWN
-
-
-def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | None:
-    if worker.launched_at is None:
-        return Evidence("uptime", Use.UNKNOWN, "EC2 does not report when it started")
-    age = now - worker.launched_at
-    if age >= window:
-        return None
-    return Evidence(
-        "uptime",
-        Use.UNKNOWN,
-        f"started {short_span(age)} ago, but the window is {short_span(window)}",
-        "try again later, or use a shorter window",
-    )
-
-
-def _cpu(used: Utilization, limit: float) -> Evidence:
-    metric = used.cpu
-    bound = f"limit {limit:g} %"
-    if missing := _missing("cpu", metric, used):
-        busy = _above(metric, limit)
-        return missing if busy is None else Evidence("cpu", Use.BUSY, f"{busy:.1f} %, {bound}")
-    worst = max(point.average for point in metric.points)
-    words = f"at most {worst:.1f} % in any {metric.period // 60} min, {bound}"
-    return Evidence("cpu", Use.IDLE if worst <= limit else Use.BUSY, words)
-
-
-def _network(used: Utilization, limit: float) -> Evidence:
-    both = (used.network_in, used.network_out)
-    bound = f"limit {limit:g} KiB/s"
-    if missing := next(
-        (found for each in both if (found := _missing("network", each, used))), None
-    ):
-        busy = max((over for each in both if (over := _above(each, limit * KIB))), default=None)
-        words = f"{(busy or 0) / KIB:.1f} KiB/s one way, {bound}"
-        return missing if busy is None else Evidence("network", Use.BUSY, words)
-    total: dict[datetime, float] = {}
-    for metric in both:
-        for point in metric.points:
-            total[point.at] = total.get(point.at, 0.0) + point.average
-    worst = max(total.values()) / KIB
-    words = f"at most {worst:.1f} KiB/s in any {both[0].period // 60} min, {bound}"
-    return Evidence("network", Use.IDLE if worst <= limit else Use.BUSY, words)
-
-
-def _above(metric: Metric, limit: float) -> float | None:
-    """Return the highest average if above *limit*: it proves use even if points are missing."""
-    return max((point.average for point in metric.points if point.average > limit), default=None)
-
-
-def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
-    """Return why *metric* is not conclusive; None if every whole period has a data point."""
-    name = metric.name.replace("_", " ")
-    if metric.unknown:
-        words = f"{name} {metric.unknown}: {metric.detail}"
-        return Evidence(rule, Use.UNKNOWN, words, metric.remedy)
-    slots = metric.slots(used.start, used.end)
-    gaps = sum(slot is None for slot in slots[: max(1, len(slots) - LATE)])
-    if not gaps:
-        return None
-    return Evidence(
-        rule,
-        Use.UNKNOWN,
-        f"{name}: no point in {gaps} of {plural(len(slots), 'period')}",
-        "try again later, or check why EC2 did not report",
-    )
-
-
-def _cml(activity: Activity, limit: int) -> Evidence:
-    if activity.nodes is None:
-        return Evidence("cml", Use.UNKNOWN, activity.unknown or "not asked", activity.remedy)
-    words = f"{plural(activity.nodes, 'running node')} in labs, limit {limit}"
-    return Evidence("cml", Use.IDLE if activity.nodes <= limit else Use.BUSY, words)

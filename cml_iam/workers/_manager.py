@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cml_iam import clock
@@ -28,7 +29,7 @@ from cml_iam.workers._changes import (
 from cml_iam.workers._health import Health, check_connection, check_health
 from cml_iam.workers._metric import EVERY, USAGE, Measure, Utilization
 from cml_iam.workers._metric_series import DEFAULT_WINDOW, by_data, by_statistics
-from cml_iam.workers._metrics import History, measure, subject_of
+from cml_iam.workers._metrics import History, measure, only_id
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -36,11 +37,11 @@ from cml_iam.workers._model import (
     Worker,
     change_from,
     check_id,
+    from_aws,
     image_from,
     status_from,
     worker_from,
 )
-from cml_iam.workers._tags import from_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -129,10 +130,9 @@ class WorkerManager:
 
     def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:
         """Return the worker; raises NotFoundError if the instance does not exist."""
-        found = list(self._instances(region, InstanceIds=[check_id(instance_id)]))
-        if not found:
-            raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
-        return found[0]
+        for worker in self._instances(region, InstanceIds=[check_id(instance_id)]):
+            return worker
+        raise self._unknown("instance", instance_id, region)
 
     def get_all_instances(
         self,
@@ -147,47 +147,51 @@ class WorkerManager:
 
         *states*, *instance_types* (with * and ?) and *tags* filter the result; empty means any.
         """
-        filters = _filters(self.guard if managed_only else None, states, tags or {})
+        filters = [_filter(f"tag:{key}", [value]) for key, value in (tags or {}).items()]
+        if managed_only:
+            filters.append(_filter(f"tag:{self.guard.key}", [self.guard.value]))
+        if states:
+            filters.append(_filter("instance-state-name", list(states)))
         narrowed: dict[str, Any] = {"Filters": filters} if filters else {}
-        found = (
+        workers = (
             worker
             for worker in self._instances(region, MaxResults=PAGE, **narrowed)
-            if not instance_types or _is_one_of(worker.instance_type, instance_types)
+            if not instance_types
+            or any(fnmatchcase(worker.instance_type, pattern) for pattern in instance_types)
         )
-        return tuple(sorted(found, key=lambda worker: (worker.name, worker.id)))
+        return tuple(sorted(workers, key=lambda worker: (worker.name, worker.id)))
 
     def find_instances(
         self, instance_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Worker, ...]:
         """Return the instances with *instance_ids* that exist here; ignores unknown ids."""
-        wanted = [check_id(each) for each in instance_ids]
-        filters = [_filter("instance-id", wanted)]
+        filters = [_filter("instance-id", list(map(check_id, instance_ids)))]
         return tuple(self._instances(region, MaxResults=PAGE, Filters=filters))
 
     def find_by_client_token(self, token: str, *, region: str | None = None) -> Worker | None:
         """Return the instance launched with the client token *token*, or None."""
-        asked = [_filter("client-token", [token])]
-        return next(self._instances(region, MaxResults=PAGE, Filters=asked), None)
+        filters = [_filter("client-token", [token])]
+        return next(self._instances(region, MaxResults=PAGE, Filters=filters), None)
 
     def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
         """Return the state and both status checks, even if the worker is not running."""
         for status in self.get_statuses([instance_id], region=region):
             return status
-        raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
+        raise self._unknown("instance", instance_id, region)
 
     def get_statuses(
         self, instance_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[InstanceStatus, ...]:
         """Return the status of each of up to 100 workers, in no particular order."""
-        said = self._aws.pages(
-            "ec2",
+        ids = list(map(check_id, instance_ids))
+        statuses = self._pages(
             "describe_instance_status",
             "InstanceStatuses",
-            region=self._region(region),
-            InstanceIds=[check_id(each) for each in instance_ids],
+            region,
+            InstanceIds=ids,
             IncludeAllInstances=True,
         )
-        return tuple(status_from(raw) for raw in said)
+        return tuple(map(status_from, statuses))
 
     def get_image(self, image_id: str, *, region: str | None = None) -> Image:
         """Return the image; raises NotFoundError if this account cannot see it."""
@@ -196,20 +200,15 @@ class WorkerManager:
         )
         for raw in answer.get("Images", ()):
             return image_from(raw)
-        raise NotFoundError(f"EC2 knows no image `{image_id}` in {self._region(region)}")
+        raise self._unknown("image", image_id, region)
 
     def find_images_by_id(
         self, image_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Image, ...]:
         """Return the images, of up to 200 *image_ids*, that this account can still see."""
-        found = self._aws.pages(
-            "ec2",
-            "describe_images",
-            "Images",
-            region=self._region(region),
-            Filters=[_filter("image-id", list(image_ids))],
-        )
-        return tuple(image_from(raw) for raw in found)
+        filters = [_filter("image-id", list(image_ids))]
+        images = self._pages("describe_images", "Images", region, Filters=filters)
+        return tuple(map(image_from, images))
 
     def get_ami_ids_by_name(
         self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
@@ -231,16 +230,12 @@ class WorkerManager:
                 "images of all accounts are not searched by name: anyone can publish that name",
                 remedy="name the trusted owners: `self`, or account ids",
             )
-        found = self._aws.pages(
-            "ec2",
-            "describe_images",
-            "Images",
-            region=self._region(region),
-            Owners=list(owners),
-            Filters=[_filter("name", [name]), _filter("state", ["available"])],
+        filters = [_filter("name", [name]), _filter("state", ["available"])]
+        images = self._pages(
+            "describe_images", "Images", region, Owners=list(owners), Filters=filters
         )
-        newest_first = sorted(found, key=lambda raw: raw.get("CreationDate", ""), reverse=True)
-        return tuple(image_from(raw) for raw in newest_first)
+        newest_first = sorted(images, key=lambda raw: raw.get("CreationDate", ""), reverse=True)
+        return tuple(map(image_from, newest_first))
 
     def health(
         self,
@@ -276,18 +271,12 @@ class WorkerManager:
 
     def get_instance_tags(self, instance_id: str, *, region: str | None = None) -> dict[str, str]:
         """Return the worker's tags."""
-        said = self._aws.pages(
-            "ec2",
-            "describe_tags",
-            "Tags",
-            region=self._region(region),
-            Filters=[
-                _filter("resource-id", [check_id(instance_id)]),
-                _filter("resource-type", ["instance"]),
-            ],
-            MaxResults=PAGE,
-        )
-        return from_aws(said)
+        filters = [
+            _filter("resource-id", [check_id(instance_id)]),
+            _filter("resource-type", ["instance"]),
+        ]
+        tags = self._pages("describe_tags", "Tags", region, Filters=filters, MaxResults=PAGE)
+        return from_aws(tags)
 
     def get_instance_resources_utilization(
         self,
@@ -303,11 +292,10 @@ class WorkerManager:
         image, type and volumes. Raises CredentialsError; any other failure makes the metric unknown
         and is its reason.
         """
-        subject = subject_of(
-            worker, worker.region if isinstance(worker, Worker) else self._region(region)
-        )
-        ask = by_statistics(self._aws)
-        return measure(ask, [subject], measures, window, self._now(), self._history)[0]
+        if isinstance(worker, str):
+            worker = only_id(check_id(worker), self._region(region))
+        used = self.get_utilization_of([worker], window=window, measures=measures)
+        return used[worker.id]
 
     def do(self, ask: Change, *, region: str | None = None) -> tuple[StateChange, ...]:
         """Carry out *ask*; return the change of each of its workers, or none for tags.
@@ -318,13 +306,13 @@ class WorkerManager:
         if ask.changes is None:
             return ()
         changes = {change.id: change for change in map(change_from, answer.get(ask.changes, ()))}
-        wanted = ask.parameters["InstanceIds"]
-        if missing := [each for each in wanted if each not in changes]:
+        ids = ask.parameters["InstanceIds"]
+        if missing := [instance_id for instance_id in ids if instance_id not in changes]:
             raise AwsError(
                 f"EC2 did not confirm `{ask.operation}` of {', '.join(missing)}",
                 operation=ask.operation,
             )
-        return tuple(changes[each] for each in wanted)
+        return tuple(changes[instance_id] for instance_id in ids)
 
     def get_utilization_of(
         self,
@@ -339,11 +327,8 @@ class WorkerManager:
         With *metric_data*, a few calls are enough, which need `cloudwatch:GetMetricData`. Without
         it, or if that is refused, this makes one call per metric, many at a time.
         """
-        ask = by_statistics(self._aws)
-        if metric_data:
-            ask = by_data(self._aws, ask)
-        subjects = [subject_of(worker, worker.region) for worker in workers]
-        used = measure(ask, subjects, measures, window, self._now(), self._history)
+        query = partial(by_data if metric_data else by_statistics, self._aws)
+        used = measure(query, workers, measures, window, self._now(), self._history)
         return {utilization.id: utilization for utilization in used}
 
     def permits(self, ask: Change, *, region: str | None = None) -> None:
@@ -359,32 +344,23 @@ class WorkerManager:
 
     def _instances(self, region: str | None, **parameters: Any) -> Iterator[Worker]:
         where = self._region(region)
-        reservations = self._aws.pages(
-            "ec2", "describe_instances", "Reservations", region=where, **parameters
-        )
-        for reservation in reservations:
+        for reservation in self._pages("describe_instances", "Reservations", where, **parameters):
             for raw in reservation.get("Instances", ()):
                 yield worker_from(raw, where)
+
+    def _pages(
+        self, operation: str, key: str, region: str | None, **parameters: Any
+    ) -> Iterable[Any]:
+        return self._aws.pages("ec2", operation, key, region=self._region(region), **parameters)
+
+    def _unknown(self, kind: str, name: str, region: str | None) -> NotFoundError:
+        return NotFoundError(f"EC2 knows no {kind} `{name}` in {self._region(region)}")
 
     def _region(self, region: str | None) -> str:
         where = region or self._aws.region
         if where is None:
             raise InputError("no region", remedy="name one with --region or AWS_REGION")
         return where
-
-
-def _filters(
-    guard: Tag | None, states: Sequence[str], tags: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    asked = [(f"tag:{key}", [value]) for key, value in tags.items()]
-    if guard:
-        asked.append((f"tag:{guard.key}", [guard.value]))
-    asked.append(("instance-state-name", list(states)))
-    return [_filter(name, values) for name, values in asked if values]
-
-
-def _is_one_of(instance_type: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(instance_type, pattern) for pattern in patterns)
 
 
 def _filter(name: str, values: list[str]) -> dict[str, Any]:

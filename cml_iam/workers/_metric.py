@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from cml_iam import errors
 
 if TYPE_CHECKING:
     from cml_iam.workers._model import Worker
@@ -57,59 +59,62 @@ EVERY: Final = (
 
 
 class Unknown(StrEnum):
-    """The reason why a metric is unknown."""
+    """The reason why a metric is unknown, with its usual *remedy*."""
 
-    NOT_RUNNING = "not running"
-    TOO_YOUNG = "too young"
-    NO_PERMISSION = "no permission"
-    NO_AGENT = "no agent"
-    OTHER_DIMENSIONS = "other dimensions"
-    NOT_IDENTIFIED = "not identified"
-    WINDOW_TOO_SHORT = "window too short"
-    STALE = "stale"
-    NO_DATA = "no data"
-    THROTTLED = "throttled"
-    NOT_OFFERED = "not offered"
-    NO_ANSWER = "no answer"
-    FAILED = "failed"
+    remedy: str
+
+    NOT_RUNNING = "not running", "start the worker: EC2 reports only on running instances"
+    TOO_YOUNG = "too young", "try again in ten minutes: the first points come after two periods"
+    NO_PERMISSION = (
+        "no permission",
+        "grant `cloudwatch:GetMetricStatistics`, for this region too",
+    )
+    NO_AGENT = (
+        "no agent",
+        "install the CloudWatch agent on the worker, give the worker's role "
+        "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
+    )
+    OTHER_DIMENSIONS = (
+        "other dimensions",
+        'make the agent report per worker too: "aggregation_dimensions": [["InstanceId"]] in its '
+        'configuration, with "append_dimensions" of "InstanceId": "${aws:InstanceId}"',
+    )
+    NOT_IDENTIFIED = (
+        "not identified",
+        "pass the worker of `get_instance_details`: metrics depend on image",
+    )
+    WINDOW_TOO_SHORT = (
+        "window too short",
+        "ask for a longer window, or enable detailed monitoring",
+    )
+    STALE = "stale", "check whether the worker or its agent hangs; the last point is too old"
+    NO_DATA = (
+        "no data",
+        "check the region and the endpoint, and CloudWatch's health in the region",
+    )
+    THROTTLED = "throttled", "ask less often"
+    NOT_OFFERED = "not offered", "check that CloudWatch is available in the region"
+    NO_ANSWER = "no answer", "check the region, the endpoint and the network"
+    FAILED = "failed", "see AWS's message"
+
+    def __new__(cls, reason: str, remedy: str) -> Self:
+        """Return the member whose value is *reason*."""
+        member = str.__new__(cls, reason)
+        member._value_ = reason
+        member.remedy = remedy
+        return member
 
 
-REMEDY: Final = {
-    Unknown.NOT_RUNNING: "start the worker: EC2 reports only on running instances",
-    Unknown.TOO_YOUNG: "try again in ten minutes: the first points come after two periods",
-    Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
-    Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
-    "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
-    Unknown.OTHER_DIMENSIONS: "make the agent report per worker too: "
-    '"aggregation_dimensions": [["InstanceId"]] in its configuration, with "append_dimensions" '
-    'of "InstanceId": "${aws:InstanceId}"',
-    Unknown.NOT_IDENTIFIED: "pass the worker of `get_instance_details`: metrics depend on image",
-    Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
-    Unknown.STALE: "check whether the worker or its agent hangs; the last point is too old",
-    Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
-    Unknown.THROTTLED: "ask less often",
-    Unknown.NOT_OFFERED: "check that CloudWatch is available in the region",
-    Unknown.NO_ANSWER: "check the region, the endpoint and the network",
-    Unknown.FAILED: "see AWS's message",
-}
-
-UNTIL_IT_RUNS: Final = {
-    "pending": "wait: the worker is starting",
-    "stopping": "wait until the worker is stopped, then start it",
-    "shutting-down": "nothing: the worker is being terminated",
-    "terminated": "nothing: the worker is terminated",
-}
-"""The remedy for a worker in a state from which it cannot be started."""
-
-NOT_ASKED: Final = frozenset(
-    {
-        Unknown.NO_PERMISSION,
-        Unknown.THROTTLED,
-        Unknown.NOT_OFFERED,
-        Unknown.NO_ANSWER,
-        Unknown.FAILED,
-    }
+BY_ERROR: Final = (
+    (errors.DeniedError, Unknown.NO_PERMISSION),
+    (errors.ThrottledError, Unknown.THROTTLED),
+    (errors.NotOfferedError, Unknown.NOT_OFFERED),
+    (errors.UnreachableError, Unknown.NO_ANSWER),
+    (errors.AwsError, Unknown.FAILED),
 )
+"""The reason for each error of CloudWatch, the most specific first."""
+
+NOT_ASKED: Final = frozenset(reason for _, reason in BY_ERROR)
 """The reasons that CloudWatch did not answer; they say nothing about the worker."""
 
 
@@ -147,9 +152,13 @@ class Metric:
     advice: str | None = None
 
     @property
+    def _known(self) -> bool:
+        return bool(self.points) and not self.unknown
+
+    @property
     def mean(self) -> float | None:
         """The mean over the window, each period weighted by its samples."""
-        if self.unknown or not self.points:
+        if not self._known:
             return None
         samples = sum(point.samples for point in self.points)
         return sum(point.average * point.samples for point in self.points) / samples
@@ -157,14 +166,12 @@ class Metric:
     @property
     def latest(self) -> float | None:
         """The average of the last period."""
-        return None if self.unknown or not self.points else self.points[-1].average
+        return self.points[-1].average if self._known else None
 
     @property
     def maximum(self) -> float | None:
         """The highest value within any period; for a rate, the highest average of a period."""
-        if self.unknown or not self.points:
-            return None
-        return max(point.maximum for point in self.points)
+        return max(point.maximum for point in self.points) if self._known else None
 
     @property
     def count(self) -> int:
@@ -174,20 +181,23 @@ class Metric:
     @property
     def remedy(self) -> str | None:
         """What to do about an unknown value."""
-        return (self.advice or REMEDY[self.unknown]) if self.unknown else None
+        return (self.advice or self.unknown.remedy) if self.unknown else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the metric as JSON values: unknown values are null."""
+        names = (
+            "unit",
+            "mean",
+            "latest",
+            "maximum",
+            "count",
+            "period",
+            "unknown",
+            "detail",
+            "remedy",
+        )
         return {
-            "unit": self.unit,
-            "mean": self.mean,
-            "latest": self.latest,
-            "maximum": self.maximum,
-            "count": self.count,
-            "period": self.period,
-            "unknown": self.unknown,
-            "detail": self.detail,
-            "remedy": self.remedy,
+            **{name: getattr(self, name) for name in names},
             "source": self.source or None,
             "dimensions": dict(self.dimensions),
             "points": [
@@ -220,9 +230,7 @@ class Utilization:
     def as_json(self, worker: Worker) -> dict[str, Any]:
         """Return the measurements, which belong to *worker*, as JSON values."""
         return {
-            "id": worker.id,
-            "name": worker.name,
-            "region": worker.region,
+            **worker.named,
             "state": worker.state,
             "start": self.start.isoformat(),
             "end": self.end.isoformat(),
@@ -232,10 +240,10 @@ class Utilization:
     def since(self, start: datetime) -> Utilization:
         """Return the metric with only the points from *start* on; makes no calls."""
         metrics = {
-            each: replace(
+            measure: replace(
                 metric, points=tuple(point for point in metric.points if point.at >= start)
             )
-            for each, metric in self.metrics.items()
+            for measure, metric in self.metrics.items()
         }
         return replace(self, start=max(start, self.start), metrics=metrics)
 

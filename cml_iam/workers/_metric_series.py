@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricDa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 DEFAULT_WINDOW: Final = timedelta(minutes=15)
 """Three periods of basic monitoring; a shorter window often has no data point."""
 
-BASIC_PERIOD, DETAILED_PERIOD = 300, 60
-MAX_POINTS = 1440
-"""The maximum number of points in one GetMetricStatistics answer.
+_LONGEST_WINDOW: Final = timedelta(days=455)
+_PERIODS: Final = (60, 300, 900, 3600, 21600, 86400)
+# One-minute points are kept for 15 days, five-minute points for 63, hourly points for 455.
+_KEPT: Final = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
+_MAX_POINTS: Final = 1440
+"""The maximum number of points in one GetMetricStatistics answer."""
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
+_THREADS: Final = 32
+"""The number of concurrent calls, which is the client's number of connections.
+
+CloudWatch allows 400 calls a second.
 """
 
-_PERIODS = (60, 300, 900, 3600, 21600, 86400)
-# One-minute points are kept for 15 days, five-minute points for 63, hourly points for 455.
-_KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
+_MAX_QUERIES: Final = 500
+_DATA_MAX_POINTS: Final = 100_800
+"""The maximum numbers of statistics and of points in one GetMetricData call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +54,9 @@ class Window:
 
 def choose_period(window: timedelta, *, detailed: bool) -> int:
     """Return the smallest period, in seconds, that monitoring, limits and retention allow."""
-    seconds = window.total_seconds()
-    least = DETAILED_PERIOD if detailed else BASIC_PERIOD
-    for age, kept in _KEPT:
-        if window > age:
-            least = max(least, kept)
-    for period in _PERIODS:
-        if period >= least and seconds / period <= MAX_POINTS:
-            return period
-    raise InputError("the window is longer than CloudWatch keeps points: 455 days")
+    kept = (seconds for age, seconds in _KEPT if window > age)
+    least = max(60 if detailed else 300, *kept, window.total_seconds() / _MAX_POINTS)
+    return next(period for period in _PERIODS if period >= least)
 
 
 def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
@@ -68,19 +68,12 @@ def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
         raise InputError(
             "the window is shorter than a minute", remedy="EC2 reports every minute at the finest"
         )
-    if window > timedelta(days=455):
+    if window > _LONGEST_WINDOW:
         raise InputError("the window is longer than CloudWatch keeps points: 455 days")
     period = choose_period(window, detailed=detailed)
     # The window begins with a period, so that the first point covers a whole period.
     start = int((now - window).timestamp()) // period * period
     return Window(datetime.fromtimestamp(start, UTC), now, period, window)
-
-
-THREADS: Final = 32
-"""The number of concurrent calls, which is the client's number of connections.
-
-CloudWatch allows 400 calls a second.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +98,17 @@ class Series:
 
     def as_aws(self) -> dict[str, Any]:
         """Return the metric in the form of CloudWatch's API."""
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions]
         return {
             "Namespace": self.namespace,
             "MetricName": self.metric,
-            "Dimensions": dimensions,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in self.dimensions],
         }
 
-    def points(self, periods: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
+    def points(self, periods: Iterable[Mapping[str, Any]]) -> tuple[Point, ...]:
         """Return the points in *periods*, from their Timestamp and statistics."""
-        made = (self._point(period) for period in periods)
+        points = filter(None, map(self._point, periods))
         # AWS says that it returns the points in no particular order.
-        return tuple(sorted((each for each in made if each), key=lambda point: point.at))
+        return tuple(sorted(points, key=lambda point: point.at))
 
     def _point(self, raw: Mapping[str, Any]) -> Point | None:
         at = in_utc(raw.get("Timestamp"))
@@ -135,16 +127,17 @@ class Series:
 
 
 PointsOrError = tuple[Point, ...] | AwsError
-Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
-"""Returns the points of each given series; raises only CredentialsError."""
 
 
-def by_statistics(aws: Aws) -> Query:
-    """Return a query that calls GetMetricStatistics for each series, several at a time."""
+def by_statistics(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrError]:
+    """Return the points of each series by GetMetricStatistics, several calls at a time.
+
+    Raises only CredentialsError.
+    """
 
     def answer(series: Series) -> PointsOrError:
         try:
-            said = aws.call(
+            statistics = aws.call(
                 "cloudwatch",
                 "get_metric_statistics",
                 region=series.region,
@@ -154,70 +147,62 @@ def by_statistics(aws: Aws) -> Query:
                 Period=series.window.period,
                 Statistics=list(series.statistics),
             )
-            return series.points(said.get("Datapoints", ()))
+            return series.points(statistics.get("Datapoints", ()))
         except CredentialsError:
             raise
         except AwsError as error:
             return error
 
-    def ask(wanted: Sequence[Series]) -> Mapping[Series, PointsOrError]:
-        return dict(zip(wanted, in_threads(answer, wanted, THREADS), strict=True))
-
-    return ask
+    return dict(zip(wanted, in_threads(answer, wanted, _THREADS), strict=True))
 
 
-MAX_QUERIES: Final = 500
-DATA_MAX_POINTS: Final = 100_800
+def by_data(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrError]:
+    """Return the points of each series by GetMetricData, or `by_statistics` if that is refused.
 
+    Raises only CredentialsError.
+    """
 
-def by_data(aws: Aws, otherwise: Query) -> Query:
-    """Return a query that calls GetMetricData in batches, or *otherwise* if that is refused."""
-
-    def answer(batch: Sequence[Series]) -> Mapping[Series, PointsOrError]:
+    def answer(batch: Sequence[Series]) -> dict[Series, PointsOrError]:
         try:
             return _data_of(aws, batch)
         except DeniedError:
-            return otherwise(batch)
+            return by_statistics(aws, batch)
         except CredentialsError:
             raise
         except AwsError as error:
             return dict.fromkeys(batch, error)
 
-    def ask(wanted: Sequence[Series]) -> Mapping[Series, PointsOrError]:
-        parts = in_threads(answer, list(batches(wanted)))
-        return {series: points for part in parts for series, points in part.items()}
-
-    return ask
+    answers = in_threads(answer, list(_batches(wanted)))
+    return {series: points for part in answers for series, points in part.items()}
 
 
-def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
-    """Yield *series* in groups of one region and window, as many as one call accepts."""
+def _batches(wanted: Iterable[Series]) -> Iterator[list[Series]]:
+    """Yield the series in groups of one region and window, as many as one call accepts."""
     groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
-    for sery in series:
-        groups[sery.region, sery.window].append(sery)
+    for series in wanted:
+        groups[series.region, series.window].append(series)
     for (_, window), group in groups.items():
         length = (window.end - window.start).total_seconds()
-        room = min(MAX_QUERIES, DATA_MAX_POINTS // int(length // window.period + 1))
-        yield from _filled(group, room)
-
-
-def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
-    """Yield *group* in parts of up to *room* statistics each."""
-    batch: list[Series] = []
-    used = 0
-    for series in group:
-        if batch and used + len(series.statistics) > room:
-            yield batch
-            batch, used = [], 0
-        batch.append(series)
-        used += len(series.statistics)
-    yield batch
+        room = min(_MAX_QUERIES, _DATA_MAX_POINTS // int(length // window.period + 1))
+        batch: list[Series] = []
+        used = 0
+        for series in group:
+            if batch and used + len(series.statistics) > room:
+                yield batch
+                batch, used = [], 0
+            batch.append(series)
+            used += len(series.statistics)
+        yield batch
 
 
 def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
     """Request all of *batch*, of one region and window, in one call with all its pages."""
-    named = {f"q{number}": each for number, each in enumerate(batch)}
     window = batch[0].window
+    asked = {
+        f"q{number}_{statistic.lower()}": (series, statistic)
+        for number, series in enumerate(batch)
+        for statistic in series.statistics
+    }
     results = aws.pages(
         "cloudwatch",
         "get_metric_data",
@@ -225,52 +210,37 @@ def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
         region=batch[0].region,
         MetricDataQueries=[
             {
-                "Id": f"{name}_{statistic.lower()}",
+                "Id": name,
                 "MetricStat": {
-                    "Metric": each.as_aws(),
+                    "Metric": series.as_aws(),
                     "Period": window.period,
                     "Stat": statistic,
                 },
             }
-            for name, each in named.items()
-            for statistic in each.statistics
+            for name, (series, statistic) in asked.items()
         ],
         StartTime=window.start,
         EndTime=window.end,
         ScanBy="TimestampAscending",
     )
-    values, failures = _merged(results)
+    values: dict[Series, dict[datetime, dict[str, Any]]] = {series: {} for series in batch}
+    failures: dict[Series, AwsError] = {}
+    # A result may come in parts, over several pages.
+    for result in results:
+        series, statistic = asked[result["Id"]]
+        if result.get("StatusCode") in ("Forbidden", "InternalError"):
+            failures[series] = _failure(result)
+        periods = values[series]
+        for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):
+            periods.setdefault(at, {"Timestamp": at})[statistic] = value
     return {
-        each: failures[name] if name in failures else each.points(_periods(values[name]))
-        for name, each in named.items()
+        series: failures[series] if series in failures else series.points(periods.values())
+        for series, periods in values.items()
     }
 
 
-Values = dict[datetime, dict[str, Any]]
-_NAMES: Final = {each.lower(): each for each in ("Average", "Maximum", "SampleCount", "Sum")}
-
-
-def _merged(results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
-    """Return the values by series, time and statistic, and the series without an answer from AWS.
-
-    A result may come in parts, over several pages.
-    """
-    values: dict[str, Values] = defaultdict(lambda: defaultdict(dict))
-    failures: dict[str, AwsError] = {}
-    for result in results:
-        name, _, statistic = result["Id"].partition("_")
-        if result.get("StatusCode") in ("Forbidden", "InternalError"):
-            failures[name] = _failure(result)
-        for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):
-            values[name][at][_NAMES[statistic]] = value
-    return values, failures
-
-
-def _periods(values: Values) -> list[dict[str, Any]]:
-    return [{"Timestamp": at, **one} for at, one in values.items()]
-
-
 def _failure(result: Mapping[str, Any]) -> AwsError:
-    said = "; ".join(each.get("Value", "") for each in result.get("Messages", ()))
+    messages = "; ".join(message.get("Value", "") for message in result.get("Messages", ()))
     kind = DeniedError if result["StatusCode"] == "Forbidden" else AwsError
-    return kind(f"CloudWatch answered {result['StatusCode']}: {said}", operation="GetMetricData")
+    text = f"CloudWatch answered {result['StatusCode']}: {messages}"
+    return kind(text, operation="GetMetricData")

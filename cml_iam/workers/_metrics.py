@@ -8,15 +8,15 @@ that is still unknown, with GetMetricStatistics in threads or GetMetricData in b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Final
 
-from cml_iam import errors
+from cml_iam.errors import AwsError
 from cml_iam.workers._metric import (
-    UNTIL_IT_RUNS,
+    BY_ERROR,
     Dimensions,
     Measure,
     Metric,
@@ -24,16 +24,9 @@ from cml_iam.workers._metric import (
     Unknown,
     Utilization,
 )
-from cml_iam.workers._metric_series import PointsOrError, Query, Series, Window, window_of
-from cml_iam.workers._model import Worker, check_id
+from cml_iam.workers._metric_series import PointsOrError, Series, Window, window_of
+from cml_iam.workers._model import Worker
 
-_BY_ERROR: Final = (
-    (errors.DeniedError, Unknown.NO_PERMISSION),
-    (errors.ThrottledError, Unknown.THROTTLED),
-    (errors.NotOfferedError, Unknown.NOT_OFFERED),
-    (errors.UnreachableError, Unknown.NO_ANSWER),
-    (errors.AwsError, Unknown.FAILED),
-)
 _INSTANCE: Final = {
     Measure.CPU: "CPUUtilization",
     Measure.NETWORK_IN: "NetworkIn",
@@ -45,27 +38,13 @@ _DISK: Final = {
     Measure.DISK_READ_OPS: ("EBSReadOps", "VolumeReadOps"),
     Measure.DISK_WRITE_OPS: ("EBSWriteOps", "VolumeWriteOps"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What to measure: a *worker*, or an *id* in a *region* if nothing more is known."""
-
-    id: str
-    region: str
-    worker: Worker | None = field(default=None, compare=False)
-
-    @property
-    def detailed(self) -> bool:
-        """Whether the instance is known to report every minute."""
-        return self.worker is not None and self.worker.detailed_monitoring
-
-
-def subject_of(worker: Worker | str, region: str) -> Subject:
-    """Return *worker*, or the instance of that id in *region*, as a subject."""
-    if isinstance(worker, Worker):
-        return Subject(worker.id, worker.region, worker)
-    return Subject(check_id(worker), region)
+_UNTIL_IT_RUNS: Final = {
+    "pending": "wait: the worker is starting",
+    "stopping": "wait until the worker is stopped, then start it",
+    "shutting-down": "nothing: the worker is being terminated",
+    "terminated": "nothing: the worker is terminated",
+}
+"""The remedy for a worker in a state from which it cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +66,31 @@ class Candidate:
         return f"{self.namespace} {self.metric}: {self.dimension_names}"
 
 
-def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
-    """Return where to search for *measure* of *subject* alone, in order."""
-    alone: Dimensions = (("InstanceId", subject.id),)
+def only_id(instance_id: str, region: str) -> Worker:
+    """Return a running worker of which nothing but the id is known."""
+    return Worker(instance_id, region, "running", instance_type="", image_id="")
+
+
+def _candidates(measure: Measure, worker: Worker) -> tuple[Candidate, ...]:
+    """Return where to search for *measure* of *worker* alone, in order."""
+    alone: Dimensions = (("InstanceId", worker.id),)
+    if measure is Measure.MEMORY:
+        return tuple(map(_memory, _agent_dimensions(worker)))
     if measure in _INSTANCE:
         return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
-    if measure in _DISK:
-        return _disk_candidates(measure, alone, subject.worker)
-    return tuple(_memory(dimension) for dimension in agent_dimensions(subject.id, subject.worker))
+    # The instance's own metric, and the sum of its volumes: bare metal has only the latter.
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+    # https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
+    of_instance, of_volume = _DISK[measure]
+    instance = Candidate("AWS/EC2", of_instance, (alone,))
+    if not worker.volume_ids:
+        return (instance,)
+    parts = tuple((("VolumeId", volume),) for volume in worker.volume_ids)
+    volumes = Candidate("AWS/EBS", of_volume, parts)
+    return (volumes, instance) if ".metal" in worker.instance_type else (instance, volumes)
 
 
-def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
+def _agent_dimensions(worker: Worker) -> tuple[Dimensions, ...]:
     """Return the sets of dimensions that the CloudWatch agent may use for a worker.
 
     The agent's wizard appends image, id and type, and in an Auto Scaling group the group's name.
@@ -105,14 +98,24 @@ def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimension
     agent that appends nothing reports only `host`, the machine's own name.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Agent-Configuration-File-Details.html
     """
-    alone: Dimensions = (("InstanceId", instance_id),)
-    if worker is None:
+    alone: Dimensions = (("InstanceId", worker.id),)
+    if not worker.image_id:
         return (alone,)
     typed = ("InstanceType", worker.instance_type)
     full: Dimensions = (("ImageId", worker.image_id), *alone, typed)
     grouped = [(*group, *full) for group in _group(worker)]
-    hosts: list[Dimensions] = [(("host", name),) for name in _host_names(worker)]
+    name = worker.private_dns_name or ""
+    # The machine's possible names: its private DNS name, with and without the domain.
+    names = dict.fromkeys(filter(None, (name, name.partition(".")[0])))
+    hosts: list[Dimensions] = [(("host", host),) for host in names]
     return (full, alone, *grouped, *hosts, (*alone, typed))
+
+
+def _shared(worker: Worker) -> list[Candidate]:
+    """Return where an agent may report several workers together, without a point for each."""
+    image: Dimensions = (("ImageId", worker.image_id),)
+    kind: Dimensions = (("InstanceType", worker.instance_type),)
+    return [_memory(dimensions) for dimensions in (image, kind, *_group(worker), ())]
 
 
 def _group(worker: Worker) -> list[Dimensions]:
@@ -120,40 +123,8 @@ def _group(worker: Worker) -> list[Dimensions]:
     return [(("AutoScalingGroupName", name),)] if name else []
 
 
-def _host_names(worker: Worker) -> list[str]:
-    """Return the machine's possible names: its private DNS name, with and without the domain."""
-    name = worker.private_dns_name or ""
-    return list(dict.fromkeys(text for text in (name, name.partition(".")[0]) if text))
-
-
-def _shared(measure: Measure, worker: Worker | None) -> tuple[Candidate, ...]:
-    """Return where an agent may report several workers together, without a point for each."""
-    if measure is not Measure.MEMORY or worker is None:
-        return ()
-    image: Dimensions = (("ImageId", worker.image_id),)
-    kind: Dimensions = (("InstanceType", worker.instance_type),)
-    return tuple(_memory(each) for each in (image, kind, *_group(worker), ()))
-
-
 def _memory(dimensions: Dimensions) -> Candidate:
     return Candidate("CWAgent", "mem_used_percent", (dimensions,))
-
-
-def _disk_candidates(
-    measure: Measure, alone: Dimensions, worker: Worker | None
-) -> tuple[Candidate, ...]:
-    """Return the instance's own metric, and the sum of its volumes: bare metal has only the latter.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
-    https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
-    """
-    of_instance, of_volume = _DISK[measure]
-    instance = Candidate("AWS/EC2", of_instance, (alone,))
-    if worker is None or not worker.volume_ids:
-        return (instance,)
-    parts = tuple((("VolumeId", volume),) for volume in worker.volume_ids)
-    volumes = Candidate("AWS/EBS", of_volume, parts)
-    return (volumes, instance) if ".metal" in worker.instance_type else (instance, volumes)
 
 
 class History:
@@ -167,100 +138,110 @@ class History:
         self._own: dict[tuple[str, Measure], str] = {}
         self._forms: Counter[str] = Counter()
 
-    def note(self, instance_id: str, measure: Measure, candidate: Candidate) -> None:
-        """Record that *candidate* has points of *measure* for the instance."""
+    def note(self, search: Search, candidate: Candidate) -> None:
+        """Record that *candidate* has points of what *search* is for."""
         with self._lock:
-            if self._own.get((instance_id, measure)) != candidate.form:
-                self._own[instance_id, measure] = candidate.form
+            if self._own.get(search.key) != candidate.form:
+                self._own[search.key] = candidate.form
                 self._forms[candidate.form] += 1
 
-    def ordered(
-        self, instance_id: str, measure: Measure, candidates: Sequence[Candidate]
-    ) -> list[Candidate]:
-        """Return *candidates* in order: the instance's known one, then the most frequent ones."""
+    def candidates(self, search: Search) -> list[Candidate]:
+        """Return where to search: first the instance's known place, then the most frequent ones."""
         with self._lock:
-            own = self._own.get((instance_id, measure))
-            return sorted(candidates, key=lambda each: (each.form != own, -self._forms[each.form]))
+            own = self._own.get(search.key)
+            return sorted(
+                _candidates(search.measure, search.worker),
+                key=lambda candidate: (candidate.form != own, -self._forms[candidate.form]),
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """The search for one measure of one subject in a window."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """The search for one measure of one worker in a window."""
 
-    subject: Subject
+    worker: Worker
     measure: Measure
     window: Window
 
+    @property
+    def key(self) -> tuple[str, Measure]:
+        """What is searched for, at any time."""
+        return self.worker.id, self.measure
+
     def series(self, candidate: Candidate) -> list[Series]:
-        rate, region = self.measure.is_rate, self.subject.region
+        """Return the series to request for *candidate*."""
+        rate, region = self.measure.is_rate, self.worker.region
         return [
             Series(candidate.namespace, candidate.metric, part, rate, region, self.window)
             for part in candidate.parts
         ]
 
     def metric(self, **fields: Any) -> Metric:
+        """Return the result with *fields*."""
         measure = self.measure
         return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
 
 
+Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
+
+
 def measure(
     query: Query,
-    subjects: Sequence[Subject],
+    workers: Sequence[Worker],
     measures: Sequence[Measure],
     window: timedelta,
     now: datetime,
     history: History,
 ) -> list[Utilization]:
-    """Measure each of *subjects* in the last *window* before *now*, by *query*.
+    """Measure each of *workers* in the last *window* before *now*, by *query*.
 
     Raises CredentialsError, and InputError for a window that CloudWatch cannot answer.
     """
     windows = {
         detailed: window_of(window, now, detailed=detailed)
-        for detailed in {subject.detailed for subject in subjects}
+        for detailed in {worker.detailed_monitoring for worker in workers}
     }
-    searches = [
-        _Search(subject, each, windows[subject.detailed])
-        for subject in subjects
-        for each in measures
+    by_worker = [
+        [Search(worker, each, windows[worker.detailed_monitoring]) for each in measures]
+        for worker in workers
     ]
+    searches = [search for row in by_worker for search in row]
     metrics = _found(query, searches, history)
     missing = {search: _why_missing(search) for search in searches if search not in metrics}
     metrics |= missing | _shared_only(query, missing)
     return [
         Utilization(
-            subject.id,
-            subject.region,
-            windows[subject.detailed].start,
+            worker.id,
+            worker.region,
+            windows[worker.detailed_monitoring].start,
             now,
-            {each: metrics[_Search(subject, each, windows[subject.detailed])] for each in measures},
+            {search.measure: metrics[search] for search in row},
         )
-        for subject in subjects
+        for worker, row in zip(workers, by_worker, strict=True)
     ]
 
 
-def _found(query: Query, searches: Sequence[_Search], history: History) -> dict[_Search, Metric]:
+def _found(query: Query, searches: Sequence[Search], history: History) -> dict[Search, Metric]:
     """Return the metric of each search that found points, or was refused.
 
     If all points are old, the candidate with the newest point is used.
     """
-    metrics = {each: metric for each in searches if (metric := _of_stopped(each))}
-    stale: dict[_Search, Metric] = {}
-    left = {
-        each: history.ordered(each.subject.id, each.measure, candidates(each.measure, each.subject))
-        for each in searches
-    }
+    metrics = {search: metric for search in searches if (metric := _of_stopped(search))}
+    stale: dict[Search, Metric] = {}
+    left = {search: history.candidates(search) for search in searches}
     while tried := [
-        (each, left[each].pop(0)) for each in left if each not in metrics and left[each]
+        (search, untried.pop(0))
+        for search, untried in left.items()
+        if search not in metrics and untried
     ]:
-        answers = query([series for each, at in tried for series in each.series(at)])
+        answers = query([series for search, place in tried for series in search.series(place)])
         for search, candidate in tried:
             points = _summed([answers[series] for series in search.series(candidate)])
-            if isinstance(points, errors.AwsError):
-                reason = next(reason for kind, reason in _BY_ERROR if isinstance(points, kind))
+            if isinstance(points, AwsError):
+                reason = next(reason for kind, reason in BY_ERROR if isinstance(points, kind))
                 metrics[search] = search.metric(unknown=reason, detail=points.message)
             elif points:
-                history.note(search.subject.id, search.measure, candidate)
+                history.note(search, candidate)
                 metric = _with_points(search, candidate, points)
                 if metric.unknown is None:
                     metrics[search] = metric
@@ -269,18 +250,18 @@ def _found(query: Query, searches: Sequence[_Search], history: History) -> dict[
     return stale | metrics
 
 
-def _of_stopped(search: _Search) -> Metric | None:
-    worker = search.subject.worker
-    if worker is None or worker.state == "running":
+def _of_stopped(search: Search) -> Metric | None:
+    state = search.worker.state
+    if state == "running":
         return None
     return search.metric(
         unknown=Unknown.NOT_RUNNING,
-        detail=f"the worker is {worker.state}",
-        advice=UNTIL_IT_RUNS.get(worker.state),
+        detail=f"the worker is {state}",
+        advice=_UNTIL_IT_RUNS.get(state),
     )
 
 
-def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...]) -> Metric:
+def _with_points(search: Search, candidate: Candidate, points: tuple[Point, ...]) -> Metric:
     """Return the metric of *points*; stale if the last two periods have none."""
     period = timedelta(seconds=search.window.period)
     metric = search.metric(
@@ -296,14 +277,13 @@ def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...
 
 def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
     """Return the sum of *answers* at the times that all have, or the first error."""
-    by_time: list[Mapping[datetime, Point]] = []
+    if len(answers) == 1:
+        return answers[0]
+    by_time = []
     for answer in answers:
-        if isinstance(answer, errors.AwsError):
+        if isinstance(answer, AwsError):
             return answer
         by_time.append({point.at: point for point in answer})
-    if len(by_time) == 1:
-        return answers[0]
-    shared = sorted(set.intersection(*map(set, by_time)))
     return tuple(
         Point(
             at,
@@ -311,15 +291,15 @@ def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
             sum(points[at].maximum for points in by_time),
             min(points[at].samples for points in by_time),
         )
-        for at in shared
+        for at in sorted(set.intersection(*map(set, by_time)))
     )
 
 
-def _why_missing(search: _Search) -> Metric:
-    worker, window = search.subject.worker, search.window
+def _why_missing(search: Search) -> Metric:
+    worker, window = search.worker, search.window
     two_periods = timedelta(seconds=2 * window.period)
-    tried = candidates(search.measure, search.subject)
-    if worker and worker.launched_at and window.end - worker.launched_at < two_periods:
+    tried = _candidates(search.measure, worker)
+    if worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())
         reason = Unknown.TOO_YOUNG
         detail = f"started {age} s ago, and a period is {window.period} s"
@@ -330,7 +310,7 @@ def _why_missing(search: _Search) -> Metric:
         reason = Unknown.NO_DATA
         names = " or ".join(f"{candidate.namespace} {candidate.metric}" for candidate in tried)
         detail = f"no {names} in the window"
-    elif worker is None:
+    elif not worker.image_id:
         reason = Unknown.NOT_IDENTIFIED
         detail = "only the dimension InstanceId could be tried"
     else:
@@ -340,31 +320,29 @@ def _why_missing(search: _Search) -> Metric:
     return search.metric(unknown=reason, detail=detail)
 
 
-def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Search, Metric]:
+def _shared_only(query: Query, missing: Mapping[Search, Metric]) -> dict[Search, Metric]:
     """Return the metrics that the agent reports only for several workers together.
 
     This takes few calls, because workers of one image, type or group share metrics.
     """
-    searches = [each for each, why in missing.items() if why.unknown is Unknown.NO_AGENT]
-    series = {one: None for each in searches for _, one in _shared_series(each)}
-    answers = query(list(series)) if series else {}
+    places = {
+        search: [(place, search.series(place)[0]) for place in _shared(search.worker)]
+        for search, metric in missing.items()
+        if metric.unknown is Unknown.NO_AGENT
+    }
+    wanted = dict.fromkeys(series for row in places.values() for _, series in row)
+    answers = query(list(wanted)) if wanted else {}
     metrics = {}
-    for search in searches:
-        names = [
-            candidate.dimension_names
-            for candidate, one in _shared_series(search)
-            if not isinstance(answers[one], errors.AwsError) and answers[one]
+    for search, row in places.items():
+        with_points = [
+            place.dimension_names
+            for place, series in row
+            if answers[series] and not isinstance(answers[series], AwsError)
         ]
-        if names:
+        if with_points:
             metrics[search] = search.metric(
                 unknown=Unknown.OTHER_DIMENSIONS,
                 detail="mem_used_percent exists only under these dimensions, so it belongs to no "
-                f"single worker: {'; '.join(names)}",
+                f"single worker: {'; '.join(with_points)}",
             )
     return metrics
-
-
-def _shared_series(search: _Search) -> Iterator[tuple[Candidate, Series]]:
-    for candidate in _shared(search.measure, search.subject.worker):
-        for series in search.series(candidate):
-            yield candidate, series

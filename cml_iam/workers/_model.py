@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from sys import intern
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
-from cml_iam.workers._tags import INSTANCE_ID, from_aws
 
+_INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 _IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
@@ -50,6 +50,11 @@ class Worker:
     def label(self) -> str:
         """The name and id for messages; only the id without a name."""
         return f"{visible(self.name)} ({self.id})" if self.name else self.id
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The id, name and region, which head what is reported about the worker."""
+        return {"id": self.id, "name": self.name, "region": self.region}
 
     def as_json(self) -> dict[str, Any]:
         """Return the worker as JSON values."""
@@ -136,7 +141,7 @@ def check_id(instance_id: str) -> str:
 
 def is_instance_id(text: str) -> bool:
     """Return whether *text* has the form of an instance id."""
-    return INSTANCE_ID.fullmatch(text) is not None
+    return _INSTANCE_ID.fullmatch(text) is not None
 
 
 def is_image_id(text: str) -> bool:
@@ -171,7 +176,11 @@ def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
         instance_profile=_shared(raw.get("IamInstanceProfile", {}).get("Arn")),
         architecture=_shared(raw.get("Architecture")),
         private_dns_name=raw.get("PrivateDnsName") or None,
-        volume_ids=tuple(_volumes(raw)),
+        volume_ids=tuple(
+            mapping["Ebs"]["VolumeId"]
+            for mapping in raw.get("BlockDeviceMappings", ())
+            if "VolumeId" in mapping.get("Ebs", {})
+        ),
         tags=tags,
     )
 
@@ -184,10 +193,10 @@ def _shared(text: Text) -> Text:
     return intern(text) if text else text
 
 
-def _volumes(raw: Mapping[str, Any]) -> Iterator[str]:
-    for each in raw.get("BlockDeviceMappings", ()):
-        if "VolumeId" in each.get("Ebs", {}):
-            yield each["Ebs"]["VolumeId"]
+def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return *tags* in the form of AWS's API as a mapping, sorted by key."""
+    ordered = sorted(tags, key=lambda tag: tag["Key"])
+    return {intern(tag["Key"]): intern(tag.get("Value", "")) for tag in ordered}
 
 
 def change_from(raw: Mapping[str, Any]) -> StateChange:
@@ -205,33 +214,27 @@ def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
         zone=raw.get("AvailabilityZone", ""),
         events=tuple(
             ScheduledEvent(
-                each.get("Code", ""), each.get("Description", ""), in_utc(each.get("NotBefore"))
+                event.get("Code", ""), event.get("Description", ""), in_utc(event.get("NotBefore"))
             )
-            for each in raw.get("Events", ())
+            for event in raw.get("Events", ())
         ),
     )
 
 
 def image_from(raw: Mapping[str, Any]) -> Image:
     """Return the image from an element of DescribeImages."""
+    device = raw.get("RootDeviceName")
+    disks = {mapping.get("DeviceName"): mapping for mapping in raw.get("BlockDeviceMappings", ())}
     return Image(
         id=raw["ImageId"],
         name=raw.get("Name", ""),
         owner=raw.get("OwnerId", ""),
         created_at=raw.get("CreationDate", ""),
-        root_device=raw.get("RootDeviceName"),
+        root_device=device,
         architecture=raw.get("Architecture"),
         description=raw.get("Description"),
-        root_gib=_root_gib(raw),
+        root_gib=disks.get(device, {}).get("Ebs", {}).get("VolumeSize"),
     )
-
-
-def _root_gib(raw: Mapping[str, Any]) -> int | None:
-    for each in raw.get("BlockDeviceMappings", ()):
-        if each.get("DeviceName") == raw.get("RootDeviceName"):
-            size: int | None = each.get("Ebs", {}).get("VolumeSize")
-            return size
-    return None
 
 
 def in_utc(at: datetime | None) -> datetime | None:

@@ -40,10 +40,8 @@ A dry run of RunInstances counts against a quota of 5 calls. Metrics have a poin
 minutes, so more frequent requests would return nothing new.
 """
 
-RECENT: Final = DEFAULT_WINDOW
-"""The window over which load is averaged; the same call also fetches the trend."""
-
 TREND: Final = timedelta(hours=3)
+"""How long a trend is; the load is averaged over the end of it."""
 
 ANSWERED: Final = "✅ AWS EC2 has answered: listing and measuring workers is enabled"
 
@@ -94,22 +92,6 @@ class Watched:
     cml: Mapping[str, CmlAnswer] = field(default_factory=dict)
     identity: Identity | None = None
     site: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """The load of the running workers: recent, and over the previous hours."""
-
-    recent: Mapping[str, Utilization]
-    trends: Mapping[str, Utilization]
-
-
-@dataclass(frozen=True, slots=True)
-class _Condition:
-    """The condition of the running workers: EC2's status checks, and CML's where both pass."""
-
-    statuses: Mapping[str, InstanceStatus]
-    cml: Mapping[str, CmlAnswer]
 
 
 class Monitor:
@@ -168,23 +150,23 @@ class Monitor:
         report, age = self._report(until)
         fleet = self._fleet.get(_left(until) if report.connected else 0.0)
         usage = self._usage.get(0.0)
-        condition = self._condition.get(0.0).value or _Condition({}, {})
+        checks, answers = self._condition.get(0.0).value or ({}, {})
         identity = self._identity.get(_left(until)).value if self._identity else None
-        use = usage.value or _Use({}, {})
+        recent, trends = usage.value or ({}, {})
         permissions = self._permissions.get(0.0).value if report.connected else None
         return Watched(
             report,
             self.regions,
             permissions or (),
             fleet.value,
-            use.recent,
+            recent,
             self._now() - timedelta(seconds=age),
             self._at(fleet),
             self._at(usage),
             fleet.error.message if fleet.error and report.connected else "",
-            use.trends,
-            condition.statuses,
-            condition.cml,
+            trends,
+            checks,
+            answers,
             identity,
             self._site,
         )
@@ -207,7 +189,12 @@ class Monitor:
         permissions = self._permissions.get(0.0)
         known = permissions.value or (connection.value,)
         self._log(health_lines(*known))
-        return _report(self.home, known, _untold(permissions)), connection.age
+        untold = ""
+        if permissions.value is None:
+            untold = "they are being tried for the first time"
+        elif permissions.error and permissions.age > 2 * PERMISSION_SECONDS:
+            untold = permissions.error.message
+        return _report(self.home, known, untold), connection.age
 
     def _register(self, connection: Health) -> None:
         """Enable the manager once EC2 has answered, and log it in the documented form."""
@@ -231,32 +218,31 @@ class Monitor:
 
     def _list(self) -> Listing:
         manager = self._registered()
-        return list_fleet(self.regions, lambda each: manager.get_all_instances(region=each))
-
-    def _measure(self) -> _Use:
-        running = self._running()
-        manager = self._registered()
-        trends = manager.get_utilization_of(
-            running, window=TREND, metric_data="metric_data" in self._grants
-        )
-        recent = {id_: trend.since(trend.end - RECENT) for id_, trend in trends.items()}
-        return _Use(recent, trends)
+        return list_fleet(self.regions, lambda region: manager.get_all_instances(region=region))
 
     def _running(self) -> list[Worker]:
         listing = self._fleet.get(self._patience).value
-        return (
-            [worker for worker in listing.workers if worker.state == "running"] if listing else []
-        )
+        workers = listing.workers if listing else ()
+        return [worker for worker in workers if worker.state == "running"]
 
-    def _examine(self) -> _Condition:
+    def _measure(self) -> tuple[Mapping[str, Utilization], Mapping[str, Utilization]]:
+        """Return the load of the running workers: recent, and over the previous hours."""
+        running, manager = self._running(), self._registered()
+        trends = manager.get_utilization_of(
+            running, window=TREND, metric_data="metric_data" in self._grants
+        )
+        recent = {id_: trend.since(trend.end - DEFAULT_WINDOW) for id_, trend in trends.items()}
+        return recent, trends
+
+    def _examine(self) -> tuple[Mapping[str, InstanceStatus], Mapping[str, CmlAnswer]]:
+        """Return the running workers' status checks, and CML's answers where both pass."""
         manager, running = self._registered(), self._running()
         checks = statuses(manager, running)
-        ask = self._cml
-        if ask is None:
-            return _Condition(checks, {})
+        if self._cml is None:
+            return checks, {}
         up = [worker for worker in running if worker.id in checks and checks[worker.id].ok]
-        answers = in_threads(ask, up)
-        return _Condition(checks, {each.id: said for each, said in zip(up, answers, strict=True)})
+        answers = in_threads(self._cml, up)
+        return checks, {worker.id: answer for worker, answer in zip(up, answers, strict=True)}
 
     def _log(self, lines: tuple[tuple[int, str], ...]) -> None:
         """Write *lines* if they are new."""
@@ -272,27 +258,19 @@ def _left(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-def _untold(permissions: Cached[Any]) -> str:
-    """Return why the permissions are unknown or not up to date; empty if neither is the case."""
-    if permissions.value is None:
-        return "they are being tried for the first time"
-    late = permissions.age > 2 * PERMISSION_SECONDS
-    return permissions.error.message if permissions.error and late else ""
-
-
 def _report(home: str, found: Sequence[Health], untold: str) -> Report:
-    several = len(found) > 1
     reasons, unchecked = [], []
     for health in found:
-        where = f"{health.region}: " if several else ""
+        where = f"{health.region}: " if len(found) > 1 else ""
         if health.failure:
             reasons.append(where + health.failure.message)
             continue
         reasons += [
             f"{where}{check.action}: {check.detail}" for check in health.having(Verdict.REFUSED)
         ]
-        untried = health.untried.items()
-        unchecked += [f"{where}{', '.join(actions)}: {why}" for (why, _), actions in untried]
+        unchecked += [
+            f"{where}{', '.join(actions)}: {why}" for (why, _), actions in health.untried.items()
+        ]
     if untold:
         unchecked.append(f"permissions: {untold}")
     return Report(not reasons, True, home, tuple(reasons), tuple(unchecked))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.clock import short_span
@@ -66,6 +66,8 @@ def fleet_document(seen: Watched) -> Document:
     report = seen.report
     level, symbol, word = _verdict(seen)
     workers = seen.fleet.workers if seen.fleet else ()
+    counts = Counter(worker.state for worker in workers)
+    states = _STATES | {state: _OTHER_STATE for state in sorted(counts) if state not in _STATES}
     identity = seen.identity
     about = {
         "account": identity.account if identity else "",
@@ -81,7 +83,11 @@ def fleet_document(seen: Watched) -> Document:
         verdict=word,
         about=tuple((name, value) for name, value in about.items() if value),
         lines=tuple(_lines(seen)),
-        tiles=tuple(_tiles(workers)),
+        tiles=tuple(
+            (f"{mark} {state}", counts[state], color)
+            for state, (mark, color) in states.items()
+            if counts[state]
+        ),
         sections=tuple(section for section in _sections(seen) if section.rows),
         foot="Read only. For programs:",
         links=(("health", "health (JSON)"), ("metrics", "metrics (Prometheus)")),
@@ -100,7 +106,9 @@ def _verdict(seen: Watched) -> tuple[Level, str, str]:
         return "error", FAILED, f"EC2 answers; {plural(impaired, 'worker')} impaired"
     if report.unchecked or (seen.fleet and seen.fleet.failures):
         return "unknown", UNKNOWN, "EC2 answers; not everything could be checked"
-    if seen.fleet is None or any(_is_unmeasured(worker, seen) for worker in seen.fleet.workers):
+    workers = seen.fleet.workers if seen.fleet else ()
+    running = {worker.id for worker in workers if worker.state == "running"}
+    if seen.fleet is None or running - (seen.usage.keys() & seen.statuses.keys()):
         return "unknown", UNKNOWN, "EC2 answers; not everything is known yet"
     return "good", PASSED, "All is well"
 
@@ -111,7 +119,9 @@ def _lines(seen: Watched) -> Iterator[str]:
         "workers as of": seen.listed_at,
         "CPU and memory as of": seen.measured_at,
     }
-    yield ", ".join(f"{name} {at:%Y-%m-%d %H:%M:%S} UTC" for name, at in _in_utc(times))
+    yield ", ".join(
+        f"{name} {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" for name, at in times.items() if at
+    )
     if seen.fleet is None:
         why = f": {seen.why_unlisted}" if seen.why_unlisted else ""
         yield f"? The workers are unknown{why}."
@@ -119,29 +129,28 @@ def _lines(seen: Watched) -> Iterator[str]:
         yield "There are no workers."
 
 
-def _in_utc(times: dict[str, datetime | None]) -> Iterator[tuple[str, datetime]]:
-    return ((name, at.astimezone(UTC)) for name, at in times.items() if at)
-
-
-def _tiles(workers: Sequence[Worker]) -> Iterator[tuple[str, int, Level]]:
-    counted = Counter(worker.state for worker in workers)
-    for state in (*_STATES, *sorted(counted.keys() - _STATES.keys())):
-        if counted[state]:
-            symbol, level = _STATES.get(state, _OTHER_STATE)
-            yield f"{symbol} {state}", counted[state], level
-
-
 def _sections(seen: Watched) -> Iterator[Section]:
-    yield Section("why", "What is wrong", _named("what"), tuple(_why(seen)), lead=_todo(seen))
+    todo = "" if seen.report.ok else "What to do: `cml-iam doctor`"
+    yield Section("why", "What is wrong", _named("what"), tuple(_why(seen)), lead=todo)
     workers = seen.fleet.workers if seen.fleet else ()
     living = [worker for worker in workers if worker.state != _GONE]
-    for region in sorted({each.region for each in living}):
-        rows = tuple(_row(each, seen) for each in living if each.region == region)
+    for region in sorted({worker.region for worker in living}):
+        rows = tuple(_row(worker, seen) for worker in living if worker.region == region)
         heading = f"{region}: {plural(len(rows), 'worker')}"
-        yield Section(
-            f"in-{region}", heading, _named(*_COLUMNS), rows, short=region, note=_note(rows)
+        note = ""
+        if any(cell.trend for row in rows for cell in row):
+            note = "Bar: the mean of the last 15 minutes. Line: the last 3 hours, from 0 to 100 %."
+        yield Section(f"in-{region}", heading, _named(*_COLUMNS), rows, short=region, note=note)
+    gone = tuple(
+        (
+            _name(worker),
+            Cell(worker.region),
+            Cell(worker.instance_type),
+            Cell(worker.state_reason or ""),
         )
-    gone = tuple(_gone(worker) for worker in workers if worker.state == _GONE)
+        for worker in workers
+        if worker.state == _GONE
+    )
     yield Section(
         "gone",
         f"Terminated: {plural(len(gone), 'worker')}",
@@ -157,10 +166,6 @@ def _named(*names: str) -> tuple[Column, ...]:
     return tuple(map(Column, names))
 
 
-def _todo(seen: Watched) -> str:
-    return "" if seen.report.ok else "What to do: `cml-iam doctor`"
-
-
 def _why(seen: Watched) -> Iterator[Row]:
     for reason in seen.report.reasons:
         yield (Cell(reason, FAILED),)
@@ -171,18 +176,15 @@ def _why(seen: Watched) -> Iterator[Row]:
         yield (Cell(f"{region}: workers could not be listed: {error.message}", FAILED),)
 
 
-def _note(rows: Iterable[Row]) -> str:
-    if not any(cell.trend for row in rows for cell in row):
-        return ""
-    return "Bar: the mean of the last 15 minutes. Line: the last 3 hours, from 0 to 100 %."
-
-
 def _row(worker: Worker, seen: Watched) -> Row:
     symbol, level = _STATES.get(worker.state, _OTHER_STATE)
+    uptime = ""
+    if worker.state == "running" and worker.launched_at:
+        uptime = short_span(max(timedelta(0), seen.checked_at - worker.launched_at))
     return (
         _name(worker),
         Cell(worker.state, symbol, level=level, under=worker.state_reason or ""),
-        _uptime(worker, seen.checked_at),
+        Cell(uptime),
         _checks(worker, seen.statuses.get(worker.id)),
         _cml(seen.cml.get(worker.id)),
         Cell(worker.instance_type, under=worker.zone),
@@ -194,21 +196,6 @@ def _row(worker: Worker, seen: Watched) -> Row:
 
 def _name(worker: Worker) -> Cell:
     return Cell(worker.name or worker.id, under=worker.id if worker.name else "")
-
-
-def _gone(worker: Worker) -> Row:
-    return (
-        _name(worker),
-        Cell(worker.region),
-        Cell(worker.instance_type),
-        Cell(worker.state_reason or ""),
-    )
-
-
-def _uptime(worker: Worker, now: datetime) -> Cell:
-    if worker.state != "running" or worker.launched_at is None:
-        return Cell()
-    return Cell(short_span(max(timedelta(0), now - worker.launched_at)))
 
 
 def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
@@ -225,11 +212,6 @@ def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
     if _is_impaired(status):
         return Cell("impaired", FAILED, level="error", under=under)
     return Cell("not passed yet", "◔", level="warning", under=under)
-
-
-def _is_unmeasured(worker: Worker, seen: Watched) -> bool:
-    known = worker.id in seen.usage and worker.id in seen.statuses
-    return worker.state == "running" and not known
 
 
 def _is_impaired(status: InstanceStatus) -> bool:

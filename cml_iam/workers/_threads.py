@@ -69,7 +69,11 @@ class Cache(Generic[Value]):
                 return Cached(self._last[0], now - self._last[1])
             if self._failure and now - self._failed_at < self._seconds:
                 return self._stale(self._failure)
-            future = self._asked or self._ask()
+            if self._asked is None:
+                self._asked = Future()
+                # A daemon thread, so that a hanging call does not keep the process from ending.
+                Thread(target=self._run, args=(self._asked,), daemon=True).start()
+            future = self._asked
         try:
             value, _ = future.result(timeout=patience)
         except NoResult:
@@ -87,13 +91,6 @@ class Cache(Generic[Value]):
         if self._last is None:
             return Cached(None, 0.0, failure)
         return Cached(self._last[0], self._clock() - self._last[1], failure)
-
-    def _ask(self) -> Future[tuple[Value, float]]:
-        future: Future[tuple[Value, float]] = Future()
-        self._asked = future
-        # A daemon thread, so that a hanging call does not keep the process from ending.
-        Thread(target=self._run, args=(future,), daemon=True).start()
-        return future
 
     def _run(self, future: Future[tuple[Value, float]]) -> None:
         last, failure = None, None

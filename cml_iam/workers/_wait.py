@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -38,19 +38,9 @@ class Goal(StrEnum):
     TERMINATED = "terminated"
 
 
-_LOST: Final = {
-    Goal.RUNNING: {"shutting-down", "terminated"},
-    Goal.OK: {"shutting-down", "terminated"},
-    Goal.CML_READY: {"shutting-down", "terminated"},
-    Goal.STOPPED: {"shutting-down", "terminated"},
-    Goal.TERMINATED: set[str](),
-}
-_FALLEN_BACK: Final = {
-    Goal.RUNNING: {"stopped"},
-    Goal.OK: {"stopped"},
-    Goal.CML_READY: {"stopped"},
-}
+_ENDED: Final = ("shutting-down", "terminated")
 _CHECKED: Final = (Goal.OK, Goal.CML_READY)
+_UP: Final = (Goal.RUNNING, *_CHECKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +97,8 @@ def wait_for(
     done: dict[str, Waited] = {}
     while True:
         elapsed = clock() - started
-        left_over = [last[each].worker for each in last if each not in done]
-        for seen in _asked(_look(manager, left_over), goal, ask):
+        left_over = [seen.worker for id_, seen in last.items() if id_ not in done]
+        for seen in _look(manager, left_over, ask if goal is Goal.CML_READY else None):
             last[seen.worker.id] = seen
             where = _where(seen, goal)
             if told.get(seen.worker.id) != where:
@@ -122,14 +112,21 @@ def wait_for(
         sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     return tuple(
-        done.get(each)
-        or Waited(seen.worker, False, f"still {told.get(each, 'unseen')}", cml=seen.cml)
-        for each, seen in last.items()
+        done.get(id_)
+        or Waited(seen.worker, False, f"still {told.get(id_, 'unseen')}", cml=seen.cml)
+        for id_, seen in last.items()
     )
 
 
-def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
-    """Return what EC2 now reports about *workers*; workers that EC2 does not report are omitted."""
+def _look(
+    manager: WorkerManager,
+    workers: Sequence[Worker],
+    ask: Callable[[Worker], CmlAnswer] | None,
+) -> list[_Seen]:
+    """Return what EC2 now reports about *workers*, and CML's answers where both checks pass.
+
+    Workers that EC2 does not report are omitted.
+    """
     try:
         found = [
             worker
@@ -139,19 +136,12 @@ def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
         checks = statuses(manager, [each for each in found if each.state == "running"])
     except (UnreachableError, ThrottledError):
         return []
-    return [_Seen(worker, checks.get(worker.id)) for worker in found]
 
+    def seen(worker: Worker) -> _Seen:
+        status = checks.get(worker.id)
+        return _Seen(worker, status, ask(worker) if ask and status and status.ok else None)
 
-def _asked(found: list[_Seen], goal: Goal, ask: Callable[[Worker], CmlAnswer]) -> list[_Seen]:
-    """Query CML on workers whose status checks pass, several at a time."""
-    if goal is not Goal.CML_READY:
-        return found
-
-    def asked(seen: _Seen) -> _Seen:
-        up = seen.status is not None and seen.status.ok
-        return replace(seen, cml=ask(seen.worker)) if up else seen
-
-    return in_threads(asked, found)
+    return in_threads(seen, found)
 
 
 def _where(seen: _Seen, goal: Goal) -> str:
@@ -169,8 +159,9 @@ def _ended(seen: _Seen, goal: Goal, elapsed: float) -> Waited | None:
         return Waited(worker, True, cml=cml)
     if cml and cml.hopeless:
         return Waited(worker, False, cml.said, given_up=True, cml=cml)
-    fallen = worker.state in _FALLEN_BACK.get(goal, ()) and elapsed > _GRACE
-    if worker.state in _LOST[goal] or fallen:
+    lost = worker.state in _ENDED and goal is not Goal.TERMINATED
+    fallen_back = worker.state == "stopped" and goal in _UP and elapsed > _GRACE
+    if lost or fallen_back:
         reason = f": {worker.state_reason}" if worker.state_reason else ""
         return Waited(worker, False, f"it is {worker.state}{reason}", given_up=True)
     return None

@@ -1,4 +1,8 @@
-"""The read-only HTTP service: /health, /metrics, and the fleet page."""
+"""The read-only HTTP service: /health, /metrics, and the fleet page.
+
+The metrics are in Prometheus' text format, 0.0.4. Unknown values are absent, never 0.
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
 
 from __future__ import annotations
 
@@ -18,15 +22,19 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.workers._exposition import exposition
+from cml_iam.visible import visible
+from cml_iam.workers._health import Verdict
 from cml_iam.workers._page import fleet_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from cml_iam.report.html import Page
-    from cml_iam.workers._monitor import Monitor
+    from cml_iam.workers._model import Worker
+    from cml_iam.workers._monitor import Monitor, Watched
+
+    Sample = tuple[Mapping[str, str], float]
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 MOST_CONNECTIONS: Final = 128
@@ -126,13 +134,14 @@ class _Server(ThreadingHTTPServer):
         """End the requests that time out; called twice a second."""
         with self._lock:
             limit = time.monotonic() - REQUEST_SECONDS
-            for each in [one for one, reader in self._readers.items() if reader.since < limit]:
-                self._close(each)
+            late = [request for request, reader in self._readers.items() if reader.since < limit]
+            for request in late:
+                self._close(request)
 
     def _one_too_many(self) -> socket.socket:
         """Return the oldest connection of the address with the most connections."""
-        (most, _), *_ = Counter(each.address for each in self._readers.values()).most_common(1)
-        return next(one for one, reader in self._readers.items() if reader.address == most)
+        (most, _), *_ = Counter(reader.address for reader in self._readers.values()).most_common(1)
+        return next(request for request, reader in self._readers.items() if reader.address == most)
 
     def _close(self, request: socket.socket) -> None:
         """End the thread that reads from or writes to *request*."""
@@ -244,3 +253,115 @@ def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> Th
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
             remedy="stop the program that listens there, or choose another --port",
         ) from None
+
+
+def exposition(seen: Watched) -> str:
+    """Return *seen* in Prometheus' text format."""
+    lines = []
+    for name, meaning, samples in _families(seen):
+        full = f"cml_iam_{name}"
+        lines += [f"# HELP {full} {meaning}", f"# TYPE {full} gauge"]
+        lines += [f"{full}{_labels(labels)} {_number(value)}" for labels, value in samples]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _families(seen: Watched) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    report, fleet = seen.report, seen.fleet
+    yield "up", "Whether EC2 answers these credentials.", [({}, report.connected)]
+    yield "healthy", "Whether EC2 answers and no permission is refused.", [({}, report.ok)]
+    times = {"connection": seen.checked_at, "fleet": seen.listed_at, "usage": seen.measured_at}
+    yield (
+        "checked_timestamp_seconds",
+        "Time of the last answer, in Unix seconds; absent before the first answer.",
+        [({"what": what}, round(at.timestamp())) for what, at in times.items() if at],
+    )
+    yield (
+        "permission",
+        "Whether the permission is granted; absent if it could not be checked.",
+        [
+            ({"action": check.action, "region": health.region}, check.verdict is Verdict.ALLOWED)
+            for health in seen.permissions
+            for check in health.checks
+            if check.verdict is not Verdict.UNCHECKED
+        ],
+    )
+    if fleet is None:
+        return
+    counts = Counter((worker.region, worker.state) for worker in fleet.workers)
+    yield (
+        "workers",
+        "Workers by region and state.",
+        [({"region": region, "state": state}, n) for (region, state), n in sorted(counts.items())],
+    )
+    yield (
+        "region_failed",
+        "Regions whose workers could not be listed.",
+        [({"region": region}, 1) for region in sorted(fleet.failures)],
+    )
+    for name, meaning, value_of in _OF_WORKERS:
+        values = [(worker, value_of(worker, seen)) for worker in fleet.workers]
+        yield (
+            f"worker_{name}",
+            meaning,
+            [(worker.named, value) for worker, value in values if value is not None],
+        )
+
+
+def _cpu(worker: Worker, seen: Watched) -> float | None:
+    return seen.usage[worker.id].cpu.mean if worker.id in seen.usage else None
+
+
+def _memory(worker: Worker, seen: Watched) -> float | None:
+    return seen.usage[worker.id].memory.mean if worker.id in seen.usage else None
+
+
+def _launched(worker: Worker, _: Watched) -> float | None:
+    running = worker.state == "running"
+    return round(worker.launched_at.timestamp()) if running and worker.launched_at else None
+
+
+def _status_ok(worker: Worker, seen: Watched) -> float | None:
+    status = seen.statuses.get(worker.id)
+    return status.ok if status and worker.state == "running" else None
+
+
+def _cml_ready(worker: Worker, seen: Watched) -> float | None:
+    answer = seen.cml.get(worker.id)
+    answered = answer and answer.answered and worker.state == "running"
+    return answer.ready if answer and answered else None
+
+
+_OF_WORKERS: Final = (
+    ("cpu_percent", "Mean cpu of the worker in percent; absent if it is unknown.", _cpu),
+    ("memory_percent", "Mean memory of the worker in percent; absent if it is unknown.", _memory),
+    (
+        "launched_timestamp_seconds",
+        "When the running worker was last started, in Unix time.",
+        _launched,
+    ),
+    (
+        "status_ok",
+        "Whether both EC2 status checks pass; absent if they are unknown.",
+        _status_ok,
+    ),
+    (
+        "cml_ready",
+        "Whether CML is ready; absent if it was not queried or did not answer.",
+        _cml_ready,
+    ),
+)
+"""The families with a sample for each worker: name, meaning, and how to find its value."""
+
+
+def _number(value: float) -> str:
+    # The format `g` would write a time of ten digits as 1.79e+09.
+    return str(int(value)) if float(value).is_integer() else f"{float(value):.6g}"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    """Return *labels* with invisible characters and line breaks written out."""
+    if not labels:
+        return ""
+    escaped = str.maketrans({"\\": r"\\", '"': r"\""})
+    pairs = [f'{name}="{visible(value).translate(escaped)}"' for name, value in labels.items()]
+    return "{" + ",".join(pairs) + "}"

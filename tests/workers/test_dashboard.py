@@ -14,8 +14,8 @@ import pytest
 from cml_iam.errors import UnreachableError
 from cml_iam.workers import Check, Health, Listing, Verdict
 from cml_iam.workers._cml import CmlAnswer
-from cml_iam.workers._exposition import exposition
 from cml_iam.workers._model import InstanceStatus
+from cml_iam.workers.http_service import exposition
 from tests.conftest import REPOSITORY
 from tests.workers.fake import NOW
 from tests.workers.test_exposition import one, read, watched

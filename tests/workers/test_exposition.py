@@ -21,7 +21,7 @@ from cml_iam.workers import (
     Watched,
     Worker,
 )
-from cml_iam.workers._exposition import exposition
+from cml_iam.workers.http_service import exposition
 from tests.workers.fake import NOW
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"

@@ -19,8 +19,8 @@ from cml_iam.workers import (
     find_idle,
     risk_of_stopping,
 )
+from cml_iam.workers._changes import tag_change
 from cml_iam.workers._model import worker_from
-from cml_iam.workers._tags import check_update
 from tests.harness_answers.endpoint import KINDS, Foreign, foreign
 from tests.key_ids import key_id
 from tests.workers.fake import GUARD_TAG, NOW, FakeAws, instance
@@ -183,4 +183,4 @@ def test_any_other_worker_is_simply_stopped() -> None:
 @pytest.mark.parametrize("name", ["lab-*", "i-0a1b2c3d", " lab", ""])
 def test_a_tag_names_a_worker_as_a_launch_does(name: str) -> None:
     with pytest.raises(errors.CmlIamError):
-        check_update({"Name": name}, DEFAULT_TAG)
+        tag_change(["i-0a1b2c3d"], {"Name": name}, DEFAULT_TAG)
