@@ -15,8 +15,11 @@ from cml_iam.cloud_manager._client import (
     InstanceState,
     ResourcesUtilization,
 )
-from cml_iam.cloud_manager._ec2 import AwsEc2Client
-from cml_iam.cloud_manager._spi import AwsCloudWatchSpiClient, AwsEc2SpiClient
+from cml_iam.cloud_manager._clients import (
+    AwsCloudWatchSpiClient,
+    AwsEc2Client,
+    AwsEc2SpiClient,
+)
 from cml_iam.tag import Tag
 from cml_iam.workers import Launch
 

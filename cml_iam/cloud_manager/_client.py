@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast
 
 from cml_iam import errors
 from cml_iam.aws import connect
@@ -15,11 +15,13 @@ from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers import AsyncWorkerManager, WorkerManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from cml_iam.aws import Aws, Session
-    from cml_iam.workers import Image, Worker
+    from cml_iam.workers import Worker
 
+
+Answer = TypeVar("Answer")
 
 Doing = Literal["creation", "operation", "status", "tags"]
 """The kind of call, for failures without a more specific class."""
@@ -50,8 +52,8 @@ class Exceptions:
         )
         if doing == "creation" and isinstance(error, errors.NotFoundError):
             particular = "invalid_parameter"  # an image or subnet is missing
-        found: type[Exception] | None = getattr(self, particular)
-        return found or self.base
+        kind: type[Exception] | None = getattr(self, particular)
+        return kind or self.base
 
     @contextmanager
     def raised(self, doing: Doing) -> Iterator[None]:
@@ -80,35 +82,14 @@ _DOING: Final[dict[Doing, str]] = {
 }
 
 
-class AccessKey(Protocol):
-    """An access key with boto3's names; each part is text, or an object that holds it."""
-
-    @property
-    def aws_access_key_id(self) -> object: ...
-    @property
-    def aws_secret_access_key(self) -> object: ...
-
-
-class ShortAccessKey(Protocol):
-    """An access key whose names lack the prefix `aws_`."""
-
-    @property
-    def access_key_id(self) -> object: ...
-    @property
-    def secret_access_key(self) -> object: ...
-
-
-Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
-"""A boto3 session, a connection, or an access key with an optional region."""
-
 _KEY_ID = ("access_key_id", "aws_access_key_id")
 _SECRET = ("secret_access_key", "aws_secret_access_key")
 _TOKEN = ("session_token", "aws_session_token")
 _REGION = ("region", "aws_region", "region_name")
 
 
-def connected(credentials: Given) -> Aws:
-    """Return a connection for *credentials*.
+def connected(credentials: object) -> Aws:
+    """Return a connection for *credentials*: a boto3 session, a connection, or an access key.
 
     An access key has the attributes `aws_access_key_id` and `aws_secret_access_key`, and optionally
     `aws_session_token` and `aws_region`, all with or without `aws_`. None means boto3's default
@@ -163,7 +144,7 @@ class Client:
 
     def __init__(
         self,
-        credentials: Given,
+        credentials: object,
         *,
         guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
@@ -182,6 +163,27 @@ class Client:
     def close(self) -> None:
         """Close the client; it makes no further calls."""
         self.manager.close()
+
+    async def _image_ids(self, name: str, region: str | None = None) -> list[str]:
+        """Return the ids of the images of `owners` whose name contains *name*, newest first."""
+        answer = self.manager.get_ami_ids_by_name(f"*{name}*", region=region, owners=self.owners)
+        return list(await self._asked("operation", answer))
+
+    async def _asked(self, doing: Doing, answer: Awaitable[Answer]) -> Answer:
+        with self._exceptions.raised(doing):
+            return await answer
+
+    async def _done(self, doing: Doing, answer: Awaitable[object]) -> bool:
+        await self._asked(doing, answer)
+        return True
+
+    async def _found(self, doing: Doing, answer: Awaitable[Answer]) -> Answer | None:
+        """Return the answer, or None if AWS knows no such resource."""
+        with self._exceptions.raised(doing):
+            try:
+                return await answer
+            except errors.NotFoundError:
+                return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,11 +292,6 @@ class Ec2Metrics:
     disk_read_ops: float | None
     disk_write_ops: float | None
     timestamp: datetime | None
-
-
-def ami_details(image: Image) -> AmiDetails:
-    """Return *image* with the application's attributes."""
-    return AmiDetails(image.id, image.name, image.description, image.created_at)
 
 
 def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDetails:
