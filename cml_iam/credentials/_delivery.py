@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.credentials._files import open_folder
@@ -111,6 +112,9 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         held = {key.id for key in contents.keys}
         room = key_to_delete(aws, user, [keys[key] for key in others], held)
         others = tuple(key for key in others if key != room)
+    sharing = []
+    if shared and not kept:
+        sharing = [f"`{shared}` is in some of the stores and will be copied to the others"]
     return KeyPlan(
         action=action,
         user=user,
@@ -124,7 +128,7 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         unfinished=contents.staged is not None
         or any(folder.exists() for folder in folders_of(store)),
         words=(
-            *(_sharing(shared) if shared and not kept else ()),
+            *sharing,
             *_words(aws, contents, verdict, [keys[key] for key in others], action),
         ),
     )
@@ -149,32 +153,24 @@ def deliver(
     store = delivery.store
     key_id = plan.key_id
     if plan.action == "create":
-        key_id = _create(aws, plan, delivery, pause)
+        if plan.room is not None:
+            delete_key(aws, plan.user, plan.room)
+        journal = Journal(plan.arn, store.name, plan.others)
+        give_up = partial(end_journal, store.folder)
+        key_id = make_key(aws, plan.user, journal, delivery, pause=pause, give_up=give_up)
     elif plan.action == "finish":
         contents = store.look()
         store.reserve()  # one of several may be new
-        found = [key for key in (contents.staged, *contents.keys) if key and key.id == key_id]
+        copies = [key for key in (contents.staged, *contents.keys) if key and key.id == key_id]
+        if not copies:
+            raise RefusedError("the staged key no longer exists", remedy="make a new plan")
         # A store may hold a damaged copy.
-        sound = (key for key in found if try_key(delivery.sign_in, key, plan.arn) == "works")
-        _promote(plan, delivery, next(sound, found[0] if found else None), pause)
+        sound = (key for key in copies if try_key(delivery.sign_in, key, plan.arn) == "works")
+        promote_key(plan.arn, delivery, next(sound, copies[0]), pause=pause)
     if plan.changes:
         store.discard()
         end_journal(store.folder)
     return key_id
-
-
-def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float], None]) -> str:
-    journal = Journal(plan.arn, delivery.store.name, plan.others)
-    if plan.room is not None:
-        delete_key(aws, plan.user, plan.room)
-    return make_key(
-        aws,
-        plan.user,
-        journal,
-        delivery,
-        pause=pause,
-        give_up=lambda: end_journal(delivery.store.folder),
-    )
 
 
 def make_key(
@@ -215,14 +211,6 @@ def make_key(
         raise
     promote_key(journal.user, delivery, key, pause=pause)
     return key.id
-
-
-def _promote(
-    plan: KeyPlan, delivery: Delivery, key: AccessKey | None, pause: Callable[[float], None]
-) -> None:
-    if key is None:
-        raise RefusedError("the staged key no longer exists", remedy="make a new plan")
-    promote_key(plan.arn, delivery, key, pause=pause)
 
 
 def promote_key(
@@ -299,10 +287,6 @@ def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:
     )
 
 
-def _sharing(key: str) -> tuple[str]:
-    return (f"`{key}` is in some of the stores and will be copied to the others",)
-
-
 def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
     """Raise if a rotation on another machine has staged this key."""
     try:
@@ -312,8 +296,7 @@ def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
     if lock is not None:
         raise RefusedError(
             f"a rotation that began elsewhere at {lock.since:%Y-%m-%d %H:%M} UTC has staged a key "
-            "in "
-            f"`{store.name}`",
+            f"in `{store.name}`",
             remedy="wait for it; `cml-iam key rotate` takes it over one hour after its start",
         )
 

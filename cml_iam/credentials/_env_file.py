@@ -20,7 +20,7 @@ from cml_iam.credentials._files import read_file
 from cml_iam.errors import CredentialsError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -33,14 +33,14 @@ SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 TOKENS: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 """The names of the session token; boto3 still reads the second, older one."""
 
-_MARK: Final = "\ufeff"
-"""The byte order mark that some editors put before the first line."""
 _RULE = "# " + "=" * 76
 HEADER: Final = (_RULE, "# AWS Settings", _RULE)
 
+# Some editors put a byte order mark before the first line.
 _LINE = re.compile(
     r"""
-    (?P<head> [ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_.-]*) [ \t]* = ) [ \t]*
+    (?P<head> (?:\A\ufeff)? [ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_.-]*) [ \t]* = )
+    [ \t]*
     (?: "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>(?:\\.|[^'\\])*)'
       | (?P<bare>[^\s'"#][^\r\n]*?) (?=[ \t]+\#|[ \t]*(?:\r|\n|\Z)) | (?=\#|\r|\n|\Z) )
     (?P<tail>[^\n]*(?:\n|\Z))
@@ -50,20 +50,13 @@ _LINE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One line, or one variable whose value spans several lines."""
-
-    text: str
-    name: str | None = None
-    value: str = ""
-    head: str = ""
-    tail: str = ""
-
-
 def variables(text: str) -> dict[str, str]:
     """Return the variables that *text* sets."""
-    return {entry.name: entry.value for entry in _entries(text) if entry.name}
+    return {
+        line["name"]: line["double"] or line["single"] or line["bare"] or ""
+        for line in _LINE.finditer(text)
+        if line["name"]
+    }
 
 
 def with_pair(text: str, key_id: str, secret: str) -> str:
@@ -73,52 +66,26 @@ def with_pair(text: str, key_id: str, secret: str) -> str:
     """
     values = {ID: key_id, SECRET: secret}
     newline = "\r\n" if "\r\n" in text else "\n"
-    entries = list(_entries(text))
-    present = {entry.name for entry in entries} & set(values)
-    if not present:
-        return text + _appended(text, values, newline)
-    made = [_set(entry, values) for entry in entries]
-    missing = set(values) - present
-    if missing:
-        name = missing.pop()
-        beside = max(i for i, each in enumerate(entries) if each.name in values)
+    lines = list(_LINE.finditer(text))
+    places = [number for number, line in enumerate(lines) if line["name"] in values]
+    if not places:
+        gap = "" if not text else newline if text.endswith("\n") else newline * 2
+        pair = (f"{name}={value}" for name, value in values.items())
+        return text + gap + "".join(f"{line}{newline}" for line in (*HEADER, *pair))
+    texts = [_set(line, values) for line in lines]
+    missing = set(values) - {lines[place]["name"] for place in places}
+    for name in missing:
         # Beside its partner, on a line of its own even where that one ended the file.
-        made[beside] = made[beside].rstrip("\r\n") + newline + f"{name}={values[name]}" + newline
-    return "".join(made)
+        partner = texts[places[-1]].rstrip("\r\n")
+        texts[places[-1]] = f"{partner}{newline}{name}={values[name]}{newline}"
+    return "".join(texts)
 
 
-def _set(entry: _Entry, values: dict[str, str]) -> str:
-    if entry.name is None or entry.name not in values:
-        return entry.text
-    gap = " " if entry.tail.startswith("#") else ""
-    return f"{entry.head}{values[entry.name]}{gap}{entry.tail}"
-
-
-def _appended(text: str, values: dict[str, str], newline: str) -> str:
-    gap = "" if not text else newline if text.endswith("\n") else newline * 2
-    pair = (f"{name}={value}" for name, value in values.items())
-    return gap + "".join(f"{line}{newline}" for line in (*HEADER, *pair))
-
-
-def _entries(text: str) -> Iterator[_Entry]:
-    position = len(_MARK) if text.startswith(_MARK) else 0
-    if position:
-        yield _Entry(_MARK)
-    while position < len(text):
-        match = _LINE.match(text, position)
-        if match is None:  # an empty line at the end
-            yield _Entry(text[position:])
-            return
-        yield _entry(match)
-        position = match.end()
-
-
-def _entry(match: re.Match[str]) -> _Entry:
-    if match["name"] is None:
-        return _Entry(match[0])
-    values = (match["double"], match["single"], match["bare"])
-    value = next((each for each in values if each is not None), "")
-    return _Entry(match[0], match["name"], value, match["head"], match["tail"])
+def _set(line: re.Match[str], values: dict[str, str]) -> str:
+    if line["name"] not in values:
+        return line[0]
+    gap = " " if line["tail"].startswith("#") else ""
+    return f"{line['head']}{values[line['name']]}{gap}{line['tail']}"
 
 
 COMPOSE_FILES: Final = (
@@ -140,17 +107,20 @@ class EnvFile(FileStore):
         `docker compose restart` does not read the file again:
         https://docs.docker.com/reference/cli/docker/compose/restart/
         """
-        held = mounted_elsewhere(self.path)
-        words = [
-            f"`{self.path}` is mounted as a single file, so these processes still see the old one: "
-            f"{', '.join(held)}; create the container again, and mount the folder instead"
-        ]
+        words = []
+        if processes := mounted_elsewhere(self.path):
+            words.append(
+                f"`{self.path}` is mounted as a single file, so these processes still see the old "
+                f"one: {', '.join(processes)}; create the container again, and mount the folder "
+                "instead"
+            )
         compose = [name for name in COMPOSE_FILES if (self.path.parent / name).is_file()]
-        if not compose:
-            return tuple(words if held else ())
-        command = "docker compose up -d --force-recreate"
-        again = f"services of `{compose[0]}` keep the old key until `{command}` (not `restart`)"
-        return (*(words if held else ()), again)
+        if compose:
+            command = "docker compose up -d --force-recreate"
+            words.append(
+                f"services of `{compose[0]}` keep the old key until `{command}` (not `restart`)"
+            )
+        return tuple(words)
 
     def _read(self, text: str) -> AccessKey | None:
         values = variables(text)

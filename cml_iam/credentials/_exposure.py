@@ -121,15 +121,13 @@ def holders(key_id: str) -> tuple[str, ...]:
     """
     wanted = f"AWS_ACCESS_KEY_ID={key_id}".encode()
     return tuple(
-        f"{process.name} ({_word(process)})"
+        f"{process.name} ({_read(process / 'comm').decode('utf-8', 'replace').strip()})"
         for process in _processes()
         if wanted in _read(process / "environ").split(b"\0")
     )
 
 
 def _processes() -> Iterator[Path]:
-    import os
-
     if not PROCESSES.is_dir():
         return
     for process in sorted(PROCESSES.iterdir()):
@@ -142,10 +140,6 @@ def _namespace(process: Path) -> str | None:
         return str((process / "ns" / "mnt").readlink())
     except OSError:
         return None
-
-
-def _word(process: Path) -> str:
-    return _read(process / "comm").decode("utf-8", "replace").strip()
 
 
 def _mounts(process: Path) -> Iterator[_Mount]:

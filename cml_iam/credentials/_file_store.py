@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.credentials import _files
 from cml_iam.credentials._exposure import is_mounted, refuse_in_git
 from cml_iam.credentials._keys import AccessKey, is_key_id
-from cml_iam.credentials._store import Contents
-from cml_iam.errors import CmlIamError, InputError, RefusedError
+from cml_iam.credentials._store import Contents, Store, check_held
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _PRIVATE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
-class FileStore:
+class FileStore(Store):
     """The file at the absolute *path*; its working files are in `.cml-iam` beside it.
 
     *allow_tracked* permits a file that git does not ignore. A subclass defines the format of the
@@ -59,14 +59,11 @@ class FileStore:
         if not self.allow_tracked:
             refuse_in_git(self.path)
         found = self._file()
-        staged = self._staged_key(found)
+        staged = self._key_in(self._staged_file(found))
         text = _text(found, self.path) if found else ""
         self._check(text)
         words = (*_exposure(self.path, found), *self._doubts(text))
         return Contents(self._read(text), staged, words)
-
-    def prepare(self) -> None:
-        """Do nothing: the folder of the file must already exist."""
 
     def reserve(self) -> None:
         """Create the folder, and a placeholder of the final size, made of characters no key has."""
@@ -87,27 +84,17 @@ class FileStore:
         found = self._file()
         staged = self._staged_file(found)
         if staged is None or staged.data != self._merged(key, found):
-            if staged is None and found is not None and self._key_in(found) == key:
+            if staged is None and self._key_in(found) == key:
                 return
             self.stage(key)
         owner = (found.owner, found.group) if found else None
         _files.move_file(self._staged, self.path, mode=_mode(found), owner=owner)
-        held = _files.read_file(self.path)
-        if held is None or self._key_in(held) != key:
-            raise CmlIamError(f"`{self.path}` does not contain what was written to it")
+        check_held(self._key_in(_files.read_file(self.path)), key, str(self.path))
 
     def discard(self) -> None:
         """Remove the reserved and the staged file."""
         _files.remove_file(self._reserved)
         _files.remove_file(self._staged)
-
-    def withdraw(self) -> None:
-        """Discard; the file itself is never created without a key."""
-        self.discard()
-
-    def afterwards(self) -> tuple[str, ...]:
-        """Return nothing; subclasses know the readers."""
-        return ()
 
     def _read(self, text: str) -> AccessKey | None:
         """Return the key in *text*."""
@@ -150,16 +137,13 @@ class FileStore:
     def _staged_file(self, real: FileState | None) -> FileState | None:
         return _files.read_private(self._staged, real.owner if real else None)
 
-    def _staged_key(self, real: FileState | None) -> AccessKey | None:
-        staged = self._staged_file(real)
-        return self._key_in(staged) if staged else None
-
-    def _key_in(self, found: FileState) -> AccessKey | None:
-        return self._read(_text(found, self.path))
+    def _key_in(self, file: FileState | None) -> AccessKey | None:
+        return self._read(_text(file, self.path)) if file else None
 
     def _merged(self, key: AccessKey, real: FileState | None) -> bytes:
         """Return the content of the file *real* with *key* in it."""
-        return _bytes(self._write(_text(real, self.path) if real else "", key))
+        text = self._write(_text(real, self.path) if real else "", key)
+        return text.encode("utf-8", "surrogateescape")
 
 
 def known_key(key_id: str, secret: str) -> AccessKey | None:
@@ -189,10 +173,7 @@ def _check_file(path: Path, found: FileState) -> None:
     if found.owner != os.geteuid():
         _check_foreign(path, found)
     if is_mounted(path):
-        raise RefusedError(
-            f"`{path}` is a separate mount and cannot be replaced atomically",
-            remedy="mount its folder instead of the single file",
-        )
+        raise _files.separate_mount(path)
 
 
 def _check_foreign(path: Path, found: FileState) -> None:
@@ -244,7 +225,3 @@ def _text(found: FileState, path: Path) -> str:
             remedy="write it again in UTF-8, in PowerShell with `Set-Content -Encoding utf8`",
         )
     return found.data.decode("utf-8", "surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import CmlIamError, InputError, RefusedError
+from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +45,43 @@ class FileState:
     names: int
 
 
-def read_file(path: Path) -> FileState | None:
-    """Return the user's regular file at *path*, or None if there is none.
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Raise what the system says against *path* as InputError, without the written data."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        raise InputError(f"cannot use `{path}`: {reason}") from None
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, folder: int | None = None) -> FileState | None:
+    """Return the user's regular file at *path*, or in the open *folder*; None if there is none.
 
     Raises RefusedError for a symbolic link, and InputError if the file cannot be read.
     """
-    return _read_at(path, None)
+    with usable(path):
+        try:
+            name = path if folder is None else path.name
+            with _closing(os.open(name, _READ, dir_fd=folder)) as descriptor:
+                return _read(descriptor, path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise RefusedError(
+                    f"`{path}` is a symbolic link, which is not followed",
+                    remedy=f"name the file itself: `{os.path.realpath(path)}`",
+                ) from None
+            raise
 
 
 def read_private(path: Path, owner: int | None = None) -> FileState | None:
@@ -60,36 +91,12 @@ def read_private(path: Path, owner: int | None = None) -> FileState | None:
     it or the folder.
     """
     with private_folder(path.parent) as folder:
-        found = None if folder is None else _read_at(path, folder)
+        found = None if folder is None else read_file(path, folder)
     if found is not None and (
         found.owner not in (os.geteuid(), owner) or found.mode & OTHERS_WRITE
     ):
         raise _not_ours(path, found.owner, found.mode)
     return found
-
-
-def _read_at(path: Path, folder: int | None) -> FileState | None:
-    try:
-        descriptor = os.open(_name(path, folder), _READ, dir_fd=folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RefusedError(
-                f"`{path}` is a symbolic link, which is not followed",
-                remedy=f"name the file itself: `{os.path.realpath(path)}`",
-            ) from None
-        raise unusable(path, error) from None
-    try:
-        return _read(descriptor, path)
-    except OSError as error:
-        raise unusable(path, error) from None
-    finally:
-        os.close(descriptor)
-
-
-def _name(path: Path, folder: int | None) -> str:
-    return str(path) if folder is None else path.name
 
 
 def _read(descriptor: int, path: Path) -> FileState:
@@ -116,20 +123,14 @@ def write_private(path: Path, data: bytes) -> None:
     with private_folder(path.parent) as folder:
         if folder is None:
             raise InputError(f"no folder `{path.parent}`")
-        try:
-            descriptor = _claimed(path, folder)
-            try:
-                # A umask may have taken bits away, and an older file may have too many.
-                os.fchmod(descriptor, PRIVATE_FILE)
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-                os.ftruncate(descriptor, len(data))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise unusable(path, error) from None
+        with usable(path), _closing(_claimed(path, folder)) as descriptor:
+            # A umask may have taken bits away, and an older file may have too many.
+            os.fchmod(descriptor, PRIVATE_FILE)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.ftruncate(descriptor, len(data))
+            os.fsync(descriptor)
 
 
 def _claimed(path: Path, folder: int) -> int:
@@ -157,29 +158,37 @@ def move_file(
     The file gets the permission bits *mode* and the *owner* (user, group), by default our own. The
     change is durable.
     """
-    try:
-        with private_folder(source.parent) as folder, _opened(target.parent) as into:
-            if folder is None:
-                raise InputError(f"no folder `{source.parent}`")
-            _give(source.name, folder, mode, owner)
-            os.replace(source.name, target.name, src_dir_fd=folder, dst_dir_fd=into)
-            os.fsync(into)
-            os.fsync(folder)
-    except OSError as error:
-        if error.errno in (errno.EBUSY, errno.EXDEV):
-            raise RefusedError(
-                f"`{target}` is a separate mount and cannot be replaced atomically",
-                remedy="mount its folder instead of the single file",
-            ) from None
-        raise unusable(target, error) from None
+    with usable(target):
+        try:
+            with (
+                private_folder(source.parent) as folder,
+                _closing(os.open(target.parent, _FOLDER)) as into,
+            ):
+                if folder is None:
+                    raise InputError(f"no folder `{source.parent}`")
+                _give(source.name, folder, mode, owner)
+                os.replace(source.name, target.name, src_dir_fd=folder, dst_dir_fd=into)
+                os.fsync(into)
+                os.fsync(folder)
+        except OSError as error:
+            if error.errno in (errno.EBUSY, errno.EXDEV):
+                raise separate_mount(target) from None
+            raise
+
+
+def separate_mount(path: Path) -> RefusedError:
+    """Return the error for a single file that is a mount of its own."""
+    return RefusedError(
+        f"`{path}` is a separate mount and cannot be replaced atomically",
+        remedy="mount its folder instead of the single file",
+    )
 
 
 def _give(name: str, folder: int, mode: int, owner: tuple[int, int] | None) -> None:
     """Give the file *name* the *owner* and the permission bits *mode*."""
     if owner in (None, (os.geteuid(), os.getegid())) and mode == PRIVATE_FILE:
         return
-    descriptor = os.open(name, _READ, dir_fd=folder)
-    try:
+    with _closing(os.open(name, _READ, dir_fd=folder)) as descriptor:
         if owner is not None:
             user, group = owner
             if user != os.geteuid():
@@ -189,14 +198,6 @@ def _give(name: str, folder: int, mode: int, owner: tuple[int, int] | None) -> N
                 os.fchown(descriptor, -1, group)
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace_file(path: Path, data: bytes, *, spare: Path) -> None:
-    """Write *data* to *spare* and rename it to *path*: a reader sees the old or the new file."""
-    write_private(spare, data)
-    move_file(spare, path)
 
 
 def remove_file(path: Path) -> None:
@@ -204,13 +205,9 @@ def remove_file(path: Path) -> None:
     with private_folder(path.parent) as folder:
         if folder is None:
             return
-        try:
+        with usable(path), suppress(FileNotFoundError):
             os.unlink(path.name, dir_fd=folder)
             os.fsync(folder)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise unusable(path, error) from None
 
 
 @contextmanager
@@ -220,26 +217,29 @@ def private_folder(path: Path) -> Iterator[int | None]:
     Raises RefusedError if it is a link or not a folder, belongs to another user, or is writable by
     others, because its contents could then be someone else's.
     """
-    try:
-        descriptor: int | None = os.open(path, _FOLDER | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        descriptor = None
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise RefusedError(
-                f"`{path}` is not a folder", remedy="move it out of the way"
-            ) from None
-        raise unusable(path, error) from None
+    descriptor = _open_folder(path)
     if descriptor is None:
         yield None
         return
-    try:
+    with _closing(descriptor):
         found = os.fstat(descriptor)
         if found.st_uid != os.geteuid() or found.st_mode & OTHERS_WRITE:
             raise _not_ours(path, found.st_uid, stat.S_IMODE(found.st_mode))
         yield descriptor
-    finally:
-        os.close(descriptor)
+
+
+def _open_folder(path: Path) -> int | None:
+    with usable(path):
+        try:
+            return os.open(path, _FOLDER | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise RefusedError(
+                    f"`{path}` is not a folder", remedy="move it out of the way"
+                ) from None
+            raise
 
 
 def _not_ours(path: Path, owner: int, mode: int) -> RefusedError:
@@ -260,75 +260,41 @@ def user_name(number: int) -> str:
         return f"the user {number}"
 
 
-def make_folder(path: Path) -> None:
-    """Create the private folder *path* unless it exists; raises as `private_folder` does."""
-    make_missing_folder(path)
-    try:
-        with private_folder(path) as descriptor:
-            if descriptor is not None:
-                os.fchmod(descriptor, PRIVATE_FOLDER)
-    except OSError as error:
-        raise unusable(path, error) from None
-
-
 def make_missing_folder(path: Path) -> None:
     """Create the folder *path*, private; an existing one stays unchanged."""
-    try:
+    with usable(path), suppress(FileExistsError):
         path.mkdir(PRIVATE_FOLDER)
-        _sync(path.parent)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise unusable(path, error) from None
-
-
-def names_in(path: Path) -> frozenset[str]:
-    """Return the names in the private folder *path*; none if it does not exist."""
-    with private_folder(path) as descriptor:
-        if descriptor is None:
-            return frozenset()
-        with os.scandir(descriptor) as entries:
-            return frozenset(entry.name for entry in entries)
-
-
-def remove_folder(path: Path) -> None:
-    """Remove the folder *path* if it is empty."""
-    try:
-        path.rmdir()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise unusable(path, error) from None
+        with _closing(os.open(path.parent, _FOLDER)) as parent:
+            # Its name must survive a power failure.
+            os.fsync(parent)
 
 
 def open_folder(folder: Path) -> None:
-    """Create the private *folder* and make git ignore all of it."""
-    make_folder(folder)
+    """Create the private *folder*, and make git ignore all of it; raises as `private_folder`."""
+    make_missing_folder(folder)
+    with usable(folder), private_folder(folder) as descriptor:
+        if descriptor is not None:
+            os.fchmod(descriptor, PRIVATE_FOLDER)
     write_private(folder / ".gitignore", b"*\n")
 
 
 def close_folder(folder: Path) -> None:
     """Remove the private *folder* if it is empty."""
-    if not folder.is_dir() or names_in(folder) - {".gitignore"}:
+    if not folder.is_dir():
         return
+    with private_folder(folder) as descriptor:
+        if descriptor is None:
+            return
+        with os.scandir(descriptor) as entries:
+            if {entry.name for entry in entries} - {".gitignore"}:
+                return
     remove_file(folder / ".gitignore")
-    remove_folder(folder)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in *folder* survive a power failure."""
-    with _opened(folder) as descriptor:
-        os.fsync(descriptor)
+    with usable(folder), suppress(FileNotFoundError):
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 @contextmanager
@@ -339,22 +305,13 @@ def locked(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    try:
+    with usable(folder):
         descriptor = os.open(folder, _FOLDER)
-    except OSError as error:
-        raise unusable(folder, error) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with _closing(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(
+                f"another cml-iam is running in `{folder}`", remedy="wait for it, then try again"
+            ) from None
         yield
-    except BlockingIOError:
-        raise RefusedError(
-            f"another cml-iam is running in `{folder}`", remedy="wait for it, then try again"
-        ) from None
-    finally:
-        os.close(descriptor)
-
-
-def unusable(path: Path, error: OSError) -> CmlIamError:
-    """Return the error for a *path* that the system refuses, without the written data."""
-    reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-    return InputError(f"cannot use `{path}`: {reason}")

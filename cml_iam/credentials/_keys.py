@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import AwsError, NotFoundError, RefusedError, ThrottledError, UnreachableError
+from cml_iam.errors import AwsError, NotFoundError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -76,13 +76,13 @@ SignIn = Callable[[AccessKey], "Aws"]
 def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
     """Return the access keys of *user*, oldest first; none for a user that does not exist."""
     try:
-        found = tuple(
-            KeyInfo(page["AccessKeyId"], page["Status"], page.get("CreateDate"))
-            for page in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
-        )
+        keys = [
+            KeyInfo(raw["AccessKeyId"], raw["Status"], raw.get("CreateDate"))
+            for raw in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
+        ]
     except NotFoundError:
         return ()
-    return tuple(sorted(found, key=lambda key: (key.created is None, key.created, key.id)))
+    return tuple(sorted(keys, key=lambda key: (key.created is None, key.created, key.id)))
 
 
 def key_use(aws: Aws, key_id: str) -> KeyUse:
@@ -102,12 +102,13 @@ def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
     never used, so it is removed. The error is raised in any case.
     """
     try:
-        made = aws.call("iam", "create_access_key", once=True, UserName=user)["AccessKey"]
+        raw = aws.call("iam", "create_access_key", once=True, UserName=user)["AccessKey"]
     except AwsError as error:
-        if _may_have_worked(error):
+        # The request may have succeeded although the response is an error.
+        if isinstance(error, UnreachableError) or type(error) is AwsError:
             _remove_unknown(aws, user, before, error)
         raise
-    return AccessKey(made["AccessKeyId"], made["SecretAccessKey"])
+    return AccessKey(raw["AccessKeyId"], raw["SecretAccessKey"])
 
 
 def delete_key(aws: Aws, user: str, key_id: str) -> None:
@@ -144,13 +145,6 @@ def account_of(key_id: str) -> str | None:
     return f"{account:012d}" if account < 10**12 else None
 
 
-def _may_have_worked(error: AwsError) -> bool:
-    """Return whether the request may have succeeded although the response is an error."""
-    return isinstance(error, UnreachableError) or (
-        type(error) is AwsError and not isinstance(error, ThrottledError)
-    )
-
-
 def _remove_unknown(aws: Aws, user: str, before: frozenset[str], error: AwsError) -> None:
     try:
         for key in list_keys(aws, user):
@@ -183,21 +177,11 @@ def key_to_delete(
     useless = [key.id for key in inactive if key.id in held]
     if useless:
         return useless[0]
-    others = sorted((key for key in inactive if key.id not in held), key=lambda key: key.id == last)
+    inactive.sort(key=lambda key: key.id == last)
     if quiet is not None:
-        for key in others:
+        for key in inactive:
             if quiet(key_use(aws, key.id)):
                 return key.id
-    raise _no_room(aws, user, keys, held, others)
-
-
-def _no_room(
-    aws: Aws,
-    user: str,
-    keys: Sequence[KeyInfo],
-    held: Collection[str],
-    inactive: Sequence[KeyInfo],
-) -> RefusedError:
     uses = {key.id: key_use(aws, key.id) for key in keys}
     evidence = "; ".join(key_evidence(key, uses[key.id]) for key in keys)
     stored = ", ".join(f"`{key}`" for key in sorted(held)) or "none"
@@ -210,7 +194,7 @@ def _no_room(
         remedy = f"find out who uses `{least.id}`, then run `cml-iam key revoke {least.id}`"
     else:
         remedy = "put one key into all the stores: `cml-iam key deliver --to STORE --to STORE`"
-    return RefusedError(
+    raise RefusedError(
         f"`{user}` has {len(keys)} access keys (the AWS maximum), so a third cannot be created: "
         f"{evidence}; the store holds {stored}",
         remedy=remedy,

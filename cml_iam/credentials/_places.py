@@ -1,10 +1,8 @@
-"""The notation of stores, such as `env:PATH`; a new kind of store is a row here."""
+"""The notation of stores, such as `env:PATH`; a new kind of store is a row and a case here."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,29 +13,52 @@ from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Store
 
-Connect = Callable[[], "Aws"]
+
+_NAMES: Final = {
+    "env": "PATH",
+    "profile": "NAME",
+    "k8s": "FILE[#[NAMESPACE/]NAME]",
+    "secretsmanager": "NAME",
+    "ssm": "NAME",
+}
+"""The form of the name for each kind of store."""
+
+_FILES: Final = ("env", "k8s")
+"""The kinds whose name, up to a `#`, is the path of a file."""
+
+STORE_FORMS: Final = ", ".join(f"{kind}:{name}" for kind, name in _NAMES.items())
+"""The forms of a store, for messages and for help."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of store: the form of its *name*, and how to open it.
+def open_store(text: str, aws: Callable[[], Aws], *, allow_tracked: bool = False) -> Store:
+    """Return the store that *text* names; *aws* returns the port for stores inside AWS.
 
-    With *is_file*, the name up to a `#` is the path of a file.
+    Raises InputError for text that names no store.
     """
+    kind, _, name = text.partition(":")
+    if kind not in _NAMES or not name:
+        raise InputError(f"not a store: `{text}`", remedy=f"write one of {STORE_FORMS}")
+    match kind:
+        case "env":
+            return EnvFile(Path(name).absolute(), allow_tracked)
+        case "profile":
+            return _profile(name, allow_tracked)
+        case "k8s":
+            file, _, named = name.partition("#")
+            namespace, _, secret = named.rpartition("/")
+            manifest = Manifest(secret or SECRET_NAME, namespace or None)
+            return ManifestFile(Path(file).absolute(), allow_tracked, manifest)
+        case "secretsmanager":
+            return SecretsManager(aws(), name, Path.cwd() / STATE_FOLDER)
+    return Parameter(aws(), name, Path.cwd() / STATE_FOLDER)
 
-    name: str
-    open: Callable[[str, Connect, bool], Store]
-    is_file: bool = False
 
-
-def _env(name: str, _aws: Connect, allow_tracked: bool) -> Store:
-    return EnvFile(Path(name).absolute(), allow_tracked)
-
-
-def _profile(name: str, _aws: Connect, allow_tracked: bool) -> Store:
+def _profile(name: str, allow_tracked: bool) -> Store:
     """Return the store for a profile in the SDKs' credentials file.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
@@ -59,48 +80,10 @@ def _shared_file(variable: str, name: str) -> Path:
     return path.absolute()
 
 
-def _kubernetes(name: str, _aws: Connect, allow_tracked: bool) -> Store:
-    file, _, named = name.partition("#")
-    namespace, _, secret = named.rpartition("/")
-    manifest = Manifest(secret or SECRET_NAME, namespace or None)
-    return ManifestFile(Path(file).absolute(), allow_tracked, manifest)
-
-
-def _secrets_manager(name: str, aws: Connect, _tracked: bool) -> Store:
-    return SecretsManager(aws(), name, Path.cwd() / STATE_FOLDER)
-
-
-def _parameter(name: str, aws: Connect, _tracked: bool) -> Store:
-    return Parameter(aws(), name, Path.cwd() / STATE_FOLDER)
-
-
-_KINDS: Final = {
-    "env": _Kind("PATH", _env, is_file=True),
-    "profile": _Kind("NAME", _profile),
-    "k8s": _Kind("FILE[#[NAMESPACE/]NAME]", _kubernetes, is_file=True),
-    "secretsmanager": _Kind("NAME", _secrets_manager),
-    "ssm": _Kind("NAME", _parameter),
-}
-STORE_FORMS: Final = ", ".join(f"{kind}:{row.name}" for kind, row in _KINDS.items())
-"""The forms of a store, for messages and for help."""
-
-
-def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store:
-    """Return the store that *text* names; *aws* returns the port for stores inside AWS.
-
-    Raises InputError for text that names no store.
-    """
-    kind, _, name = text.partition(":")
-    if kind not in _KINDS or not name:
-        raise InputError(f"not a store: `{text}`", remedy=f"write one of {STORE_FORMS}")
-    return _KINDS[kind].open(name, aws, allow_tracked)
-
-
 def file_of_store(text: str) -> Path | None:
     """Return the file of the store *text*; None if the store has no file of its own."""
     kind, _, name = text.partition(":")
-    is_file = kind in _KINDS and _KINDS[kind].is_file and bool(name)
-    return Path(name.partition("#")[0]) if is_file else None
+    return Path(name.partition("#")[0]) if kind in _FILES and name else None
 
 
 def absolute_store(text: str) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from cml_iam.credentials._env_file import ID, SECRET, refuse_session_token
 from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
-from cml_iam.credentials._store import Contents
-from cml_iam.errors import AwsError, CmlIamError, DeniedError, NotFoundError, RefusedError
+from cml_iam.credentials._store import Contents, Store, check_held
+from cml_iam.errors import AwsError, DeniedError, NotFoundError, RefusedError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -52,14 +52,8 @@ def merged(found: dict[str, Any], key: AccessKey) -> Secret:
     return Secret(json.dumps({**found, **pair}))
 
 
-def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
-    """Raise CmlIamError unless the store *name* contains *key* after the delivery."""
-    if held != key:
-        raise CmlIamError(f"`{name}` does not contain what was written to it")
-
-
 @dataclass(frozen=True, slots=True)
-class _AwsStore:
+class _AwsStore(Store):
     """A *resource*, by name or ARN, that *aws* may read and change.
 
     *folder* is the private folder for what must survive a crash; it never contains a secret.
@@ -75,9 +69,6 @@ class _AwsStore:
     def name(self) -> str:
         """The service and the name."""
         return f"{self.service}:{self.resource}"
-
-    def prepare(self) -> None:
-        """Do nothing: the folder is below the current one."""
 
     def afterwards(self) -> tuple[str, ...]:
         """Return which readers keep the old key."""
@@ -105,9 +96,6 @@ class Parameter(_AwsStore):
         held = key_of(self._value(self.resource))
         return Contents(held, key_of(self._value(self._pending)))
 
-    def reserve(self) -> None:
-        """Do nothing: an account without room for another parameter refuses the staged one."""
-
     def stage(self, key: AccessKey) -> None:
         """Put the new value into the pending parameter."""
         self._put(self._pending, key)
@@ -123,10 +111,6 @@ class Parameter(_AwsStore):
         """Delete the pending parameter."""
         with suppress(NotFoundError):
             self.aws.call("ssm", "delete_parameter", Name=self._pending)
-
-    def withdraw(self) -> None:
-        """Discard; a parameter is never created without a key."""
-        self.discard()
 
     @property
     def _pending(self) -> str:

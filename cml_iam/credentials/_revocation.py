@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import deliver, plan_key
-from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._keys import KeyInfo, KeyUse
 from cml_iam.credentials._rotation import View, corrected, look, used_since
-from cml_iam.credentials._rotation_state import Rotation, read_journal, read_user, write_rotation
+from cml_iam.credentials._rotation_state import Rotation, read_journal
 from cml_iam.credentials._store import store_locked
 from cml_iam.errors import InputError, RefusedError
 
@@ -47,17 +47,17 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
     """
     delivery = replace(rotator.delivery, prove=None)
     rotator = replace(rotator, delivery=delivery)
-    store = delivery.store
+    store = rotator.store
     with store_locked(store):
         key = _own_key(rotator, key_id)
         if key.active:
-            update_key(rotator.aws, rotator.user, key_id, active=False)
+            rotator.activate(key_id, active=False)
             rotator.report(f"`{key_id}` is inactive")
-        use = key_use(rotator.aws, key_id)
+        use = rotator.use(key_id)
         _note_revoked(rotator, key_id)
         if all(stored.id != key_id for stored in store.look().keys):
             return Revoked(key_id, use, None)
-        user = read_user(rotator.aws, rotator.user)
+        user = rotator.tags()
         journal = read_journal(store.folder)
         if journal and journal.rotation and (journal.user, journal.store) == (user.arn, store.name):
             new_key.finish(rotator, journal)
@@ -68,7 +68,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
             replacement = deliver(rotator.aws, plan, delivery, pause=rotator.pause)
         _note_revoked(rotator, key_id)
         _correct(rotator)
-        left = {key.id for key in list_keys(rotator.aws, rotator.user)}
+        left = {key.id for key in rotator.list_keys()}
         return Revoked(key_id, use, replacement, deleted=key_id not in left)
 
 
@@ -78,9 +78,9 @@ def revocation_step(rotator: Rotator, key_id: str) -> str:
     words = (
         f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is already inactive"
     )
-    if any(stored.id == key_id for stored in rotator.delivery.store.look().keys):
-        words += f", create a new key, and put it into {rotator.delivery.store.name}"
-        if len(list_keys(rotator.aws, rotator.user)) > 1:
+    if any(stored.id == key_id for stored in rotator.store.look().keys):
+        words += f", create a new key, and put it into {rotator.store.name}"
+        if len(rotator.list_keys()) > 1:
             words += f"; `{key_id}` is deleted, because AWS allows only two keys"
     return words
 
@@ -91,10 +91,10 @@ def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
     Raises InputError for a key that is not the user's, and RefusedError for a key that is active or
     staged or (unless *stored*) in a store.
     """
-    with store_locked(rotator.delivery.store):
+    with store_locked(rotator.store):
         _check_deletion(rotator, key_id, stored=stored)
-        use = key_use(rotator.aws, key_id)
-        delete_key(rotator.aws, rotator.user, key_id)
+        use = rotator.use(key_id)
+        rotator.delete(key_id)
         _correct(rotator)
         return use
 
@@ -102,12 +102,12 @@ def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
 def deletion_step(rotator: Rotator, key_id: str, *, stored: bool = False) -> str:
     """Describe what `delete` would do; only reads. Raises the same errors."""
     _check_deletion(rotator, key_id, stored=stored)
-    return f"delete `{key_id}`, {key_use(rotator.aws, key_id)}"
+    return f"delete `{key_id}`, {rotator.use(key_id)}"
 
 
 def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
     key = _own_key(rotator, key_id)
-    store = rotator.delivery.store
+    store = rotator.store
     contents = store.look()
     if key.active:
         raise RefusedError(
@@ -126,7 +126,7 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
 
 
 def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
-    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    keys = {key.id: key for key in rotator.list_keys()}
     if key_id not in keys:
         known = ", ".join(f"`{key}`" for key in keys) or "none"
         raise InputError(f"`{key_id}` is not a key of `{rotator.user}`, which has {known}")
@@ -135,11 +135,11 @@ def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
 
 def _note_revoked(rotator: Rotator, key_id: str) -> None:
     """Prevent the old key of a rotation from being reactivated."""
-    rotation = read_user(rotator.aws, rotator.user).rotation
+    rotation = rotator.tags().rotation
     if rotation.phase == "idle" or rotation.old != key_id or rotation.revoked:
         return
     noted = replace(rotation, phase="deactivated", since=rotator.clock(), revoked=True)
-    write_rotation(rotator.aws, rotator.user, noted)
+    rotator.record(noted)
 
 
 def _correct(rotator: Rotator) -> None:
@@ -147,7 +147,7 @@ def _correct(rotator: Rotator) -> None:
     view = look(rotator)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
-        write_rotation(rotator.aws, rotator.user, rotation)
+        rotator.record(rotation)
 
 
 def rollback(rotator: Rotator) -> str:
@@ -157,7 +157,7 @@ def rollback(rotator: Rotator) -> str:
     work; a new key in no store is deactivated. Raises RefusedError if no rotation is in progress,
     or if the old key was revoked.
     """
-    with store_locked(rotator.delivery.store):
+    with store_locked(rotator.store):
         return _undoing(rotator).undo()
 
 
@@ -175,59 +175,52 @@ class _Undoing:
 def _undoing(rotator: Rotator) -> _Undoing:
     view = look(rotator)
     journal = new_key.journal_of(rotator, view.tags.arn)
-    if journal is not None and not (journal.begun and new_key.promoted(rotator, journal)):
+    if journal is None:
+        return _reversal(rotator, view)
+    if not (journal.begun and new_key.promoted(rotator, journal)):
         work = partial(new_key.forget, rotator, journal)
         return _Undoing("delete the new key, which is not in use yet", work)
-    if journal is not None:
 
-        def settled() -> str:
-            new_key.settle(rotator, journal)
-            return _undoing(rotator).undo()
+    def settled() -> str:
+        new_key.settle(rotator, journal)
+        return _undoing(rotator).undo()
 
-        return _Undoing("nothing: the new key is in use, and the old one is active", settled)
-    return _reversal(rotator, view)
+    return _Undoing("nothing: the new key is in use, and the old one is active", settled)
 
 
 def _reversal(rotator: Rotator, view: View) -> _Undoing:
     """Return how to undo a rotation whose new key was delivered."""
     rotation = view.tags.rotation
     dead = view.dead(rotation)
-    leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
     old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
     if rotation.phase == "idle" or old is None:
+        leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
         raise RefusedError("no rotation is in progress", remedy=f"see {leads_on}")
-    over = Rotation("idle", rotator.clock())
+    if not old.active and rotation.revoked:
+        leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
+        raise RefusedError(
+            f"`{old.id}` was revoked, so it stays inactive", remedy=f"continue with {leads_on}"
+        )
     if not old.active:
-        if rotation.revoked:
-            leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
-            raise RefusedError(
-                f"`{old.id}` was revoked, so it stays inactive", remedy=f"continue with {leads_on}"
-            )
         beside = f", beside `{new.id}`" if new is not None and new.active else ""
         more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
         back = replace(rotation, phase="observing", since=rotator.clock())
         return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
+    over = Rotation("idle", rotator.clock())
     if new is None or not new.active:
-        return _change(
-            rotator, over, f"`{old.id}` is active; the rotation is no longer in progress"
-        )
+        words = f"`{old.id}` is active; the rotation is no longer in progress"
+        return _change(rotator, over, words)
     if new.id in {key.id for key in view.contents.keys}:
-        return _Undoing(
-            "nothing: both keys are active",
-            lambda: f"`{old.id}` and `{new.id}` are both active; nothing to undo",
-        )
-    use = key_use(rotator.aws, new.id)
+        words = f"`{old.id}` and `{new.id}` are both active; nothing to undo"
+        return _Undoing("nothing: both keys are active", lambda: words)
+    use = rotator.use(new.id)
     if rotation.since is not None and used_since(use, rotation.since):
         raise RefusedError(
             f"`{new.id}` is in none of the stores, and somebody uses it: {use}",
             remedy=f"find out who uses `{new.id}`, then run `cml-iam key revoke {new.id}`",
         )
-    return _change(
-        rotator,
-        over,
-        f"`{new.id}` is inactive: it is in none of the stores; `{old.id}` is active",
-        (new.id, False),
-    )
+    words = f"`{new.id}` is inactive: it is in none of the stores; `{old.id}` is active"
+    return _change(rotator, over, words, (new.id, False))
 
 
 def _change(
@@ -235,8 +228,8 @@ def _change(
 ) -> _Undoing:
     def work() -> str:
         if key is not None:
-            update_key(rotator.aws, rotator.user, key[0], active=key[1])
-        write_rotation(rotator.aws, rotator.user, rotation)
+            rotator.activate(key[0], active=key[1])
+        rotator.record(rotation)
         return words
 
     if key is None:

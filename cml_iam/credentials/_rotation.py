@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
-from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._keys import KeyInfo, KeyUse
 from cml_iam.credentials._rotation_state import (
     Progress,
     Rotation,
     Rotator,
     UserTags,
-    read_user,
-    write_rotation,
 )
 from cml_iam.credentials._store import folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
 
 
 Standing = Literal["active", "inactive", "gone", "foreign"]
+_STANDING: Final[dict[str, Standing]] = {"works": "active", "another principal's": "foreign"}
 
 _REPLACE: Final = "replace it: `cml-iam key rotate`"
 
@@ -74,9 +73,9 @@ class View:
 
 def look(rotator: Rotator) -> View:
     """Return the current state; only reads."""
-    tags = read_user(rotator.aws, rotator.user)
-    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-    contents = rotator.delivery.store.look()
+    tags = rotator.tags()
+    keys = {key.id: key for key in rotator.list_keys()}
+    contents = rotator.store.look()
     standing: dict[str, Standing] = {}
     for key in contents.keys:
         if key.id in keys:
@@ -84,11 +83,7 @@ def look(rotator: Rotator) -> View:
             continue
         # A list may be seconds old; the key itself knows better.
         verdict = try_key(rotator.delivery.sign_in, key, tags.arn)
-        found: dict[str, Literal["active", "foreign"]] = {
-            "works": "active",
-            "another principal's": "foreign",
-        }
-        standing[key.id] = found.get(verdict, "gone")
+        standing[key.id] = _STANDING.get(verdict, "gone")
     return View(tags, keys, contents, standing)
 
 
@@ -128,14 +123,6 @@ class RotationStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """Whether a rotation may *begin*, and whether only *if_due*."""
-
-    begin: bool = False
-    if_due: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """The *rotation* in the user's tag, and *upcoming*, the step that `key resume` would do now.
 
@@ -169,14 +156,14 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Progress:
     Raises RefusedError, with the evidence, if the key in use cannot be determined or another
     machine is creating a key; IncompleteError if another run is needed.
     """
-    with store_locked(rotator.delivery.store):
-        return _run(rotator, Aim(begin=True, if_due=if_due))
+    with store_locked(rotator.store):
+        return _run(rotator, begin=True, if_due=if_due)
 
 
 def resume(rotator: Rotator) -> Progress:
     """Continue the current rotation as far as possible now; raises the errors of `rotate`."""
-    with store_locked(rotator.delivery.store):
-        return _run(rotator, Aim())
+    with store_locked(rotator.store):
+        return _run(rotator)
 
 
 def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
@@ -184,58 +171,62 @@ def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False)
 
     Raises the same errors.
     """
-    upcoming = _next(rotator, look(rotator), Aim(begin=begin, if_due=if_due))
+    upcoming = _next(rotator, begin=begin, if_due=if_due)
     return upcoming.words if isinstance(upcoming, RotationStep) else _in_words(upcoming)
 
 
 def rotation_status(rotator: Rotator) -> Status:
     """Return the status of the rotation; only reads."""
-    rotation = read_user(rotator.aws, rotator.user).rotation
-    interrupted = any(folder.exists() for folder in folders_of(rotator.delivery.store))
+    rotation = rotator.tags().rotation
+    interrupted = any(folder.exists() for folder in folders_of(rotator.store))
     try:
         return Status(rotation, interrupted, rotation_step(rotator, begin=False))
     except CmlIamError as error:
         return Status(rotation, interrupted, trouble=error.message, remedy=error.remedy or "")
 
 
-def _run(rotator: Rotator, aim: Aim) -> Progress:
-    arn = read_user(rotator.aws, rotator.user).arn
-    if new_key.journal_of(rotator, arn) is None:
+def _run(rotator: Rotator, *, begin: bool = False, if_due: bool = False) -> Progress:
+    if new_key.journal_of(rotator, rotator.tags().arn) is None:
         new_key.tidy(rotator)
     while True:
-        upcoming = _next(rotator, look(rotator), aim)
+        upcoming = _next(rotator, begin=begin, if_due=if_due)
         if isinstance(upcoming, Progress):
             return upcoming
         upcoming.work()
-        if not upcoming.correction:
-            aim = Aim()
+        begin = begin and upcoming.correction
 
 
-def _next(rotator: Rotator, view: View, aim: Aim) -> RotationStep | Progress:
-    """Return the next step, or what to wait for."""
+def _next(rotator: Rotator, *, begin: bool, if_due: bool) -> RotationStep | Progress:
+    """Return the next step, or what to wait for.
+
+    With *begin*, a rotation may begin; with *if_due* too, only if the key is due.
+    """
+    view = look(rotator)
     journal = new_key.journal_of(rotator, view.tags.arn)
     if journal is not None:
         work = partial(new_key.finish, rotator, journal)
         return RotationStep("continue with the key of the interrupted rotation", work)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
-        work = partial(write_rotation, rotator.aws, rotator.user, rotation)
+        work = partial(rotator.record, rotation)
         return RotationStep(f"record that the rotation is {_phase_in_words(rotation)}", work, True)
     dead = view.dead(rotation)
-    if aim.begin and (rotation.phase == "idle" or dead):
-        return _beginning(rotator, view, aim, dead)
-    if dead and rotation.phase == "idle":
-        return Progress("not working", rotation, evidence=dead, remedy=_REPLACE)
+    if begin and (rotation.phase == "idle" or dead):
+        return _beginning(rotator, view, dead, if_due=if_due)
+    if rotation.phase == "idle":
+        return _over(rotator, view, rotation, dead)
     if dead:
         raise RefusedError(dead, remedy=_REPLACE)
-    if rotation.phase == "observing":
-        return _retiring(rotator, view, rotation)
+    old, new, since = rotation.old, rotation.new, rotation.since
+    if old is None or new is None or since is None:
+        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
     if rotation.phase == "deactivated":
-        return _deleting(rotator, rotation)
-    if view.contents.keys:
-        return Progress("done", rotation)
-    none = f"`{rotator.delivery.store.name}` holds no key"
-    return Progress("done", rotation, evidence=none, remedy="deliver one: `cml-iam key rotate`")
+        until = since + rotator.schedule.cool_off
+        if rotator.clock() < until:
+            return Progress("waiting", rotation, until)
+        return RotationStep(f"delete `{old}`", partial(_delete, rotator, old))
+    _check_new(rotator, view, old, new, since)
+    return _retiring(rotator, rotation, old, since)
 
 
 def _phase_in_words(rotation: Rotation) -> str:
@@ -244,18 +235,35 @@ def _phase_in_words(rotation: Rotation) -> str:
     return f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
 
 
-def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> RotationStep | Progress:
+def _over(rotator: Rotator, view: View, rotation: Rotation, dead: str | None) -> Progress:
+    if dead:
+        return Progress("not working", rotation, evidence=dead, remedy=_REPLACE)
+    if view.contents.keys:
+        return Progress("done", rotation)
+    none = f"`{rotator.store.name}` holds no key"
+    return Progress("done", rotation, evidence=none, remedy="deliver one: `cml-iam key rotate`")
+
+
+def _beginning(
+    rotator: Rotator, view: View, dead: str | None, *, if_due: bool
+) -> RotationStep | Progress:
     stored = view.contents.key
     foreign = next((key for key in view.contents.keys if view.standing[key.id] == "foreign"), None)
     if foreign is not None:
         raise foreign_key(rotator.delivery, foreign)
     keys = tuple(view.keys.values())
-    if aim.if_due and not dead and stored is not None and stored.id in view.keys:
+    if if_due and not dead and stored is not None and stored.id in view.keys:
         due = rotator.schedule.due(view.keys[stored.id])
         if due is not None and rotator.clock() < due:
-            # What keeps a rotation from its begin then is said now.
-            new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
-            return Progress("not due", view.tags.rotation, due, _left_over(view))
+            # What keeps a rotation from its begin then is said now; by then every key is unused.
+            new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=lambda _: True)
+            left_over = "; ".join(
+                f"`{key.id}` is inactive; if nobody needs it any more, run "
+                f"`cml-iam key delete {key.id}`"
+                for key in keys
+                if not key.active
+            )
+            return Progress("not due", view.tags.rotation, due, left_over)
     room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
     words = "create a new key, test it, and put it into use"
     if room is not None:
@@ -263,27 +271,12 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Rota
     return RotationStep(words, partial(new_key.begin, rotator, room, lost))
 
 
-def _left_over(view: View) -> str:
-    """Name the inactive key that takes the room of the next one."""
-    idle = [key.id for key in view.keys.values() if not key.active]
-    return "; ".join(
-        f"`{key}` is inactive; if nobody needs it any more, run `cml-iam key delete {key}`"
-        for key in idle
-    )
-
-
-def _inactive_by_then(_: KeyUse) -> bool:
-    return True
-
-
-def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> RotationStep | Progress:
+def _retiring(
+    rotator: Rotator, rotation: Rotation, old: str, since: datetime
+) -> RotationStep | Progress:
     """Deactivate the old key if it was unused long enough; otherwise say what to wait for."""
-    old, new, since = rotation.old, rotation.new, rotation.since
-    if old is None or new is None or since is None:
-        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
-    _check_new(rotator, view, old, new, since)
     until = since + rotator.schedule.overlap
-    use = key_use(rotator.aws, old)
+    use = rotator.use(old)
     if use.when is not None and _second(use.when) > _second(since):
         until = max(until, use.when + rotator.schedule.overlap)
         if rotator.clock() < until:
@@ -294,9 +287,8 @@ def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> RotationStep 
 
 
 def _deactivate(rotator: Rotator, rotation: Rotation, old: str) -> None:
-    update_key(rotator.aws, rotator.user, old, active=False)
-    after = replace(rotation, phase="deactivated", since=rotator.clock())
-    write_rotation(rotator.aws, rotator.user, after)
+    rotator.activate(old, active=False)
+    rotator.record(replace(rotation, phase="deactivated", since=rotator.clock()))
     rotator.report(f"`{old}` is inactive")
 
 
@@ -320,12 +312,12 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
             f"the key `{new}` in the store does not work, so the old key stays active",
             remedy=f"replace it: `cml-iam key revoke {new}`",
         )
-    used = new in held or used_since(key_use(rotator.aws, new), since)
+    used = new in held or used_since(rotator.use(new), since)
     elsewhere = "deliver the new one there: `cml-iam key deliver --from STORE --to STORE`"
     if old in held:
         behind = next(
             part.name
-            for part in parts_of(rotator.delivery.store)
+            for part in parts_of(rotator.store)
             if any(key.id == old for key in part.look().keys)
         )
         raise RefusedError(
@@ -334,24 +326,15 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
         )
     if not used:
         raise RefusedError(
-            f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
+            f"the new key `{new}` is not in `{rotator.store.name}`, and nobody has used "
             "it, so the old key stays active",
             remedy="continue with the store that got the key, or undo: `cml-iam key rollback`",
         )
 
 
-def _deleting(rotator: Rotator, rotation: Rotation) -> RotationStep | Progress:
-    if rotation.old is None or rotation.since is None:
-        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
-    until = rotation.since + rotator.schedule.cool_off
-    if rotator.clock() < until:
-        return Progress("waiting", rotation, until)
-    return RotationStep(f"delete `{rotation.old}`", partial(_delete, rotator, rotation.old))
-
-
 def _delete(rotator: Rotator, old: str) -> None:
-    delete_key(rotator.aws, rotator.user, old)
-    write_rotation(rotator.aws, rotator.user, Rotation("idle", rotator.clock()))
+    rotator.delete(old)
+    rotator.record(Rotation("idle", rotator.clock()))
     rotator.report(f"`{old}` is deleted")
 
 

@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING
 from cml_iam.credentials._delivery import is_alive, make_key, promote_key, refuse_foreign
 from cml_iam.credentials._exposure import holders
 from cml_iam.credentials._files import close_folder, open_folder
-from cml_iam.credentials._keys import (
-    AccessKey,
-    KeyInfo,
-    KeyUse,
-    delete_key,
-    key_to_delete,
-    key_use,
-    list_keys,
-)
+from cml_iam.credentials._keys import AccessKey, KeyInfo, KeyUse, key_to_delete
 from cml_iam.credentials._rotation_state import (
     STALE_LOCK,
     Journal,
@@ -33,16 +25,14 @@ from cml_iam.credentials._rotation_state import (
     end_journal,
     free_lock,
     own_journal,
-    read_user,
     take_lock,
     write_journal,
-    write_rotation,
 )
 from cml_iam.credentials._store import Delivery, folders_of
 from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cml_iam.credentials._rotation_state import Rotator
     from cml_iam.credentials._store import Contents
@@ -50,7 +40,7 @@ if TYPE_CHECKING:
 
 def journal_of(rotator: Rotator, arn: str) -> Journal | None:
     """Return the journal of this rotation; raises RefusedError for another run's journal."""
-    return own_journal(rotator.delivery.store, arn, rotating=True)
+    return own_journal(rotator.store, arn, rotating=True)
 
 
 def room_for_key(
@@ -67,21 +57,31 @@ def room_for_key(
     if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
         raise busy(user.lock)
     lost = _lost_keys(rotator, user, keys, contents)
-    gone = key_to_delete(
-        rotator.aws,
-        rotator.user,
-        [key for key in keys if key.id not in lost],
-        {key.id for key in contents.keys},
-        quiet=quiet or (lambda use: _quiet(rotator, use)),
-        last=user.rotation.old,
-    )
-    return gone, lost
+    kept = [key for key in keys if key.id not in lost]
+    return _room(rotator, kept, contents, quiet, last=user.rotation.old), lost
+
+
+def _room(
+    rotator: Rotator,
+    keys: Sequence[KeyInfo],
+    contents: Contents,
+    quiet: Callable[[KeyUse], bool] | None = None,
+    last: str | None = None,
+) -> str | None:
+    """Return which of *keys* to delete if there are two; raises RefusedError if none may be."""
+    overlap = rotator.schedule.overlap
+
+    def unused(use: KeyUse) -> bool:
+        return use.when is None or rotator.clock() - use.when >= overlap
+
+    held = {key.id for key in contents.keys}
+    return key_to_delete(rotator.aws, rotator.user, keys, held, quiet=quiet or unused, last=last)
 
 
 def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
     """Record that a new key will be created, and lock the user."""
-    store = rotator.delivery.store
-    arn = read_user(rotator.aws, rotator.user).arn
+    store = rotator.store
+    arn = rotator.tags().arn
     for word in store.look().words:
         rotator.report(word)
     _delete_for_room(rotator, room)
@@ -100,22 +100,10 @@ def finish(rotator: Rotator, journal: Journal) -> None:
     settle(rotator, journal)
 
 
-def _make_room(rotator: Rotator, contents: Contents) -> None:
-    """Delete a key if the user has two; raises RefusedError if none may be deleted."""
-    room = key_to_delete(
-        rotator.aws,
-        rotator.user,
-        list_keys(rotator.aws, rotator.user),
-        {key.id for key in contents.keys},
-        quiet=lambda use: _quiet(rotator, use),
-    )
-    _delete_for_room(rotator, room)
-
-
 def _delete_for_room(rotator: Rotator, room: str | None) -> None:
     if room is not None:
-        use = key_use(rotator.aws, room)
-        delete_key(rotator.aws, rotator.user, room)
+        use = rotator.use(room)
+        rotator.delete(room)
         rotator.report(f"`{room}` is deleted to make room: inactive, {use}")
 
 
@@ -138,12 +126,8 @@ def _lost_keys(
         if key.created is not None
         and key.created >= lock.since
         and key.id not in in_use
-        and (key.id == staged or key_use(rotator.aws, key.id).when is None)
+        and (key.id == staged or rotator.use(key.id).when is None)
     }
-
-
-def _quiet(rotator: Rotator, use: KeyUse) -> bool:
-    return use.when is None or rotator.clock() - use.when >= rotator.schedule.overlap
 
 
 def _begun(rotator: Rotator, journal: Journal) -> Journal:
@@ -154,10 +138,10 @@ def _begun(rotator: Rotator, journal: Journal) -> Journal:
     if journal.begun:
         return journal
     _lock(rotator, journal)
-    keys = list_keys(rotator.aws, rotator.user)
+    keys = rotator.list_keys()
     before = tuple(key.id for key in keys if key.id not in journal.lost)
     begun = replace(journal, before=before, begun=True)
-    write_journal(rotator.delivery.store.folder, begun)
+    write_journal(rotator.store.folder, begun)
     return begun
 
 
@@ -166,22 +150,22 @@ def _lock(rotator: Rotator, journal: Journal) -> None:
     try:
         take_lock(rotator, journal)
     except RefusedError:
-        end_journal(rotator.delivery.store.folder)
+        end_journal(rotator.store.folder)
         raise
 
 
 def promoted(rotator: Rotator, journal: Journal) -> bool:
     """Return whether the key created by this rotation is the one in the store."""
-    stored = rotator.delivery.store.look().key
-    ids = {key.id for key in list_keys(rotator.aws, rotator.user)}
+    stored = rotator.store.look().key
+    ids = {key.id for key in rotator.list_keys()}
     return stored is not None and stored.id not in journal.before and stored.id in ids
 
 
 def _replace(rotator: Rotator, journal: Journal) -> None:
     """Deliver the staged key; if there is none, remove lost keys and create one."""
     take_lock(rotator, journal)
-    contents = rotator.delivery.store.look()
-    keys = list_keys(rotator.aws, rotator.user)
+    contents = rotator.store.look()
+    keys = rotator.list_keys()
     delivery = _guarded(rotator, journal)
     refuse_foreign(contents, {key.id for key in keys}, delivery, journal.user)
     # Of several stores some may have it in use already, and none staged any more.
@@ -192,33 +176,35 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
             rotator.report(f"`{key.id}` is in use")
             _tell_readers(rotator, journal)
             return
-    _remove_orphans(rotator, journal, keys)
+    for orphan in keys:
+        if orphan.id not in journal.before:
+            _delete_unused(rotator, orphan)
+            rotator.report(f"`{orphan.id}` is deleted, because its secret was lost")
 
     def give_up() -> None:
         # In this order: whoever has the journal can free the lock, and nobody else.
         free_lock(rotator, journal)
-        end_journal(rotator.delivery.store.folder)
+        end_journal(rotator.store.folder)
 
     try:
-        _make_room(rotator, contents)
+        _delete_for_room(rotator, _room(rotator, rotator.list_keys(), contents))
     except RefusedError:  # keys were made since the rotation began, and none by it
         give_up()
         raise
-    made = make_key(
+    key_id = make_key(
         rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
     )
-    rotator.report(f"`{made}` is created, tested and in use")
+    rotator.report(f"`{key_id}` is created, tested and in use")
     _tell_readers(rotator, journal)
 
 
 def _tell_readers(rotator: Rotator, journal: Journal) -> None:
     """Report the readers that do not notice the new key by themselves."""
-    for word in rotator.delivery.store.afterwards():
+    for word in rotator.store.afterwards():
         rotator.report(word)
     for old in journal.before:
-        held = holders(old)
-        if held:
-            rotator.report(f"`{old}` is in the environment of {', '.join(held)}; restart them")
+        if processes := holders(old):
+            rotator.report(f"`{old}` is in the environment of {', '.join(processes)}; restart them")
 
 
 def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
@@ -233,42 +219,29 @@ def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
     return replace(rotator.delivery, prove=checked)
 
 
-def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...]) -> None:
-    for key in keys:
-        if key.id in journal.before:
-            continue
-        _delete_unused(rotator, key)
-        rotator.report(f"`{key.id}` is deleted, because its secret was lost")
-
-
 def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
     """Delete *key*, whose secret nobody can know; raises RefusedError if the key was used."""
-    use = key_use(rotator.aws, key.id)
+    use = rotator.use(key.id)
     if key.active and use.when is not None:
         raise RefusedError(
             f"the key `{key.id}` was created after this rotation began and is in no store, but it "
             f"was used: {use}",
             remedy=f"find out who uses it, then run `cml-iam key revoke {key.id}`",
         )
-    delete_key(rotator.aws, rotator.user, key.id)
+    rotator.delete(key.id)
 
 
 def settle(rotator: Rotator, journal: Journal) -> None:
     """Replace the journal with the tag after the new key is in the store."""
-    store = rotator.delivery.store
+    store = rotator.store
     stored = store.look().key
     if stored is None:
         raise RefusedError(
             "the store no longer contains its key", remedy="run `cml-iam key resume`"
         )
-    present = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-    old = next((key for key in journal.before if key in present), None)
-    before = read_user(rotator.aws, rotator.user).rotation
-    write_rotation(
-        rotator.aws,
-        rotator.user,
-        _settled(rotator, present[old] if old else None, stored.id, before),
-    )
+    present = {key.id: key for key in rotator.list_keys()}
+    old = next((present[key] for key in journal.before if key in present), None)
+    rotator.record(_settled(rotator, old, stored.id, rotator.tags().rotation))
     free_lock(rotator, journal)
     store.discard()
     end_journal(store.folder)
@@ -284,42 +257,40 @@ def _settled(rotator: Rotator, old: KeyInfo | None, new: str, before: Rotation) 
 
 def forget(rotator: Rotator, journal: Journal) -> str:
     """Delete the unused new key and all traces of the rotation."""
-    store = rotator.delivery.store
+    store = rotator.store
     if not journal.begun:
         _leave(rotator, journal)
         return "the rotation is undone; it had not created a key"
     contents = store.look()
     staged = contents.staged
-    keys = list_keys(rotator.aws, rotator.user)
+    keys = rotator.list_keys()
     started = {key.id for key in contents.keys} & ({key.id for key in keys} - set(journal.before))
     if started:
         raise RefusedError(
             f"`{min(started)}` is already in use in some of the stores, so it is not deleted",
             remedy="finish with `cml-iam key resume`; the old key keeps working for --overlap",
         )
-    gone = []
-    for key in keys:
-        if key.id in journal.before:
-            continue
+    ours = [key for key in keys if key.id not in journal.before]
+    for key in ours:
         if staged is not None and staged.id == key.id:
-            delete_key(rotator.aws, rotator.user, key.id)
+            rotator.delete(key.id)
         else:
             _delete_unused(rotator, key)
-        gone.append(f"`{key.id}`")
     _leave(rotator, journal)
-    return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
+    deleted = ", ".join(f"`{key.id}`" for key in ours)
+    return f"the rotation is undone; deleted: {deleted or 'nothing'}"
 
 
 def _leave(rotator: Rotator, journal: Journal) -> None:
     """Remove all traces of the rotation, and a store that it created."""
     free_lock(rotator, journal)
-    rotator.delivery.store.withdraw()
-    end_journal(rotator.delivery.store.folder)
+    rotator.store.withdraw()
+    end_journal(rotator.store.folder)
 
 
 def tidy(rotator: Rotator) -> None:
     """Remove what a killed run left behind before its start or after its end."""
-    first, *rest = folders_of(rotator.delivery.store)
+    first, *rest = folders_of(rotator.store)
     if first.exists():
         end_journal(first)
     for folder in rest:

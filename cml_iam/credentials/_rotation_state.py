@@ -7,12 +7,19 @@ can continue. Only one run at a time creates a key of a user.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.credentials import _files
-from cml_iam.credentials._files import close_folder
+from cml_iam.credentials._keys import (
+    KeyInfo,
+    KeyUse,
+    delete_key,
+    key_use,
+    list_keys,
+    update_key,
+)
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.principal import tags_of
@@ -23,12 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials._keys import KeyInfo
     from cml_iam.credentials._store import Delivery, Store
 
 
-VERSION: Final = 1
-NAME: Final = "journal.json"
+_VERSION: Final = 1
+_NAME: Final = "journal.json"
+_NEW: Final = f"{_NAME}.new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,13 @@ def read_journal(folder: Path) -> Journal | None:
 
     Raises InputError if the journal cannot be read; it never counts as absent then.
     """
-    path = folder / NAME
-    found = _files.read_private(path)
-    if found is None:
+    path = folder / _NAME
+    file = _files.read_private(path)
+    if file is None:
         return None
     try:
-        raw = json.loads(found.data)
-        if raw["version"] != VERSION:
+        raw = json.loads(file.data)
+        if raw["version"] != _VERSION:
             raise ValueError(f"version {raw['version']}")
         return Journal(
             str(raw["user"]),
@@ -104,25 +111,17 @@ def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
 
 
 def write_journal(folder: Path, journal: Journal) -> None:
-    """Write *journal* to *folder* durably."""
-    raw = {
-        "version": VERSION,
-        "user": journal.user,
-        "store": journal.store,
-        "before": journal.before,
-        "rotation": journal.rotation,
-        "lost": journal.lost,
-        "begun": journal.begun,
-    }
-    data = json.dumps(raw, indent=2).encode()
-    _files.replace_file(folder / NAME, data, spare=folder / f"{NAME}.new")
+    """Write *journal* to *folder* durably: a reader sees the old or the new one."""
+    data = json.dumps({"version": _VERSION, **asdict(journal)}, indent=2).encode()
+    _files.write_private(folder / _NEW, data)
+    _files.move_file(folder / _NEW, folder / _NAME)
 
 
 def end_journal(folder: Path) -> None:
     """Remove the journal when nothing is in progress any more."""
-    _files.remove_file(folder / f"{NAME}.new")
-    _files.remove_file(folder / NAME)
-    close_folder(folder)
+    _files.remove_file(folder / _NEW)
+    _files.remove_file(folder / _NAME)
+    _files.close_folder(folder)
 
 
 Phase = Literal["idle", "observing", "deactivated"]
@@ -189,13 +188,14 @@ def read_user(aws: Aws, user: str) -> UserTags:
 
 def write_rotation(aws: Aws, user: str, rotation: Rotation) -> None:
     """Store *rotation* in the user's tag."""
-    words: list[str] = [rotation.phase]
-    if rotation.since:
-        words.append(f"since={_instant(rotation.since)}")
-    words += [f"{name}={key}" for name, key in _ids(rotation) if key]
-    if rotation.revoked:
-        words.append("revoked=yes")
-    _tag(aws, user, STATE_TAG, " ".join(words))
+    words = {
+        "since": _instant(rotation.since) if rotation.since else None,
+        "old": rotation.old,
+        "new": rotation.new,
+        "revoked": "yes" if rotation.revoked else None,
+    }
+    pairs = [f"{name}={value}" for name, value in words.items() if value]
+    _tag(aws, user, STATE_TAG, " ".join([rotation.phase, *pairs]))
 
 
 def write_lock(aws: Aws, user: str, lock: Lock | None) -> None:
@@ -206,10 +206,6 @@ def write_lock(aws: Aws, user: str, lock: Lock | None) -> None:
 
 def _tag(aws: Aws, user: str, key: str, value: str) -> None:
     aws.call("iam", "tag_user", UserName=user, Tags=as_aws({key: value}))
-
-
-def _ids(rotation: Rotation) -> tuple[tuple[str, str | None], ...]:
-    return (("old", rotation.old), ("new", rotation.new))
 
 
 def _rotation(value: str) -> Rotation:
@@ -242,8 +238,6 @@ def _parsed(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-OVERLAP: Final = timedelta(days=1)
-COOL_OFF: Final = timedelta(days=7)
 STALE_LOCK: Final = timedelta(hours=1)
 """The age at which a lock is stale; a rotation creates and delivers its key within minutes."""
 
@@ -256,8 +250,8 @@ class Schedule:
     uses within 15 minutes. *max_age* is the age that no active key may reach.
     """
 
-    overlap: timedelta = OVERLAP
-    cool_off: timedelta = COOL_OFF
+    overlap: timedelta = timedelta(days=1)
+    cool_off: timedelta = timedelta(days=7)
     max_age: timedelta = MAX_KEY_AGE
 
     def due(self, key: KeyInfo) -> datetime | None:
@@ -277,7 +271,36 @@ class Rotator:
     schedule: Schedule
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
-    report: Callable[[str], None] = lambda text: None  # noqa: ARG005 - the default does nothing
+    report: Callable[[str], None] = lambda _: None
+
+    @property
+    def store(self) -> Store:
+        """Where the key is delivered."""
+        return self.delivery.store
+
+    def tags(self) -> UserTags:
+        """Return the user's ARN and the content of its tags."""
+        return read_user(self.aws, self.user)
+
+    def record(self, rotation: Rotation) -> None:
+        """Store *rotation* in the user's tag."""
+        write_rotation(self.aws, self.user, rotation)
+
+    def list_keys(self) -> tuple[KeyInfo, ...]:
+        """Return the user's keys, oldest first."""
+        return list_keys(self.aws, self.user)
+
+    def use(self, key_id: str) -> KeyUse:
+        """Return when the key was last used."""
+        return key_use(self.aws, key_id)
+
+    def activate(self, key_id: str, *, active: bool) -> None:
+        """Activate or deactivate the key."""
+        update_key(self.aws, self.user, key_id, active=active)
+
+    def delete(self, key_id: str) -> None:
+        """Delete the key, if it exists."""
+        delete_key(self.aws, self.user, key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,24 +333,24 @@ class Progress:
 def take_lock(rotator: Rotator, journal: Journal) -> None:
     """Lock the user; raises RefusedError if another run has the lock or is faster."""
     token = journal.rotation or ""
-    held = read_user(rotator.aws, rotator.user).lock
-    if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
-        raise busy(held)
+    held = rotator.tags().lock
     if held is None or held.token != token:
+        if held is not None and rotator.clock() - held.since < STALE_LOCK:
+            raise busy(held)
         write_lock(rotator.aws, rotator.user, Lock(token, rotator.clock()))
     check_lock(rotator, journal)
 
 
 def check_lock(rotator: Rotator, journal: Journal) -> None:
     """Raise RefusedError if another run has taken the lock."""
-    held = read_user(rotator.aws, rotator.user).lock
+    held = rotator.tags().lock
     if held is not None and held.token != journal.rotation:
         raise busy(held)
 
 
 def free_lock(rotator: Rotator, journal: Journal) -> None:
     """Release the lock, if it belongs to the journal."""
-    held = read_user(rotator.aws, rotator.user).lock
+    held = rotator.tags().lock
     if held is not None and held.token == journal.rotation:
         write_lock(rotator.aws, rotator.user, None)
 

@@ -1,13 +1,15 @@
-"""The stores to which a credential is delivered: the protocol, and several stores as one."""
+"""The stores to which a credential is delivered: what each can do, and several as one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cml_iam.credentials._files import close_folder, locked
-from cml_iam.errors import InputError
+from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,49 +37,65 @@ class Contents:
         return self.held or ((self.key,) if self.key else ())
 
 
-class Store(Protocol):
+class Store(ABC):
     """A place for one credential, which changes in two steps: stage, then promote.
 
     A staged key is durable, but no reader uses it. Each step may be repeated.
     """
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """The store's name for the user: a path, or a name in AWS."""
 
     @property
+    @abstractmethod
     def folder(self) -> Path:
         """The private folder for what must survive a crash."""
 
+    @abstractmethod
     def look(self) -> Contents:
         """Return the store's contents; only reads.
 
         Raises RefusedError or InputError if a key cannot, or must not, be stored.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most folders exist
         """Create the folder that is locked while the store changes, if it is missing."""
 
-    def reserve(self) -> None:
+    def reserve(self) -> None:  # noqa: B027 - nothing can be reserved in AWS
         """Prepare everything needed to store a key, including disk space."""
 
+    @abstractmethod
     def stage(self, key: AccessKey) -> None:
         """Write *key* durably beside the one in use."""
 
+    @abstractmethod
     def promote(self, key: AccessKey) -> None:
         """Replace the key in use with *key*, atomically, and read it back.
 
         Stages it first if necessary.
         """
 
+    @abstractmethod
     def discard(self) -> None:
         """Remove what is reserved or staged."""
 
     def withdraw(self) -> None:
         """Discard, and remove what `reserve` created if it never held a key."""
+        self.discard()
 
     def afterwards(self) -> tuple[str, ...]:
         """Return what readers must do before they see a new key."""
+        return ()
+
+
+def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
+    """Raise CmlIamError unless *name* contains *key* after a delivery."""
+    if held != key:
+        raise CmlIamError(f"`{name}` does not contain what was written to it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +112,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Together(Store):
     """Several *stores* with different names, treated as one.
 
     No promotion begins before the key is durable in every store. If a run was interrupted between
@@ -104,9 +122,8 @@ class Together:
     stores: tuple[Store, ...]
 
     def __post_init__(self) -> None:
-        names = [store.name for store in self.stores]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
+        names = Counter(store.name for store in self.stores)
+        if twice := [name for name, count in names.items() if count > 1]:
             raise InputError(f"the store `{min(twice)}` is named twice")
 
     @property
@@ -121,13 +138,12 @@ class Together:
 
     def look(self) -> Contents:
         """Return the key in all stores, and a key that is staged, or promoted in only some."""
-        found = [store.look() for store in self.stores]
-        keys = [each.key for each in found]
-        held = tuple(key for key in dict.fromkeys(keys) if key is not None)
-        common = keys[0] if len(set(keys)) == 1 else None
-        staged = next((each.staged for each in found if each.staged is not None), None)
-        words = tuple(word for each in found for word in each.words)
-        return Contents(common, staged, words, held)
+        parts = [store.look() for store in self.stores]
+        keys = dict.fromkeys(part.key for part in parts)
+        common = parts[0].key if len(keys) == 1 else None
+        staged = next((part.staged for part in parts if part.staged is not None), None)
+        words = tuple(word for part in parts for word in part.words)
+        return Contents(common, staged, words, tuple(filter(None, keys)))
 
     def prepare(self) -> None:
         """Prepare every store."""
@@ -148,10 +164,10 @@ class Together:
         """Stage *key* in every store that does not have it yet, then promote it everywhere."""
         waiting = []
         for store in self.stores:
-            found = store.look()
-            if found.key == key and found.staged is None:
+            contents = store.look()
+            if contents.key == key and contents.staged is None:
                 continue
-            if found.staged != key:
+            if contents.staged != key:
                 store.stage(key)
             waiting.append(store)
         for store in waiting:
