@@ -238,17 +238,17 @@ class AwsEc2Client(Client):
         A window shorter than three monitoring periods is extended to three, because CloudWatch
         often has no data point in a shorter one.
         """
-        asked = _text(relative_start_time)
+        length = _text(relative_start_time)
         region = _region(aws_region)
         with self._exceptions.raised("operation"):
             worker = await self.manager.get_instance_details(instance_id, region=region)
             measured = await self.manager.get_instance_resources_utilization(
-                worker, window=_window(asked, worker), measures=USAGE
+                worker, window=_window(length, worker), measures=USAGE
             )
         return ResourcesUtilization(
             worker.id,
             worker.region,
-            asked,
+            length,
             measured.start,
             measured.end,
             measured.avg_cpu_utilization,
@@ -374,10 +374,10 @@ def _text(given: Region) -> str:
     return str(given.value if isinstance(given, Enum) else given)
 
 
-def _is_among(text: str, wanted: Sequence[str] | None) -> bool:
-    return wanted is None or any(fnmatchcase(text, pattern) for pattern in wanted)
+def _is_among(text: str, patterns: Sequence[str] | None) -> bool:
+    return patterns is None or any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _window(asked: str, worker: Worker) -> timedelta:
+def _window(length: str, worker: Worker) -> timedelta:
     period = timedelta(minutes=1 if worker.detailed_monitoring else 5)
-    return max(parse_length(asked), 3 * period)
+    return max(parse_length(length), 3 * period)

@@ -161,13 +161,13 @@ def read_env_key(path: Path) -> AccessKey:
     Raises CredentialsError if there is no file or no key in it; RefusedError if other users may
     read or change the file, or if it belongs to another user, as OpenSSH does for private keys.
     """
-    found = read_file(path)
-    if found is None:
+    file = read_file(path)
+    if file is None:
         raise CredentialsError(
             f"no file `{path}`", remedy="`cml-iam bootstrap apply` creates the key and writes it"
         )
-    _refuse_unsafe(path, found)
-    values = variables(found.data.decode("utf-8", "replace"))
+    _refuse_unsafe(path, file)
+    values = variables(file.data.decode("utf-8", "replace"))
     refuse_session_token(str(path), {name: value for name, value in values.items() if value})
     key = known_key(values.get(ID, ""), values.get(SECRET, ""))
     if key is None or not key.secret.reveal():
@@ -178,13 +178,13 @@ def read_env_key(path: Path) -> AccessKey:
     return key
 
 
-def _refuse_unsafe(path: Path, found: FileState) -> None:
-    if found.mode & _OTHERS:
+def _refuse_unsafe(path: Path, file: FileState) -> None:
+    if file.mode & _OTHERS:
         raise RefusedError(
-            f"`{path}` contains a secret and is accessible to other users ({found.mode:04o})",
+            f"`{path}` contains a secret and is accessible to other users ({file.mode:04o})",
             remedy=f"run `chmod 600 {path}` and, if others may have read it, `cml-iam key rotate`",
         )
-    if found.owner not in (os.geteuid(), _ROOT):
+    if file.owner not in (os.geteuid(), _ROOT):
         raise RefusedError(
             f"`{path}` belongs to another user, who can replace its credential",
             remedy="name a file of your own in [credentials] of the site file",

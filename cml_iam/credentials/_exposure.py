@@ -37,9 +37,9 @@ def refuse_in_git(path: Path) -> None:
     code = _check_ignore(path)
     if code == 0:
         return
-    found = "is not ignored by git" if code == 1 else "is in a git work tree that git cannot read"
+    finding = "is not ignored by git" if code == 1 else "is in a git work tree that git cannot read"
     raise RefusedError(
-        f"`{path}` {found}: the key could be committed with `{tree}`",
+        f"`{path}` {finding}: the key could be committed with `{tree}`",
         remedy=f"add `{path.name}` to `{tree / '.gitignore'}`, or allow it with --allow-tracked",
     )
 
@@ -119,11 +119,11 @@ def holders(key_id: str) -> tuple[str, ...]:
     Only root sees the processes of other users. A process that read the key from a file does not
     appear.
     """
-    wanted = f"AWS_ACCESS_KEY_ID={key_id}".encode()
+    variable = f"AWS_ACCESS_KEY_ID={key_id}".encode()
     return tuple(
         f"{process.name} ({_read(process / 'comm').decode('utf-8', 'replace').strip()})"
         for process in _processes()
-        if wanted in _read(process / "environ").split(b"\0")
+        if variable in _read(process / "environ").split(b"\0")
     )
 
 

@@ -58,11 +58,11 @@ class FileStore(Store):
         self._check_folder()
         if not self.allow_tracked:
             refuse_in_git(self.path)
-        found = self._file()
-        staged = self._key_in(self._staged_file(found))
-        text = _text(found, self.path) if found else ""
+        file = self._file()
+        staged = self._key_in(self._staged_file(file))
+        text = _text(file, self.path) if file else ""
         self._check(text)
-        words = (*_exposure(self.path, found), *self._doubts(text))
+        words = (*_exposure(self.path, file), *self._doubts(text))
         return Contents(self._read(text), staged, words)
 
     def reserve(self) -> None:
@@ -81,14 +81,14 @@ class FileStore(Store):
 
     def promote(self, key: AccessKey) -> None:
         """Rename the staged file to the real name; rewrite it if the real file has changed."""
-        found = self._file()
-        staged = self._staged_file(found)
-        if staged is None or staged.data != self._merged(key, found):
-            if staged is None and self._key_in(found) == key:
+        file = self._file()
+        staged = self._staged_file(file)
+        if staged is None or staged.data != self._merged(key, file):
+            if staged is None and self._key_in(file) == key:
                 return
             self.stage(key)
-        owner = (found.owner, found.group) if found else None
-        _files.move_file(self._staged, self.path, mode=_mode(found), owner=owner)
+        owner = (file.owner, file.group) if file else None
+        _files.move_file(self._staged, self.path, mode=_mode(file), owner=owner)
         check_held(self._key_in(_files.read_file(self.path)), key, str(self.path))
 
     def discard(self) -> None:
@@ -129,10 +129,10 @@ class FileStore(Store):
 
     def _file(self) -> FileState | None:
         """Return the real file; raises RefusedError if a key must not be put into it."""
-        found = _files.read_file(self.path)
-        if found is not None:
-            _check_file(self.path, found)
-        return found
+        file = _files.read_file(self.path)
+        if file is not None:
+            _check_file(self.path, file)
+        return file
 
     def _staged_file(self, real: FileState | None) -> FileState | None:
         return _files.read_private(self._staged, real.owner if real else None)
@@ -164,28 +164,28 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"no permission to write to the folder `{folder}`")
 
 
-def _check_file(path: Path, found: FileState) -> None:
-    if found.names > 1:
+def _check_file(path: Path, file: FileState) -> None:
+    if file.names > 1:
         raise RefusedError(
-            f"`{path}` has {found.names} names (hard links); the others would keep the old key",
+            f"`{path}` has {file.names} names (hard links); the others would keep the old key",
             remedy="remove the other names, or name another file",
         )
-    if found.owner != os.geteuid():
-        _check_foreign(path, found)
+    if file.owner != os.geteuid():
+        _check_foreign(path, file)
     if is_mounted(path):
         raise _files.separate_mount(path)
 
 
-def _check_foreign(path: Path, found: FileState) -> None:
+def _check_foreign(path: Path, file: FileState) -> None:
     """Refuse another user's file, unless we are root and only the owner can put files there."""
-    owner = _files.user_name(found.owner)
+    owner = _files.user_name(file.owner)
     if os.geteuid() != 0:
         raise RefusedError(
             f"`{path}` belongs to {owner}, and replacing it would change its owner",
             remedy="run as its owner, or name another file",
         )
     folder = path.parent.stat()
-    if folder.st_uid not in (found.owner, 0) or folder.st_mode & _files.OTHERS_WRITE:
+    if folder.st_uid not in (file.owner, 0) or folder.st_mode & _files.OTHERS_WRITE:
         raise RefusedError(
             f"`{path}` belongs to {owner}, who would get the key, but somebody else may have put "
             "the file there",
@@ -193,12 +193,12 @@ def _check_foreign(path: Path, found: FileState) -> None:
         )
 
 
-def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
+def _exposure(path: Path, file: FileState | None) -> Iterator[str]:
     """Yield who else can read or replace the file."""
-    if found is not None and found.owner != os.geteuid():
-        yield f"`{path}` belongs to {_files.user_name(found.owner)}, who can read the key in it"
-    if found is not None and found.mode & 0o077:
-        yield f"`{path}` is open to others ({found.mode:04o}); it becomes private"
+    if file is not None and file.owner != os.geteuid():
+        yield f"`{path}` belongs to {_files.user_name(file.owner)}, who can read the key in it"
+    if file is not None and file.mode & 0o077:
+        yield f"`{path}` is open to others ({file.mode:04o}); it becomes private"
     if not path.parent.exists():
         return
     folder = path.parent.stat()
@@ -209,19 +209,19 @@ def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
         yield f"anybody may write to the folder `{path.parent}` and replace the file in it"
 
 
-def _mode(found: FileState | None) -> int:
+def _mode(file: FileState | None) -> int:
     """Return the permission bits of the new file: the owner's bits of the old file."""
-    return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
+    return _files.PRIVATE_FILE if file is None else file.mode & _PRIVATE | 0o400
 
 
-def _text(found: FileState, path: Path) -> str:
+def _text(file: FileState, path: Path) -> str:
     """Return the text of the file at *path*; raises InputError for UTF-16, which no reader accepts.
 
     PowerShell's `>` writes UTF-16. Other bytes that are not UTF-8 are kept.
     """
-    if found.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) or b"\0" in found.data:
+    if file.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) or b"\0" in file.data:
         raise InputError(
             f"`{path}` is not UTF-8 text, but UTF-16 or binary",
             remedy="write it again in UTF-8, in PowerShell with `Set-Content -Encoding utf8`",
         )
-    return found.data.decode("utf-8", "surrogateescape")
+    return file.data.decode("utf-8", "surrogateescape")

@@ -91,27 +91,25 @@ def read_private(path: Path, owner: int | None = None) -> FileState | None:
     it or the folder.
     """
     with private_folder(path.parent) as folder:
-        found = None if folder is None else read_file(path, folder)
-    if found is not None and (
-        found.owner not in (os.geteuid(), owner) or found.mode & OTHERS_WRITE
-    ):
-        raise _not_ours(path, found.owner, found.mode)
-    return found
+        file = None if folder is None else read_file(path, folder)
+    if file is not None and (file.owner not in (os.geteuid(), owner) or file.mode & OTHERS_WRITE):
+        raise _not_ours(path, file.owner, file.mode)
+    return file
 
 
 def _read(descriptor: int, path: Path) -> FileState:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"`{path}` is not a regular file")
-    if found.st_size > LARGEST:
+    if status.st_size > LARGEST:
         raise InputError(
-            f"`{path}` has {found.st_size} bytes and is too large for a file of settings"
+            f"`{path}` has {status.st_size} bytes and is too large for a file of settings"
         )
     chunks = []
     while chunk := os.read(descriptor, LARGEST):
         chunks.append(chunk)
-    mode = stat.S_IMODE(found.st_mode)
-    return FileState(b"".join(chunks), mode, found.st_uid, found.st_gid, found.st_nlink)
+    mode = stat.S_IMODE(status.st_mode)
+    return FileState(b"".join(chunks), mode, status.st_uid, status.st_gid, status.st_nlink)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -139,11 +137,11 @@ def _claimed(path: Path, folder: int) -> int:
         return os.open(path.name, _WRITE | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=folder)
     except FileExistsError:
         descriptor = os.open(path.name, _WRITE, dir_fd=folder)
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1:
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1:
         return descriptor
     os.close(descriptor)
-    raise _not_ours(path, found.st_uid, stat.S_IMODE(found.st_mode))
+    raise _not_ours(path, status.st_uid, stat.S_IMODE(status.st_mode))
 
 
 def move_file(
@@ -222,9 +220,9 @@ def private_folder(path: Path) -> Iterator[int | None]:
         yield None
         return
     with _closing(descriptor):
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid() or found.st_mode & OTHERS_WRITE:
-            raise _not_ours(path, found.st_uid, stat.S_IMODE(found.st_mode))
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid() or status.st_mode & OTHERS_WRITE:
+            raise _not_ours(path, status.st_uid, stat.S_IMODE(status.st_mode))
         yield descriptor
 
 

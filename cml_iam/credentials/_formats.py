@@ -64,24 +64,24 @@ def with_pair(text: str, profile: str, key_id: str, secret: str) -> str:
     values = {ID: key_id, SECRET: secret}
     before = sections(text)
     newline = "\r\n" if "\r\n" in text else "\n"
-    made = _set_options(text, profile, values, newline)
+    changed = _set_options(text, profile, values, newline)
     if profile not in before:
         gap = "" if not text else newline if text.endswith("\n") else newline * 2
         pair = "".join(f"{name} = {value}{newline}" for name, value in values.items())
-        made = f"{text}{gap}[{profile}]{newline}{pair}"
-    if sections(made) != {**before, profile: {**before.get(profile, {}), **values}}:
+        changed = f"{text}{gap}[{profile}]{newline}{pair}"
+    if sections(changed) != {**before, profile: {**before.get(profile, {}), **values}}:
         raise ValueError("its layout is unknown")
-    return made
+    return changed
 
 
 def _set_options(text: str, profile: str, values: dict[str, str], newline: str) -> str:
     lines: list[str] = []
     inside, missing, header = False, dict(values), None
     for line in text.splitlines(keepends=True):
-        found = _HEADER.match(line)
+        heading = _HEADER.match(line)
         option = _OPTION.fullmatch(line) if inside else None
-        if found:
-            inside = found["name"] == profile
+        if heading:
+            inside = heading["name"] == profile
             header = len(lines) if inside else header
         elif option and option["name"].lower() in missing:
             line = f"{option['head']}{missing.pop(option['name'].lower())}{option['end']}"  # noqa: PLW2901
@@ -134,8 +134,8 @@ class ProfileFile(FileStore):
         return f"{self.path.name}.{self.profile.encode().hex()}"
 
     def _read(self, text: str) -> AccessKey | None:
-        found = self._sections(text, self.path).get(self.profile, {})
-        return known_key(found.get(ID, ""), found.get(SECRET, ""))
+        options = self._sections(text, self.path).get(self.profile, {})
+        return known_key(options.get(ID, ""), options.get(SECRET, ""))
 
     def _write(self, text: str, key: AccessKey) -> str:
         try:

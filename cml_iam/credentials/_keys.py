@@ -203,5 +203,5 @@ def key_to_delete(
 
 def key_evidence(key: KeyInfo, use: KeyUse) -> str:
     """Describe the known facts about *key*."""
-    made = f", made {key.created:%Y-%m-%d}" if key.created else ""
-    return f"`{key.id}` {key.status}{made}, {use}"
+    creation = f", made {key.created:%Y-%m-%d}" if key.created else ""
+    return f"`{key.id}` {key.status}{creation}, {use}"

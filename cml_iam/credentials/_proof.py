@@ -34,11 +34,11 @@ def ask_health(url: str) -> None:
             return
     except HTTPError as error:
         error.close()
-        said = f"answers {error.code}"
+        answer = f"answers {error.code}"
     except (OSError, HTTPException, ValueError) as error:
-        said = f"does not answer ({type(error).__name__})"
+        answer = f"does not answer ({type(error).__name__})"
     raise IncompleteError(
-        f"the application is not healthy, so its key is not changed now: `{url}` {said}",
+        f"the application is not healthy, so its key is not changed now: `{url}` {answer}",
         remedy="fix it and run `cml-iam key resume`, or undo with `cml-iam key rollback`",
     )
 

@@ -29,27 +29,27 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     try:
-        found = json.loads(value.reveal())
+        members = json.loads(value.reveal())
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        members = None
+    if not isinstance(members, dict):
         raise RefusedError(
             f"`{name}` does not contain a JSON object, and its content would be lost",
             remedy="name another one",
         ) from None
-    refuse_session_token(name, {member: value for member, value in found.items() if value})
-    return found
+    refuse_session_token(name, {member: value for member, value in members.items() if value})
+    return members
 
 
-def key_of(found: dict[str, Any]) -> AccessKey | None:
-    """Return the key in the JSON object *found*."""
-    return known_key(str(found.get(ID, "")), str(found.get(SECRET, "")))
+def key_of(members: dict[str, Any]) -> AccessKey | None:
+    """Return the key in the JSON object *members*."""
+    return known_key(str(members.get(ID, "")), str(members.get(SECRET, "")))
 
 
-def merged(found: dict[str, Any], key: AccessKey) -> Secret:
-    """Return the JSON text of *found* with *key* in it."""
+def merged(members: dict[str, Any], key: AccessKey) -> Secret:
+    """Return the JSON text of *members* with *key* in it."""
     pair = {ID: key.id, SECRET: key.secret.reveal()}
-    return Secret(json.dumps({**found, **pair}))
+    return Secret(json.dumps({**members, **pair}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +131,22 @@ class Parameter(_AwsStore):
     def _kept(self) -> dict[str, Any]:
         """Return the settings that PutParameter would otherwise reset."""
         named = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
-        found = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)["Parameters"]
-        return {name: found[0][name] for name in ("KeyId", "Tier") if found and found[0].get(name)}
+        answer = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)
+        settings = answer["Parameters"][0] if answer["Parameters"] else {}
+        return {name: settings[name] for name in ("KeyId", "Tier") if settings.get(name)}
 
     def _value(self, name: str) -> dict[str, Any]:
         try:
             answer = self.aws.call("ssm", "get_parameter", Name=name, WithDecryption=True)
         except NotFoundError:
             return {}
-        found = answer["Parameter"]
-        if found["Type"] != "SecureString":
+        parameter = answer["Parameter"]
+        if parameter["Type"] != "SecureString":
             raise RefusedError(
-                f"`ssm:{name}` is a {found['Type']}, which is not encrypted",
+                f"`ssm:{name}` is a {parameter['Type']}, which is not encrypted",
                 remedy="name another parameter, or make it a SecureString",
             )
-        return parsed(found["Value"], f"ssm:{name}")
+        return parsed(parameter["Value"], f"ssm:{name}")
 
 
 CURRENT: Final = "AWSCURRENT"
@@ -240,10 +241,10 @@ class SecretsManager(_AwsStore):
     def _labels(self) -> dict[str, str]:
         """Return the version behind each label; empty if the secret does not exist."""
         try:
-            found = self._call("describe_secret")
+            secret = self._call("describe_secret")
         except NotFoundError:
             return {}
-        versions: dict[str, list[str]] = found.get("VersionIdsToStages") or {}
+        versions: dict[str, list[str]] = secret.get("VersionIdsToStages") or {}
         return {label: version for version, labels in versions.items() for label in labels}
 
     def _value(self, label: str) -> dict[str, Any]:

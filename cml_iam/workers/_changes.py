@@ -72,16 +72,16 @@ class Launch:
 
     def filled(self, worker: Worker | None) -> Launch | None:
         """Return this launch with missing values taken from *worker*; None if some stay unknown."""
-        made = self
+        launch = self
         if worker:
-            made = replace(
+            launch = replace(
                 self,
                 image_id=self.image_id or worker.image_id,
                 instance_type=self.instance_type or worker.instance_type,
                 subnet_id=self.subnet_id or worker.subnet_id,
                 security_group_ids=self.security_group_ids or worker.security_group_ids,
             )
-        return made if made.image_id and made.instance_type else None
+        return launch if launch.image_id and launch.instance_type else None
 
 
 DRY_RUN_PASSED = "DryRunOperation"

@@ -195,24 +195,24 @@ def _certificates(path: Path | None) -> frozenset[bytes]:
 
 
 def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> CmlAnswer:
-    said = f"CML at {address}: its certificate is not trusted ({error.verify_message})"
-    return CmlAnswer(False, said, address=address, hopeless=True, remedy=_CERTIFICATE)
+    words = f"CML at {address}: its certificate is not trusted ({error.verify_message})"
+    return CmlAnswer(False, words, address=address, hopeless=True, remedy=_CERTIFICATE)
 
 
 def _read(address: str, status: int, body: bytes) -> CmlAnswer:
     ready, version = False, ""
     if status != 200:
-        said = f"CML: HTTP {status}"
+        words = f"CML: HTTP {status}"
     else:
         try:
             information = json.loads(body)
             ready = information["ready"] is True
         except (ValueError, KeyError, TypeError):
-            said = "CML: the server that answers is not CML"
+            words = "CML: the server that answers is not CML"
         else:
             version = str(information.get("version") or "")
-            said = f"CML {version} is ready" if ready else "CML answers but is not ready"
-    return CmlAnswer(ready, said.replace("  ", " "), version, address, answered=True)
+            words = f"CML {version} is ready" if ready else "CML answers but is not ready"
+    return CmlAnswer(ready, words.replace("  ", " "), version, address, answered=True)
 
 
 def _reason(error: Exception) -> str:

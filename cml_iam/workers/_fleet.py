@@ -148,14 +148,14 @@ def act(
         try:
             if dry_run:
                 manager.permits(ask, region=region)
-                return {each: Outcome(by_id[each]) for each in ids}
+                return {id_: Outcome(by_id[id_]) for id_ in ids}
             changes = {change.id: change for change in manager.do(ask, region=region)}
         except AwsError as error:
             if len(ids) == 1 or isinstance(error, _NOT_OF_ONE_WORKER):
-                return {each: Outcome(by_id[each], error=error) for each in ids}
+                return {id_: Outcome(by_id[id_], error=error) for id_ in ids}
             middle = len(ids) // 2
             return send(ids[:middle]) | send(ids[middle:])
-        return {each: Outcome(by_id[each], changes.get(each)) for each in ids}
+        return {id_: Outcome(by_id[id_], changes.get(id_)) for id_ in ids}
 
     outcomes: dict[str, Outcome] = {}
     for part in in_threads(send, batches):
@@ -165,9 +165,13 @@ def act(
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
     """Return the status of *workers* by id, without workers that EC2 does not find."""
-    batches = list(by_region(workers, BATCH))
-    found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
-    return {status.id: status for part in found for status in part}
+
+    def checks(batch: tuple[str, list[str]]) -> tuple[InstanceStatus, ...]:
+        region, ids = batch
+        return manager.get_statuses(ids, region=region)
+
+    parts = in_threads(checks, list(by_region(workers, BATCH)))
+    return {status.id: status for status in chain(*parts)}
 
 
 def by_region(
@@ -182,19 +186,19 @@ def by_region(
 
 def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
     is_pattern = bool(set("*?") & set(name))
-    found = [
+    matches = [
         worker
         for worker in workers
         if worker.name == name or (is_pattern and fnmatchcase(worker.name, name))
     ]
-    found = [worker for worker in found if worker.state != "shutting-down"] or found
-    if len(found) == 1 or (found and is_pattern):
-        return found
-    if found:
-        ids = [f"{worker.id} ({worker.region})" for worker in found[:NAMESAKES]]
-        more = f" and {len(found) - len(ids)} more" if len(found) > len(ids) else ""
+    matches = [worker for worker in matches if worker.state != "shutting-down"] or matches
+    if len(matches) == 1 or (matches and is_pattern):
+        return matches
+    if matches:
+        ids = [f"{worker.id} ({worker.region})" for worker in matches[:NAMESAKES]]
+        more = f" and {len(matches) - len(ids)} more" if len(matches) > len(ids) else ""
         raise InputError(
-            f"`{name}` is the name of {len(found)} workers",
+            f"`{name}` is the name of {len(matches)} workers",
             remedy=f"use an id instead: {', '.join(ids)}{more}; see `cml-iam worker list --name`",
         )
     close = get_close_matches(name, [worker.name for worker in workers], n=1)

@@ -173,22 +173,22 @@ def check_connection(aws: Aws, region: str) -> Health:
 
 def failure_lines(why: str, where: str = "") -> tuple[tuple[int, str], ...]:
     """Return the log lines for an EC2 that does not answer, each with its level."""
-    said = f"Error while verifying access to EC2: {why}"
-    return (logging.WARNING, f"⚠️ AWS EC2 health check failed{where}: {said}"), _MAY_FAIL
+    words = f"Error while verifying access to EC2: {why}"
+    return (logging.WARNING, f"⚠️ AWS EC2 health check failed{where}: {words}"), _MAY_FAIL
 
 
-def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
+def health_lines(*healths: Health) -> tuple[tuple[int, str], ...]:
     """Return the lines of the log for one or several regions, in the documented form.
 
     There is one line for success, and one for every problem. If EC2 answers in no region, the lines
     are about the first region.
     """
-    if not any(each.connected for each in found):
-        failure = found[0].failure
+    if not any(each.connected for each in healths):
+        failure = healths[0].failure
         return failure_lines(failure.message if failure else "")
     warnings: list[tuple[int, str]] = []
-    for health in found:
-        where = f" in {health.region}" if found[1:] else ""
+    for health in healths:
+        where = f" in {health.region}" if healths[1:] else ""
         refused = ", ".join(check.action for check in health.having(Verdict.REFUSED))
         if health.failure:
             warnings += failure_lines(health.failure.message, where)[:1]
@@ -198,20 +198,20 @@ def health_lines(*found: Health) -> tuple[tuple[int, str], ...]:
     return (connected, *warnings, *([_MAY_FAIL] if warnings else []))
 
 
-def health_json(found: Sequence[Health]) -> dict[str, Any]:
-    """Return *found* as JSON values; *failure* comes from the first region that has one."""
-    failure = next((health.failure for health in found if health.failure), None)
+def health_json(healths: Sequence[Health]) -> dict[str, Any]:
+    """Return *healths* as JSON values; *failure* comes from the first region that has one."""
+    failure = next((health.failure for health in healths if health.failure), None)
     return {
-        "ok": all(health.ok for health in found),
-        "connected": all(health.connected for health in found),
-        "region": found[0].region,
-        "checked": [health.region for health in found],
-        "regions": list(found[0].regions),
-        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(*found)],
+        "ok": all(health.ok for health in healths),
+        "connected": all(health.connected for health in healths),
+        "region": healths[0].region,
+        "checked": [health.region for health in healths],
+        "regions": list(healths[0].regions),
+        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(*healths)],
         "failure": failure and failure.as_json(),
         "permissions": [
             {"region": health.region, **check.as_json()}
-            for health in found
+            for health in healths
             for check in health.checks
         ],
     }

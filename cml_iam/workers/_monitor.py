@@ -128,9 +128,9 @@ class Monitor:
         self._logged: tuple[tuple[int, str], ...] = ()
         self._lock = Lock()
         self._grants = grants
-        asked = prober or manager
+        examiner = prober or manager
         self._connection = Cache(
-            lambda: asked.health(region=home, permissions=False), CONNECTION_SECONDS
+            lambda: examiner.health(region=home, permissions=False), CONNECTION_SECONDS
         )
         self._permissions = Cache(lambda: self._try_all(probe), PERMISSION_SECONDS)
         self._fleet = Cache(self._list, FLEET_SECONDS)
@@ -258,10 +258,10 @@ def _left(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-def _report(home: str, found: Sequence[Health], untold: str) -> Report:
+def _report(home: str, healths: Sequence[Health], untold: str) -> Report:
     reasons, unchecked = [], []
-    for health in found:
-        where = f"{health.region}: " if len(found) > 1 else ""
+    for health in healths:
+        where = f"{health.region}: " if len(healths) > 1 else ""
         if health.failure:
             reasons.append(where + health.failure.message)
             continue

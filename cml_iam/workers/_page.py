@@ -207,8 +207,8 @@ def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
     events = "; ".join(event.description or event.code for event in status.events)
     if status.ok:
         return Cell("2 of 2 passed", PASSED, level="good", under=events)
-    said = f"system {status.system}, instance {status.instance}"
-    under = "; ".join(filter(None, (said, events)))
+    words = f"system {status.system}, instance {status.instance}"
+    under = "; ".join(filter(None, (words, events)))
     if _is_impaired(status):
         return Cell("impaired", FAILED, level="error", under=under)
     return Cell("not passed yet", "◔", level="warning", under=under)
@@ -224,10 +224,10 @@ def _cml(answer: CmlAnswer | None) -> Cell:
         return Cell()
     if answer.ready:
         return Cell(f"ready {answer.version}".rstrip(), PASSED, level="good")
-    said, remedy = answer.said.removeprefix("CML: "), answer.remedy or ""
+    words, remedy = answer.said.removeprefix("CML: "), answer.remedy or ""
     if answer.answered:
-        return Cell("not ready", "◔", level="warning", under=said)
-    return Cell("not known", UNKNOWN, level="unknown", under=said, more=remedy)
+        return Cell("not ready", "◔", level="warning", under=words)
+    return Cell("not known", UNKNOWN, level="unknown", under=words, more=remedy)
 
 
 def _address(worker: Worker) -> Cell:

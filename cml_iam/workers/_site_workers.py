@@ -259,13 +259,13 @@ def _images_of(
     manager: WorkerManager, workers: Sequence[Worker]
 ) -> Mapping[tuple[str, str], Image]:
     """Return the images of *workers* by region and id; deleted ones are missing."""
-    found: dict[tuple[str, str], Image] = {}
+    by_place: dict[tuple[str, str], Image] = {}
     for region in dict.fromkeys(worker.region for worker in workers):
         ids = sorted({worker.image_id for worker in workers if worker.region == region})
         for start in range(0, len(ids), FILTER_VALUES):
             images = manager.find_images_by_id(ids[start : start + FILTER_VALUES], region=region)
-            found |= {(region, image.id): image for image in images}
-    return found
+            by_place |= {(region, image.id): image for image in images}
+    return by_place
 
 
 def _judged(worker: Worker, image: Image | None, looks: Looks, guard: Tag) -> Orphan:

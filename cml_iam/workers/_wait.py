@@ -93,7 +93,7 @@ def wait_for(
     started, pause = clock(), _FIRST_PAUSE
     ask = cml or CmlAccess().ask
     last = {worker.id: _Seen(worker) for worker in workers}
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     done: dict[str, Waited] = {}
     while True:
         elapsed = clock() - started
@@ -101,8 +101,8 @@ def wait_for(
         for seen in _look(manager, left_over, ask if goal is Goal.CML_READY else None):
             last[seen.worker.id] = seen
             where = _where(seen, goal)
-            if told.get(seen.worker.id) != where:
-                told[seen.worker.id] = where
+            if reported.get(seen.worker.id) != where:
+                reported[seen.worker.id] = where
                 tell(seen.worker, where)
             if ended := _ended(seen, goal, elapsed):
                 done[seen.worker.id] = ended
@@ -113,7 +113,7 @@ def wait_for(
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     return tuple(
         done.get(id_)
-        or Waited(seen.worker, False, f"still {told.get(id_, 'unseen')}", cml=seen.cml)
+        or Waited(seen.worker, False, f"still {reported.get(id_, 'unseen')}", cml=seen.cml)
         for id_, seen in last.items()
     )
 
@@ -128,12 +128,12 @@ def _look(
     Workers that EC2 does not report are omitted.
     """
     try:
-        found = [
+        current = [
             worker
             for region, ids in by_region(workers)
             for worker in manager.find_instances(ids, region=region)
         ]
-        checks = statuses(manager, [each for each in found if each.state == "running"])
+        checks = statuses(manager, [each for each in current if each.state == "running"])
     except (UnreachableError, ThrottledError):
         return []
 
@@ -141,7 +141,7 @@ def _look(
         status = checks.get(worker.id)
         return _Seen(worker, status, ask(worker) if ask and status and status.ok else None)
 
-    return in_threads(seen, found)
+    return in_threads(seen, current)
 
 
 def _where(seen: _Seen, goal: Goal) -> str:

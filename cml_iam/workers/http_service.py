@@ -195,8 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _health(self) -> None:
         report = self.server.monitor.report()
-        told = report.as_json() if self._trusted() else {"status": report.as_json()["status"]}
-        content = f"{json.dumps(told)}\n".encode()
+        values = report.as_json() if self._trusted() else {"status": report.as_json()["status"]}
+        content = f"{json.dumps(values)}\n".encode()
         self._answer(200 if report.ok else 503, _Body(content, "application/json"))
 
     def _trusted(self) -> bool:
