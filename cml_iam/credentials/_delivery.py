@@ -112,9 +112,9 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         held = {key.id for key in contents.keys}
         room = key_to_delete(aws, user, [keys[key] for key in others], held)
         others = tuple(key for key in others if key != room)
-    sharing = []
+    words = _words(aws, contents, verdict, [keys[key] for key in others], action)
     if shared and not kept:
-        sharing = [f"`{shared}` is in some of the stores and will be copied to the others"]
+        words.insert(0, f"`{shared}` is in some of the stores and will be copied to the others")
     return KeyPlan(
         action=action,
         user=user,
@@ -127,10 +127,7 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         room=room,
         unfinished=contents.staged is not None
         or any(folder.exists() for folder in folders_of(store)),
-        words=(
-            *sharing,
-            *_words(aws, contents, verdict, [keys[key] for key in others], action),
-        ),
+        words=tuple(words),
     )
 
 

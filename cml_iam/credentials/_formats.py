@@ -134,7 +134,7 @@ class ProfileFile(FileStore):
         return f"{self.path.name}.{self.profile.encode().hex()}"
 
     def _read(self, text: str) -> AccessKey | None:
-        options = self._sections(text, self.path).get(self.profile, {})
+        options = _options(text, self.path, self.profile)
         return known_key(options.get(ID, ""), options.get(SECRET, ""))
 
     def _write(self, text: str, key: AccessKey) -> str:
@@ -144,30 +144,30 @@ class ProfileFile(FileStore):
             raise _unreadable(self.path, error) from None
 
     def _check(self, text: str) -> None:
-        here = self._sections(text, self.path).get(self.profile, {})
-        self._refuse_stronger(here, STRONGER, self.path)
+        self._refuse_stronger(_options(text, self.path, self.profile), STRONGER, self.path)
         if self.config is not None and self.config.is_file():
             # https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
             section = "default" if self.profile == "default" else f"profile {self.profile}"
-            there = self._sections(regular_text(self.config), self.config).get(section, {})
-            self._refuse_stronger(there, STRONGER_IN_CONFIG, self.config)
+            options = _options(regular_text(self.config), self.config, section)
+            self._refuse_stronger(options, STRONGER_IN_CONFIG, self.config)
 
     def _refuse_stronger(
         self, options: Mapping[str, str], stronger: tuple[str, ...], file: Path
     ) -> None:
-        present = [name for name in stronger if name in options]
-        if present:
+        if present := [name for name in stronger if name in options]:
             raise RefusedError(
                 f"the profile `{self.profile}` in `{file}` sets {present[0]}, so SDKs do not use "
                 "the key directly",
                 remedy="remove that line, or name another profile",
             )
 
-    def _sections(self, text: str, file: Path) -> Sections:
-        try:
-            return sections(text)
-        except ValueError as error:
-            raise _unreadable(file, error) from None
+
+def _options(text: str, file: Path, section: str) -> dict[str, str]:
+    """Return the options of *section* in *text*, read from *file*."""
+    try:
+        return sections(text).get(section, {})
+    except ValueError as error:
+        raise _unreadable(file, error) from None
 
 
 def _unreadable(file: Path, error: ValueError) -> InputError:
