@@ -63,10 +63,13 @@ def _check(world: World, call: Call) -> None:
         case "CreateTags" | "DeleteTags":
             ids = params.get("Resources", ())
             backend.get_multi_instances_by_id([name for name in ids if name.startswith("i-")])
+            _check_groups(backend, [name for name in ids if name.startswith("sg-")])
             backend.do_resources_exist(ids)
             for name in ids:
                 if name.startswith("eni-"):
                     backend.get_network_interface(name)
+        case "DescribeSecurityGroups":
+            _check_groups(backend, params.get("GroupIds", ()))
         case "StopInstances" if params.get("Hibernate"):
             for name in params.get("InstanceIds", ()):
                 instance = backend.get_instance_by_id(name)
@@ -82,6 +85,12 @@ def _check(world: World, call: Call) -> None:
             if instance is not None and changed and instance.state != "stopped":
                 text = f"The instance '{instance.id}' is not in the 'stopped' state."
                 raise Fault("IncorrectInstanceState", text)
+
+
+def _check_groups(backend: Any, ids: Iterable[str]) -> None:
+    for name in ids:
+        if backend.get_security_group_from_id(name) is None:
+            raise Fault("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
 
 
 def _not_hibernating(message: str) -> Fault:

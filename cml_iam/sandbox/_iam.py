@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.sandbox._answers import answers, in_pages
 from cml_iam.sandbox._principals import boundary_arn, is_aws, note_policies, tags_of
-from cml_iam.sandbox._strict import check_document, check_trust
+from cml_iam.sandbox._strict import check_document, check_tag_keys, check_trust
 from cml_iam.sandbox._wire import Fault, rows
 from cml_iam.sandbox._world import new_id
 
@@ -50,8 +50,9 @@ def complete_iam(principal: Principal, call: Call) -> Call:
 
 
 def check_iam(world: World, call: Call) -> None:
-    """Raise Fault for documents that IAM refuses from every caller."""
+    """Raise Fault for tags and documents that IAM refuses from every caller."""
     params = call.params
+    check_tag_keys(params.get("Tags", ()), "InvalidInput")
     match call.operation:
         case "CreatePolicy" | "CreatePolicyVersion":
             check_document(params["PolicyDocument"], MANAGED_POLICY_CHARACTERS)

@@ -21,7 +21,7 @@ from cml_iam.sandbox._wire import Fault, rows
 from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.policy import PolicyDocument
     from cml_iam.sandbox._call import Call
@@ -152,13 +152,17 @@ def check_ec2(call: Call) -> None:
     tags = list(params.get("Tags", ()) if call.operation == "CreateTags" else ())
     for specification in params.get("TagSpecifications", ()):
         tags += specification.get("Tags", ())
+    check_tag_keys(tags, "InvalidParameterValue")
     for tag in tags:
-        if tag.get("Key", "").lower().startswith("aws:"):
-            text = "Tag keys starting with 'aws:' are reserved for internal use"
-            raise Fault("InvalidParameterValue", text)
         if _NOT_IN_XML.search(tag.get("Key", "") + tag.get("Value", "")):
             text = "Tag keys and values may hold only characters that XML can represent"
             raise Fault("InvalidParameterValue", text)
+
+
+def check_tag_keys(tags: Iterable[Mapping[str, str]], code: str) -> None:
+    """Raise the Fault *code* if one of *tags* can only be set by AWS itself."""
+    if any(tag.get("Key", "").lower().startswith("aws:") for tag in tags):
+        raise Fault(code, "Tag keys starting with 'aws:' are reserved for internal use")
 
 
 TRUST_CHARACTERS: Final = 2048

@@ -101,6 +101,17 @@ def test_policies_of_aws_have_ids_of_policies(iam: Any) -> None:
     assert said["PolicyId"] == listed[0]["PolicyId"]
 
 
+@pytest.mark.parametrize("key", ["aws:x", "AWS:x"])
+def test_tags_of_aws_are_not_set(key: str, iam: Any) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html"""
+    tags = [{"Key": key, "Value": "v"}]
+    name = f"tags-of-aws-{len(iam.list_users()['Users'])}"
+    iam.create_user(UserName=name)
+
+    assert refused(iam.create_user, UserName="marked", Tags=tags).code == "InvalidInput"
+    assert refused(iam.tag_user, UserName=name, Tags=tags).code == "InvalidInput"
+
+
 def test_there_are_at_most_50_tags(iam: Any) -> None:
     tags = [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
     iam.create_user(UserName="tagged", Tags=tags[:30])

@@ -168,6 +168,16 @@ def test_tags_go_on_what_there_is(resource: str, tags: dict[str, str], code: str
     assert refused(ec2.create_tags, Resources=[resource], Tags=tag_list(tags)).code == code
 
 
+def test_a_missing_security_group_is_named(ec2: Any) -> None:
+    group = f"sg-{ABSENT}"
+    tagging = refused(ec2.create_tags, Resources=[group], Tags=tag_list({"a": "b"}))
+    describing = refused(ec2.describe_security_groups, GroupIds=[group])
+
+    assert tagging.code == describing.code == "InvalidGroup.NotFound"
+    assert tagging.message == f"The security group '{group}' does not exist"
+    assert describing.message == tagging.message
+
+
 def test_the_seeded_images_are_the_accounts_own_and_a_foreign_one(ec2: Any) -> None:
     own = ec2.describe_images(Owners=["self"])["Images"]
     every = ec2.describe_images()["Images"]
