@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError, Problem
 from cml_iam.located import Located, parse_json
 from cml_iam.policy import VERSION_2012, scalar_text
-from cml_iam.sources._functions import function, is_absent, map_key
 from cml_iam.sources._kept import (
     Address,
     Hint,
@@ -21,6 +20,7 @@ from cml_iam.sources._kept import (
     places,
     within,
 )
+from cml_iam.sources._readings import function, is_absent, map_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,24 +1,41 @@
-"""A policy of a file as JSON; what the file leaves open is reported, never guessed for a proof."""
+"""A policy of a file as JSON; what the file leaves open is reported, never guessed for a proof.
+
+CloudFormation's functions are evaluated as far as the template alone determines their results.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem, UnsupportedError
 from cml_iam.facts import DOMAINS, first_region
 from cml_iam.located import Located, parse_json
-from cml_iam.policy import build_policy, grammar_problems
-from cml_iam.sources._functions import function, is_absent, pieces
+from cml_iam.policy import build_policy, grammar_problems, scalar_text
 from cml_iam.sources._kept import Kept, Reading, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cml_iam.located import Path, Span
     from cml_iam.policy import PolicyDocument
+
+Pieces = tuple[str | None, ...]
+"""A text in pieces; None represents a piece that the template leaves open."""
+
+_OPEN: Final[Pieces] = (None,)
+_LONGEST: Final = 1 << 16
+"""The maximum number of characters, because nested references could make a text endless."""
+
+_VARIABLE: Final = re.compile(r"\$\{(!?)([^{}]*)\}")
+_RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")
+"""https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html"""
 
 _ACCOUNTS: Final = ("111122223333", "444455556666", "777788889999", "123456789012")
 _TEXTS: Final = {
@@ -43,6 +60,126 @@ _SITE: Final = (
     "name a site file with --site: its account and partition replace AWS::AccountId and "
     "AWS::Partition"
 )
+
+
+def function(value: Any) -> tuple[str, Any] | None:
+    """Return the full name and the argument of the function in *value*; None if it is not one."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return None
+    ((name, argument),) = value.items()
+    if name.startswith("!"):
+        name = name[1:] if name in ("!Ref", "!Condition") else f"Fn::{name[1:]}"
+        return name, argument
+    return (name, argument) if name == "Ref" or name.startswith("Fn::") else None
+
+
+def is_absent(value: Any) -> bool:
+    """Return whether *value* means "no value": `!Ref AWS::NoValue`."""
+    return function(value) == ("Ref", "AWS::NoValue")
+
+
+def map_key(*steps: str) -> str:
+    """Return the name under which a value of the template's `Mappings` is stored."""
+    return "/".join(("Fn::FindInMap", *steps))
+
+
+def _pieces(value: Any, known: Mapping[str, str]) -> Pieces:
+    """Return the text of *value*: a scalar, or a function of what is *known*."""
+    called = function(value)
+    if called is None:
+        return _OPEN if isinstance(value, dict | list) else _literal(scalar_text(value))
+    name, argument = called
+    if name == "Ref":
+        return (known.get(argument) if isinstance(argument, str) else None,)
+    if name == "Fn::Sub":
+        text, own = argument if _has_length(argument, 2) else (argument, {})
+        return _sub(text, own, known)
+    count, evaluate = _FUNCTIONS.get(name, (0, None))
+    return evaluate(*argument, known) if evaluate and _has_length(argument, count) else _OPEN
+
+
+def _has_length(argument: Any, count: int) -> bool:
+    return isinstance(argument, list) and len(argument) == count
+
+
+def _text(value: Any, known: Mapping[str, str]) -> str | None:
+    """Return the text of *value*, or None if a piece of it is open."""
+    pieces = _pieces(value, known)
+    return None if None in pieces else "".join(map(str, pieces))
+
+
+def _literal(text: str) -> Pieces:
+    parts = _RESOLVED.split(text)
+    return tuple(piece for part in parts for piece in (part, None))[:-1]
+
+
+def _joined(parts: Iterable[Pieces]) -> Pieces:
+    """Join *parts*, up to a length that no policy element reaches."""
+    whole: list[str | None] = []
+    size = 0
+    for pieces in parts:
+        size += sum(1 + len(piece or "") for piece in pieces)
+        if size > _LONGEST:
+            return _OPEN
+        whole += pieces
+    return tuple(whole)
+
+
+def _sub(text: Any, own: Any, known: Mapping[str, str]) -> Pieces:
+    if not isinstance(text, str) or not isinstance(own, dict):
+        return _OPEN
+    values = {name: _pieces(value, known) for name, value in own.items()}
+
+    def parts() -> Iterator[Pieces]:
+        end = 0
+        for match in _VARIABLE.finditer(text):
+            yield _literal(text[end : match.start()])
+            if match[1]:
+                yield ("${" + match[2] + "}",)
+            else:
+                yield values.get(match[2]) or (known.get(match[2]),)
+            end = match.end()
+        yield _literal(text[end:])
+
+    return _joined(parts())
+
+
+def _join(by: Any, items: Any, known: Mapping[str, str]) -> Pieces:
+    if not isinstance(by, str) or not isinstance(items, list):
+        return _OPEN
+    parts = (part for item in items for part in ((by,), _pieces(item, known)))
+    return _joined(islice(parts, 1, None))
+
+
+def _find_in_map(*arguments: Any) -> Pieces:
+    *steps, known = arguments
+    names = [_text(step, known) for step in steps]
+    return _OPEN if None in names else (known.get(map_key(*map(str, names))),)
+
+
+def _select(index: Any, items: Any, known: Mapping[str, str]) -> Pieces:
+    """Return an element of a literal list, or of a text that is split."""
+    at = _text(index, known)
+    if called := function(items):
+        items = _split(called[1], known) if called[0] == "Fn::Split" else None
+    if not isinstance(items, list) or not at or not at.isdecimal() or int(at) >= len(items):
+        return _OPEN
+    return _pieces(items[int(at)], known)
+
+
+def _split(argument: Any, known: Mapping[str, str]) -> list[str] | None:
+    if not _has_length(argument, 2) or not argument[0]:
+        return None
+    whole = _text(argument[1], known)
+    return None if whole is None else whole.split(str(argument[0]))
+
+
+_FUNCTIONS: Final[dict[str, tuple[int, Callable[..., Pieces]]]] = {
+    "Fn::Join": (2, _join),
+    "Fn::Select": (2, _select),
+    "Fn::FindInMap": (3, _find_in_map),
+}
+"""Functions by name: how many arguments they have, and their result."""
 
 
 class _StructureError(Exception):
@@ -72,15 +209,14 @@ def subject_of(
     values = {**kept.known, **parameters, **(known or pseudo_of(_account(kept), "aws"))}
     values.setdefault("AWS::Region", first_region(values["AWS::Partition"]))
     start = kept.written.place()
+    wide = _Fill(kept, values, wide=True)
     try:
-        wide = _Fill(kept, values, wide=True).fill()
-        readings = [wide]
+        filled = [wide.fill()]
         if wide.open:
-            readings.append(_Fill(kept, values, wide=False).fill())
+            filled.append(_Fill(kept, values, wide=False).fill())
     except _StructureError as error:
         return Subject(kept.name, kept.kind, (), error.args, start)
-    written = tuple(map(_written, readings))
-    return Subject(kept.name, kept.kind, written, tuple(wide.open), start)
+    return Subject(kept.name, kept.kind, tuple(map(_reading, filled)), tuple(wide.open), start)
 
 
 def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
@@ -88,30 +224,24 @@ def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
 
     Raises UnsupportedError if an open value is not *known*, and DocumentError for grammar errors.
     """
+    fill = _Fill(kept, {**kept.known, **known}, wide=True)
     try:
-        filled = _Fill(kept, {**kept.known, **known}, wide=True).fill()
-        left = tuple(filled.open)
+        located = fill.fill()
     except _StructureError as error:
-        left = error.args
-    if left:
-        lines = "; ".join(str(problem) for problem in left)
+        fill.open[:] = error.args
+    if fill.open:
+        lines = "; ".join(map(str, fill.open))
         remedy = _AS_DEPLOYED if known else f"{_SITE}; or {_AS_DEPLOYED}"
         raise UnsupportedError(f"`{kept.name}` has open parts: {lines}", remedy=remedy)
-    problems = grammar_problems(filled.located)
+    problems = grammar_problems(located)
     if problems:
         raise DocumentError(problems)
-    return replace(build_policy(filled.located), name=kept.name)
+    return replace(build_policy(located), name=kept.name)
 
 
 def _account(kept: Kept) -> str:
     written = json.dumps(kept.written.value)
     return next((account for account in _ACCOUNTS if account not in written), "555566667777")
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    located: Located
-    open: list[Problem]
 
 
 @dataclass(slots=True)
@@ -125,13 +255,13 @@ class _Fill:
     names: dict[Path, Span] = field(default_factory=dict)
     open: list[Problem] = field(default_factory=list)
 
-    def fill(self) -> _Filled:
+    def fill(self) -> Located:
         written = self.kept.written
-        value = self._value(written.value, (), ()) if self.kept.template else written.value
         if not self.kept.template:
-            return _Filled(written, [])
+            return written
+        value = self._value(written.value, (), ())
         self.values.setdefault((), written.values[()])
-        return _Filled(Located(value, written.source, self.values, self.names), self.open)
+        return Located(value, written.source, self.values, self.names)
 
     def _value(self, raw: Any, at: Path, to: Path) -> Any:
         """Return *raw*, which is located *at* this path, in the form for the path *to*."""
@@ -142,44 +272,46 @@ class _Fill:
         if isinstance(raw, dict):
             return self._members(raw, at, to)
         if isinstance(raw, list):
-            kept = [(n, each) for n, each in enumerate(raw) if not is_absent(each)]
-            return [self._value(each, (*at, n), (*to, m)) for m, (n, each) in enumerate(kept)]
+            present = [(n, item) for n, item in enumerate(raw) if not is_absent(item)]
+            return [self._value(item, (*at, n), (*to, m)) for m, (n, item) in enumerate(present)]
         return self._text("a dynamic reference", raw, at) if isinstance(raw, str) else raw
 
     def _members(self, raw: dict[str, Any], at: Path, to: Path) -> dict[str, Any]:
         members = {}
-        for name, each in raw.items():
-            if is_absent(each):
+        for name, member in raw.items():
+            here = (*at, name)
+            if is_absent(member):
                 continue
-            if _is_label((*at, name)) and None in pieces(each, self.known):
+            if _is_label(here) and _text(member, self.known) is None:
                 continue  # it decides nothing
             before = len(self.open)
-            members[name] = self._value(each, (*at, name), (*to, name))
+            members[name] = self._value(member, here, (*to, name))
             if self.wide and len(self.open) > before and _is_key(at):
                 del members[name]  # without the condition, the statement holds for anything
-                continue
-            if (*at, name) in self.kept.written.names:
-                self.names[*to, name] = self.kept.written.names[*at, name]
+            elif here in self.kept.written.names:
+                self.names[*to, name] = self.kept.written.names[here]
         return members
 
     def _text(self, called: str, raw: Any, at: Path) -> str:
-        parts = pieces(raw, self.known)
+        parts = _pieces(raw, self.known)
         if None not in parts:
             return "".join(map(str, parts))
         element = _element(at)
-        place = self.kept.written.place(at)
         what = f"`{called}`" if called[0] in "RF" else called
-        shown = "".join("…" if part is None else part for part in parts)
+        shown = _with(parts, "…")
         where = f" in `{shown}`" if shown != "…" else ""
         message = f"{what} leaves `{element or 'Statement'}` open{where}: not judged"
-        problem = Problem(message, place)
+        problem = Problem(message, self.kept.written.place(at))
         if element is None:
             raise _StructureError(problem)
         self.open.append(problem)
         if self.wide and parts[0] is None:
             return "*"  # even what kind of name it is, is open
-        hole = "*" if self.wide else _UNNAMED
-        return "".join(hole if part is None else part for part in parts)
+        return _with(parts, "*" if self.wide else _UNNAMED)
+
+
+def _with(parts: Pieces, hole: str) -> str:
+    return "".join(hole if part is None else part for part in parts)
 
 
 def _inside(at: Path) -> Path:
@@ -209,16 +341,15 @@ def _is_key(at: Path) -> bool:
     return inside[:1] == ("Condition",) and len(inside) == _TEXTS["Condition"] - 1
 
 
-def _written(filled: _Filled) -> Reading:
-    text = json.dumps(filled.located.value, indent=1, ensure_ascii=False)
+def _reading(located: Located) -> Reading:
+    text = json.dumps(located.value, indent=1, ensure_ascii=False)
     try:
         parsed = parse_json(text)
     except DocumentError:
         return Reading(text)  # nested too deep, as lint says
     places = {}
-    for path, span in parsed.values.items():
-        places[span.start] = filled.located.place(path)
-    for path, span in parsed.names.items():
-        places[span.start] = filled.located.name_place(path)
-    where = {at: parsed.source.place(at) for at in places}
-    return Reading(text, {(where[at].line, where[at].column): places[at] for at in places})
+    for spans, place in ((parsed.values, located.place), (parsed.names, located.name_place)):
+        for path, span in spans.items():
+            written = parsed.source.place(span.start)
+            places[written.line, written.column] = place(path)
+    return Reading(text, places)
