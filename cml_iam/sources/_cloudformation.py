@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem
-from cml_iam.located import Located, parse_json
+from cml_iam.located import Located
 from cml_iam.policy import VERSION_2012, scalar_text
 from cml_iam.sources._kept import (
     Address,
@@ -17,7 +17,9 @@ from cml_iam.sources._kept import (
     Source,
     is_document,
     looks_like_policy,
+    members,
     places,
+    text_policy,
     within,
 )
 from cml_iam.sources._readings import function, is_absent, map_key
@@ -50,30 +52,25 @@ def policies_in_template(located: Located) -> Source:
             message = f"`{logical}` is not expanded, so policies in it are not judged"
             unread.append(Problem(message, located.name_place(path)))
         elif _is_resource(resource):
-            kind, where = resource["Type"], places("cloudformation")
-            names, why = where.names(kind, _control(resource)), where.why_unjudged(kind)
-            for each in _found(located, (*path, "Properties"), resource.get("Properties"), names):
-                if isinstance(each, Problem):
-                    unread.append(each)
-                elif why:
-                    message = f"`{logical}` has {why}: not judged"
-                    unread.append(Problem(message, located.place(path)))
+            for found in _policies(located, path, resource):
+                if isinstance(found, Problem):
+                    unread.append(found)
                 else:
-                    policies.append(_kept(located, each, resource)._replace(known=known))
+                    policies.append(found._replace(known=known))
     without = "" if policies or unread else " without a policy"
     return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
 
 
 def _mapped(mappings: Any) -> dict[str, str]:
     """Return the texts of the template's `Mappings`, by `map_key`."""
-    members = mappings.items() if isinstance(mappings, dict) else ()
+    tables = mappings if isinstance(mappings, dict) else {}
     return {
         map_key(name, top, second): scalar_text(value)
-        for name, tops in members
-        if isinstance(tops, dict)
-        for top, seconds in tops.items()
-        if isinstance(seconds, dict)
-        for second, value in seconds.items()
+        for name, table in tables.items()
+        if isinstance(table, dict)
+        for top, row in table.items()
+        if isinstance(row, dict)
+        for second, value in row.items()
         if not isinstance(value, dict | list)
     }
 
@@ -83,95 +80,82 @@ def _is_resource(value: Any) -> bool:
     return isinstance(kind, str) and "::" in kind
 
 
-def _control(resource: dict[str, Any]) -> Any:
-    """Return the type of a policy of AWS Organizations."""
+def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterator[Kept | Problem]:
+    kind, where = resource["Type"], places("cloudformation")
     properties = resource.get("Properties")
-    return properties.get("Type") if isinstance(properties, dict) else None
+    control = properties.get("Type") if isinstance(properties, dict) else None
+    why, purpose = where.why_unjudged(kind), where.purpose(kind, control)
+    names = where.names(kind, control)
+    for found in _found(located, (*path, "Properties"), properties, names):
+        if isinstance(found, Problem):
+            yield found
+        elif why:
+            yield Problem(f"`{path[1]}` has {why}: not judged", located.place(path))
+        else:
+            at, written = found
+            hint: Hint | None = "trust" if "AssumeRolePolicyDocument" in at else purpose
+            as_text = isinstance(written.source, Address)
+            yield Kept(located.source.name, label(at), hint, written, template=not as_text)
+
+
+_Found = tuple["Path", Located]
+"""A policy: the path of its property, and its document."""
 
 
 def _found(
     located: Located, path: Path, value: Any, names: frozenset[str]
-) -> Iterator[Path | Problem | Kept]:
-    """Yield the path of each policy under *path*, and a problem for each unreadable one.
+) -> Iterator[_Found | Problem]:
+    """Yield each policy under *path*, and a problem for each unreadable one.
 
     *names* are the properties that are policies, whatever their value. Elsewhere, a text that looks
     like a policy is one if it is a policy document.
     """
-    if isinstance(value, dict):
-        if is_document(value):
-            yield path
-            return
-        members: Any = value.items()
-    elif isinstance(value, list):
-        members = enumerate(value)
-    else:
+    if isinstance(value, dict) and is_document(value):
+        yield path, _document(located, path)
         return
-    for step, member in members:
+    for step, member in members(value):
         inside = (*path, step)
         if step in places("cloudformation").skipped:
             continue
         if step in names and isinstance(member, list):
-            yield inside  # of statements: no document is a list
+            yield inside, within(located, inside)  # of statements: no document is a list
             continue
         found = tuple(_found(located, inside, member, names))
         yield from found
-        if not found and step in names:
-            yield from _opaque(located, inside, member)
-        elif names and isinstance(member, str) and _is_property(step) and looks_like_policy(member):
-            yield from map(_document_only, _opaque(located, inside, member))
+        if isinstance(member, str):
+            is_property = isinstance(step, str) and not step.startswith(("Fn::", "!"))
+            if step in names or (names and is_property and looks_like_policy(member)):
+                yield _from_text(located, inside, member, named=step in names)
+        elif not found and step in names:
+            called = function(member)
+            if called is None and member is not None:
+                yield inside, _document(located, inside)
+            elif called and not is_absent(member):
+                message = f"`{called[0]}` leaves `{label(inside)}` open, so it is not judged"
+                yield Problem(message, located.place(inside))
 
 
-def _is_property(step: str | int) -> bool:
-    return isinstance(step, str) and not step.startswith(("Fn::", "!"))
-
-
-def _document_only(found: Path | Problem | Kept) -> Path | Problem | Kept:
-    """Return a problem for a JSON text that looks like a policy but is not a policy document."""
-    if not isinstance(found, Kept) or is_document(found.written.value):
-        return found
-    message = (
-        f"`{found.label}` looks like a policy but is not a policy document, so it is not judged"
-    )
-    return Problem(message, found.written.place())
-
-
-def _opaque(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
-    """Describe the document *value*, which is not an object with a `Statement`."""
-    place = located.place(path)
-    if isinstance(value, str):
-        name = f"{located.source.name}: {label(path)}"
-        try:
-            inner = parse_json(value, name)
-        except DocumentError as error:
-            message = f"`{label(path)}` is not a policy in JSON: {error.problems[0].message}"
-            yield Problem(message, place)
-            return
-        source = Address(name, inner.source.text)
-        written = Located(inner.value, source, inner.values, inner.names)
-        yield Kept(located.source.name, label(path), None, written)
-        return
-    called = function(value)
-    if called is None and value is not None:
-        yield path
-    elif called and not is_absent(value):
-        yield Problem(f"`{called[0]}` leaves `{label(path)}` open, so it is not judged", place)
-
-
-def _kept(located: Located, found: Path | Kept, resource: dict[str, Any]) -> Kept:
-    if isinstance(found, Kept):
-        kind = _kind(("Resources", "", "Properties", found.label.rpartition(".")[2]), resource)
-        return Kept(found.file, found.label, kind, found.written)
-    kind = _kind(found, resource)
-    written = within(located, found)
-    if len(found) == _LONE:
-        written = _around(written)
-    return Kept(located.source.name, label(found), kind, written, template=True)
-
-
-def _around(written: Located) -> Located:
-    """Return a document for a statement that is itself a property, as in an event bus."""
+def _document(located: Located, path: Path) -> Located:
+    """Return the document at *path*; one is made for a statement that is itself a property."""
+    written = within(located, path)
+    if len(path) != _LONE:
+        return written
     value = {"Version": VERSION_2012, "Statement": written.value["Statement"]}
     return Located(value, written.source, written.values, written.names)
+
+
+def _from_text(located: Located, path: Path, text: str, *, named: bool) -> _Found | Problem:
+    """Return the policy in a JSON text; if it is not *named* as one, only a policy document."""
+    name = label(path)
+    try:
+        written = text_policy(text, f"{located.source.name}: {name}")
+    except DocumentError as error:
+        message = f"`{name}` is not a policy in JSON: {error.problems[0].message}"
+        return Problem(message, located.place(path))
+    if named or is_document(written.value):
+        return path, written
+    message = f"`{name}` looks like a policy but is not a policy document, so it is not judged"
+    return Problem(message, written.place())
 
 
 def label(path: Path) -> str:
@@ -180,9 +164,3 @@ def label(path: Path) -> str:
     if steps[-1] == "PolicyDocument":
         steps.pop()
     return ".".join(map(str, steps))
-
-
-def _kind(path: Path, resource: dict[str, Any]) -> Hint | None:
-    if "AssumeRolePolicyDocument" in path:
-        return "trust"
-    return places("cloudformation").purpose(str(resource.get("Type", "")), _control(resource))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import Place, Problem
 from cml_iam.files import shipped_text
-from cml_iam.located import Located
+from cml_iam.located import Located, parse_json
 from cml_iam.located import Source as Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.located import Path
 
@@ -96,33 +96,40 @@ class Address(Text):
         return Place(self.name, 0, 0)
 
 
+def text_policy(text: str, name: str) -> Located:
+    """Return the policy in a JSON text inside a file; raises DocumentError."""
+    inner = parse_json(text, name)
+    source = Address(name, inner.source.text)
+    return Located(inner.value, source, inner.values, inner.names)
+
+
 def within(located: Located, path: Path) -> Located:
     """Return the value at *path* of a document as a document of its own, with the same places."""
     value = located.value
     for step in path:
         value = value[step]
-    size = len(path)
-    paths = [(*path, *each) for each in _paths(value, ())]
-    return Located(
-        value,
-        located.source,
-        {each[size:]: located.values[each] for each in paths if each in located.values},
-        {each[size:]: located.names[each] for each in paths if each in located.names},
+    inner = list(_paths(value, ()))
+    spans = (
+        {at: known[*path, *at] for at in inner if (*path, *at) in known}
+        for known in (located.values, located.names)
     )
+    return Located(value, located.source, *spans)
 
 
 def _paths(value: Any, at: Path) -> Iterator[Path]:
     yield at
-    members: Any = ()
-    if isinstance(value, dict):
-        members = value.items()
-    elif isinstance(value, list):
-        members = enumerate(value)
-    for step, member in members:
+    for step, member in members(value):
         yield from _paths(member, (*at, step))
 
 
-_SAID: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
+def members(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the members of an object or the elements of a list, each with its name or index."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+_ELEMENTS: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
 """Elements of a policy statement; even a faulty statement has at least one of them."""
 
 _LOOKS: Final = re.compile(
@@ -162,17 +169,15 @@ class Places:
 
     def why_unjudged(self, kind: str) -> str | None:
         """Return the name of the policies of the type *kind*, if there are no rules for them."""
-        return next((why for each, why in self.unjudged.items() if kind.startswith(each)), None)
+        return next((why for types, why in self.unjudged.items() if kind.startswith(types)), None)
 
 
 @cache
 def places(form: Literal["cloudformation", "terraform"]) -> Places:
     """Return the places of policies in files of a form."""
     row: dict[str, Any] = tomllib.loads(shipped_text("policies", "policy-places.toml"))[form]
-    fields: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in row.items()
-    }
-    return Places(**fields)
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Places(**row | lists)
 
 
 def is_document(value: Any) -> bool:
@@ -180,9 +185,10 @@ def is_document(value: Any) -> bool:
     statements = value.get("Statement") if isinstance(value, dict) else None
     if statements is None:
         return False
-    listed = statements if isinstance(statements, list) else [statements]
-    said = any(isinstance(each, dict) and not each.keys().isdisjoint(_SAID) for each in listed)
-    return said or "Version" in value
+    return "Version" in value or any(
+        isinstance(statement, dict) and not statement.keys().isdisjoint(_ELEMENTS)
+        for statement in (statements if isinstance(statements, list) else [statements])
+    )
 
 
 def looks_like_policy(text: str) -> bool:

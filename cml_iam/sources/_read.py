@@ -56,8 +56,8 @@ def read_source(text: str, name: str) -> Source | None:
 
 def _of_yaml(documents: tuple[Located, ...]) -> Source:
     sources = [
-        _of_one(each, f"document {number}" if documents[1:] else "")
-        for number, each in enumerate(documents, start=1)
+        _of_one(document, f"document {number}" if documents[1:] else "")
+        for number, document in enumerate(documents, start=1)
     ]
     forms = dict.fromkeys(source.form for source in sources)
     return Source(

@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
-from cml_iam.located import Located, parse_json
 from cml_iam.sources._kept import (
-    Address,
     Hint,
     Kept,
     Source,
     is_document,
     looks_like_policy,
+    members,
     places,
+    text_policy,
 )
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     """
     planned = value.get("planned_values") or value.get("values") or {}
     resources = list(_resources(planned))
-    resources += list(_changed(value, {str(each.get("address")) for each in resources}))
+    resources += _changed(value, {str(resource.get("address")) for resource in resources})
     prior = _member(_member(value, "prior_state"), "values")
-    resources += [each for each in _resources(prior) if each.get("type") == _DATA]
+    resources += [resource for resource in _resources(prior) if resource.get("type") == _DATA]
     policies: list[Kept] = []
     unread: list[Problem] = []
-    for resource in sorted(resources, key=lambda each: each.get("type") == _DATA):
+    for resource in sorted(resources, key=lambda resource: resource.get("type") == _DATA):
         for found in _policies(resource, file):
             if isinstance(found, Problem):
                 unread.append(found)
@@ -84,7 +84,7 @@ def _member(value: Any, name: str) -> dict[str, Any]:
 
 def _listed(value: Any, name: str) -> list[dict[str, Any]]:
     member = value.get(name) if isinstance(value, dict) else None
-    return [each for each in member if isinstance(each, dict)] if isinstance(member, list) else []
+    return [item for item in member if isinstance(item, dict)] if isinstance(member, list) else []
 
 
 def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -135,7 +135,7 @@ def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
         return
     purpose = None if kind == _DATA else where.purpose(kind, control)
     for path, text, named in texts:
-        steps = [str(each) for each in path]
+        steps = list(map(str, path))
         label = ".".join([address, *([] if len(texts) == 1 or steps == ["policy"] else steps)])
         trust = path[0] == "assume_role_policy"
         yield _kept(text, file, label, "trust" if trust else purpose, named=named)
@@ -150,9 +150,8 @@ def _texts(value: Any, path: Path, names: Collection[str]) -> Iterator[tuple[Pat
         name = next(step for step in reversed(path) if isinstance(step, str))
         if path[0] not in _SOURCES and (name in names or (names and looks_like_policy(value))):
             yield path, value, name in names
-    elif len(path) < _DEEP and isinstance(value, dict | list):
-        members: Any = value.items() if isinstance(value, dict) else enumerate(value)
-        for step, member in members:
+    elif len(path) < _DEEP:
+        for step, member in members(value):
             if member != "" and step not in places("terraform").skipped:
                 yield from _texts(member, (*path, step), names)
 
@@ -160,11 +159,10 @@ def _texts(value: Any, path: Path, names: Collection[str]) -> Iterator[tuple[Pat
 def _kept(text: str, file: str, label: str, kind: Hint | None, *, named: bool) -> Kept | Problem:
     name = f"{file}: {label}"
     try:
-        inner = parse_json(text, name)
+        written = text_policy(text, name)
     except DocumentError as error:
         return Problem(f"not a policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
-    if not named and not is_document(inner.value):
-        message = "looks like a policy but is not a policy document, so it is not judged"
-        return Problem(message, Place(name, 0, 0))
-    source = Address(name, text)
-    return Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))
+    if named or is_document(written.value):
+        return Kept(file, label, kind, written)
+    message = "looks like a policy but is not a policy document, so it is not judged"
+    return Problem(message, Place(name, 0, 0))
