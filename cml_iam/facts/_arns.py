@@ -20,7 +20,6 @@ ArnPattern = tuple[str, ...]
 
 ANY: Final[ArnPattern] = ("*",) * FIELDS
 _VARIABLE: Final = re.compile(r"\$\{([*?$])\}|\$\{[^}]*\}")
-_FORMAT: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def arn_pattern(text: str, *, variables: bool = True) -> ArnPattern | None:
@@ -39,8 +38,7 @@ def arn_pattern(text: str, *, variables: bool = True) -> ArnPattern | None:
 
 def arn_of_format(text: str) -> ArnPattern:
     """Return the pattern of a format such as `arn:${Partition}:ec2:${Region}::image/${ImageId}`."""
-    fields = _FORMAT.sub("*", text).split(":", FIELDS - 1)
-    return (*fields, *("*" for _ in range(FIELDS - len(fields))))
+    return arn_pattern(text) or ANY
 
 
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:

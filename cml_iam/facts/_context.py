@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.facts._arns import PARTITIONS, arn_pattern, covers, first_region
+from cml_iam.facts._arns import FIELDS, PARTITIONS, arn_pattern, covers, first_region
+from cml_iam.facts._keys import Keys
 from cml_iam.facts._requests import (
     REGION,
     REQUEST_TAG,
@@ -19,16 +20,12 @@ from cml_iam.facts._requests import (
     region_of_endpoint,
     same_key,
 )
-from cml_iam.facts._service import Keys, Target, service, updated
+from cml_iam.facts._service import Target, service, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
-_FIELDS: Final = 6
-
-Follows = tuple[str, Any, str]
-"""A condition key, the value it must have, and the reason."""
 
 
 def principal_arn(caller: str | None) -> str | None:
@@ -53,7 +50,7 @@ def principal_account(caller: str | None) -> str | None:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
     arn = principal_arn(caller)
-    return arn.split(":", _FIELDS - 1)[4] if arn else None
+    return arn.split(":", FIELDS - 1)[4] if arn else None
 
 
 def sent_context(
@@ -77,8 +74,16 @@ def sent_context(
             if sent.setdefault(name, value) != value:
                 raise InputError(f"`{key}` is `{sent[name]}` under its other name, not `{value}`")
     for key, value, why in _follows(action, resource, sent, principal):
-        _add(sent, key, value, why, action)
-    _check_pairs(sent)
+        spellings = {name.lower(): name for name in sent}
+        for name in names_of(key, action):
+            present = sent.setdefault(spellings.get(name.lower(), name), value)
+            if present != value:
+                raise InputError(f"`{name}` is `{present}`; {why} `{value}`")
+    values = {same_key(key): value for key, value in sent.items()}
+    for key in sent:
+        needed = only_with(key)
+        if needed and str(values.get(needed[0], "")).lower() != needed[1]:
+            raise InputError(needed[2].text, remedy="give both, or neither")
     return sent
 
 
@@ -117,9 +122,10 @@ def _is_of(resource: str, target: Target) -> bool:
 
 def _follows(
     action: str, resource: str, sent: Mapping[str, Any], principal: str | None
-) -> Iterator[Follows]:
-    fields = resource.split(":", _FIELDS - 1)
-    if len(fields) == _FIELDS and fields[3] and region_is_of_resource(action):
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield condition keys, the value that each must have, and the reason."""
+    fields = resource.split(":", FIELDS - 1)
+    if len(fields) == FIELDS and fields[3] and region_is_of_resource(action):
         yield "aws:RequestedRegion", fields[3], "in the ARN of the resource it is"
     kind, _, name = fields[-1].partition("/")
     if name and id_of("ec2:InstanceID", kind) and action.lower().startswith("ec2:"):
@@ -136,21 +142,3 @@ def _follows(
     if arn := principal_arn(principal):
         yield "aws:PrincipalArn", arn, "of this principal it is"
         yield "aws:PrincipalAccount", principal_account(principal), "of this principal it is"
-
-
-def _add(sent: dict[str, Any], key: str, value: Any, why: str, action: str) -> None:
-    """Add *key* under all its names unless present; raises if it has another value."""
-    there = {name.lower(): name for name in sent}
-    for name in names_of(key, action):
-        found = sent.setdefault(there.get(name.lower(), name), value)
-        if found != value:
-            raise InputError(f"`{name}` is `{found}`; {why} `{value}`")
-
-
-def _check_pairs(sent: Mapping[str, Any]) -> None:
-    """Raise InputError if a key is present without the other key that it depends on."""
-    values = {same_key(key): value for key, value in sent.items()}
-    for key in sent:
-        needed = only_with(key)
-        if needed and str(values.get(needed[0], "")).lower() != needed[1]:
-            raise InputError(needed[2].text, remedy="give both, or neither")

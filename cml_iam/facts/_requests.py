@@ -13,7 +13,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.facts._arns import PARTITIONS, first_region
-from cml_iam.facts._service import EXACT_SERVICES, Keys, is_unknown_key, service, updated
+from cml_iam.facts._keys import Keys
+from cml_iam.facts._service import EXACT_SERVICES, is_unknown_key, service, updated
 from cml_iam.files import shipped_text
 
 if TYPE_CHECKING:
@@ -56,11 +57,10 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-taggin
 @lru_cache(1 << 13)
 def twins(key: str) -> Twins | None:
     """Return both names of *key*, which may be either of them, or None if it has only one."""
-    lower = key.lower()
+    prefix, slash, _ = key.lower().partition("/")
     for pair in TWINS:
-        for name in (pair.plain.lower(), pair.other.lower()):
-            if lower.startswith(name) if name.endswith("/") else lower == name:
-                return pair
+        if prefix + slash in (pair.plain.lower(), pair.other.lower()):
+            return pair
     return None
 
 
@@ -234,41 +234,49 @@ def singular_actions() -> tuple[str, ...]:
 @cache
 def only_with(key: str) -> tuple[str, str, Assumption] | None:
     """Return the other key, and its value, that every request with *key* also has."""
-    for entry in _data()["with"]:
-        if same_key(entry["name"]) == same_key(key):
-            text = f"a request has {entry['name']} only if {entry['other']} is {entry['value']}"
-            taken = Assumption("with", same_key(key), text, entry["page"])
-            return same_key(entry["other"]), entry["value"], taken
+    for entry in _entries("with", key):
+        text = f"a request has {entry['name']} only if {entry['other']} is {entry['value']}"
+        taken = Assumption("with", same_key(key), text, entry["page"])
+        return same_key(entry["other"]), entry["value"], taken
     return None
 
 
 @cache
 def id_of(key: str, kind: str) -> Assumption | None:
     """Return why *key* holds the id in the ARN of a resource of the type *kind*, or None."""
-    for entry in _data()["id"]:
-        if same_key(entry["name"]) == same_key(key) and entry["type"] == kind:
+    for entry in _entries("id", key):
+        if entry["type"] == kind:
             text = f"{entry['name']} is the id in the ARN of the {kind}"
             return Assumption("id", same_key(key), text, entry["page"])
     return None
 
 
+def _entries(table: str, key: str) -> list[dict[str, Any]]:
+    return [entry for entry in _data()[table] if same_key(entry["name"]) == same_key(key)]
+
+
 def region_is_of_resource(action: str) -> str | None:
     """Return the page which says that a request's region is the one in the ARN, or None."""
-    for entry in _data()["region"]:
-        if _prefix(action) == entry["service"]:
-            apart = {each.lower() for each in entry["except"]}
-            return None if action.lower() in apart else str(entry["page"])
-    return None
+    entry = _entry_of_action("region", action)
+    return str(entry["page"]) if entry else None
 
 
 def region_of_endpoint(action: str) -> Assumption | None:
     """Return why requests for *action* go to the first region of their partition, or None."""
-    for entry in _data()["global"]:
-        apart = {each.lower() for each in entry["except"]}
-        if _prefix(action) == entry["service"] and action.lower() not in apart:
-            regions = " or ".join(map(first_region, PARTITIONS))
-            text = f"requests to {entry['service']} are sent to {regions}, by partition"
-            return Assumption("global", REGION, text, entry["page"])
+    entry = _entry_of_action("global", action)
+    if entry is None:
+        return None
+    regions = " or ".join(map(first_region, PARTITIONS))
+    text = f"requests to {entry['service']} are sent to {regions}, by partition"
+    return Assumption("global", REGION, text, entry["page"])
+
+
+def _entry_of_action(table: str, action: str) -> dict[str, Any] | None:
+    """Return the entry of the service of *action*, unless the action is an exception."""
+    for entry in _data()[table]:
+        excepted = [name.lower() for name in entry["except"]]
+        if _prefix(action) == entry["service"] and action.lower() not in excepted:
+            return dict(entry)
     return None
 
 
@@ -289,11 +297,10 @@ def _data() -> dict[str, Any]:
 @cache
 def _known() -> Mapping[str, KnownKey]:
     data = _data()
-    found = {}
+    known = {}
     for entry in (*data["key"], *data["only"]):
-        fields: dict[str, Any] = dict(entry)
-        anchor = fields.pop("anchor", None)
-        page = fields.pop("page", None) or f"{data['page']}#{anchor}"
-        fields["actions"] = tuple(fields.get("actions", ()))
-        found[same_key(fields["name"])] = KnownKey(page=page, **fields)
-    return found
+        fields = {"page": f"{data['page']}#{entry.get('anchor')}"} | entry
+        fields.pop("anchor", None)
+        fields["actions"] = tuple(entry.get("actions", ()))
+        known[same_key(entry["name"])] = KnownKey(**fields)
+    return known

