@@ -6,9 +6,10 @@ content of the statements.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,7 @@ def matched(
 
     *action* and *conditions*, if given, replace its own.
     """
-    return _never((_alone(item, action, conditions),), _Kind())
+    return _never((_alone(item, action, conditions),), _kind(Shape()))
 
 
 def known(item: Item, actions: Iterable[str]) -> Request | None:
@@ -45,15 +46,14 @@ def is_matched(item: Item) -> bool:
     return known(item, item.actions) is not None or not matched(item).holds
 
 
-def always_holds(item: Item, condition: Condition) -> Verdict:
+def always_holds(item: Item, condition: Condition) -> bool:
     """Return whether *condition* holds in all requests that match *item* without conditions."""
-    return _within((_alone(item, None, ()),), (_alone(item, None, (condition,)),))
+    return _within(_alone(item, None, ()), _alone(item, None, (condition,)))
 
 
-def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] = ()) -> Verdict:
+def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] = ()) -> bool:
     """Return whether *wide* matches everything that *item* does for *action*, given *further*."""
-    conditions = (*item.statement.conditions, *further)
-    return _within((_alone(item, action, conditions),), (_alone(wide),))
+    return _within(_alone(item, action, (*item.statement.conditions, *further)), _alone(wide))
 
 
 def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
@@ -61,28 +61,29 @@ def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
 
     These are the requests that would remain allowed if *item* were a Deny.
     """
-    refusing, version = _alone(item)
-    said = (*(each.said for each in items), (replace(refusing, effect="Deny"), version))
-    witness = _never(said, _Kind((action,))).witness
+    said = (*(other.said for other in items), _denied(_alone(item)))
+    witness = _never(said, _kind(Shape((action,)))).witness
     return witness.request if witness else None
 
 
 def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
     """Prove that *items* never allow a request of *shape*; a witness is an allowed request."""
-    return _never(tuple(item.said for item in items), _Kind.of(shape))
+    return _never(tuple(item.said for item in items), _kind(shape))
 
 
-def can_be(authorizer: Authorizer, items: Iterable[Item], action: str, arns: Sequence[str]) -> bool:
+def can_be(authorizer: Authorizer, items: Sequence[Item], action: str, arns: Sequence[str]) -> bool:
     """Return whether *items* may allow *action* on a resource in *arns*; False is proved.
 
     *authorizer* is the engine for all items, which decides the requests of earlier answers first.
     """
-    items = tuple(items)
     if not any(item.allows for item in items):
         return False
-    tried = (e for e in _witnesses(action) if any(pattern_matches(a, e.resource) for a in arns))
     return (
-        any(authorizer.decide(request).allowed for request in tried)
+        any(
+            authorizer.decide(request).allowed
+            for request in _witnesses(action)
+            if any(pattern_matches(arn, request.resource) for arn in arns)
+        )
         or not allowed(items, Shape((action,), arns)).holds
     )
 
@@ -92,11 +93,11 @@ def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
 
     If *item* is a Deny, *shape* must be the requests that it does not match.
     """
-    said = [each.said for each in items]
+    said = [other.said for other in items]
     if item.allows:
-        others = (each.said for each in items if each.allows and each is not item)
-        said += [(replace(statement, effect="Deny"), version) for statement, version in others]
-    return request_of(_never(tuple(said), _Kind.of(shape)))
+        others = (other for other in items if other.allows and other is not item)
+        said += [_denied(other.said) for other in others]
+    return request_of(_never(tuple(said), _kind(shape)))
 
 
 def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tuple[Request, ...]:
@@ -104,7 +105,7 @@ def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tupl
 
     Returns one call if the tag is not required, and none if nothing is proved.
     """
-    return _taken_over(tuple(item.said for item in items), tag, _Kind.of(shape))
+    return _taken_over(tuple(item.said for item in items), tag, _kind(shape))
 
 
 def request_of(verdict: Verdict) -> Request | None:
@@ -115,32 +116,12 @@ def request_of(verdict: Verdict) -> Request | None:
 
 def sent(shape: Shape) -> Request | None:
     """Return a request of *shape* that AWS sends, or None."""
-    witness = _sent(_Kind.of(shape)).witness
-    return witness.request if witness else None
+    return _sent(_kind(shape))
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A set of requests as a cache key; see `Shape`."""
-
-    actions: tuple[str, ...] = ("*",)
-    resources: tuple[str, ...] = ("*",)
-    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-
-    @classmethod
-    def of(cls, shape: Shape) -> _Kind:
-        asked = (
-            (operator, key, (values,) if isinstance(values, str) else tuple(values))
-            for operator, block in shape.conditions.items()
-            for key, values in block.items()
-        )
-        return cls(tuple(shape.actions), tuple(shape.resources), tuple(asked))
-
-    def shape(self) -> Shape:
-        blocks: dict[str, dict[str, tuple[str, ...]]] = {}
-        for operator, key, values in self.conditions:
-            blocks.setdefault(operator, {})[key] = values
-        return Shape(self.actions, self.resources, blocks)
+def _denied(said: Said) -> Said:
+    statement, version = said
+    return replace(statement, effect="Deny"), version
 
 
 def _alone(
@@ -156,10 +137,23 @@ def _alone(
     return replace(statement, **other), version
 
 
+_Kind = tuple[tuple[str, ...], tuple[str, ...], str]
+"""A set of requests as a cache key: its actions, its resources, its conditions as JSON."""
+
+
+def _kind(shape: Shape) -> _Kind:
+    return tuple(shape.actions), tuple(shape.resources), json.dumps(shape.conditions)
+
+
+def _shape(kind: _Kind) -> Shape:
+    actions, resources, conditions = kind
+    return Shape(actions, resources, json.loads(conditions))
+
+
 @lru_cache(KEPT)
 def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
     # What lint suspects is seldom so: most statements match, and most kinds are allowed.
-    verdict = never(policies_of(said), kind.shape(), is_likely=True)
+    verdict = never(policies_of(said), _shape(kind), is_likely=True)
     request = request_of(verdict)
     if request:
         _witnesses(request.action).append(request)
@@ -176,18 +170,19 @@ def _witnesses(_action: str) -> deque[Request]:
 def _taken_over(said: tuple[Said, ...], tag: tuple[str, str], kind: _Kind) -> tuple[Request, ...]:
     from cml_iam.site import Tag  # few policies need it, and starting counts
 
-    calls = taken_over(policies_of(said), Tag(*tag), kind.shape()).calls
+    calls = taken_over(policies_of(said), Tag(*tag), _shape(kind)).calls
     return tuple(call.request for call in calls)
 
 
 @lru_cache(KEPT)
-def _sent(kind: _Kind) -> Verdict:
-    return is_sent(kind.shape())
+def _sent(kind: _Kind) -> Request | None:
+    witness = is_sent(_shape(kind)).witness
+    return witness.request if witness else None
 
 
 @lru_cache(KEPT)
-def _within(narrow: tuple[Said, ...], wide: tuple[Said, ...]) -> Verdict:
-    return within(policies_of(narrow), policies_of(wide))
+def _within(narrow: Said, wide: Said) -> bool:
+    return within(policies_of((narrow,)), policies_of((wide,))).holds
 
 
 def policies_of(said: Iterable[Said]) -> Policies:
@@ -195,8 +190,7 @@ def policies_of(said: Iterable[Said]) -> Policies:
     by_version: dict[str, list[Any]] = {}
     for statement, version in said:
         kept = by_version.setdefault(version, [])
-        number = len(kept)
-        kept.append(statement if statement.index == number else replace(statement, index=number))
+        kept.append(replace(statement, index=len(kept)))
     return Policies(
         tuple(
             PolicyDocument(tuple(statements), version) for version, statements in by_version.items()

@@ -1,24 +1,169 @@
-"""Corrections of findings, as edits of the text; each states what it claims to be."""
+"""Corrections of findings: edits of the text that leave everything else unchanged.
+
+An edit names a place by its path. The spans of the parsed text locate the place, and the white
+space around its neighbours determines the layout of inserted text. A spelling is corrected only if
+the intended word is certain.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam import facts
 from cml_iam.engine import OPERATORS
-from cml_iam.lint._edits import Claim, Correction, Edit, certain
-from cml_iam.policy import VERSION_2012, policy_schema
+from cml_iam.policy import VERSION_2012, Located, parse_json, policy_schema
 
 if TYPE_CHECKING:
-    from cml_iam.errors import Place
-    from cml_iam.lint._subject import Item
-    from cml_iam.policy import Condition, Located
+    from collections.abc import Iterable, Iterator
 
-OPERATOR_NAMES: Final = (*(each.name for each in OPERATORS.values()), "Null")
+    from cml_iam.errors import Place
+    from cml_iam.lint._subject import Asked, Item
+    from cml_iam.policy import Path
+
+OPERATOR_NAMES: Final = (*(operator.name for operator in OPERATORS.values()), "Null")
 TAG_KEYS: Final = "aws:TagKeys"
 GUARD: Final = "ForAllValues:StringNotEqualsIgnoreCase"
 WEAK_GUARD: Final = "ForAllValues:StringNotEquals"
 SPELLED: Final = "ForAnyValue:StringEquals"
+INDENT: Final = 2
+"""Indentation per level of text inserted into a document of several lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change.
+
+    `replace` replaces the value at *path* with *value*; `rename` gives the member at *path* the
+    *name*; `add` appends the member *name*: *value* to the object at *path*, `begin` prepends it;
+    `append` appends *value* to the array there.
+    """
+
+    kind: Literal["replace", "rename", "add", "begin", "append"]
+    path: Path
+    name: str = ""
+    value: Any = None
+
+
+Claim = Literal["narrower", "grant", "same", "guess"]
+"""What a correction claims to be; the claim is proved before the correction is written.
+
+`narrower` allows nothing more. `grant` allows what the corrected statement says, because the
+finding is that this permission is missing. `same` changes nothing that is allowed. `guess`, such as
+the nearest spelling, is for people to judge and is never written.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The edits that would fix a finding; *path* is the path of the corrected statement."""
+
+    edits: tuple[Edit, ...]
+    located: Located = field(repr=False, compare=False)
+    path: Path = ()
+    claim: Claim = "narrower"
+
+    def as_json(self) -> Any:
+        """Return the statement after the edits, or the member of the document that they set."""
+        last = self.edits[-1]
+        if last.kind == "append":
+            return last.value
+        if not self.path and len(last.path) <= 1:
+            return {last.name: last.value or "…"}
+        edited = parse_json(apply_edits(self.located.source.text, self.edits)).value
+        return _value_at(edited, self.path)
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:
+    """Return the JSON *text* after *edits*, applied in order.
+
+    Raises KeyError for a missing path, DocumentError for text that is not JSON.
+    """
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    for edit in edits:
+        located = parse_json(text)
+        start, end, put_in = _change(located, edit)
+        plain = located.source.text
+        text = plain[:start] + put_in + plain[end:]
+    return mark + text.removeprefix("\ufeff")
+
+
+def _change(located: Located, edit: Edit) -> tuple[int, int, str]:
+    """Return the span to replace, and its replacement."""
+    if edit.kind == "rename":
+        span = located.names[edit.path]
+        return span.start, span.end, _plain(edit.name)
+    span = located.values[edit.path]
+    if edit.kind == "replace":
+        return span.start, span.end, _laid_out(edit.value, located, span.start)
+    inside = [value for value in located.values if value[:-1] == edit.path and value]
+    if not inside:
+        return span.start + 1, span.end - 1, _member(edit, located, span.start)
+    names = located.values if edit.kind == "append" else located.names
+    first, last = names[inside[0]].start, located.values[inside[-1]].end
+    gap = located.source.text[span.start + 1 : first]
+    put_in = _member(edit, located, first, one_line="\n" not in gap)
+    if edit.kind == "begin":
+        return first, first, f"{put_in},{gap or ' '}"
+    return last, last, f",{gap or ' '}{put_in}"
+
+
+def _member(edit: Edit, located: Located, at: int, *, one_line: bool = False) -> str:
+    value = _plain(edit.value) if one_line else _laid_out(edit.value, located, at)
+    return value if edit.kind == "append" else f"{_plain(edit.name)}: {value}"
+
+
+def _laid_out(value: Any, located: Located, at: int) -> str:
+    """Format *value* as JSON, in the layout of the document, indented like the line of *at*.
+
+    Only objects take several lines.
+    """
+    text = located.source.text
+    if "\n" not in text.strip() or not isinstance(value, dict):
+        return _plain(value)
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    indent = line[: len(line) - len(line.lstrip())]
+    ending = "\r\n" if "\r\n" in text else "\n"
+    step = "\t" if indent.startswith("\t") else INDENT
+    return json.dumps(value, indent=step, ensure_ascii=False).replace("\n", ending + indent)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+CLOSE: Final = 0.9
+"""The minimum similarity of two words, from 0 to 1."""
+
+MARGIN: Final = 0.03
+"""The minimum lead of the closest word over the second closest."""
+
+
+def certain(word: str, known: Iterable[str]) -> str | None:
+    """Return the word in *known* that *word* certainly means, ignoring case, or None."""
+    from difflib import SequenceMatcher, get_close_matches
+
+    by_case = {name.lower(): name for name in known}
+    lower = word.lower()
+    if lower in by_case:
+        return by_case[lower]
+    swapped = [name for name in by_case if sorted(name) == sorted(lower)]
+    if len(swapped) == 1:
+        return by_case[swapped[0]]
+    close = get_close_matches(lower, by_case, n=2, cutoff=CLOSE - MARGIN)
+    likeness = [SequenceMatcher(None, name, lower).ratio() for name in close]
+    if not close or likeness[0] < CLOSE:
+        return None
+    if len(close) > 1 and likeness[0] - likeness[1] < MARGIN:
+        return None
+    return by_case[close[0]]
 
 
 def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:
@@ -26,11 +171,11 @@ def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correctio
     located = item.document.located
     if located is None or not edits:
         return None
-    return Correction(edits, located, item.document.path(item.statement), claim)
+    return Correction(edits, located, item.path, claim)
 
 
-def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
-    """Suggest the action spelled most like *text*.
+def known_action(item: Item, at: Path, text: str) -> Correction | None:
+    """Suggest the action spelled most like *text*, which is at the path *at* of the statement.
 
     This is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, while
     s3:ListBucket is a different permission.
@@ -43,7 +188,7 @@ def known_action(item: Item, element: str, index: int, text: str) -> Correction 
     meant = certain(name, owner.action_names)
     if meant is None:
         return None
-    path = (*item.document.path(item.statement), element, index)
+    path = (*item.path, *at)
     here = path if path in located.values else path[:-1]
     return correction(item, Edit("replace", here, value=f"{owner.name}:{meant}"), claim="guess")
 
@@ -56,55 +201,56 @@ def known_operator(item: Item, operator: str) -> Correction | None:
     if meant is None or asked is None or meant == "NullIfExists":
         return None
     # IAM refuses to store an unknown operator, so what the statement allows is missing.
-    return other_operator(item, operator, f"{asked}{colon}{meant}", claim="grant")
+    return _other_operator(item, operator, f"{asked}{colon}{meant}", claim="grant")
 
 
-def other_operator(
+def _other_operator(
     item: Item, operator: str, name: str, *, claim: Claim = "narrower"
 ) -> Correction | None:
     """Rename a condition operator; None if the statement already has the new one."""
     taken = {condition.operator.lower() for condition in item.statement.conditions}
     if name.lower() in taken and name.lower() != operator.lower():
         return None
-    path = (*item.document.path(item.statement), "Condition", operator)
-    return correction(item, Edit("rename", path, name), claim=claim)
+    edit = Edit("rename", (*item.path, "Condition", operator), name)
+    return correction(item, edit, claim=claim)
 
 
-def known_key(item: Item, condition: Condition) -> Correction | None:
+def with_wildcards(asked: Asked, operator: str) -> Correction | None:
+    """Use the *operator* that supports wildcards, if no other key of the operator has any."""
+    item, condition = asked.item, asked.condition
+    others = (
+        value
+        for other in item.statement.conditions
+        if other.operator == condition.operator and other.key != condition.key
+        for value in other.values
+    )
+    if any(char in value for value in others for char in "*?"):
+        return None
+    return _other_operator(item, condition.operator, operator)
+
+
+def known_key(asked: Asked) -> Correction | None:
     """Correct the spelling of a condition key."""
-    prefix = condition.key.partition(":")[0]
-    head, slash, tail = condition.key.partition("/")
+    prefix = asked.key.partition(":")[0]
+    head, slash, tail = asked.key.partition("/")
     heads = [
         name.partition("/")[0] for name in facts.known_keys(prefix) if ("/" in name) is bool(slash)
     ]
     meant = certain(head, heads)
-    return other_key(item, condition, f"{meant}{slash}{tail}") if meant else None
+    return other_key(asked, f"{meant}{slash}{tail}") if meant else None
 
 
-def other_key(
-    item: Item, condition: Condition, name: str, *, claim: Claim = "narrower"
-) -> Correction | None:
+def other_key(asked: Asked, name: str, *, claim: Claim = "narrower") -> Correction | None:
     """Rename a condition key; None if its operator already has the new one."""
+    operator = asked.condition.operator.lower()
     taken = {
-        each.key.lower()
-        for each in item.statement.conditions
-        if each.operator.lower() == condition.operator.lower()
+        condition.key.lower()
+        for condition in asked.item.statement.conditions
+        if condition.operator.lower() == operator
     }
     if name.lower() in taken:
         return None
-    return correction(item, Edit("rename", _path_of(item, condition), name), claim=claim)
-
-
-def with_wildcards(item: Item, condition: Condition, operator: str) -> Correction | None:
-    """Use the operator that supports wildcards, if no other key of the operator has any."""
-    others = (
-        each
-        for each in item.statement.conditions
-        if each.operator == condition.operator and each.key != condition.key
-    )
-    if any(char in value for other in others for value in other.values for char in "*?"):
-        return None
-    return other_operator(item, condition.operator, operator)
+    return correction(asked.item, Edit("rename", (*asked.item.path, *asked.at), name), claim=claim)
 
 
 def latest_version(item: Item) -> Correction | None:
@@ -123,12 +269,10 @@ def any_resource(item: Item) -> Correction | None:
     """Replace the resources with `*`, if no action of the statement takes a resource."""
     if item.statement.resource is None or item.statement.action is None:
         return None
-    actions = [action for element in item.named for action in element.actions]
-    unknown = any(not element.actions for element in item.named)
-    if unknown or not all(action.takes_no_resource for action in actions):
+    known = all(element.actions for element in item.named)
+    if not known or not all(action.takes_no_resource for action in item.actions.values()):
         return None
-    path = (*item.document.path(item.statement), "Resource")
-    return correction(item, Edit("replace", path, value="*"), claim="same")
+    return correction(item, Edit("replace", (*item.path, "Resource"), value="*"), claim="same")
 
 
 def further_statement(item: Item, statement: dict[str, Any]) -> Correction | None:
@@ -141,103 +285,66 @@ def further_statement(item: Item, statement: dict[str, Any]) -> Correction | Non
 
 def guarded_tag(item: Item, tag: str) -> Correction | None:
     """Exclude *tag* in every spelling from *item*, which only tags, and require tag keys."""
-    names = {each.text.lower() for each in item.named}
+    names = {element.text.lower() for element in item.named}
     if not item.allows or not names <= {"ec2:createtags", "ec2:deletetags"}:
         return None
-    blocks = _blocks(item)
-    edits = []
-    if "null" not in {block.lower() for block in blocks}:
-        edits.append(("Null", "false"))
-    path = (*item.document.path(item.statement), "Condition")
-    made = _add_conditions(item, edits)
-    if WEAK_GUARD in blocks and GUARD not in blocks:
-        if _keys_of(item, WEAK_GUARD) != [TAG_KEYS.lower()]:
-            return None
-        rename = Edit("rename", (*path, WEAK_GUARD), GUARD)
-        return correction(item, rename, *made)
+    blocks = item.raw.get("Condition", {})
+    missing: dict[str, Any] = {}
+    if "null" not in {operator.lower() for operator in blocks}:
+        missing["Null"] = "false"
     if GUARD in blocks:
-        return correction(item, *made)
-    return correction(item, *_add_conditions(item, [(GUARD, [tag]), *edits]))
+        return correction(item, *_on_tag_keys(item, missing))
+    if WEAK_GUARD not in blocks:
+        return correction(item, *_on_tag_keys(item, {GUARD: [tag]} | missing))
+    if [key.lower() for key in blocks[WEAK_GUARD]] != [TAG_KEYS.lower()]:
+        return None
+    rename = Edit("rename", (*item.path, "Condition", WEAK_GUARD), GUARD)
+    return correction(item, rename, *_on_tag_keys(item, missing))
 
 
 def spelled_tag(item: Item, tag: str) -> Correction | None:
     """Add to *item*, an Allow, the condition that the tag's key is spelled *tag*."""
-    if not item.allows or SPELLED in _blocks(item):
+    if not item.allows or SPELLED in item.raw.get("Condition", {}):
         return None
-    return correction(item, *_add_conditions(item, [(SPELLED, [tag])]))
+    return correction(item, *_on_tag_keys(item, {SPELLED: [tag]}))
 
 
-def _add_conditions(item: Item, wanted: list[tuple[str, Any]]) -> tuple[Edit, ...]:
-    """Return the edits that add operators on aws:TagKeys to the conditions of *item*."""
-    here = item.document.path(item.statement)
-    blocks = {operator: {TAG_KEYS: value} for operator, value in wanted}
-    if not blocks:
-        return ()
+def _on_tag_keys(item: Item, values: dict[str, Any]) -> tuple[Edit, ...]:
+    """Return the edits that add operators on aws:TagKeys, with *values*, to the conditions."""
+    blocks = {operator: {TAG_KEYS: value} for operator, value in values.items()}
     if "Condition" not in item.raw:
-        return (Edit("add", here, "Condition", blocks),)
-    return tuple(Edit("add", (*here, "Condition"), name, block) for name, block in blocks.items())
-
-
-def _blocks(item: Item) -> list[str]:
-    """Return the operators of the statement as written in the text."""
-    return list(item.raw.get("Condition", {}))
-
-
-def _keys_of(item: Item, operator: str) -> list[str]:
-    return [key.lower() for key in item.raw["Condition"][operator]]
-
-
-def _path_of(item: Item, condition: Condition) -> tuple[str | int, ...]:
-    path = item.document.path(item.statement)
-    return (*path, "Condition", condition.operator, condition.key)
+        return (Edit("add", item.path, "Condition", blocks),) if blocks else ()
+    path = (*item.path, "Condition")
+    return tuple(Edit("add", path, operator, block) for operator, block in blocks.items())
 
 
 def grammar_corrections(located: Located) -> dict[Place, Correction]:
     """Return corrections for misspelt element names and effects, by place."""
-    schema = policy_schema()
     found: dict[Place, Correction] = {}
     if not isinstance(located.value, dict):
         return found
-    _names_in(located, (), list(schema["properties"]), found)
-    statements = located.value.get("Statement")
-    single = isinstance(statements, dict)
-    if not isinstance(statements, list):
-        statements = [statements]
-    for index, each in enumerate(statements):
-        path = ("Statement",) if single else ("Statement", index)
-        if isinstance(each, dict):
-            _names_in(located, path, list(schema["$defs"]["statement"]["properties"]), found)
-            _effect_in(located, path, each.get("Effect"), found)
+    schema, statements = policy_schema(), located.value.get("Statement")
+    parts: list[tuple[Path, Any]] = [(("Statement",), statements)]
+    if isinstance(statements, list):
+        parts = [(("Statement", index), one) for index, one in enumerate(statements)]
+    names = list(schema["$defs"]["statement"]["properties"])
+    document = ((), located.value, list(schema["properties"]))
+    for path, value, known in (document, *((path, one, names) for path, one in parts)):
+        for edit in _respelled(path, value, known) if isinstance(value, dict) else ():
+            renames = edit.kind == "rename"
+            place = located.name_place(edit.path) if renames else located.place(edit.path)
+            found[place] = Correction((edit,), located, path)
     return found
 
 
-def _names_in(
-    located: Located,
-    path: tuple[str | int, ...],
-    known: list[str],
-    found: dict[Place, Correction],
-) -> None:
-    value: Any = located.value
-    for part in path:
-        value = value[part]
+def _respelled(path: Path, value: dict[str, Any], known: list[str]) -> Iterator[Edit]:
+    """Yield the corrections of the names of the members of *value*, and of its effect."""
     for name in value:
         meant = certain(name, known) if name not in known else None
         if meant and meant not in value:
-            here = (*path, name)
-            edits = (Edit("rename", here, meant),)
-            found[located.name_place(here)] = Correction(edits, located, path)
-
-
-def _effect_in(
-    located: Located,
-    path: tuple[str | int, ...],
-    effect: Any,
-    found: dict[Place, Correction],
-) -> None:
-    if not isinstance(effect, str) or effect in {"Allow", "Deny"}:
-        return
-    meant = {"allow": "Allow", "deny": "Deny"}.get(effect.lower())
-    if meant:
-        here = (*path, "Effect")
-        edits = (Edit("replace", here, value=meant),)
-        found[located.place(here)] = Correction(edits, located, path)
+            yield Edit("rename", (*path, name), meant)
+    effect = value.get("Effect") if "Effect" in known else None
+    if isinstance(effect, str) and effect.lower() in {"allow", "deny"}:
+        meant = effect.lower().capitalize()
+        if meant != effect:
+            yield Edit("replace", (*path, "Effect"), value=meant)

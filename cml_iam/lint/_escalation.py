@@ -8,16 +8,15 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
 from cml_iam.files import shipped_text
 from cml_iam.lint._ask import allowed, request_of, sent
-from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._finding import listed
 from cml_iam.prove import Shape
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Request
     from cml_iam.facts import Action
+    from cml_iam.lint._finding import Found
     from cml_iam.lint._subject import Item, Subject
 
 PARTITION: Final = "aws"
@@ -61,6 +61,8 @@ class Escalation:
 @cache
 def escalations() -> tuple[Escalation, ...]:
     """Return the table."""
+    import tomllib  # many policies name none of its services
+
     ways = tomllib.loads(shipped_text("policies", "escalations.toml"))["way"]
     return tuple(
         Escalation(way["gains"], way["page"], tuple(map(_step, way["steps"])), way.get("gives", ""))
@@ -77,43 +79,46 @@ def _step(text: str) -> Wanted:
 
 def escalates(subject: Subject) -> Iterator[Found]:
     """Yield statements that begin an escalation whose every step the documents allow."""
-    if not subject.allows:
-        return
-    if any(item.allows and _says_everything(item) for item in subject.items):
-        return
-    found: dict[int, tuple[Item, list[tuple[Escalation, list[Request]]]]] = {}
+    if any(item.unlisted and not item.statement.conditions for item in subject.allows):
+        return  # everything is allowed, as another rule reports
+    found: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
     services = _services(subject)
-    for escalation in escalations():
+    for escalation in escalations() if subject.allows else ():
         if services and not escalation.services <= services:
             continue
         first = (item for item in _about(subject, escalation.steps[0].action) if item.allows)
-        if all(len(found.get(id(item), (item, []))[1]) > SHOWN for item in first):
+        if all(len(found.get(item, ())) > SHOWN for item in first):
             continue  # nothing begins it, or what does has ways enough to show
         way = _way(subject, escalation)
         item = subject.granting(way[0]) if way else None
         if way and item:
-            found.setdefault(id(item), (item, []))[1].append((escalation, way))
-    for item, ways in found.values():
-        yield _found(subject, item, ways)
+            found.setdefault(item, []).append((escalation, way))
+    for item, ways in found.items():
+        escalation, way = ways[0]
+        gains = "; ".join(one.gains for one, _ in ways[:SHOWN])
+        more = "; and more" if len(ways) > SHOWN else ""
+        actions = list(dict.fromkeys(request.action for request in way))
+        steps = (subject.step(call, f"{call.action} on {call.resource}") for call in way)
+        yield item.found(
+            f"{listed(actions)} can lead to other permissions: {gains}{more}",
+            "name the users, groups, roles and policies it is for, and set a permissions boundary "
+            f"(see {escalation.page})",
+            witness=tuple(steps),
+        )
 
 
 def _services(subject: Subject) -> frozenset[str]:
-    """Return the services that Allows name; None if an Allow may be about any service."""
+    """Return the services that Allows name; none if an Allow may be about any service."""
     if any(item.unlisted for item in subject.allows):
         return frozenset()
-    elements = (each for item in subject.allows for each in item.statement.action or ())
-    return frozenset(element.partition(":")[0].lower() for element in elements)
-
-
-def _says_everything(item: Item) -> bool:
-    """Return whether another rule already reports that everything is allowed."""
-    return item.unlisted and not item.statement.conditions
+    texts = (text for item in subject.allows for text in item.statement.action or ())
+    return frozenset(text.partition(":")[0].lower() for text in texts)
 
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
     """Return one allowed request for each step, or None."""
     about = [_about(subject, wanted.action) for wanted in escalation.steps]
-    if not all(any(item.allows for item in items) for items in about):
+    if not all(about):
         return None
     way = []
     for wanted, items in zip(escalation.steps, about, strict=True):
@@ -131,14 +136,11 @@ def _about(subject: Subject, full: str) -> tuple[Item, ...]:
     """Return the statements about the action *full*; empty if obviously none allows it."""
     action = _action(full)
     items = subject.concerning(action) if action else ()
-    plain = any(not item.allows and _says_all(item) for item in items)
+    refused = any(
+        not item.allows and item.everywhere and not item.statement.conditions for item in items
+    )
     reached = any(item.allows and item.targets(action) for item in items if action)
-    return items if reached and not plain else ()
-
-
-def _says_all(item: Item) -> bool:
-    """Return whether the statement matches every request for its actions."""
-    return not item.statement.conditions and "*" in (item.statement.resource or ())
+    return items if reached and not refused else ()
 
 
 @cache
@@ -153,57 +155,24 @@ def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
 
     A named resource has no tags and no permissions boundary.
     """
-    given = _caller(subject) | _worst(subject, wanted)
-    tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
-    variables = {key for item in items for key in item.variable_keys}
-    tested = {key: key for key in variables} | tested
-    equal = {key: given[name] for name, key in tested.items() if name in given}
-    named = wanted.resource is not None
-    absent = {k: "true" for n, k in tested.items() if named and n.startswith(OF_RESOURCE)}
-    conditions = {"StringEquals": equal, "Null": absent}
-    return Shape(
-        (wanted.action,),
-        (_arn(subject, wanted),),
-        {operator: block for operator, block in conditions.items() if block},
-    )
-
-
-def _arn(subject: Subject, wanted: Wanted) -> str:
-    if wanted.resource is None:
-        return "*"
-    name = wanted.action.partition(":")[0]
-    region, prefix = ("", "iam") if name in GLOBAL else (first_region(PARTITION), name)
     account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
-    return f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
-
-
-def _caller(subject: Subject) -> dict[str, Any]:
-    """Return the condition keys that identify the caller, by `same_key`."""
-    account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
-    return {
+    given = {
         "aws:principalaccount": account,
         "aws:principalarn": f"arn:{partition}:iam::{account}:user/example",
         "aws:principaltype": "User",
         "aws:username": "example",
+        "iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess",
     }
-
-
-def _worst(subject: Subject, wanted: Wanted) -> dict[str, Any]:
-    """Return the condition keys of the most dangerous request for the step, by `same_key`."""
-    partition = subject.partition or PARTITION
-    keys = {"iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess"}
-    return keys | ({"iam:passedtoservice": wanted.service} if wanted.service else {})
-
-
-def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Request]]]) -> Found:
-    gains = [each.gains for each, _ in ways]
-    more = "; and more" if len(gains) > SHOWN else ""
-    escalation, way = ways[0]
-    actions = list(dict.fromkeys(request.action for request in way))
-    return item.found(
-        f"{listed(actions)} can lead to other permissions: {'; '.join(gains[:SHOWN])}{more}",
-        item.place(),
-        "name the users, groups, roles and policies it is for, and set a permissions boundary "
-        f"(see {escalation.page})",
-        tuple(subject.step(request, f"{request.action} on {request.resource}") for request in way),
-    )
+    if wanted.service:
+        given["iam:passedtoservice"] = wanted.service
+    tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
+    tested = {key: key for item in items for key in item.variable_keys} | tested
+    conditions = {"StringEquals": {key: given[n] for n, key in tested.items() if n in given}}
+    arn = "*"
+    if wanted.resource is not None:
+        conditions["Null"] = {k: "true" for n, k in tested.items() if n.startswith(OF_RESOURCE)}
+        name = wanted.action.partition(":")[0]
+        region, prefix = ("", "iam") if name in GLOBAL else (first_region(PARTITION), name)
+        arn = f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
+    blocks = {operator: block for operator, block in conditions.items() if block}
+    return Shape((wanted.action,), (arn,), blocks)

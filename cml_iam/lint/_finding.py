@@ -7,11 +7,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.engine import Request
     from cml_iam.errors import Place
-    from cml_iam.lint._edits import Correction
+    from cml_iam.lint._corrections import Correction
 
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp", "rcp"]
@@ -124,7 +124,7 @@ SHOWN: Final = 4
 """The maximum number of names listed before `and N more`."""
 
 
-def listed(names: list[str], *, most: int = SHOWN) -> str:
+def listed(names: Sequence[str], *, most: int = SHOWN) -> str:
     """Join *names* into a phrase, cut short if there are more than *most*."""
     quoted = [f"`{name}`" for name in names[:most]]
     if len(names) > most:
@@ -132,6 +132,11 @@ def listed(names: list[str], *, most: int = SHOWN) -> str:
     if len(quoted) == 1:
         return quoted[0]
     return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def are(names: Sequence[str]) -> str:
+    """Return the verb for *names*."""
+    return "are" if len(names) > 1 else "is"
 
 
 EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})

@@ -1,11 +1,14 @@
-"""Policies that IAM refuses to store, or reads differently than intended."""
+"""Policies that AWS refuses to store, or reads differently than intended.
+
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.facts import published
 from cml_iam.lint._corrections import latest_version
 from cml_iam.lint._finding import Found
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, VERSION_2012, policy_size
@@ -16,27 +19,21 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import PolicyDocument
 
-TRUST_POLICY_CHARACTERS: Final = 2048
-"""The default quota of a role's trust policy, in characters; it can be raised to 4,096.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-"""
-
 LARGEST_TRUST_POLICY: Final = 4096
-
-CONTROL_POLICY_CHARACTERS: Final = 5120
-"""The quota of a service control policy and of a resource control policy, in characters.
-
-https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
-"""
+"""The highest quota of an account for a role's trust policy, in characters."""
 
 QUOTAS: Final = {
-    "identity": MANAGED_POLICY_CHARACTERS,
-    "boundary": MANAGED_POLICY_CHARACTERS,
-    "trust": TRUST_POLICY_CHARACTERS,
-    "scp": CONTROL_POLICY_CHARACTERS,
-    "rcp": CONTROL_POLICY_CHARACTERS,
+    "identity": (MANAGED_POLICY_CHARACTERS, "IAM stores"),
+    "boundary": (MANAGED_POLICY_CHARACTERS, "IAM stores"),
+    "trust": (2048, "IAM stores by default"),
+    "scp": (5120, "AWS Organizations stores"),
+    "rcp": (5120, "AWS Organizations stores"),
 }
+"""The maximum size of each kind of policy in characters, and whose limit it is.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
+"""
 
 RESOURCE_QUOTAS: Final = {"s3": 20_480, "kms": 32_768, "secretsmanager": 20_480, "lambda": 20_480}
 """The maximum size of a resource policy in bytes, by the prefix of its service's actions.
@@ -46,31 +43,20 @@ https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
-_SID: Final = re.compile(r"[A-Za-z0-9]*")
 
 
 def size(subject: Subject) -> Iterator[Found]:
-    """Yield documents that are too large for IAM, not counting white space."""
+    """Yield documents that are too large for AWS, not counting white space."""
     for document in subject.documents:
-        quota = QUOTAS.get(subject.kind) or _quota_of_resource(document)
-        if quota is None or document.located is None:
-            continue
-        found = policy_size(document.located.source.text)
-        if found > quota:
+        quota, keeper = QUOTAS.get(subject.kind) or _quota_of_resource(document)
+        characters = policy_size(document.located.source.text) if document.located else 0
+        if quota and document.located and characters > quota:
             yield Found(
-                f"{found:,} characters without white space, {found - quota:,} more than the "
-                f"{quota:,} {_KEEPERS.get(subject.kind, 'IAM stores')}",
+                f"{characters:,} characters without white space, {characters - quota:,} more than "
+                f"the {quota:,} {keeper}",
                 document.located.place(()),
-                _smaller(subject.kind, found),
+                _smaller(subject.kind, characters),
             )
-
-
-_KEEPERS: Final = {
-    "scp": "AWS Organizations stores",
-    "rcp": "AWS Organizations stores",
-    "resource": "the service stores",
-    "trust": "IAM stores by default",
-}
 
 
 def _smaller(kind: str, characters: int) -> str:
@@ -84,58 +70,12 @@ def _smaller(kind: str, characters: int) -> str:
     return "split it into several policies, or use wildcards"
 
 
-def _quota_of_resource(document: PolicyDocument) -> int | None:
-    """Return the quota of a resource's policy; its actions determine the service."""
+def _quota_of_resource(document: PolicyDocument) -> tuple[int, str]:
+    """Return the quota of a resource's policy, or 0; its actions determine the service."""
     actions = (text for statement in document.statements for text in statement.action or ())
     services = {text.partition(":")[0].lower() for text in actions}
-    return RESOURCE_QUOTAS.get(services.pop()) if len(services) == 1 else None
-
-
-def elements(subject: Subject) -> Iterator[Found]:
-    """Yield elements that a policy of this kind cannot have, or lacks."""
-    for item in subject.items:
-        yield from _principal(item, subject)
-        yield from _resource(item, subject)
-
-
-def _principal(item: Item, subject: Subject) -> Iterator[Found]:
-    statement = item.written
-    name = "NotPrincipal" if statement.principal is None else "Principal"
-    has = statement.principal is not None or statement.not_principal is not None
-    if has and subject.kind in _WITHOUT_PRINCIPAL:
-        yield item.found(
-            f"`{name}` is not allowed in {_WITHOUT_PRINCIPAL[subject.kind]}",
-            item.place(name),
-            "remove it; if this is a role's trust policy or a resource's policy, "
-            "pass `--kind trust` or `--kind resource`",
-        )
-    if not has and subject.kind in _WITH_PRINCIPAL:
-        what = _WITH_PRINCIPAL[subject.kind]
-        yield item.found(
-            f"the statement has no `Principal`, which {what} must have",
-            item.place(),
-            "add `Principal` with the principals to which it applies",
-        )
-
-
-def _resource(item: Item, subject: Subject) -> Iterator[Found]:
-    statement = item.written
-    has = statement.resource is not None or statement.not_resource is not None
-    if subject.kind == "trust" and has:
-        name = "Resource" if statement.resource is not None else "NotResource"
-        yield item.found(
-            f"`{name}` is not allowed in a trust policy: its resource is the role itself",
-            item.place(name),
-            "remove it",
-        )
-    meant_otherwise = statement.principal is not None or statement.not_principal is not None
-    lacks = not meant_otherwise if subject.kind in _WITHOUT_PRINCIPAL else subject.kind == "rcp"
-    if lacks and not has:
-        yield item.found(
-            "the statement has neither `Resource` nor `NotResource`",
-            item.place(),
-            'add the resources it applies to, `"Resource": "*"` for all',
-        )
+    quota = RESOURCE_QUOTAS.get(services.pop(), 0) if len(services) == 1 else 0
+    return quota, "the service stores"
 
 
 _WITH_PRINCIPAL: Final = {
@@ -150,61 +90,109 @@ _WITHOUT_PRINCIPAL: Final = {
 }
 
 
+def elements(item: Item) -> Iterator[Found]:
+    """Yield elements that a policy of this kind cannot have, or lacks."""
+    kind, said = item.subject.kind, item.written
+    on_principal = said.principal is not None or said.not_principal is not None
+    on_resource = said.resource is not None or said.not_resource is not None
+    if on_principal and kind in _WITHOUT_PRINCIPAL:
+        name = "NotPrincipal" if said.principal is None else "Principal"
+        yield item.found(
+            f"`{name}` is not allowed in {_WITHOUT_PRINCIPAL[kind]}",
+            "remove it; if this is a role's trust policy or a resource's policy, "
+            "pass `--kind trust` or `--kind resource`",
+            (name,),
+        )
+    if not on_principal and kind in _WITH_PRINCIPAL:
+        yield item.found(
+            f"the statement has no `Principal`, which {_WITH_PRINCIPAL[kind]} must have",
+            "add `Principal` with the principals to which it applies",
+        )
+    if on_resource and kind == "trust":
+        name = "NotResource" if said.resource is None else "Resource"
+        yield item.found(
+            f"`{name}` is not allowed in a trust policy: its resource is the role itself",
+            "remove it",
+            (name,),
+        )
+    meant = kind == "rcp" or (kind in _WITHOUT_PRINCIPAL and not on_principal)
+    if not on_resource and meant:
+        yield item.found(
+            "the statement has neither `Resource` nor `NotResource`",
+            'add the resources it applies to, `"Resource": "*"` for all',
+        )
+
+
+def control(item: Item) -> Iterator[Found]:
+    """Yield elements that a customer's resource control policy cannot have."""
+    said, principal = item.written, item.written.principal
+    if said.effect != "Deny":
+        yield item.found(
+            "a resource control policy of your own can have only `Deny` statements: AWS's "
+            "`RCPFullAWSAccess` allows",
+            "make it a Deny of what must be forbidden",
+            ("Effect",),
+        )
+    if not principal or not (principal.everyone or principal.ids == (("AWS", ("*",)),)):
+        yield item.found(
+            'a resource control policy applies to everybody: `"Principal": "*"` and nothing else',
+            "exempt callers with a condition, for example on `aws:PrincipalArn`",
+            ("NotPrincipal" if principal is None else "Principal",),
+        )
+    if said.not_action is not None:
+        yield item.found(
+            "a resource control policy has no `NotAction`",
+            "list the actions in `Action`",
+            ("NotAction",),
+        )
+    for text, at in item.texts("Action"):
+        prefix, colon, _ = text.lower().partition(":")
+        if not colon or prefix not in published("control"):
+            yield item.found(
+                f"`{text}`: AWS's list of services that support resource control policies does "
+                f"not include {f'`{prefix}`' if colon else 'every service'}",
+                "name the actions with the prefixes of services that support such policies, "
+                "such as `s3:*`",
+                at,
+            )
+
+
 def sids(subject: Subject) -> Iterator[Found]:
     """Yield Sids that are used twice in a document or have invalid characters."""
-    for document in subject.documents:
-        yield from _repeated_sids(document, subject)
-    if subject.kind == "resource":
-        return  # the services that keep such policies differ in what they take
+    seen = set()
     for item in subject.items:
         sid = item.statement.sid
-        if sid is not None and not _SID.fullmatch(sid):
+        if sid and (id(item.document), sid) in seen:
+            yield item.found(
+                f"the Sid `{sid}` is used twice in this document",
+                "give each statement its own Sid",
+                ("Sid",),
+            )
+        seen.add((id(item.document), sid))
+        # The services that store resource policies differ in what they accept.
+        if sid and subject.kind != "resource" and not re.fullmatch("[A-Za-z0-9]*", sid):
             yield item.found(
                 f"the Sid `{sid}` has characters other than letters and digits",
-                item.place("Sid"),
                 "use letters of the English alphabet and digits only",
+                ("Sid",),
             )
 
 
-def _repeated_sids(document: PolicyDocument, subject: Subject) -> Iterator[Found]:
-    counts = Counter(statement.sid for statement in document.statements if statement.sid)
-    seen: set[str] = set()
-    for item in (each for each in subject.items if each.document is document):
-        sid = item.statement.sid
-        if sid in seen and counts[sid] > 1:
-            yield Found(
-                f"the Sid `{sid}` is used twice in this document",
-                item.place("Sid"),
-                "give each statement its own Sid",
-                sid,
-            )
-        if sid:
-            seen.add(sid)
-
-
-def variables_version(subject: Subject) -> Iterator[Found]:
-    """Yield policy variables in a document whose version treats them as plain text."""
-    for item in subject.items:
-        if item.document.version == VERSION_2012:
-            continue
-        texts = [
-            *(item.statement.resource or ()),
-            *(item.statement.not_resource or ()),
-            *(value for condition in item.statement.conditions for value in condition.values),
-        ]
-        found = next((text for text in texts if "${" in text), None)
-        if found:
-            yield item.found(
-                f"`{found}` is plain text here: a document of Version {item.document.version} "
-                "has no policy variables",
-                item.place(),
-                f'set `"Version": "{VERSION_2012}"`',
-                correction=latest_version(item),
-            )
+def variables_version(item: Item) -> Iterator[Found]:
+    if item.variables:
+        return
+    texts = (*item.texts("Resource", "NotResource"), *item.condition_values())
+    variable = next((text for text, _ in texts if "${" in text), None)
+    if variable:
+        yield item.found(
+            f"`{variable}` is plain text here: a document of Version {item.document.version} has "
+            "no policy variables",
+            f'set `"Version": "{VERSION_2012}"`',
+            correction=latest_version(item),
+        )
 
 
 def no_version(subject: Subject) -> Iterator[Found]:
-    """Yield documents without Version, which IAM treats as version 2008-10-17."""
     for document in subject.documents:
         if document.located is not None and "Version" not in document.located.value:
             yield Found(
@@ -214,17 +202,16 @@ def no_version(subject: Subject) -> Iterator[Found]:
             )
 
 
-def empty(subject: Subject) -> Iterator[Found]:
+def empty(item: Item) -> Iterator[Found]:
     """Yield empty Sids and empty conditions."""
-    for item in subject.items:
-        conditions = item.raw.get("Condition", None)
-        blocks = conditions if isinstance(conditions, dict) else {}
-        hollow: list[tuple[str, ...]] = [("Sid",)] if item.written.sid == "" else []
-        hollow += [("Condition",)] if conditions == {} else []
-        hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
-        for path in hollow:
-            yield item.found(
-                f"`{path[-1]}` is empty and has no effect",
-                item.place(*path),
-                "remove it, or write the intended content",
-            )
+    conditions = item.raw.get("Condition")
+    blocks = conditions if isinstance(conditions, dict) else {}
+    hollow: list[tuple[str, ...]] = [("Sid",)] if item.written.sid == "" else []
+    hollow += [("Condition",)] if conditions == {} else []
+    hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
+    for path in hollow:
+        yield item.found(
+            f"`{path[-1]}` is empty and has no effect",
+            "remove it, or write the intended content",
+            path,
+        )

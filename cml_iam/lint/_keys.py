@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
-from cml_iam.lint._finding import Found, listed
-from cml_iam.lint._subject import how_often
+from cml_iam.lint._finding import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import KeyCondition
+    from cml_iam.lint._finding import Found
+    from cml_iam.lint._subject import Asked
 
-SENSITIVE: Final = frozenset(
+_IDS: Final = frozenset(
     {
         "aws:principalaccount",
         "aws:principalorgid",
@@ -44,101 +43,81 @@ _PATHS: Final = (
     "aws:sourceorgpaths",
     "aws:vpceorgpaths",
 )
-_MADE_UP: Final = {"aws:referer": "Referer", "aws:useragent": "User-Agent"}
-_OF_ENDPOINTS: Final = (
-    "aws:sourcevpcarn",
-    "aws:vpceaccount",
-    "aws:vpceorgid",
-    "aws:vpceorgpaths",
-)
 _EVERYTHING: Final = re.compile(r"\*+")
 
 
-def open_ids(subject: Subject) -> Iterator[Found]:
+def open_ids(asked: Asked) -> Iterator[Found]:
     """Yield wildcards and policy variables in place of the id of an account, a VPC and so on.
 
     A variable whose value is an id, such as `${aws:PrincipalAccount}`, is accepted.
     """
-    for item, asked in subject.asked("string"):
-        key = asked.condition.key
-        for index, value in enumerate(asked.condition.values):
-            if problem := _open_id(item, asked, value):
-                yield item.found(
-                    f"`{value}` {problem}, so `{key}` restricts little or nothing",
-                    item.condition_place(asked.condition, index),
-                    "write the intended ids",
-                )
+    for index, value in enumerate(asked.values if asked.family == "string" else ()):
+        if problem := _open_id(asked, value):
+            yield asked.found(
+                f"`{value}` {problem}, so `{asked.key}` restricts little or nothing",
+                "write the intended ids",
+                index,
+            )
 
 
-def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
-    name, like = asked.condition.key.lower(), "like" in asked.operator.base
+def _open_id(asked: Asked, value: str) -> str | None:
     plain = re.sub(r"\$\{[^}]*\}", "", value)
-    wild = like and any(char in plain for char in "*?")
-    if name in SENSITIVE:
-        keys = variable_keys(value) if item.variables and "${" in value else ()
-        if any(key.lower() not in SENSITIVE for key in keys):
+    wild = asked.like and any(char in plain for char in "*?")
+    if asked.name in _IDS:
+        keys = variable_keys(value) if asked.variables and "${" in value else ()
+        if any(key.lower() not in _IDS for key in keys):
             return "has a policy variable, which the caller may influence"
         return "has a wildcard in place of an id" if wild else None
-    if name in _PATHS and wild:
+    if asked.name in _PATHS and wild:
         organization = plain.partition("/")[0]
         return "matches every organization" if re.search(r"[*?]", organization) else None
-    if name == "aws:userid" and wild:
+    if asked.name == "aws:userid" and wild:
         owner, colon, _ = plain.partition(":")
         whole = colon and _EVERYTHING.fullmatch(owner)
         return None if whole or not re.search(r"[*?]", owner) else "matches every role and user"
     return None
 
 
-def made_up(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on HTTP headers that every caller can set freely."""
-    for item, asked in subject.asked("string"):
-        header = _MADE_UP.get(asked.condition.key.lower())
-        if header:
-            yield item.found(
-                f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller can "
-                "set freely: it excludes nobody",
-                item.condition_place(asked.condition),
-                "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
-                "`aws:SourceVpce`",
-            )
+_HEADERS: Final = {"aws:referer": "Referer", "aws:useragent": "User-Agent"}
 
 
-def shorter_prefixes(subject: Subject) -> Iterator[Found]:
-    """Yield conditions that forbid values of s3:prefix: a shorter prefix lists the same objects.
+def made_up(asked: Asked) -> Iterator[Found]:
+    if asked.family == "string" and asked.name in _HEADERS:
+        yield asked.found(
+            f"`{asked.key}` is the HTTP header `{_HEADERS[asked.name]}`, which every caller can "
+            "set freely: it excludes nobody",
+            "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
+            "`aws:SourceVpce`",
+        )
+
+
+def shorter_prefixes(asked: Asked) -> Iterator[Found]:
+    """Yield conditions that forbid values of s3:prefix.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
     """
-    for item, asked in subject.asked("string"):
-        name, negated = asked.condition.key.lower(), asked.operator.negated
-        if name == "s3:prefix" and negated is item.allows:
-            yield item.found(
-                f"{asked.condition.operator} on `s3:prefix` does not prevent listing these "
-                "objects: a request with a shorter prefix, or without one, is not refused and "
-                "lists them too",
-                item.condition_place(asked.condition),
-                "allow the intended prefixes (`StringLike` in an Allow), or refuse the "
-                "others (`StringNotLike` in a Deny)",
-            )
+    forbids = asked.operator.negated is asked.item.allows
+    if asked.name == "s3:prefix" and asked.family == "string" and forbids:
+        yield asked.found(
+            f"{asked.condition.operator} on `s3:prefix` does not prevent listing these objects: a "
+            "request with a shorter prefix, or without one, is not refused and lists them too",
+            "allow the intended prefixes (`StringLike` in an Allow), or refuse the others "
+            "(`StringNotLike` in a Deny)",
+        )
 
 
-def only_wildcards(subject: Subject) -> Iterator[Found]:
-    """Yield conditions that every value meets, or none: they only test whether the key is present.
+def only_wildcards(asked: Asked) -> Iterator[Found]:
+    """Yield conditions that every value meets, or none.
 
     Conditions on tokens are excluded: other rules test them with a stranger's token.
     """
-    for item, asked in subject.asked("string"):
-        condition, key = asked.condition, asked.condition.key.lower()
-        like = "like" in asked.operator.base and not facts.is_provider_key(key)
-        if not like or not any(map(_EVERYTHING.fullmatch, condition.values)):
-            continue
-        several = bool(asked.operator.qualifier) or key in facts.SEVERAL_VALUES
-        absent, present = asked.test({}), asked.test({key: ["x"] if several else "x"})
-        says, remedy = _WILDCARD_ONLY[absent, present]
-        yield item.found(
-            f"{condition.operator} with `*` {says}",
-            item.condition_place(condition),
-            remedy.format(condition.key),
-        )
+    like = asked.family == "string" and asked.like and not facts.is_provider_key(asked.name)
+    if like and any(map(_EVERYTHING.fullmatch, asked.values)):
+        several = bool(asked.operator.qualifier) or asked.name in facts.SEVERAL_VALUES
+        present = {asked.name: ["x"] if several else "x"}
+        means, remedy = _WILDCARD_ONLY[asked.test({}), asked.test(present)]
+        message = f"{asked.condition.operator} with `*` {means}"
+        yield asked.found(message, remedy.format(asked.key))
 
 
 _WILDCARD_ONLY: Final = {
@@ -155,24 +134,23 @@ _WILDCARD_ONLY: Final = {
 }
 """The meaning of a condition with `*`, by whether it holds without the key and with it."""
 
+_OF_ENDPOINTS: Final = ("aws:sourcevpcarn", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths")
 
-def of_some_services(subject: Subject) -> Iterator[Found]:
+
+def of_some_services(asked: Asked) -> Iterator[Found]:
     """Yield keys about VPC endpoints in statements about services that do not send them.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpceaccount
     """
-    for item, asked in subject.asked():
-        if asked.condition.key.lower() not in _OF_ENDPOINTS:
-            continue
-        named = {action.service for action in item.actions.values()}
-        lacking = sorted(named - facts.published("endpoint"))
-        if not lacking and not item.unlisted:
-            continue
-        yield item.found(
-            f"few services send `{asked.condition.key}`, and AWS's page does not list "
-            f"{'most of these services' if item.unlisted else listed(lacking)}: for them the "
-            f"condition {how_often(asked)} holds",
-            item.condition_place(asked.condition),
+    if asked.name not in _OF_ENDPOINTS:
+        return
+    named = {action.service for action in asked.item.actions.values()}
+    lacking = sorted(named - facts.published("endpoint"))
+    if lacking or asked.item.unlisted:
+        services = "most of these services" if asked.item.unlisted else listed(lacking)
+        yield asked.found(
+            f"few services send `{asked.key}`, and AWS's page does not list {services}: for them "
+            f"the condition {asked.how_often} holds",
             "put the services that send the key into a separate statement",
         )
 
@@ -196,46 +174,85 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dyn
 """
 
 
-def unpaired(subject: Subject) -> Iterator[Found]:
-    """Yield keys that restrict little without another key, which is missing."""
-    for item in subject.items:
-        names = {asked.condition.key.lower() for asked in item.asked}
-        for asked in item.asked:
-            partners, why, remedy = _PAIRED.get(asked.condition.key.lower(), ((), "", ""))
-            if partners and names.isdisjoint(partners) and not asked.operator.negated:
-                yield item.found(
-                    f"`{asked.condition.key}` {why}",
-                    item.condition_place(asked.condition),
-                    remedy,
-                )
+def unpaired(asked: Asked) -> Iterator[Found]:
+    if asked.name in _PAIRED and not asked.operator.negated:
+        partners, why, remedy = _PAIRED[asked.name]
+        if not any(other.name in partners for other in asked.item.asked):
+            yield asked.found(f"`{asked.key}` {why}", remedy)
 
 
-def texts_for_arns(subject: Subject) -> Iterator[Found]:
-    """Yield StringLike with wildcards on a key that is an ARN."""
-    for item, asked in subject.asked("string"):
-        condition = asked.condition
-        kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
-        like = "like" in asked.operator.base
-        if like and kind == "ARN" and any("*" in value for value in condition.values):
-            yield item.found(
-                f"in {condition.operator} a `*` also stands for colons, so the values may match "
-                f"ARNs with unintended accounts, types or names; `{condition.key}` is an ARN",
-                item.condition_place(condition),
-                "use ArnLike, which compares field by field",
-            )
+def texts_for_arns(asked: Asked) -> Iterator[Found]:
+    kind = (facts.key_type(asked.key) or "").removeprefix("ArrayOf")
+    wild = asked.like and any("*" in value for value in asked.values)
+    if asked.family == "string" and kind == "ARN" and wild:
+        yield asked.found(
+            f"in {asked.condition.operator} a `*` also stands for colons, so the values may match "
+            f"ARNs with unintended accounts, types or names; `{asked.key}` is an ARN",
+            "use ArnLike, which compares field by field",
+        )
 
 
-def audience_lists(subject: Subject) -> Iterator[Found]:
+def audience_lists(asked: Asked) -> Iterator[Found]:
     """Yield set operators on the audience of a token, which is a single text for most providers.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """
-    for item, asked in subject.asked("string"):
-        key, plain = asked.condition.key, asked.condition.operator.partition(":")[2]
-        if asked.operator.qualifier and key.lower().endswith(":aud") and facts.is_provider_key(key):
-            yield item.found(
-                f"{asked.condition.operator} compares `{key}` as a list, but the audience of "
-                "most providers' tokens is a single text",
-                item.condition_place(asked.condition),
-                f"use {plain}, unless this provider's tokens have several audiences",
-            )
+    audience = asked.name.endswith(":aud") and facts.is_provider_key(asked.key)
+    if asked.family == "string" and asked.operator.qualifier and audience:
+        operator = asked.condition.operator
+        yield asked.found(
+            f"{operator} compares `{asked.key}` as a list, but the audience of most providers' "
+            "tokens is a single text",
+            f"use {operator.partition(':')[2]}, unless this provider's tokens have several "
+            "audiences",
+        )
+
+
+_OF_THE_RESOURCE: Final = (
+    "aws:resourceaccount",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "s3:resourceaccount",
+)
+
+
+def own_account(asked: Asked) -> Iterator[Found]:
+    if asked.name in _OF_THE_RESOURCE:
+        yield asked.found(
+            f"`{asked.key}` is the same in every request, because this is the policy of that "
+            "resource",
+            "remove it; for the caller, use `aws:PrincipalAccount` or `aws:PrincipalOrgID`",
+        )
+
+
+_OF_CALLERS: Final = (
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principaltag/",
+    "aws:userid",
+    "aws:username",
+)
+"""Keys, or their prefixes, that requests of AWS services do not have."""
+
+_CERTIFICATE: Final = "aws:principaltag/x509"
+"""The prefix of tags that only IAM Roles Anywhere sends: the fields of the client's certificate.
+
+https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
+"""
+
+
+def keys_of_nobody(asked: Asked) -> Iterator[Found]:
+    """Yield conditions on the caller's identity where only services are allowed."""
+    callers = dict(asked.item.principals())
+    if not asked.item.allows or set(callers) != {"Service"}:
+        return
+    by_certificate = set(callers["Service"]) == {"rolesanywhere.amazonaws.com"}
+    certified = by_certificate and asked.name.startswith(_CERTIFICATE)
+    if asked.name.startswith(_OF_CALLERS) and not certified:
+        yield asked.found(
+            f"a service calls without `{asked.key}`, so the condition {asked.how_often} holds",
+            "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say for whom "
+            "the service acts",
+        )

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place
-from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._effect import matches_nothing
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity, recognized_kind
-from cml_iam.lint._rules import Rule, lint_rules, rule_named
+from cml_iam.lint._rules import lint_rules, rule_named
 from cml_iam.lint._subject import Subject
 from cml_iam.lint._tags import gates, judged
 from cml_iam.policy import build_policy, grammar_problems, parse_json
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.errors import Problem
-    from cml_iam.lint._edits import Correction
+    from cml_iam.lint._corrections import Correction
     from cml_iam.policy import PolicyDocument
     from cml_iam.sources import Reading
     from cml_iam.sources import Subject as KeptPolicy
@@ -30,8 +29,8 @@ COMPARED: Final = 200
 A managed policy of 6,144 characters has room for about 120 statements.
 """
 
-SYNTAX, GRAMMAR, TOO_MANY, MATCHES_NOTHING = "CML101", "CML102", "CML110", "CML308"
-"""The rules about the text itself, and the rules for what the other rules do not report."""
+SYNTAX, GRAMMAR, MATCHES_NOTHING = "CML101", "CML102", "CML308"
+"""The rules about the text itself, and the rule for what the other rules do not report."""
 
 MANY: Final = 100
 """The number of documents for which another process is worthwhile."""
@@ -79,29 +78,50 @@ def lint_texts(
 def _judged(
     texts: Sequence[tuple[str, str]], kind: Kind | None, *, together: bool
 ) -> tuple[Finding, ...]:
-    read = [_read(name, text) for name, text in texts]
-    found = [finding for problems, _ in read for finding in problems]
-    documents = [document for _, document in read if document is not None]
-    for group_kind, group in _groups(documents, kind, together=together):
-        found += lint_policies(group, kind=group_kind)
-    order = {name: position for position, (name, _) in enumerate(texts)}
-    return tuple(sorted(found, key=lambda each: (order.get(_file(each), 0), *_order(each))))
-
-
-def _groups(
-    documents: Iterable[PolicyDocument], kind: Kind | None, *, together: bool
-) -> Iterator[tuple[Kind, list[PolicyDocument]]]:
-    """Yield the groups of documents judged together, with their kind."""
+    found: list[Finding] = []
+    groups: list[tuple[Kind, list[PolicyDocument]]] = []
     joined: list[PolicyDocument] = []
-    for document in documents:
-        value = document.located.value if document.located else {}
-        own = kind or recognized_kind(value)
+    for name, text in texts:
+        document = _read(name, text, found)
+        if document is None or document.located is None:
+            continue
+        own = kind or recognized_kind(document.located.value)
         if together and own in {kind, "identity"}:
             joined.append(document)
         else:
-            yield own, [document]
+            groups.append((own, [document]))
     if joined:
-        yield kind or "identity", joined
+        groups.append((kind or "identity", joined))
+    for group_kind, documents in groups:
+        found += lint_policies(documents, kind=group_kind)
+    order = {name: position for position, (name, _) in enumerate(texts)}
+    return tuple(sorted(found, key=lambda f: (order.get(_file(f), 0), *_order(f))))
+
+
+def _read(name: str, text: str, found: list[Finding]) -> PolicyDocument | None:
+    """Return the document; None, with the problems added to *found*, if the text is none."""
+    try:
+        located = parse_json(text, name)
+    except DocumentError as error:
+        found += _findings(SYNTAX, error.problems, {})
+        return None
+    problems = grammar_problems(located)
+    if problems:
+        from cml_iam.lint._corrections import grammar_corrections
+
+        found += _findings(GRAMMAR, problems, grammar_corrections(located))
+        return None
+    return build_policy(located)
+
+
+def _findings(
+    rule: str, problems: Iterable[Problem], corrections: Mapping[Place, Correction]
+) -> Iterator[Finding]:
+    for problem in problems:
+        place = problem.place
+        correction = corrections.get(place) if place else None
+        found = Found(problem.message, place, problem.remedy, correction=correction)
+        yield rule_named(rule).finding(found)
 
 
 def lint_policies(
@@ -115,69 +135,47 @@ def lint_policies(
     subject = Subject(tuple(documents), kind)
     few = len(subject.items) <= COMPARED
     found = [
-        rule.finding(each)
+        finding
         for rule in lint_rules()
-        if rule.check is not None and kind in rule.kinds and (few or not rule.compares)
-        for each in rule.check(subject)
+        if rule.check and kind in rule.kinds and (few or not rule.compares)
+        for finding in rule.findings(subject)
     ]
     if few:
-        said = {(_file(e), e.statement) for e in found if e.severity > Severity.INFO}
-        found += map(rule_named(MATCHES_NOTHING).finding, matches_nothing(subject, said))
-    found += map(rule_named(TOO_MANY).finding, _too_many(subject))
+        told = {(_file(f), f.statement) for f in found if f.severity > Severity.INFO}
+        rule = rule_named(MATCHES_NOTHING)
+        for item in subject.items:
+            place = item.place()
+            if (place.file if place else "", item.label) not in told:
+                found += map(rule.finding, matches_nothing(item))
     return tuple(sorted(found, key=_order))
 
 
-def _too_many(subject: Subject) -> Iterator[Found]:
-    """Report what is not judged because it would take too long."""
+def too_many(subject: Subject) -> Iterator[Found]:
+    """Yield what is not judged because it would take too long."""
     statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
-    place = subject.documents[0].located.place(()) if subject.documents[0].located else None
-    what = f"{statements:,} statements are too many; at most {COMPARED} are compared"
-    said = f"{what}; not applied: {', '.join(ids)}"
-    if statements <= COMPARED:
+    located = subject.documents[0].located
+    if statements > COMPARED:
+        message = (
+            f"{statements:,} statements are too many; at most {COMPARED} are compared; not "
+            f"applied: {', '.join(ids)}"
+        )
+        place = located.place(()) if located else None
+    else:
         every, first = gates(subject), judged(subject)
         if len(first) == len(every):
             return
-        gate = every[len(first)]
-        place = gate.item.condition_place(gate.asked.condition)
-        said = (
+        message = (
             f"{len(every)} conditions on tags are too many; CML501, CML502 and CML503 judge only "
             f"the first {len(first)}, not this one and those after it"
         )
-    yield Found(said, place, "split the policy, and check its parts")
+        place = every[len(first)].asked.place
+    yield Found(message, place, "split the policy, and check its parts")
 
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:
     """Return whether every rule could judge the document *name*, whose text must be readable."""
     unread = {SYNTAX, GRAMMAR}
     return not any(finding.rule in unread and _file(finding) == name for finding in findings)
-
-
-def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
-    try:
-        located = parse_json(text, name)
-    except DocumentError as error:
-        return _findings(rule_named(SYNTAX), error.problems), None
-    problems = grammar_problems(located)
-    if problems:
-        return _findings(rule_named(GRAMMAR), problems, grammar_corrections(located)), None
-    return [], build_policy(located)
-
-
-def _findings(
-    rule: Rule, problems: Iterable[Problem], corrections: Mapping[Place, Correction] | None = None
-) -> list[Finding]:
-    certain = corrections or {}
-    return [
-        rule.finding(
-            Found(
-                problem.message,
-                problem.place,
-                problem.remedy,
-                correction=certain.get(problem.place) if problem.place else None,
-            )
-        )
-        for problem in problems
-    ]
 
 
 def _file(finding: Finding) -> str:
@@ -200,35 +198,28 @@ def lint_subjects(
     A subject with an unknown value is judged twice: with any value allowed, and with a value that
     occurs nowhere else. A finding is reported only if both give it in the same words.
     """
+
+    def judge(chosen: Sequence[KeptPolicy], reading: int) -> list[tuple[Finding, str]]:
+        """Return the findings with their places in the file and the name of the policy."""
+        named = {subject.name: (subject, subject.readings[reading]) for subject in chosen}
+        texts = [(subject.name, subject.readings[reading].text) for subject in chosen]
+        found = lint_texts(texts, kind=kind, together=together, processes=processes)
+        return [_carried(finding, named) for finding in found]
+
     read = [subject for subject in subjects if subject.readings]
-    first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)
-    doubtful = [each for each in read if each.readings[1:]]
+    first = judge(read, 0)
+    doubtful = [subject for subject in read if subject.readings[1:]]
     if not doubtful:
         return tuple(finding for finding, _ in first)
     again = read if together else doubtful
-    second = _in_their_files(
-        [(each, each.readings[-1]) for each in again], kind, together, processes
-    )
-    left = {problem.place for each in doubtful for problem in each.open}
-    narrow = [finding for finding, _ in second if finding.place not in left]
-    sure, names = set(map(_key, narrow)), {each.name for each in again}
+    left = {problem.place for subject in doubtful for problem in subject.open}
+    narrow = [finding for finding, _ in judge(again, -1) if finding.place not in left]
+    sure, names = set(map(_key, narrow)), {subject.name for subject in again}
     kept = [finding for finding, name in first if name not in names or _key(finding) in sure]
     open_to = {finding.place for finding, name in first if name in names and finding.witness}
     known = set(map(_key, kept))
-    return (
-        *kept,
-        *(e for e in narrow if e.witness and e.place in open_to and _key(e) not in known),
-    )
-
-
-def _in_their_files(
-    readings: Sequence[tuple[KeptPolicy, Reading]], kind: Kind, together: bool, processes: int
-) -> list[tuple[Finding, str]]:
-    """Return the findings with their places in the file and the name of the policy."""
-    texts = [(subject.name, reading.text) for subject, reading in readings]
-    named = {subject.name: (subject, reading) for subject, reading in readings}
-    found = lint_texts(texts, kind=kind, together=together, processes=processes)
-    return [_carried(finding, named) for finding in found]
+    further = (f for f in narrow if f.witness and f.place in open_to and _key(f) not in known)
+    return (*kept, *further)
 
 
 def _carried(

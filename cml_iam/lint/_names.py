@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
-from cml_iam.lint._corrections import (
-    OPERATOR_NAMES,
-    known_action,
-    known_key,
-    known_operator,
-)
-from cml_iam.lint._finding import Found
-from cml_iam.lint._subject import how_often
-from cml_iam.policy import VERSION_2012, did_you_mean
+from cml_iam.lint._corrections import OPERATOR_NAMES, known_action, known_key, known_operator
+from cml_iam.policy import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.errors import Place
-    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.lint._finding import Found
+    from cml_iam.lint._subject import Asked, Item, Subject
+    from cml_iam.policy import Path
+
+SERVICE: Final = re.compile(
+    r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|(?<!\.aws\.)amazon\.com|aws\.internal)"
+)
+"""The principal of a service: its names, and the domain."""
 
 _WHITE: Final = re.compile(r"\s")
-
 
 HINTED: Final = 200
 """The maximum number of unknown actions per document with a suggestion; each search is slow."""
@@ -37,26 +35,18 @@ def actions(subject: Subject) -> Iterator[Found]:
     """Yield elements of Action and NotAction that match no existing action."""
     left = HINTED
     for item in subject.items:
-        for element in ("Action", "NotAction"):
-            texts = item.statement.action if element == "Action" else item.statement.not_action
-            for index, text in enumerate(texts or ()):
-                problem = _action_problem(text, hint=left > 0)
-                if problem is None:
-                    continue
-                message, remedy = problem
-                yield item.found(
-                    message,
-                    item.place(element, index),
-                    remedy,
-                    correction=known_action(item, element, index, text) if left > 0 else None,
-                )
+        for text, at in item.texts("Action", "NotAction"):
+            if problem := _action_problem(text, hint=left > 0):
+                correction = known_action(item, at, text) if left > 0 else None
+                yield item.found(*problem, at, correction=correction)
                 left -= 1
 
 
 def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
+    """Return why *text* names no action, and a remedy."""
+    prefix, colon, name = text.partition(":")
     if text in {"*", "*:*"}:
         return None
-    prefix, colon, name = text.partition(":")
     if not colon:
         return (
             f"`{text}` names no service",
@@ -68,36 +58,28 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
         return f"`{text}` has a wildcard in its service, so it names nothing", (
             "name the service; only `*` by itself matches all services"
         )
-    return _unknown_action(text, prefix, name, hint=hint)
-
-
-def _unknown_action(
-    text: str, prefix: str, name: str, *, hint: bool
-) -> tuple[str, str | None] | None:
     owner = facts.service(prefix)
-    if owner is not None and owner.names_matching(name):
-        return None
     as_of = f"in AWS's reference of {facts.updated()}"
     if owner is None:
         meant = did_you_mean(prefix, facts.services()) if hint else None
         return f"there is no service `{prefix}` {as_of}", meant
+    if owner.names_matching(name):
+        return None
     if "*" in name or "?" in name:
         return f"`{text}` matches no action {as_of}", None
-    known = (f"{owner.name}:{each}" for each in owner.action_names)
+    known = (f"{owner.name}:{action}" for action in owner.action_names)
     return f"there is no action `{text}` {as_of}", did_you_mean(text, known) if hint else None
 
 
-def operators(subject: Subject) -> Iterator[Found]:
-    """Yield condition operators that do not exist."""
-    for item, asked in subject.asked():
-        operator = asked.condition.operator
-        if not asked.operator.known:
-            yield item.found(
-                f"there is no condition operator `{operator}`",
-                item.place("Condition", operator),
-                _operator_hint(operator),
-                correction=known_operator(item, operator),
-            )
+def operators(asked: Asked) -> Iterator[Found]:
+    operator = asked.condition.operator
+    if not asked.operator.known:
+        yield asked.item.found(
+            f"there is no condition operator `{operator}`",
+            _operator_hint(operator),
+            ("Condition", operator),
+            correction=known_operator(asked.item, operator),
+        )
 
 
 def _operator_hint(text: str) -> str | None:
@@ -109,61 +91,55 @@ def _operator_hint(text: str) -> str | None:
     )
 
 
-OF_RESOURCES: Final = frozenset({"aws:sourceowner"})
-"""Keys that are missing from the reference but occur in resource policies that AWS itself writes.
+_OF_RESOURCES: Final = "aws:sourceowner"
+"""A key that is missing from the reference but occurs in resource policies that AWS itself writes.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 """
 
 
-def keys(subject: Subject) -> Iterator[Found]:
+def keys(item: Item) -> Iterator[Found]:
     """Yield condition keys, and keys of variables, that neither AWS nor any service has."""
-    for item in subject.items:
-        for asked in item.asked:
-            key = asked.condition.key
-            if subject.kind == "resource" and key.lower() in OF_RESOURCES:
-                continue
-            if key.endswith("/"):
-                yield item.found(
-                    f"`{key}` names no tag: the tag's key must follow the slash",
-                    item.condition_place(asked.condition),
-                    f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
-                )
-            elif facts.is_unknown_key(key):
-                yield item.found(
-                    f"AWS's reference of {facts.updated()} has no condition key `{key}`: unless "
-                    f"AWS has added it since, the condition {how_often(asked)} holds",
-                    item.condition_place(asked.condition),
-                    facts.key_hint(key),
-                    correction=known_key(item, asked.condition),
-                )
-        for text, place in _with_variables(item):
-            unknown = [key for key in variable_keys(text) if facts.is_unknown_key(key)]
-            if unknown and _malformed_variable(text) is None:
-                yield item.found(
-                    f"AWS's reference of {facts.updated()} has no key `{unknown[0]}`, so the "
-                    f"variable in `{text}` has no value",
-                    place,
-                    facts.key_hint(unknown[0]),
-                )
+    reference = f"AWS's reference of {facts.updated()}"
+    for asked in item.asked:
+        key = asked.key
+        if item.subject.kind == "resource" and asked.name == _OF_RESOURCES:
+            continue
+        if key.endswith("/"):
+            yield asked.found(
+                f"`{key}` names no tag: the tag's key must follow the slash",
+                f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
+            )
+        elif facts.is_unknown_key(key):
+            yield asked.found(
+                f"{reference} has no condition key `{key}`: unless AWS has added it since, the "
+                f"condition {asked.how_often} holds",
+                facts.key_hint(key),
+                correction=known_key(asked),
+            )
+    for text, at in _with_variables(item):
+        unknown = next((key for key in variable_keys(text) if facts.is_unknown_key(key)), None)
+        if unknown is not None and _malformed_variable(text) is None:
+            yield item.found(
+                f"{reference} has no key `{unknown}`, so the variable in `{text}` has no value",
+                facts.key_hint(unknown),
+                at,
+            )
 
 
-def variables(subject: Subject) -> Iterator[Found]:
+def variables(item: Item) -> Iterator[Found]:
     """Yield malformed policy variables, and variables in places that do not support them."""
-    for item in subject.items:
-        if item.document.version != VERSION_2012:
-            continue  # which has none: a rule of its own says so
-        for text, place in _with_variables(item):
-            if problem := _malformed_variable(text):
-                yield item.found(f"`{text}` {problem}", place, _VARIABLE_FORM)
-        for element, text, place in item.texts("Action", "NotAction"):
-            if "${" in text:
-                yield item.found(
-                    f"`{text}`: {element} has no policy variables",
-                    place,
-                    "name the action; only Resource, NotResource and values of conditions have "
-                    "variables",
-                )
+    for text, at in _with_variables(item):
+        if problem := _malformed_variable(text):
+            yield item.found(f"`{text}` {problem}", _VARIABLE_FORM, at)
+    for text, at in item.texts("Action", "NotAction") if item.variables else ():
+        if "${" in text:
+            yield item.found(
+                f"`{text}`: {at[0]} has no policy variables",
+                "name the action; only Resource, NotResource and values of conditions have "
+                "variables",
+                at,
+            )
 
 
 _VARIABLE_FORM: Final = (
@@ -187,14 +163,7 @@ def _malformed_variable(text: str) -> str | None:
     return None
 
 
-def _with_variables(item: Item) -> Iterator[tuple[str, Place | None]]:
-    """Yield the texts of *item* that contain variables, with their places."""
-    if item.document.version != VERSION_2012:
-        return
-    for _, text, place in item.texts("Resource", "NotResource"):
-        if "${" in text:
-            yield text, place
-    for condition in item.written.conditions:
-        for index, value in enumerate(condition.values):
-            if "${" in value:
-                yield value, item.condition_place(condition, index)
+def _with_variables(item: Item) -> Iterator[tuple[str, Path]]:
+    """Yield the texts of *item* that contain variables, with their paths."""
+    texts = [*item.texts("Resource", "NotResource"), *item.condition_values()]
+    return ((text, at) for text, at in texts if item.variables and "${" in text)

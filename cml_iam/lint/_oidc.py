@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cml_iam.lint._strangers import Values
-    from cml_iam.space import KeyCondition
+    from cml_iam.lint._subject import Asked
 
 
 TRIED: Final = 64
@@ -32,7 +31,8 @@ class Issuer(NamedTuple):
     the project if there is one; it is None if the whole text identifies the owner. *token* is the
     form of the tokens that the provider issues. *who* are claims other than `sub` that identify the
     owner. *holders* says who can get a token from the provider. *guests* are the claim, and its
-    value, of tokens for users who did not sign in.
+    value, of tokens for users who did not sign in. *application* is the claim that names the
+    application to which the provider's users belong.
     """
 
     prefix: str
@@ -42,6 +42,7 @@ class Issuer(NamedTuple):
     token: re.Pattern[str] | None = None
     who: frozenset[str] = frozenset()
     guests: tuple[str, str] | None = None
+    application: str | None = None
 
     def owner_of(self, subject: str) -> tuple[str, str] | None:
         """Return the owner and the project in *subject*; None for one that is not there."""
@@ -56,31 +57,24 @@ class Issuer(NamedTuple):
 
 
 @cache
-def _providers() -> tuple[dict[str, Any], ...]:
+def issuers() -> tuple[Issuer, ...]:
     """Return the providers in `policies/oidc-providers.toml`, each with the page on its tokens."""
+    import tomllib  # few trust policies name a provider
+
     data = tomllib.loads(shipped_text("policies", "oidc-providers.toml"))
     claims = {"build-claims": data["build-claims"]}
     return tuple(
-        each
-        | {"who": [claim for name in each.get("who", ()) for claim in claims.get(name, [name])]}
-        for each in data["provider"]
-    )
-
-
-@cache
-def issuers() -> tuple[Issuer, ...]:
-    """Return the known providers."""
-    return tuple(
         Issuer(
-            provider["host"],
-            provider["subject"],
-            provider["holders"],
-            re.compile(provider["owner"]) if "owner" in provider else None,
-            re.compile(provider["token"]) if "token" in provider else None,
-            frozenset(provider["who"]),
-            tuple(provider["guests"]) if "guests" in provider else None,
+            row["host"],
+            row["subject"],
+            row["holders"],
+            re.compile(row["owner"]) if "owner" in row else None,
+            re.compile(row["token"]) if "token" in row else None,
+            frozenset(claim for name in row.get("who", ()) for claim in claims.get(name, [name])),
+            tuple(row["guests"]) if "guests" in row else None,
+            row.get("application"),
         )
-        for provider in _providers()
+        for row in data["provider"]
     )
 
 
@@ -90,11 +84,7 @@ def by_application() -> dict[str, str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
     """
-    return {
-        provider["host"]: provider["application"]
-        for provider in _providers()
-        if "application" in provider
-    }
+    return {issuer.prefix: issuer.application for issuer in issuers() if issuer.application}
 
 
 def host_of(principal: str) -> str | None:
@@ -148,7 +138,7 @@ class Token(NamedTuple):
         """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
-        def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+        def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
             if key in issuer.who and not self.inside:
                 return _foreign(conditions)
             if not key.startswith(prefix):
@@ -166,35 +156,36 @@ class Token(NamedTuple):
 
         return values
 
-    def _subjects(self, issuer: Issuer, conditions: Sequence[KeyCondition]) -> Sequence[str | None]:
+    def _subjects(self, issuer: Issuer, conditions: Sequence[Asked]) -> Sequence[str | None]:
         """Return strangers' subjects that match the patterns of *conditions*, and any other."""
-        patterns = [value for asked in conditions for value in asked.condition.values]
+        patterns = [value for asked in conditions for value in asked.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
         own = {owner for owner in map(issuer.owner_of, patterns) if owner}
         fillable = patterns if issuer.owner else [text for text in patterns if text[:1] in "*?"]
-        texts = [text for pattern in fillable for text in filled(pattern, _fills(issuer))]
-        others = [
-            text for text in texts if issuer.issues(text) and self._is_other(issuer, text, own)
-        ]
-        others = sorted(dict.fromkeys(others), key=lambda text: _plainness(issuer, text))[:TRIED]
+        texts = dict.fromkeys(
+            text
+            for pattern in fillable
+            for text in filled(pattern, _fills(issuer))
+            if issuer.issues(text) and self._is_other(issuer.owner_of(text), own)
+        )
+        # Those with an obvious stranger first, then short ones.
+        others = sorted(texts, key=lambda text: (not _by_stranger(issuer, text), len(text)))[:TRIED]
         return others if self.inside else [*others, issuer.subject]
 
-    def _is_other(self, issuer: Issuer, text: str, own: Iterable[tuple[str, str]]) -> bool:
-        """Return whether the token belongs to none of the owners, or projects, in *own*."""
-        whose = issuer.owner_of(text)
+    def _is_other(self, whose: tuple[str, str] | None, own: Iterable[tuple[str, str]]) -> bool:
+        """Return whether *whose* token it is: of none of the owners, or projects, in *own*."""
         if whose is None:
             return False
         owners = {name for name, _ in own if not _open(name)}
         if not self.inside:
             return whose[0] not in owners
-        return whose[0] in owners and (whose[0], whose[1]) not in own
+        return whose[0] in owners and whose not in own
 
 
-def _plainness(issuer: Issuer, text: str) -> tuple[bool, int]:
-    """Return the sort key of a subject: those with an obvious stranger first, then short ones."""
-    owner, _ = issuer.owner_of(text) or ("", "")
-    return "stranger" not in owner, len(text)
+def _by_stranger(issuer: Issuer, subject: str) -> bool:
+    owner = issuer.owner_of(subject)
+    return owner is not None and "stranger" in owner[0]
 
 
 def _open(text: str) -> bool:
@@ -204,20 +195,21 @@ def _open(text: str) -> bool:
 def _fills(issuer: Issuer) -> tuple[str, ...]:
     """Return candidates for a wildcard in a subject: parts of a stranger's subject, and nothing."""
     subject = issuer.subject
-    starts = [0, *(match.end() for match in re.finditer(r"//|[:/]", subject))]
-    ends = [*(match.start() for match in re.finditer(r"//|[:/]", subject)), len(subject)]
+    marks = list(re.finditer(r"//|[:/]", subject))
+    starts = [0, *(mark.end() for mark in marks)]
+    ends = [*(mark.start() for mark in marks), len(subject)]
     parts = [subject[start:end] for start in starts for end in reversed(ends) if start < end]
-    behind = [f"-{subject[starts[1] :]}" if len(starts) > 1 else "", "-stranger"]
+    behind = [f"-{subject[starts[1] :]}" if marks else "", "-stranger"]
     return tuple(dict.fromkeys(("stranger", *parts, *behind, "")))
 
 
-def _foreign(conditions: Sequence[KeyCondition], *, inside: bool = False) -> tuple[Any, ...]:
+def _foreign(conditions: Sequence[Asked], *, inside: bool = False) -> tuple[Any, ...]:
     """Return a stranger's values of an identifying claim that match the patterns.
 
     If *inside*, those of the owner's other projects.
     """
     end = "/.github/" if inside else "/"  # of the project or the owner
-    patterns = [value for asked in conditions for value in asked.condition.values]
+    patterns = [value for asked in conditions for value in asked.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
-    several = any(condition.operator.qualifier for condition in conditions)
+    several = any(asked.operator.qualifier for asked in conditions)
     return tuple([text] if several else text for text in (*texts, "stranger"))

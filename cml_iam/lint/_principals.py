@@ -1,4 +1,4 @@
-"""Principals as written in policies, and the actions a trust policy lets them call.
+"""Principals as written, the actions a trust policy lets them call, and whom a Deny hits.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-trust-policy.html
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
 from cml_iam.lint._arns import placeholder
-from cml_iam.lint._finding import Found
-from cml_iam.lint._oidc import by_application
+from cml_iam.lint._names import SERVICE
 from cml_iam.policy import did_you_mean, patterns_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.lint._finding import Found, Kind
+    from cml_iam.lint._subject import Item, Principal
 
-_ARN: Final = re.compile(
-    r"arn:aws[a-z-]*:(?:"
+_UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
+_AWS: Final = re.compile(
+    r"\*|[0-9]{12}"
+    rf"|{_UNIQUE_ID.pattern}"
+    r"|arn:aws[a-z-]*:(?:"
     r"iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/-]+)"
     r"|iam::cloudfront:user/CloudFront Origin Access Identity \w+"
     r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+|self)"
@@ -30,26 +33,21 @@ _ARN: Final = re.compile(
 _PROVIDER: Final = re.compile(
     r"arn:aws[a-z-]*:iam::[0-9]{12}:(?:saml-provider/[\w+=,.@-]+|oidc-provider/(?!https?:)[\w.:/-]+)"
 )
-_UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _CANONICAL: Final = re.compile(r"[0-9a-f]{64}")
-SERVICE: Final = re.compile(
-    r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|(?<!\.aws\.)amazon\.com|aws\.internal)"
-)
 
 ASSUME: Final = {
-    "AWS": "sts:AssumeRole",
-    "Service": "sts:AssumeRole",
-    "OIDC": "sts:AssumeRoleWithWebIdentity",
-    "SAML": "sts:AssumeRoleWithSAML",
+    "AWS": ("sts:AssumeRole", "an account, user or role"),
+    "OIDC": ("sts:AssumeRoleWithWebIdentity", "a user of an OIDC provider"),
+    "SAML": ("sts:AssumeRoleWithSAML", "a user of a SAML provider"),
+    "Service": ("sts:AssumeRole", "a service"),
 }
-"""The action with which each kind of principal assumes a role.
+"""The action with which each kind of principal assumes a role, and how messages name the kind.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
 """
 
-_BESIDE: Final = ("sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext")
-_TRUST_ACTIONS: Final = (*dict.fromkeys(ASSUME.values()), *_BESIDE)
+_ASSUMING: Final = frozenset(action for action, _ in ASSUME.values())
+_TRUST_ACTIONS: Final = (*_ASSUMING, "sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext")
 
 _NEEDED: Final = (
     ("aws:requesttag/", "sts:TagSession"),
@@ -63,124 +61,18 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
 """
 
-_ANYWHERE: Final = "rolesanywhere.amazonaws.com"
+_ANYWHERE: Final = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+"""What IAM Roles Anywhere calls."""
 
 
-def malformed(subject: Subject) -> Iterator[Found]:
+def malformed(principal: Principal) -> Iterator[Found]:
     """Yield principals that IAM refuses, or that match nobody."""
-    for item, element, kind, name, index in _named(subject):
-        reason = _fault(kind, name, subject)
-        if reason is not None:
-            message, remedy = reason
-            yield item.found(message, item.place(element, kind, index), remedy)
+    fault = _fault(principal.kind, principal.name, principal.item.subject.kind)
+    if fault is not None:
+        yield principal.item.found(*fault, principal.at)
 
 
-def unknown_services(subject: Subject) -> Iterator[Found]:
-    """Yield service principals of unknown services."""
-    for item, element, kind, name, index in _named(subject):
-        match = SERVICE.fullmatch(name) if kind == "Service" else None
-        if match is None:
-            continue
-        regions = {region for partition in DOMAINS for region in known_regions(partition)}
-        labels = [label for label in match[1].split(".") if label not in regions]
-        known = services() | published("principal")
-        if labels and known.isdisjoint(labels):
-            domain = match[2]
-            remedy = did_you_mean(labels[-1], sorted(known)) or "use the name in its guide"
-            yield item.found(
-                f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
-                f"`.{domain}`)",
-                item.place(element, kind, index),
-                remedy,
-            )
-
-
-def deleted(subject: Subject) -> Iterator[Found]:
-    """Yield unique ids of users or roles, which IAM leaves in place of deleted principals."""
-    for item, element, kind, name, index in _named(subject):
-        if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
-            yield item.found(
-                f"`{name}` is the id of a deleted user or role: a new one of the same name has a "
-                "different id",
-                item.place(element, kind, index),
-                "name the user or role by its ARN",
-            )
-
-
-def unfit_actions(subject: Subject) -> Iterator[Found]:
-    """Yield actions that a trust policy cannot have, that do not fit, or that are missing."""
-    for item in subject.items:
-        for element, text, place in item.texts("Action", "NotAction"):
-            if element == "NotAction" or not _of_trust(text):
-                yield item.found(
-                    f"`{text}` in {element} is not allowed in a trust policy, which says who may "
-                    "assume the role",
-                    place,
-                    "put what the role may do into a policy attached to it; a document without "
-                    "`Resource` counts as a trust policy unless `--kind` says otherwise",
-                )
-        if item.allows:
-            yield from _unfit(item)
-            yield from _lacking(item, subject)
-
-
-def _of_trust(text: str) -> bool:
-    lower = text.lower()
-    return lower.startswith("sts:") and any(
-        patterns_overlap(lower, action.lower()) for action in _TRUST_ACTIONS
-    )
-
-
-def _unfit(item: Item) -> Iterator[Found]:
-    """Yield actions with which none of the statement's principals can assume the role."""
-    kinds = {kind for kind in _kinds(item) if kind in ASSUME}
-    if not kinds:
-        return
-    fitting = {ASSUME[kind] for kind in kinds}
-    for index, text in enumerate(item.written.action or ()):
-        assuming = {
-            action
-            for action in ASSUME.values()
-            if text.lower() == action.lower() and action not in fitting
-        }
-        if assuming:
-            yield item.found(
-                f"no principal of the statement can call `{text}`: "
-                f"{_words(kinds)} assumes a role with `{min(fitting)}`",
-                item.place("Action", index),
-                f"use `{min(fitting)}`",
-            )
-
-
-def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
-    """Yield conditions on values that belong to an action which no statement allows."""
-    allowed = list(subject.allows)
-    services_named = item.ids("Service")
-    if _ANYWHERE in services_named:
-        needed = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
-        missing = [a for a in needed if not any(e.compiled.matches_action(a) for e in allowed)]
-        if missing:
-            yield item.found(
-                f"IAM Roles Anywhere also needs `{'`, `'.join(missing)}`",
-                item.place("Action"),
-                "allow the three actions: `sts:AssumeRole`, `sts:TagSession` and "
-                "`sts:SetSourceIdentity`",
-            )
-    for condition in item.written.conditions:
-        for prefix, action in _NEEDED:
-            if not condition.key.lower().startswith(prefix):
-                continue
-            if any(each.compiled.matches_action(action) for each in allowed):
-                continue
-            yield item.found(
-                f"`{condition.key}` needs `{action}`, which no statement allows: a session with "
-                "tags or a source identity is refused",
-                item.condition_place(condition),
-                f"add `{action}` to `Action`",
-            )
-
-
-def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
+def _fault(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
     """Return why IAM refuses the principal *name*, and a remedy; None if IAM accepts it."""
     if kind == "AWS":
         return _aws_fault(name)
@@ -196,14 +88,26 @@ def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
         if _CANONICAL.fullmatch(name):
             return None
         return f"`{name}` is not a canonical user id, which has 64 hexadecimal digits", "correct it"
-    return _federated_fault(name, subject)
+    if of == "resource":
+        return (
+            f"`Federated` (`{name}`) is allowed only in trust policies",
+            "name the role that its users assume under `AWS`",
+        )
+    from cml_iam.lint._oidc import by_application  # only trust policies need it
+
+    if name in by_application() or _PROVIDER.fullmatch(name):
+        return None
+    return (
+        f"`{name}` is not an identity provider",
+        "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST` "
+        "without `https://`",
+    )
 
 
 def _aws_fault(name: str) -> tuple[str, str] | None:
-    fits = (_ARN, _ACCOUNT, _UNIQUE_ID)
     if left := placeholder(name):
         return f"`{left}` in `{name}` is a placeholder for a name", "write the intended name"
-    if name == "*" or any(form.fullmatch(name) for form in fits):
+    if _AWS.fullmatch(name):
         return None
     if "*" in name or "?" in name:
         return (
@@ -218,52 +122,143 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
     )
 
 
-def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
-    if subject.kind == "resource":
-        return (
-            f"`Federated` (`{name}`) is allowed only in trust policies",
-            "name the role that its users assume under `AWS`",
-        )
-    if name in by_application() or _PROVIDER.fullmatch(name):
-        return None
-    return (
-        f"`{name}` is not an identity provider",
-        "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST` "
-        "without `https://`",
-    )
-
-
-def _kinds(item: Item) -> Iterator[str]:
-    """Yield the kinds of the statement's principals, as in `ASSUME`."""
-    if item.written.principal is None:
+def unknown_services(principal: Principal) -> Iterator[Found]:
+    """Yield service principals of unknown services."""
+    name = principal.name
+    match = SERVICE.fullmatch(name) if principal.kind == "Service" else None
+    if match is None:
         return
-    if item.written.principal.everyone:
-        yield "*"  # by which action depends on the caller
-    for kind, names in item.written.principal.ids:
-        for name in names:
-            if kind != "Federated":
-                yield "*" if name == "*" else kind
-            else:
-                yield "SAML" if ":saml-provider/" in name else "OIDC"
+    regions = {region for partition in DOMAINS for region in known_regions(partition)}
+    labels = [label for label in match[1].split(".") if label not in regions]
+    known = services() | published("principal")
+    if labels and known.isdisjoint(labels):
+        yield principal.item.found(
+            f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
+            f"`.{match[2]}`)",
+            did_you_mean(labels[-1], sorted(known)) or "use the name in its guide",
+            principal.at,
+        )
 
 
-def _words(kinds: set[str]) -> str:
-    words = {
-        "AWS": "an account, user or role",
-        "Service": "a service",
-        "OIDC": "a user of an OIDC provider",
-        "SAML": "a user of a SAML provider",
-    }
-    return words[min(kinds)]
+def deleted(principal: Principal) -> Iterator[Found]:
+    """Yield unique ids of users or roles, which IAM leaves in place of deleted principals."""
+    if principal.kind == "AWS" and _UNIQUE_ID.fullmatch(principal.name):
+        yield principal.item.found(
+            f"`{principal.name}` is the id of a deleted user or role: a new one of the same name "
+            "has a different id",
+            "name the user or role by its ARN",
+            principal.at,
+        )
 
 
-def _named(subject: Subject) -> Iterator[tuple[Item, str, str, str, int]]:
-    """Yield each principal of a statement: element, kind, name, place."""
-    for item in subject.items:
-        for element, principals in (
-            ("Principal", item.written.principal),
-            ("NotPrincipal", item.written.not_principal),
-        ):
-            for kind, names in principals.ids if principals else ():
-                for index, name in enumerate(names):
-                    yield item, element, kind, name, index
+def unfit_actions(item: Item) -> Iterator[Found]:
+    """Yield actions that a trust policy cannot have, that do not fit, or that are missing."""
+    for text, at in item.texts("Action", "NotAction"):
+        lower = text.lower()
+        fits = lower.startswith("sts:") and any(
+            patterns_overlap(lower, action.lower()) for action in _TRUST_ACTIONS
+        )
+        if at[0] == "NotAction" or not fits:
+            yield item.found(
+                f"`{text}` in {at[0]} is not allowed in a trust policy, which says who may assume "
+                "the role",
+                "put what the role may do into a policy attached to it; a document without "
+                "`Resource` counts as a trust policy unless `--kind` says otherwise",
+                at,
+            )
+    if item.allows:
+        yield from _unfit(item)
+        yield from _lacking(item)
+
+
+def _unfit(item: Item) -> Iterator[Found]:
+    """Yield actions with which none of the statement's principals can assume the role."""
+    named = {_assuming_kind(kind, name) for kind, names in item.principals() for name in names}
+    kinds = sorted(ASSUME.keys() & named)
+    fitting = {ASSUME[kind][0].lower(): ASSUME[kind][0] for kind in kinds}
+    for text, at in item.texts("Action") if kinds else ():
+        lower = text.lower()
+        if lower in {action.lower() for action in _ASSUMING} and lower not in fitting:
+            fit = min(fitting.values())
+            yield item.found(
+                f"no principal of the statement can call `{text}`: {ASSUME[kinds[0]][1]} assumes "
+                f"a role with `{fit}`",
+                f"use `{fit}`",
+                at,
+            )
+
+
+def _assuming_kind(kind: str, name: str) -> str:
+    """Return the kind of a principal as in `ASSUME`; with which action `*` does is open."""
+    if kind == "Federated":
+        return "SAML" if ":saml-provider/" in name else "OIDC"
+    return "*" if name == "*" else kind
+
+
+def _lacking(item: Item) -> Iterator[Found]:
+    """Yield conditions on values that belong to an action which no statement allows."""
+
+    def lacks(action: str) -> bool:
+        return not any(allow.compiled.matches_action(action) for allow in item.subject.allows)
+
+    missing = [action for action in _ANYWHERE if lacks(action)]
+    if "rolesanywhere.amazonaws.com" in item.ids("Service") and missing:
+        yield item.found(
+            f"IAM Roles Anywhere also needs `{'`, `'.join(missing)}`",
+            "allow the three actions: `sts:AssumeRole`, `sts:TagSession` and "
+            "`sts:SetSourceIdentity`",
+            ("Action",),
+        )
+    for asked in item.asked:
+        action = next((action for prefix, action in _NEEDED if asked.name.startswith(prefix)), None)
+        if action and lacks(action):
+            yield asked.found(
+                f"`{asked.key}` needs `{action}`, which no statement allows: a session with tags "
+                "or a source identity is refused",
+                f"add `{action}` to `Action`",
+            )
+
+
+_OF_SOURCES: Final = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
+_OF_CALLERS: Final = ("aws:principal", "aws:userid", "aws:username")
+_IS_SERVICE: Final = "aws:principalisawsservice"
+_HIT: Final = (
+    (
+        _OF_CALLERS,
+        "true",
+        "AWS services that act for your organization, because their calls belong to no principal",
+        'add `"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}` to the condition',
+    ),
+    (
+        _OF_SOURCES,
+        "false",
+        "your own users and roles, because only calls of services have that key",
+        'add `"Bool": {"aws:PrincipalIsAWSService": "true"}` to the condition',
+    ),
+    (
+        _OF_SOURCES,
+        "true",
+        "services that act without naming a source",
+        'add `"Null": {"aws:SourceAccount": "false"}` to the condition',
+    ),
+)
+"""For keys and a value of aws:PrincipalIsAWSService: the callers, and a remedy."""
+
+
+def hit_by_control(item: Item) -> Iterator[Found]:
+    """Yield a Deny of strangers that also refuses AWS's services or your own principals.
+
+    The conditions on the caller are tested with one call of each kind.
+    """
+    about = [
+        asked for asked in item.asked if asked.name.startswith(("aws:principal", *_OF_SOURCES))
+    ]
+    for keys, is_service, callers, remedy in _HIT:
+        asked = next((asked for asked in item.asked if _is_of(asked.name, keys)), None)
+        if asked and all(other.test({_IS_SERVICE: is_service}) for other in about):
+            yield asked.found(f"the condition on `{asked.key}` also refuses {callers}", remedy)
+
+
+def _is_of(name: str, keys: tuple[str, ...]) -> bool:
+    """Return whether the key *name* is one of *keys*; those of callers are prefixes."""
+    return name.startswith(keys) and name != _IS_SERVICE if keys is _OF_CALLERS else name in keys

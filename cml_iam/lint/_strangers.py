@@ -14,19 +14,18 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
-from cml_iam.engine import Request, compile_policies
+from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import EXAMPLE_ACCOUNT
-from cml_iam.space import Query, values_of
+from cml_iam.lint._subject import authorizer_of
+from cml_iam.space import KeyCondition, Query, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from cml_iam.engine import Authorizer, Document
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import KeyCondition
+    from cml_iam.lint._subject import Asked, Item, Subject
 
-    Values = Callable[[str, Sequence[KeyCondition]], Sequence[Any]]
+    Values = Callable[[str, Sequence[Asked]], Sequence[Any]]
     """The values that a stranger may send for a key (in lower case) of some conditions."""
 
 MOST: Final = 4096
@@ -47,12 +46,8 @@ _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}")
 _CLOCK: Final = ("aws:currenttime", "aws:epochtime")
 
-_ALL: Final = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-}
 _ACCOUNTS: Final = ("444455556666", "777788889999", "888877776666")
-_ADDRESSES: Final = ("198.51.100.77", "203.0.113.77", "192.0.2.77")
+_NETWORKS: Final = ("198.51.100", "203.0.113", "192.0.2")
 _FILLS: Final = ("stranger", "-stranger", "")
 
 _ABSENT: Final = frozenset(
@@ -81,13 +76,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 """
 
 
-def authorizer_of(document: Document) -> Authorizer:
-    """Return the engine for a resource's *document* and callers whose own policies allow all."""
-    return compile_policies(identity=[_ALL], resource=document)
-
-
 def admitted(
-    subject: Subject,
     item: Item,
     about: tuple[str, str],
     principal: str | None,
@@ -100,53 +89,46 @@ def admitted(
     *about* is the action and resource of the request. *values* returns the values that the stranger
     may send for a key; it is called for the keys in the document and for those *always* sent.
     """
-    asked: dict[str, list[KeyCondition]] = {
-        key.lower(): [] for key in (*always, *sorted(item.variable_keys))
-    }
-    for condition in item.asked:
-        asked.setdefault(condition.condition.key.lower(), []).append(condition)
-    own = {key: tuple(conditions) for key, conditions in asked.items()}
-    for other in subject.items:
-        for condition in other.asked if other is not item else ():
-            asked.setdefault(condition.condition.key.lower(), []).append(condition)
-    names = {key: given[0].condition.key if given else key for key, given in asked.items()}
+    keys = [key.lower() for key in (*always, *sorted(item.variable_keys))]
+    own: dict[str, list[Asked]] = {key: [] for key in keys}
+    for asked in item.asked:
+        own.setdefault(asked.name, []).append(asked)
+    every = {key: [*conditions] for key, conditions in own.items()}
+    for asked in item.subject.asked:
+        if asked.item is not item:
+            every.setdefault(asked.name, []).append(asked)
     choices = [
-        [value for value in values(key, given) if _meets(own.get(key, ()), value)]
-        for key, given in asked.items()
+        [value for value in values(key, conditions) if _meets(own.get(key, ()), value)]
+        for key, conditions in every.items()
     ]
     engine = authorizer_of(item.document)
     for combination in islice(product(*choices), MOST):
-        context = {
-            names[key]: value
-            for key, value in zip(asked, combination, strict=True)
-            if value is not None
-        }
-        caller = context.get(names.get(PRINCIPAL_ARN, ""), principal)
-        if PRINCIPAL_ARN not in names and caller is not None:
-            name = context.get(names.get(USER_NAME, ""))
-            caller = f"{caller.rpartition('/')[0]}/{name}" if name else caller
-            session = str(context.get(names.get(USER_ID, ""), "")).partition(":")[2]
-            owner = caller.split(":")[4:5]
-            caller = (
-                f"arn:aws:sts::{owner[0]}:assumed-role/stranger/{session}" if session else caller
-            )
+        sent = {key: v for key, v in zip(every, combination, strict=True) if v is not None}
+        caller = sent.get(PRINCIPAL_ARN, principal)
+        if PRINCIPAL_ARN not in every and caller is not None:
+            caller = _called(caller, sent.get(USER_NAME), sent.get(USER_ID))
+        context = {every[key][0].key if every[key] else key: sent[key] for key in sent}
         request = Request(*about, caller, context, EXAMPLE_ACCOUNT)
-        if engine.decide(request).allowed and _matches(engine, request, item):
+        matched = (match.statement for _, match in engine.matched(request))
+        if engine.decide(request).allowed and any(one is item.written for one in matched):
             return request
     return None
 
 
-def _meets(conditions: Iterable[KeyCondition], value: Any) -> bool:
+def _called(caller: str, user: str | None, user_id: str | None) -> str:
+    """Return the ARN of *caller* with the name *user*, or in the session that its id names."""
+    named = f"{caller.rpartition('/')[0]}/{user}" if user else caller
+    session = str(user_id or "").partition(":")[2]
+    account = named.split(":")[4:5]
+    return f"arn:aws:sts::{account[0]}:assumed-role/stranger/{session}" if session else named
+
+
+def _meets(conditions: Iterable[Asked], value: Any) -> bool:
     """Return whether *value* of one key meets *conditions*, unless they have variables."""
     return all(
-        condition.needs()
-        or condition.test({} if value is None else {condition.condition.key: value})
-        for condition in conditions
+        asked.needs() or asked.test({} if value is None else {asked.key: value})
+        for asked in conditions
     )
-
-
-def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
-    return any(each.statement is item.written for _, each in engine.matched(request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,38 +152,31 @@ def strangers(subject: Subject) -> Iterator[Stranger]:
     account = _unnamed(subject, _ACCOUNTS)
     arn = f"arn:aws:iam::{account}:user/stranger"
     everybody, user = "every user of every AWS account", _of_user(account)
-    callers: list[tuple[str, str | None, Mapping[str, Any]]] = [
-        (everybody, arn, user | _of_organization("principal")),
-        (
-            f"{everybody} without an organization",
-            arn,
-            user | dict.fromkeys(_of_organization("principal")),
-        ),
+    organization = _of_organization("principal")
+    callers: list[tuple[str, str | None, dict[str, Any]]] = [
+        (everybody, arn, user | organization),
+        (f"{everybody} without an organization", arn, user | dict.fromkeys(organization)),
     ]
     if subject.kind == "resource":
         callers.append(("every anonymous caller", None, _ANONYMOUS))
     endpoint = _of_endpoint(account)
-    networks: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("", {**dict.fromkeys(endpoint), "aws:sourceip": _unnamed_address(subject)}),
+    network = _unnamed(subject, _NETWORKS)
+    networks: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("", {**dict.fromkeys(endpoint), "aws:sourceip": f"{network}.77"}),
         (" through a VPC endpoint", {**endpoint, "aws:sourceip": None}),
     )
-    for (by, network), (who, caller, own) in product(networks, callers):
-        sent = {**_OF_EVERYBODY, **own, **network}
+    for (by, connection), (who, caller, own) in product(networks, callers):
+        sent = _OF_EVERYBODY | own | connection
         yield Stranger(f"{who}{by}", caller, _sending(sent, caller, account))
-
-
-def values_of_user(subject: Subject) -> Values:
-    """Return the values that a user of an unrelated account may send."""
-    return next(strangers(subject)).values
 
 
 def values_for_stranger(subject: Subject) -> Values:
     """Return what an AWS service may send that acts for a stranger's resource."""
     account = _unnamed(subject, _ACCOUNTS)
-    own = {**_OF_EVERYBODY, "aws:sourceaccount": account, "aws:sourceowner": account}
+    own = _OF_EVERYBODY | {"aws:sourceaccount": account, "aws:sourceowner": account}
     own |= _of_organization("source") | {"aws:principalisawsservice": "true"}
 
-    def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+    def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
         if key == "aws:sourcearn" or key.startswith("kms:encryptioncontext:"):
             return (*_arns(conditions, account), f"arn:aws:sns:us-east-1:{account}:stranger")
         if key in own:
@@ -213,12 +188,12 @@ def values_for_stranger(subject: Subject) -> Values:
     return values
 
 
-_OF_EVERYBODY: Final[Mapping[str, Any]] = {
+_OF_EVERYBODY: Final[dict[str, Any]] = {
     "aws:viaawsservice": "false",
     "aws:resourceaccount": EXAMPLE_ACCOUNT,
     "elasticfilesystem:accessedviamounttarget": "false",
 }
-_ANONYMOUS: Final[Mapping[str, Any]] = {
+_ANONYMOUS: Final[dict[str, Any]] = {
     "aws:principalaccount": "anonymous",
     "aws:principalarn": None,
     "aws:principalorgid": None,
@@ -264,15 +239,14 @@ def _of_endpoint(account: str) -> dict[str, Any]:
     }
 
 
-def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values:
-    def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+def _sending(own: dict[str, Any], caller: str | None, account: str) -> Values:
+    def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
         if key in _ABSENT or (caller is None and key.startswith("aws:principaltag/")):
             return (None,)
         if key == PRINCIPAL_ARN and caller is not None:
             return (caller, *_arns(conditions, account))
         if key == USER_ID and caller is not None:
-            texts = (v for condition in conditions for v in condition.condition.values)
-            sessions = (text for v in texts for text in filled(v, (_ROLE_ID, "stranger")))
+            sessions = _filled(conditions, (_ROLE_ID, "stranger"))
             return (own[key], *(text for text in sessions if text.startswith(f"{_ROLE_ID}:")))
         if key in own and (key != USER_NAME or caller is None):
             return (own[key],)
@@ -281,7 +255,8 @@ def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values
             return [name for name in chosen if name and _NAME.fullmatch(name)]
         if key in _CLOCK:
             today = f"{facts.updated()}T00:00:00Z"
-            return [today, *(time for time in chosen if time and _is_after(time, today))]
+            now = moment(today) or 0
+            return [today, *(time for time in chosen if time and (moment(time) or 0) > now)]
         if key in facts.GLOBAL_KEYS and facts.key_type(key) == "ARN":
             return (None, *_arns(conditions, account))
         return chosen
@@ -289,25 +264,29 @@ def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values
     return values
 
 
-def _is_after(one: str, other: str) -> bool:
-    return (moment(one) or 0) > (moment(other) or 0)
-
-
-def _arns(conditions: Iterable[KeyCondition], account: str) -> tuple[str, ...]:
+def _arns(conditions: Iterable[Asked], account: str) -> tuple[str, ...]:
     """Return ARNs of *account* that match the patterns of *conditions*."""
-    patterns = (value for asked in conditions for value in asked.condition.values)
     whole = f"arn:aws:iam::{account}"
-    fills = (account, "stranger", whole, f"{whole}:")
-    texts = (text for pattern in patterns for text in filled(pattern, fills))
+    texts = _filled(conditions, (account, "stranger", whole, f"{whole}:"))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
-def meeting(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+def _filled(conditions: Iterable[Asked], fills: Sequence[str]) -> Iterator[str]:
+    """Yield texts that match the values of *conditions*, with wildcards filled from *fills*."""
+    for asked in conditions:
+        for value in asked.values:
+            yield from filled(value, fills)
+
+
+def meeting(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
     """Return a value of *key* for each combination of answers by *conditions*; None is absent."""
-    if all(condition.needs() for condition in conditions):
+    if all(asked.needs() for asked in conditions):
         return ("stranger", None)  # which is the value of every variable
-    several = any(condition.operator.qualifier for condition in conditions)
-    return values_of(Query((key,), tuple(conditions), several=several)).values
+    several = any(asked.operator.qualifier for asked in conditions)
+    plain = tuple(
+        KeyCondition(asked.condition, asked.test, asked.variables) for asked in conditions
+    )
+    return values_of(Query((key,), plain, several=several)).values
 
 
 def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
@@ -321,14 +300,14 @@ def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
 
 def example_of(item: Item) -> tuple[str, str] | None:
     """Return an action and a resource that *item*, a statement of a resource's policy, covers."""
-    resource = _VARIABLE.sub("stranger", next(iter(item.written.resource or ("*",))))
+    resource = _VARIABLE.sub("stranger", (item.written.resource or ("*",))[0])
     resource = filled(resource)[0] if resource != "*" else "*"
     for text in item.written.action or ("*",):
         prefix, colon, name = text.partition(":")
         owner = prefix if colon else resource.split(":")[2] if resource.count(":") > 4 else "s3"
         service = facts.service(owner)
-        found = service.matching(name if colon else "*") if service else ()
-        names = [action.full for action in found if item.compiled.matches_action(action.full)]
+        actions = service.matching(name if colon else "*") if service else ()
+        names = [action.full for action in actions if item.compiled.matches_action(action.full)]
         if names:
             return ("s3:GetObject" if "s3:GetObject" in names else names[0]), resource
         if colon and "*" not in text:
@@ -338,15 +317,5 @@ def example_of(item: Item) -> tuple[str, str] | None:
 
 def _unnamed(subject: Subject, texts: Sequence[str]) -> str:
     """Return the first of *texts* that the documents do not mention."""
-    said = _text(subject)
+    said = repr([item.written for item in subject.items])
     return next((text for text in texts if text not in said), texts[-1])
-
-
-def _unnamed_address(subject: Subject) -> str:
-    """Return the first address whose network the documents do not mention."""
-    said = _text(subject)
-    return next((a for a in _ADDRESSES if a.rpartition(".")[0] not in said), _ADDRESSES[-1])
-
-
-def _text(subject: Subject) -> str:
-    return repr([item.written for item in subject.items])

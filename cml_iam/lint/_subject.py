@@ -1,11 +1,11 @@
-"""The input of rules: documents attached together, and the names in their statements."""
+"""The input of rules: documents attached together, their statements, and their conditions."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
@@ -13,29 +13,96 @@ from cml_iam.engine import compile_policies
 from cml_iam.facts import arn_pattern, overlap
 from cml_iam.lint._finding import Found, Step
 from cml_iam.policy import PolicyDocument, Statement, pattern_matches
-from cml_iam.space import Part
+from cml_iam.space import KeyCondition, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.engine import Authorizer, Request
+    from cml_iam.engine import Authorizer, Document, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
-    from cml_iam.lint._edits import Correction
+    from cml_iam.lint._corrections import Correction
     from cml_iam.lint._finding import Kind
-    from cml_iam.policy import Condition
-    from cml_iam.space import KeyCondition
+    from cml_iam.policy import Path
 
 
-_ATTRIBUTES: Final = {
-    "Action": "action",
-    "NotAction": "not_action",
-    "Resource": "resource",
-    "NotResource": "not_resource",
+_ALL: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
+_TAG_OPERATORS: Final = {"stringequals", "stringlike", "stringequalsignorecase"}
 
 Said = tuple[Statement, str]
 """A statement and the version of its document, which decides whether it has policy variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(KeyCondition):
+    """A condition of the statement *item*; *problems* are what the engine cannot parse of it."""
+
+    item: Item = field(compare=False, repr=False)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The condition key as written."""
+        return self.condition.key
+
+    @property
+    def name(self) -> str:
+        """The condition key in lower case."""
+        return self.condition.key.lower()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values as written."""
+        return self.condition.values
+
+    @property
+    def like(self) -> bool:
+        """Whether wildcards in the values have a meaning."""
+        return "like" in self.operator.base
+
+    @property
+    def demands(self) -> bool:
+        """Whether the key must be present with one of the values."""
+        operator = self.operator
+        plain = operator.known and operator.base in _TAG_OPERATORS
+        return plain and not operator.if_exists and not operator.qualifier
+
+    @property
+    def forbids(self) -> bool:
+        """Whether it holds for all but some values of the key."""
+        operator = self.operator
+        known = operator.negated and operator.base.replace("not", "", 1) in _TAG_OPERATORS
+        return known and not operator.qualifier
+
+    @property
+    def how_often(self) -> str:
+        """How often it holds for requests without its key."""
+        return "always" if self.test({}) else "never"
+
+    @property
+    def at(self) -> Path:
+        """The path of the key in the statement."""
+        return ("Condition", self.condition.operator, self.condition.key)
+
+    @property
+    def place(self) -> Place | None:
+        """The place of the key."""
+        return self.item.place(*self.at)
+
+    def found(
+        self,
+        message: str,
+        remedy: str | None = None,
+        index: int | None = None,
+        witness: tuple[Step, ...] = (),
+        correction: Correction | None = None,
+    ) -> Found:
+        """Return a finding about the condition, or about the value with the number *index*."""
+        at = self.at if index is None else (*self.at, index)
+        return self.item.found(message, remedy, at, witness, correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +121,36 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Item(Part):
-    """A statement of *document* with its place, and the parts of the service reference it names.
+    """A statement of *document*, and the parts of the service reference it names.
 
     *written* is the statement as written; `statement` is its equivalent in an identity-based
     policy.
     """
 
+    subject: Subject
     document: PolicyDocument
     written: Statement
+    _reached: dict[tuple[str, tuple[ArnPattern, ...]], bool] = field(default_factory=dict)
+    _targets: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> tuple[Asked, ...]:
+        """Its conditions."""
+        return tuple(
+            Asked(each.condition, each.test, self.variables, self, each.problems)
+            for each in self.compiled.conditions
+        )
 
     @property
     def label(self) -> str:
         """The display name of the statement."""
         return self.statement.label
+
+    @property
+    def called(self) -> str:
+        """The display name with the place."""
+        place = self.place()
+        return f"`{self.label}`" + (f" ({place})" if place else "")
 
     @property
     def allows(self) -> bool:
@@ -83,56 +167,70 @@ class Item(Part):
         """The statement without number and Sid, and the version; equal for equal statements."""
         return replace(self.statement, index=0, sid=None), self.document.version
 
+    @property
+    def path(self) -> Path:
+        """The path of the statement in the text."""
+        return self.document.path(self.written)
+
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The parsed statement as in the text; empty if there is no text."""
         located = self.document.located
         value: Any = located.value if located else {}
-        for part in self.document.path(self.written) if located else ():
+        for part in self.path if located else ():
             value = value[part]
         return dict(value)
 
-    def place(self, *element: str | int) -> Place | None:
-        """Return the place of the statement, or of its *element*."""
+    def place(self, *at: str | int) -> Place | None:
+        """Return the place of the statement, or of the element with the path *at*."""
         located = self.document.located
-        if located is None or not element or not isinstance(element[-1], int):
-            return self.document.place(self.written, *element)
-        path = (*self.document.path(self.written), *element)
-        return located.place(path)
+        if located and at and isinstance(at[-1], int):
+            return located.place((*self.path, *at))
+        return self.document.place(self.written, *at)
 
     def found(
         self,
         message: str,
-        place: Place | None,
         remedy: str | None = None,
+        at: Path = (),
         witness: tuple[Step, ...] = (),
         correction: Correction | None = None,
     ) -> Found:
-        """Return a finding about the statement."""
-        return Found(message, place, remedy, self.label, witness, correction)
+        """Return a finding about the statement, or about the element with the path *at*."""
+        return Found(message, self.place(*at), remedy, self.label, witness, correction)
 
-    def texts(self, *elements: str) -> Iterator[tuple[str, str, Place | None]]:
-        """Yield each text in (Not)Action and (Not)Resource, with its element and place."""
+    @property
+    def elements(self) -> dict[str, tuple[str, ...]]:
+        """The texts of (Not)Action and (Not)Resource as written, by element."""
+        said = self.written
+        return {
+            "Action": said.action or (),
+            "NotAction": said.not_action or (),
+            "Resource": said.resource or (),
+            "NotResource": said.not_resource or (),
+        }
+
+    def texts(self, *elements: str) -> Iterator[tuple[str, Path]]:
+        """Yield each text in *elements* with its path."""
         for element in elements:
-            for index, text in enumerate(getattr(self.written, _ATTRIBUTES[element]) or ()):
-                yield element, text, self.place(element, index)
+            for index, text in enumerate(self.elements[element]):
+                yield text, (element, index)
+
+    def condition_values(self) -> Iterator[tuple[str, Path]]:
+        """Yield each value of the conditions with its path."""
+        for asked in self.asked:
+            for index, value in enumerate(asked.values):
+                yield value, (*asked.at, index)
+
+    def principals(self, element: str = "Principal") -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the kinds of principals in *element*, each with its names."""
+        negated = element == "NotPrincipal"
+        principal = self.written.not_principal if negated else self.written.principal
+        return principal.ids if principal else ()
 
     def ids(self, kind: str) -> tuple[str, ...]:
         """Return the statement's principals of one *kind*, such as `AWS` or `Service`."""
-        pairs = self.written.principal.ids if self.written.principal else ()
-        return tuple(name for named, names in pairs if named == kind for name in names)
-
-    @property
-    def caller(self) -> str | None:
-        """A principal that the statement names, an account as its root user; None for anonymous."""
-        pairs = self.written.principal.ids if self.written.principal else ()
-        name = next((name for _, names in pairs for name in names if name != "*"), None)
-        return f"arn:aws:iam::{name}:root" if name and name.isdecimal() else name
-
-    def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
-        """Return the place of *condition*, or of the value with the number *value* in it."""
-        path = ("Condition", condition.operator, condition.key)
-        return self.place(*path) if value is None else self.place(*path, value)
+        return tuple(n for named, names in self.principals() if named == kind for n in names)
 
     @property
     def variable_keys(self) -> frozenset[str]:
@@ -152,18 +250,25 @@ class Item(Part):
     @cached_property
     def everything(self) -> bool:
         """Whether `Action` includes every action."""
-        return any(each.everything for each in self.named)
+        return any(element.everything for element in self.named)
 
     @property
     def unlisted(self) -> bool:
         """Whether the statement is about more actions than it names: by `*`, or by NotAction."""
         return self.everything or self.statement.not_action is not None
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether `Resource` includes `*`."""
+        return "*" in (self.statement.resource or ())
+
     def says(self, action: Action) -> bool:
         """Return whether the statement is about *action*."""
         excluded = self.statement.not_action
         if excluded is not None:
-            return not any(pattern_matches(e, action.full, ignore_case=True) for e in excluded)
+            return not any(
+                pattern_matches(pattern, action.full, ignore_case=True) for pattern in excluded
+            )
         return self.everything or action.full in self.actions
 
     def matches(self, request: Request) -> bool:
@@ -184,29 +289,34 @@ class Item(Part):
         return tuple((text, pattern) for text, pattern in read if pattern)
 
     def reaches(self, target: Target) -> bool:
-        """Return whether the statement's resources may include *target*."""
+        """Return whether the statement's resources may include *target*.
+
+        Only `*` matches an action without a specific resource.
+        """
         key = target.type, target.arns
         if key not in self._reached:
             self._reached[key] = self.statement.resource is None or any(
-                names(text, pattern, target) for text, pattern in self.resources
+                (not target.arns or any(overlap(pattern, arn) for arn in target.arns))
+                if target.type
+                else text == "*"
+                for text, pattern in self.resources
             )
         return self._reached[key]
-
-    @cached_property
-    def _reached(self) -> dict[tuple[str, tuple[ArnPattern, ...]], bool]:
-        """The cached results of `reaches`."""
-        return {}
 
     def targets(self, action: Action) -> tuple[Target, ...]:
         """Return the targets of *action* that the statement's resources may include."""
         if action.full not in self._targets:
-            found = tuple(target for target in action.targets if self.reaches(target))
-            self._targets[action.full] = found
+            self._targets[action.full] = tuple(filter(self.reaches, action.targets))
         return self._targets[action.full]
 
-    @cached_property
-    def _targets(self) -> dict[str, tuple[Target, ...]]:
-        return {}
+
+class Principal(NamedTuple):
+    """One principal of a statement: its kind, such as `AWS`, its name, and the path."""
+
+    item: Item
+    kind: str
+    name: str
+    at: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,26 +325,38 @@ class Subject:
 
     documents: tuple[PolicyDocument, ...]
     kind: Kind
-
-    @property
-    def _of_principal(self) -> list[PolicyDocument]:
-        """The documents as policies of a principal, whatever their kind."""
-        return [
-            replace(document, statements=tuple(map(as_attached, document.statements)))
-            for document in self.documents
-        ]
+    _concerning: dict[tuple[str, ...], tuple[Item, ...]] = field(default_factory=dict)
 
     @cached_property
     def authorizer(self) -> Authorizer:
-        """The engine on these documents."""
-        return compile_policies(identity=self._of_principal)
+        """The engine on these documents, as policies of a principal, whatever their kind."""
+        return compile_policies(
+            identity=[
+                replace(document, statements=tuple(map(as_attached, document.statements)))
+                for document in self.documents
+            ]
+        )
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """Every statement of every document."""
         written = [(document, one) for document in self.documents for one in document.statements]
         compiled = self.authorizer.gates[0].statements
-        return tuple(Item(each, *where) for each, where in zip(compiled, written, strict=True))
+        return tuple(
+            Item(statement, self, *where)
+            for statement, where in zip(compiled, written, strict=True)
+        )
+
+    @cached_property
+    def principals(self) -> tuple[Principal, ...]:
+        """Every principal of every statement."""
+        return tuple(
+            Principal(item, kind, name, (element, kind, index))
+            for item in self.items
+            for element in ("Principal", "NotPrincipal")
+            for kind, names in item.principals(element)
+            for index, name in enumerate(names)
+        )
 
     @cached_property
     def allows(self) -> tuple[Item, ...]:
@@ -246,12 +368,10 @@ class Subject:
         """The statements whose effect is Deny."""
         return tuple(item for item in self.items if not item.allows)
 
-    def asked(self, family: str | None = None) -> Iterator[tuple[Item, KeyCondition]]:
-        """Yield every condition with its statement, or those that compare values of *family*."""
-        for item in self.items:
-            yield from (
-                (item, condition) for condition in item.asked if family in {None, condition.family}
-            )
+    @cached_property
+    def asked(self) -> tuple[Asked, ...]:
+        """Every condition of every statement."""
+        return tuple(asked for item in self.items for asked in item.asked)
 
     @property
     def attached(self) -> bool:
@@ -262,18 +382,15 @@ class Subject:
         """Return the statements about any of *actions*."""
         names = tuple(action.full for action in actions)
         if names not in self._concerning:
-            found = tuple(item for item in self.items if any(map(item.says, actions)))
-            self._concerning[names] = found
+            self._concerning[names] = tuple(
+                item for item in self.items if any(map(item.says, actions))
+            )
         return self._concerning[names]
-
-    @cached_property
-    def _concerning(self) -> dict[tuple[str, ...], tuple[Item, ...]]:
-        return {}
 
     def granting(self, request: Request) -> Item | None:
         """Return a statement that decides *request*, or None."""
         allowed = self.authorizer.decide(request).allowed
-        matched = {id(each.statement) for _, each in self.authorizer.matched(request)}
+        matched = {id(match.statement) for _, match in self.authorizer.matched(request)}
         found = (item for item in self.items if id(item.statement) in matched)
         return next((item for item in found if item.allows is allowed), None)
 
@@ -291,9 +408,9 @@ class Subject:
         """The first partition that an ARN of the documents names."""
         return self._named_in_arns(1, r"aws[a-z-]*")
 
-    def _named_in_arns(self, field: int, expression: str) -> str | None:
+    def _named_in_arns(self, index: int, expression: str) -> str | None:
         patterns = (pattern for item in self.items for _, pattern in item.resources)
-        named = (pattern[field] for pattern in patterns)
+        named = (pattern[index] for pattern in patterns)
         return next((text for text in named if re.fullmatch(expression, text)), None)
 
 
@@ -310,26 +427,9 @@ def as_attached(statement: Statement) -> Statement:
     return statement
 
 
-def names(text: str, pattern: ArnPattern, target: Target) -> bool:
-    """Return whether the element *text* of `Resource` can match *target*.
-
-    Only `*` matches an action without a specific resource.
-    """
-    if not target.type:
-        return text == "*"
-    return not target.arns or any(overlap(pattern, arn) for arn in target.arns)
-
-
-def demands_text(asked: KeyCondition) -> bool:
-    """Return whether a condition requires the key to be present with one of its values."""
-    operator = asked.operator
-    plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
-    return plain and operator.known and not operator.if_exists and not operator.qualifier
-
-
-def how_often(asked: KeyCondition) -> str:
-    """Say how often a condition holds for requests without its key."""
-    return "always" if asked.test({}) else "never"
+def authorizer_of(document: Document) -> Authorizer:
+    """Return the engine for a resource's *document* and callers whose own policies allow all."""
+    return compile_policies(identity=[_ALL], resource=document)
 
 
 @cache

@@ -24,8 +24,7 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
-from cml_iam.lint._finding import Found
-from cml_iam.lint._subject import demands_text, ec2_action, lifecycle
+from cml_iam.lint._subject import ec2_action, lifecycle
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Request
     from cml_iam.facts import Action, Target
-    from cml_iam.lint._edits import Correction
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import KeyCondition
+    from cml_iam.lint._corrections import Correction
+    from cml_iam.lint._finding import Found
+    from cml_iam.lint._subject import Asked, Item, Subject
+    from cml_iam.policy import Conditions
 
 OPERATORS: Final = {
     "stringequals": ("StringEquals", "StringNotEquals"),
@@ -46,7 +46,6 @@ OPERATORS: Final = {
 
 Tags = dict[str, tuple[str, Any]]
 """Tag keys and values by the key in lower case, because condition keys ignore case."""
-
 
 MOST_PAIRS: Final = 1_000
 """The maximum number of pairs of gates that are compared, because each is compared with all."""
@@ -91,15 +90,14 @@ def gates(subject: Subject) -> list[Gate]:
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
     found = []
-    for item in subject.items if subject.attached else ():
-        for asked in item.asked:
-            name = same_key(asked.condition.key)
-            if not name.startswith(RESOURCE_TAG) or name.startswith(f"{RESOURCE_TAG}aws:"):
-                continue
-            if demands_text(asked) if item.allows else forbids_text(asked):
-                gate = Gate(subject, item, asked)
-                if gate.values and gate.resources:
-                    found.append(gate)
+    for asked in subject.asked if subject.attached else ():
+        name = same_key(asked.key)
+        if not name.startswith(RESOURCE_TAG) or name.startswith(f"{RESOURCE_TAG}aws:"):
+            continue
+        if asked.demands if asked.item.allows else asked.forbids:
+            gate = Gate(asked)
+            if gate.values and gate.resources:
+                found.append(gate)
     return found
 
 
@@ -109,30 +107,26 @@ def judged(subject: Subject) -> list[Gate]:
     return found[: MOST_PAIRS // max(len(found), 1)]
 
 
-def forbids_text(asked: KeyCondition) -> bool:
-    """Return whether a condition holds for all but some values of a key."""
-    operator = asked.operator
-    base = operator.base.replace("not", "", 1)
-    return operator.negated and base in OPERATORS and not operator.qualifier
-
-
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """The condition *asked* of *item* on a tag of a resource."""
+    """The condition *asked* on a tag of a resource."""
 
-    subject: Subject
-    item: Item
-    asked: KeyCondition
+    asked: Asked
+
+    @property
+    def item(self) -> Item:
+        """Its statement."""
+        return self.asked.item
 
     @property
     def key(self) -> str:
         """The tag's key."""
-        return self.asked.condition.key.partition("/")[2]
+        return self.asked.key.partition("/")[2]
 
     @property
     def values(self) -> tuple[str, ...]:
         """The tag values in the condition, without those that contain policy variables."""
-        return tuple(value for value in self.asked.condition.values if "${" not in value)
+        return tuple(value for value in self.asked.values if "${" not in value)
 
     @property
     def test(self) -> TagTest:
@@ -164,7 +158,7 @@ class Gate:
             target
             for action in self.actions
             for target in self.item.targets(action)
-            if target.type and target.keys.has(self.asked.condition.key)
+            if target.type and target.keys.has(self.asked.key)
         )
 
     @cached_property
@@ -191,70 +185,65 @@ class Gate:
                 before = tags_of(tagging, RESOURCE_TAG)
                 opened = with_tags(behind, before | tags_of(tagging, REQUEST_TAG))
                 if (
-                    self.subject.authorizer.decide(tagging).allowed
+                    self.item.subject.authorizer.decide(tagging).allowed
                     and self._decides(opened, with_tags(behind, before))
-                    and agree(tagging, opened)
+                    and _agree(tagging, opened)
                 ):
                     return tagging, opened
         return self._longer_way(setting) if spelled == self.key else ()
 
     def way_out(self) -> tuple[Request, Request] | None:
         """Return a call that removes the tag from a resource, and a call that is then refused."""
-        wipes = taking_away(self.test, self.resources, exact=True)
-        for wipe, behind in self._pairs(wipes):
+        for wipe, behind in self._pairs(taking_away(self.test, self.resources, exact=True)):
             before = tags_of(wipe, RESOURCE_TAG)
             opened, shut = with_tags(behind, before), with_tags(behind, after(wipe, before))
-            if self._decides(opened, shut) and agree(wipe, opened):
+            if self._decides(opened, shut) and _agree(wipe, opened):
                 return wipe, opened
         return None
 
     def _pairs(self, changes: Iterable[Shape]) -> Iterator[tuple[Request, Request]]:
         """Yield calls of *changes*, each with one on the same resource that depends on the tag."""
         for shape in changes:
-            change = request_of(allowed(self._tagging, shape))
+            change = self._tagging(shape)
             if change is None:
                 continue
             behind = self._behind((change.resource,))
-            if behind:
+            if behind is None:
+                behind = self._behind(self.resources)
+                there = replace(shape, resources=(behind.resource,)) if behind else None
+                change = self._tagging(there) if there else None
+            if change and behind:
                 yield change, behind
-                continue
-            behind = self._behind(self.resources)
-            if behind:
-                there = replace(shape, resources=(behind.resource,))
-                change = request_of(allowed(self._tagging, there))
-                if change:
-                    yield change, behind
+
+    def _tagging(self, shape: Shape) -> Request | None:
+        """Return an allowed call of *shape* that changes tags."""
+        tagging = (ec2_action(name.partition(":")[2]) for name in TAGGING)
+        return request_of(allowed(self.item.subject.concerning(*tagging), shape))
 
     def _behind(self, resources: tuple[str, ...]) -> Request | None:
         """Return an allowed call on one of *resources* that depends on the tag."""
-        further = besides(self.item, self.asked)
-        shape = where(Shape(self._names, resources), self.test.carried, *further)
-        return owing(self.subject.concerning(*self.actions), self.item, shape)
+        further = besides(self.asked)
+        shape = where(self._operate(resources), self.test.carried, *further)
+        return owing(self.item.subject.concerning(*self.actions), self.item, shape)
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(action.full for action in self.actions)
+    def _operate(self, resources: tuple[str, ...]) -> Shape:
+        return Shape(tuple(action.full for action in self.actions), resources)
 
     def _longer_way(self, setting: Shape) -> tuple[Request, ...]:
         """Return a longer sequence of calls from the proof, if no pair of calls is enough."""
-        if request_of(allowed(self._tagging, setting)) is None:
+        if self._tagging(setting) is None:
             return ()
-        shape = Shape(self._names, self.resources)
-        calls = overtaken(self.subject.items, (self.key, self.values[0]), shape)
+        operate = self._operate(self.resources)
+        calls = overtaken(self.item.subject.items, (self.key, self.values[0]), operate)
         if len(calls) < 2:
             return ()
-        opened = calls[-1]
-        tags = tags_of(opened, RESOURCE_TAG)
-        shut = with_tags(opened, {k: v for k, v in tags.items() if k != self.key.lower()})
-        return calls if self._decides(opened, shut) else ()
-
-    @property
-    def _tagging(self) -> tuple[Item, ...]:
-        return self.subject.concerning(*(ec2_action(each.partition(":")[2]) for each in TAGGING))
+        tags = tags_of(calls[-1], RESOURCE_TAG)
+        tags.pop(self.key.lower(), None)
+        return calls if self._decides(calls[-1], with_tags(calls[-1], tags)) else ()
 
     def _decides(self, opened: Request, shut: Request) -> bool:
         """Return whether *opened* is allowed, and *shut*, the same call without the tag, is not."""
-        decide = self.subject.authorizer.decide
+        decide = self.item.subject.authorizer.decide
         return decide(opened).allowed and not decide(shut).allowed
 
     def type_of(self, request: Request) -> str:
@@ -264,27 +253,24 @@ class Gate:
         return next(types, "resource")
 
 
-def besides(item: Item, asked: KeyCondition) -> Iterator[dict[str, dict[str, Any]]]:
-    """Yield the other conditions of *item* if it is a Deny, which applies only if all hold."""
-    for condition in () if item.allows else item.asked:
-        if condition is not asked:
-            yield {
-                condition.condition.operator: {condition.condition.key: condition.condition.values}
-            }
+def besides(asked: Asked) -> Iterator[Conditions]:
+    """Yield the other conditions of a Deny, which applies only if all hold."""
+    for other in () if asked.item.allows else asked.item.asked:
+        if other is not asked:
+            yield {other.condition.operator: {other.key: other.values}}
 
 
-def agree(*calls: Request) -> bool:
+def _agree(*calls: Request) -> bool:
     """Return whether one caller can make all of *calls* on one resource."""
     return changing_key(calls) is None
 
 
 def tags_of(request: Request, prefix: str) -> Tags:
     """Return the tags in *request*'s condition keys with *prefix*."""
-    found = ((same_key(key), key, value) for key, value in request.context.items())
     return {
-        name.removeprefix(prefix): (key.partition("/")[2], value)
-        for name, key, value in found
-        if name.startswith(prefix)
+        same_key(key).removeprefix(prefix): (key.partition("/")[2], value)
+        for key, value in request.context.items()
+        if same_key(key).startswith(prefix)
     }
 
 
@@ -300,61 +286,56 @@ def after(wipe: Request, tags: Tags) -> Tags:
     """Return the *tags* that remain after the call *wipe*."""
     if wipe.action.lower() == TAGGING[0].lower():
         return tags | tags_of(wipe, REQUEST_TAG)
-    listed = _tag_keys(wipe)
-    removed = set(tags) if listed is None else {each.lower() for each in listed}
+    keys = _tag_keys(wipe)
+    removed = set(tags) if keys is None else {key.lower() for key in keys}
     return {key: tag for key, tag in tags.items() if key not in removed}
 
 
 def _tag_keys(request: Request) -> list[str] | None:
-    found = {same_key(key): value for key, value in request.context.items()}
-    keys: list[str] | None = found.get(TAG_KEYS)
-    return keys
+    keys = (value for key, value in request.context.items() if same_key(key) == TAG_KEYS)
+    return next(keys, None)
 
 
 def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
     *tagging, opened = way
+    step, kind = gate.item.subject.step, gate.type_of(opened)
     before = tags_of(tagging[0], RESOURCE_TAG)
-    shut = with_tags(opened, before)
     if before:  # without which the call that sets the tag is refused
         having = ", ".join(f"{key}={text}" for key, text in before.values())
-        which, instead = f"an existing {gate.type_of(opened)} with `{having}`", f"with {having}"
+        which, instead = f"an existing {kind} with `{having}`", f"with {having}"
     else:
-        which, instead = f"any {gate.type_of(opened)} without it", "without the tag"
+        which, instead = f"any {kind} without it", "without the tag"
     _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
     spelled = "" if tag == gate.key else f", spelled `{tag}` because condition keys ignore case"
-    return Found(
+    shut = with_tags(opened, before)
+    return gate.asked.found(
         f"the caller can meet the tag condition itself: {_granter(gate, tagging[0])} lets it set "
-        "the "
-        f"tag `{gate.key}={value}` on {which}{spelled}; then "
-        f"{opened.action} is allowed",
-        gate.item.condition_place(gate.asked.condition),
+        f"the tag `{gate.key}={value}` on {which}{spelled}; then {opened.action} is allowed",
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
         "only on resources that have the tag and never for this key: "
         f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
-        gate.item.label,
-        (
-            gate.subject.step(shut, f"{opened.action} on {opened.resource}, {instead}"),
-            *(gate.subject.step(request, _change(request, tag, "it")) for request in tagging),
-            gate.subject.step(opened, f"{opened.action} on it"),
+        witness=(
+            step(shut, f"{opened.action} on {opened.resource}, {instead}"),
+            *(step(request, _change(request, tag, "it")) for request in tagging),
+            step(opened, f"{opened.action} on it"),
         ),
-        _guarded(gate, tagging[0]),
+        correction=_guarded(gate, tagging[0]),
     )
 
 
 def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
+    step = gate.item.subject.step
     shut = with_tags(opened, after(wipe, tags_of(opened, RESOURCE_TAG)))
-    return Found(
+    return gate.asked.found(
         f"the tag `{gate.key}` can be removed from a managed {gate.type_of(opened)}: "
         f"{_granter(gate, wipe)} allows it, and then {opened.action} is refused",
-        gate.item.condition_place(gate.asked.condition),
         "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
         f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
-        gate.item.label,
-        (
-            gate.subject.step(wipe, _change(wipe, gate.key, wipe.resource)),
-            gate.subject.step(shut, f"{opened.action} on it, now without the tag"),
+        witness=(
+            step(wipe, _change(wipe, gate.key, wipe.resource)),
+            step(shut, f"{opened.action} on it, now without the tag"),
         ),
-        _guarded(gate, wipe),
+        correction=_guarded(gate, wipe),
     )
 
 
@@ -368,18 +349,25 @@ def _change(request: Request, tag: str, on: str) -> str:
     return f"{request.action} {tag} on {on}"
 
 
+def _granter(gate: Gate, request: Request) -> str:
+    """Name the statement that allows *request*, with its place."""
+    item = gate.item.subject.granting(request)
+    return item.called if item else "the policy"
+
+
 def _guarded(gate: Gate, request: Request) -> Correction | None:
     """Return how to protect the tag of *gate* from the statement that allows *request*.
 
     A statement that also lets a launch set the tag cannot be restricted this way, because no launch
     would work.
     """
-    item = gate.subject.granting(request)
+    subject = gate.item.subject
+    item = subject.granting(request)
     if item is None or _only_at_launch(item):
         return None
     run, create = ec2_action("RunInstances"), ec2_action("CreateTags")
-    launches = any(allow.says(run) for allow in gate.subject.allows)
-    others = (allow for allow in gate.subject.allows if allow is not item)
+    launches = any(allow.says(run) for allow in subject.allows)
+    others = (allow for allow in subject.allows if allow is not item)
     elsewhere = any(other.says(create) and _only_at_launch(other) for other in others)
     if launches and create.full in item.actions and not elsewhere:
         return None
@@ -387,13 +375,4 @@ def _guarded(gate: Gate, request: Request) -> Correction | None:
 
 
 def _only_at_launch(item: Item) -> bool:
-    return any(condition.condition.key.lower() == "ec2:createaction" for condition in item.asked)
-
-
-def _granter(gate: Gate, request: Request) -> str:
-    """Name the statement that allows *request*, with its place."""
-    item = gate.subject.granting(request)
-    if item is None:
-        return "the policy"
-    place = item.place()
-    return f"`{item.label}`" + (f" ({place})" if place else "")
+    return any(asked.name == "ec2:createaction" for asked in item.asked)

@@ -13,64 +13,46 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
-from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._ask import always_holds, matched
 from cml_iam.lint._corrections import with_wildcards
-from cml_iam.lint._finding import Found, Step, listed
-from cml_iam.lint._principals import SERVICE
-from cml_iam.lint._strangers import authorizer_of
+from cml_iam.lint._finding import Step, listed
+from cml_iam.lint._names import SERVICE
+from cml_iam.lint._subject import authorizer_of
 from cml_iam.policy import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Request
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import KeyCondition
+    from cml_iam.lint._finding import Found
+    from cml_iam.lint._subject import Asked, Item
 
 
-def values(subject: Subject) -> Iterator[Found]:
+def values(asked: Asked) -> Iterator[Found]:
     """Yield values that are not the required number, date, address, boolean or ARN."""
-    for item in subject.items:
-        for asked, compiled in zip(item.asked, item.compiled.conditions, strict=True):
-            condition = asked.condition
-            if not asked.operator.known:
-                continue
-            if not condition.values:
-                yield item.found(
-                    f"`{condition.key}` has no values, so {_consequence(item, asked)}",
-                    item.condition_place(condition),
-                    "give it a value, or remove it",
-                )
-            for index, value in enumerate(condition.values if asked.family == "bool" else ()):
-                if "${" in value and item.variables:
-                    yield item.found(
-                        f"{condition.operator} `{value}`: AWS documents policy variables only for "
-                        "operators on texts and ARNs",
-                        item.condition_place(condition, index),
-                        _form_of(asked),
-                    )
-            for index, problem in _bad_values(item, asked) if compiled.problems else ():
-                if asked.family in {"string", "arn"} and "${" in condition.values[index]:
-                    continue  # said by the rule about variables
-                yield item.found(
-                    f"{problem}: {_consequence(item, asked)}",
-                    item.condition_place(condition, index),
-                    _form_of(asked),
-                )
-
-
-def _bad_values(item: Item, asked: KeyCondition) -> Iterator[tuple[int, str]]:
-    """Yield the problems with values of a condition, each with the number of the value."""
-    scope = Scope(variables=item.variables, keys=Keys())
-    for index, value in enumerate(asked.condition.values):
-        single = replace(asked.condition, values=(value,))
-        yield from ((index, problem) for problem in compile_condition(single, scope).problems)
-
-
-def _form_of(asked: KeyCondition) -> str | None:
-    """Describe the format of the operator's values."""
-    return next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
+    condition = asked.condition
+    if not asked.operator.known:
+        return
+    if not asked.values:
+        yield asked.found(
+            f"`{asked.key}` has no values, so {_consequence(asked)}",
+            "give it a value, or remove it",
+        )
+    form = next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
+    for index, value in enumerate(asked.values if asked.family == "bool" else ()):
+        if "${" in value and asked.variables:
+            yield asked.found(
+                f"{condition.operator} `{value}`: AWS documents policy variables only for "
+                "operators on texts and ARNs",
+                form,
+                index,
+            )
+    scope = Scope(variables=asked.variables, keys=Keys())
+    for index, value in enumerate(asked.values if asked.problems else ()):
+        if asked.family in {"string", "arn"} and "${" in value:
+            continue  # said by the rule about variables
+        for problem in compile_condition(replace(condition, values=(value,)), scope).problems:
+            yield asked.found(f"{problem}: {_consequence(asked)}", form, index)
 
 
 _FORMS: Final = {
@@ -84,14 +66,14 @@ _FORMS: Final = {
 }
 
 
-def _consequence(item: Item, asked: KeyCondition) -> str:
-    """State when the condition holds in the requests that *item* otherwise matches."""
-    condition = asked.condition
+def _consequence(asked: Asked) -> str:
+    """State when the condition holds in the requests that its statement otherwise matches."""
+    item, condition = asked.item, asked.condition
     if matched(item, conditions=()).holds:
         return "it matches nothing"
     if matched(item, conditions=(condition,)).holds:
         return "the condition never holds"
-    if always_holds(item, condition).holds:
+    if always_holds(item, condition):
         return "the condition always holds"
     present = Condition("Null", condition.key, ("false",))
     if matched(item, conditions=(condition, present)).holds:
@@ -99,111 +81,90 @@ def _consequence(item: Item, asked: KeyCondition) -> str:
     return "this value never matches"
 
 
-def literal_wildcards(subject: Subject) -> Iterator[Found]:
-    """Yield `*` and `?` in values of operators that treat them as plain characters."""
-    for item, asked in subject.asked():
-        condition, base = asked.condition, asked.operator.base
-        if not asked.operator.known or base not in _LITERAL or _may_have_star(condition.key):
-            continue
-        for index, value in enumerate(condition.values):
-            if not any(char in _ESCAPED.sub("", value) for char in "*?"):
-                continue
-            yield item.found(
-                f"{condition.operator} treats the wildcard in `{value}` as a plain character",
-                item.condition_place(condition, index),
-                f"use {_LITERAL[base]}",
-                correction=with_wildcards(item, condition, _WILD_OPERATOR[base])
-                if base in _WILD_OPERATOR and condition.operator.lower() == base
-                else None,
+def literal_wildcards(asked: Asked) -> Iterator[Found]:
+    base, operator = asked.operator.base, asked.condition.operator
+    # Users choose the text of these keys.
+    free = "tag" in asked.name or asked.name in {"aws:useragent", "aws:referer", "s3:delimiter"}
+    if not asked.operator.known or base not in _LITERAL or free:
+        return
+    name, note = _LITERAL[base]
+    for index, value in enumerate(asked.values):
+        if any(char in _VARIABLE.sub("", value) for char in "*?"):
+            exact = not note and operator.lower() == base
+            yield asked.found(
+                f"{operator} treats the wildcard in `{value}` as a plain character",
+                f"use {name}{note}",
+                index,
+                correction=with_wildcards(asked, name) if exact else None,
             )
-
-
-def _may_have_star(key: str) -> bool:
-    """Return whether a value of *key* is free text chosen by users."""
-    lower = key.lower()
-    return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:delimiter"}
 
 
 _LITERAL: Final = {
-    "stringequals": "StringLike",
-    "stringnotequals": "StringNotLike",
-    "stringequalsignorecase": "StringLike, which is case-sensitive",
-    "stringnotequalsignorecase": "StringNotLike, which is case-sensitive",
+    "stringequals": ("StringLike", ""),
+    "stringnotequals": ("StringNotLike", ""),
+    "stringequalsignorecase": ("StringLike", ", which is case-sensitive"),
+    "stringnotequalsignorecase": ("StringNotLike", ", which is case-sensitive"),
 }
-_WILD_OPERATOR: Final = {"stringequals": "StringLike", "stringnotequals": "StringNotLike"}
-_ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
-def operator_types(subject: Subject) -> Iterator[Found]:
+def operator_types(asked: Asked) -> Iterator[Found]:
     """Yield operators that do not match the type of the key."""
-    for item, asked in subject.asked():
-        condition, op = asked.condition, asked.operator
-        kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
-        if asked.family == "null" and op.qualifier:
-            holds = "always" if op.qualifier == "forallvalues" else "never"
-            yield item.found(
-                f"{condition.operator} {holds} holds: Null tests whether the key is present, "
-                "not its values",
-                item.condition_place(condition),
-                "use `Null` without a qualifier",
-            )
-        if not op.known or kind not in _TYPES or asked.family == "null":
-            continue
-        if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
-            yield item.found(
-                f"`{condition.key}` has several values, and {condition.operator} never holds "
-                "for several",
-                item.condition_place(condition),
-                f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
-            )
-        elif not _fits(asked, kind):
-            yield item.found(
-                f"`{condition.key}` is {_TYPES[kind].of}, and {condition.operator} compares "
-                f"{_COMPARES[asked.family]}",
-                item.condition_place(condition),
-                f"use {_TYPES[kind].operator}",
-            )
-        elif never := _never(asked, kind):
-            yield item.found(
-                f"`{condition.key}` is {_TYPES[kind].of}, never {listed(never)}",
-                item.condition_place(condition),
-                f"use {_TYPES[kind].operator}, or the intended key",
-            )
+    qualifier, operator = asked.operator.qualifier, asked.condition.operator
+    if asked.family == "null" and qualifier:
+        yield asked.found(
+            f"{operator} {'always' if qualifier == 'forallvalues' else 'never'} holds: Null tests "
+            "whether the key is present, not its values",
+            "use `Null` without a qualifier",
+        )
+    kind = (facts.key_type(asked.key) or "").removeprefix("ArrayOf")
+    if not asked.operator.known or kind not in _TYPES or asked.family == "null":
+        return
+    of = _TYPES[kind]
+    if asked.name in facts.SEVERAL_VALUES and not qualifier:
+        yield asked.found(
+            f"`{asked.key}` has several values, and {operator} never holds for several",
+            f"use ForAnyValue:{operator} or ForAllValues:{operator}",
+        )
+    elif not _fits(asked, kind):
+        yield asked.found(
+            f"`{asked.key}` is {of.words}, and {operator} compares {_COMPARES[asked.family]}",
+            f"use {of.operator}",
+        )
+    elif never := _never(asked, kind):
+        yield asked.found(
+            f"`{asked.key}` is {of.words}, never {listed(never)}",
+            f"use {of.operator}, or the intended key",
+        )
 
 
-def _fits(asked: KeyCondition, kind: str) -> bool:
+def _fits(asked: Asked, kind: str) -> bool:
     """Return whether AWS documents the operator for a key of the type *kind*.
 
     Users choose the text of a tag or of an encryption context, so it can be an ARN or a boolean.
     """
-    families, key = _TYPES[kind].families, asked.condition.key.lower()
-    if kind == "String" and any(part in key for part in ("tag", "context", "arn")):
+    families = _TYPES[kind].families
+    if kind == "String" and any(part in asked.name for part in ("tag", "context", "arn")):
         families += ("arn", "bool")
-    return asked.family in families or (key, asked.family) == ("aws:epochtime", "numeric")
+    return asked.family in families or (asked.name, asked.family) == ("aws:epochtime", "numeric")
 
 
-def _never(asked: KeyCondition, kind: str) -> list[str]:
+def _never(asked: Asked, kind: str) -> list[str]:
     """Return the texts that a number, or what is true or false, never equals."""
     if kind not in {"Bool", "Numeric"} or asked.family != "string":
         return []
     fold = "ignorecase" in asked.operator.base
-    return [
-        value
-        for value in asked.condition.values
-        if not any(char in value for char in "*?$")
-        and (
-            number(value) is None
-            if kind == "Numeric"
-            else (value.lower() if fold else value) not in {"true", "false"}
-        )
-    ]
+    plain = [value for value in asked.values if not any(char in value for char in "*?$")]
+    if kind == "Numeric":
+        return [value for value in plain if number(value) is None]
+    return [value for value in plain if (value.lower() if fold else value) not in {"true", "false"}]
 
 
 class _Type(NamedTuple):
     """The operator *families* that can compare values of a type, and how messages name it."""
 
     families: tuple[str, ...]
-    of: str
+    words: str
     operator: str
 
 
@@ -228,111 +189,97 @@ _COMPARES: Final = {
 }
 
 
-def absent_passes(subject: Subject) -> Iterator[Found]:
+def absent_passes(asked: Asked) -> Iterator[Found]:
     """Yield ForAllValues in an Allow, on a single-valued key, that holds without a value.
 
     A value that is empty counts as none, so `Null` beside it is not enough; the claims of a token
     are never empty. The proof decides whether another condition requires a value.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
-    for item in subject.allows:
-        for asked in item.asked:
-            condition, kind = asked.condition, facts.key_type(asked.condition.key) or ""
-            one = kind and not kind.startswith("ArrayOf")
-            if asked.operator.qualifier != "forallvalues" or not one or asked.family == "null":
-                continue
-            for lacking, which in _without_value(asked):
-                witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
-                if witness:
-                    yield item.found(
-                        f"{condition.operator} also holds for a request {which}, because nothing "
-                        "requires a value",
-                        item.condition_place(condition),
-                        f"use {condition.operator.partition(':')[2]}: the key has one value",
-                        (_step(subject, item, witness.request, which),),
-                    )
-                    break
+    item, key, operator = asked.item, asked.key, asked.condition.operator
+    kind = facts.key_type(key) or "ArrayOf"
+    one = asked.operator.qualifier == "forallvalues" and not kind.startswith("ArrayOf")
+    if not one or asked.family == "null" or not item.allows:
+        return
+    without = [(Condition("Null", key, ("true",)), f"without `{key}`")]
+    if asked.family == "string" and not facts.is_provider_key(key):
+        without.append((Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"))
+    for lacking, which in without:
+        witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
+        if witness:
+            yield asked.found(
+                f"{operator} also holds for a request {which}, because nothing requires a value",
+                f"use {operator.partition(':')[2]}: the key has one value",
+                witness=(_step(item, witness.request, which),),
+            )
+            return
 
 
-def _step(subject: Subject, item: Item, request: Request, which: str) -> Step:
+def _step(item: Item, request: Request, which: str) -> Step:
     """Return *request* as a step, called by a principal that *item* names if there is one."""
     says = f"{request.action} {which}"
-    if subject.attached or item.written.principal is None:
-        return subject.step(request, says)
-    called = request._replace(principal=item.caller, resource_account=EXAMPLE_ACCOUNT)
+    if item.subject.attached or item.written.principal is None:
+        return item.subject.step(request, says)
+    name = next((n for _, names in item.principals() for n in names if n != "*"), None)
+    caller = f"arn:aws:iam::{name}:root" if name and name.isdecimal() else name
+    called = request._replace(principal=caller, resource_account=facts.EXAMPLE_ACCOUNT)
     return Step(called, authorizer_of(item.document).decide(called).outcome, says)
 
 
-def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
-    """Yield conditions that hold without a value, and a description of these requests."""
-    key = asked.condition.key
-    yield Condition("Null", key, ("true",)), f"without `{key}`"
-    if asked.family == "string" and not facts.is_provider_key(key):
-        yield Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"
-
-
-def mixed(subject: Subject) -> Iterator[Found]:
+def mixed(item: Item) -> Iterator[Found]:
     """Yield contradictory values of one condition: of several JSON types, or both booleans.
 
     Also keys that an operator has twice: condition keys ignore case, so both conditions must hold.
     """
-    for item in subject.items:
-        keys: dict[tuple[str, str], str] = {}
-        for asked in item.asked:
-            condition = asked.condition
-            name = (condition.operator.lower(), condition.key.lower())
-            if keys.setdefault(name, condition.key) != condition.key:
-                yield item.found(
-                    f"`{condition.key}` is the same key as `{keys[name]}`, because condition keys "
-                    "ignore case: both conditions must hold",
-                    item.condition_place(condition),
-                    "write one list of values under one spelling",
-                )
-            given = {value.lower() for value in condition.values}
-            if asked.family in {"bool", "null"} and given >= {"true", "false"}:
-                yield item.found(
-                    f"{condition.operator} lists both `true` and `false`: the value of "
-                    f"`{condition.key}` makes no difference",
-                    item.condition_place(condition),
-                    "name one of them"
-                    + (", or use `Null` to require the key" if asked.family == "bool" else ""),
-                )
-            elif len(_json_types(item, condition)) > 1:
-                yield item.found(
-                    f"the values of `{condition.key}` are of different JSON types",
-                    item.condition_place(condition),
-                    "write all of them as strings, in quotation marks",
-                )
+    keys: dict[tuple[str, str], str] = {}
+    for asked in item.asked:
+        operator, key = asked.condition.operator, asked.key
+        first = keys.setdefault((operator.lower(), asked.name), key)
+        if first != key:
+            yield asked.found(
+                f"`{key}` is the same key as `{first}`, because condition keys ignore case: both "
+                "conditions must hold",
+                "write one list of values under one spelling",
+            )
+        written = item.raw.get("Condition", {}).get(operator, {}).get(key)
+        types = {type(value) for value in written} if isinstance(written, list) else set()
+        both = {value.lower() for value in asked.values} >= {"true", "false"}
+        if both and asked.family in {"bool", "null"}:
+            instead = ", or use `Null` to require the key" if asked.family == "bool" else ""
+            yield asked.found(
+                f"{operator} lists both `true` and `false`: the value of `{key}` makes no "
+                "difference",
+                f"name one of them{instead}",
+            )
+        elif len(types) > 1:
+            yield asked.found(
+                f"the values of `{key}` are of different JSON types",
+                "write all of them as strings, in quotation marks",
+            )
 
 
-def _json_types(item: Item, condition: Condition) -> set[type]:
-    given = item.raw.get("Condition", {}).get(condition.operator, {}).get(condition.key)
-    return {type(value) for value in given} if isinstance(given, list) else set()
-
-
-def private_addresses(subject: Subject) -> Iterator[Found]:
+def private_addresses(asked: Asked) -> Iterator[Found]:
     """Yield private addresses under aws:SourceIp, which is always a public one.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    for item, asked in subject.asked("ip"):
-        values = asked.condition.values
-        private = [value for value in values if _is_private(value)]
-        if not private or asked.condition.key.lower() != "aws:sourceip":
-            continue
-        if len(private) < len(values):
-            effect = "these values make no difference"
-        elif asked.operator.negated:
-            effect = "the condition holds for every request from a public address"
-        else:
-            effect = "the condition holds for no request from a public address"
-        yield item.found(
-            f"`{asked.condition.key}` is a public address, and {listed(private)} "
-            f"{'are' if len(private) > 1 else 'is'} private: {effect}",
-            item.condition_place(asked.condition),
-            "name the public addresses that requests come from; for requests from inside a VPC "
-            "use `aws:VpcSourceIp` with `aws:SourceVpc`",
-        )
+    if asked.family != "ip" or asked.name != "aws:sourceip":
+        return
+    private = [value for value in asked.values if _is_private(value)]
+    if not private:
+        return
+    if len(private) < len(asked.values):
+        effect = "these values make no difference"
+    elif asked.operator.negated:
+        effect = "the condition holds for every request from a public address"
+    else:
+        effect = "the condition holds for no request from a public address"
+    yield asked.found(
+        f"`{asked.key}` is a public address, and {listed(private)} "
+        f"{'are' if len(private) > 1 else 'is'} private: {effect}",
+        "name the public addresses that requests come from; for requests from inside a VPC use "
+        "`aws:VpcSourceIp` with `aws:SourceVpc`",
+    )
 
 
 def _is_private(text: str) -> bool:
@@ -340,8 +287,8 @@ def _is_private(text: str) -> bool:
         return False
     whole = ipaddress.ip_network(text, strict=False)
     return any(
-        whole.version == each.version and whole.subnet_of(each)  # type: ignore[arg-type]
-        for each in _private_networks()
+        whole.version == private.version and whole.subnet_of(private)  # type: ignore[arg-type]
+        for private in _private_networks()
     )
 
 
@@ -351,22 +298,23 @@ def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
     return tuple(ipaddress.ip_network(text) for text in (*texts, "fc00::/7", "fe80::/10"))
 
 
-def host_bits(subject: Subject) -> Iterator[Found]:
+def host_bits(asked: Asked) -> Iterator[Found]:
     """Yield address ranges with bits set beyond the prefix length."""
-    for item, asked in subject.asked("ip"):
-        for index, value in enumerate(asked.condition.values):
-            if network(value) is None or "/" not in value:
-                continue
-            whole = str(ipaddress.ip_network(value, strict=False))
-            if ipaddress.ip_interface(value).ip != ipaddress.ip_network(whole)[0]:
-                yield item.found(
-                    f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
-                    item.condition_place(asked.condition, index),
-                    f"write `{whole}`, or a longer prefix length for a single address",
-                )
+    for index, value in enumerate(asked.values if asked.family == "ip" else ()):
+        if network(value) is None or "/" not in value:
+            continue
+        whole = ipaddress.ip_network(value, strict=False)
+        if ipaddress.ip_interface(value).ip != whole[0]:
+            yield asked.found(
+                f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
+                f"write `{whole}`, or a longer prefix length for a single address",
+                index,
+            )
 
 
 _SERVICE: Final = (SERVICE.pattern, "a service, `ec2.amazonaws.com`")
+_ORGANIZATION: Final = ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`")
+_ACCOUNT: Final = ("[0-9]{12}", "an account, 12 digits")
 _IDS: Final = {
     "aws:calledvia": _SERVICE,
     "aws:calledviafirst": _SERVICE,
@@ -380,12 +328,12 @@ _IDS: Final = {
     ),
     "aws:sourcevpc": ("vpc-[0-9a-f]{8,17}", "a VPC, `vpc-0a1b2c3d4e5f60001`"),
     "aws:sourcevpce": ("vpce-[0-9a-f]{8,17}", "a VPC endpoint, `vpce-0a1b2c3d4e5f60001`"),
-    "aws:principalorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
-    "aws:resourceorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
-    "aws:sourceorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
-    "aws:principalaccount": ("[0-9]{12}", "an account, 12 digits"),
-    "aws:resourceaccount": ("[0-9]{12}", "an account, 12 digits"),
-    "aws:sourceaccount": ("[0-9]{12}", "an account, 12 digits"),
+    "aws:principalorgid": _ORGANIZATION,
+    "aws:resourceorgid": _ORGANIZATION,
+    "aws:sourceorgid": _ORGANIZATION,
+    "aws:principalaccount": _ACCOUNT,
+    "aws:resourceaccount": _ACCOUNT,
+    "aws:sourceaccount": _ACCOUNT,
     "s3:x-amz-server-side-encryption-aws-kms-key-id": (
         "arn:aws[a-z-]*:kms:[^:]+:[0-9]{12}:key/.+",
         "a KMS key, `arn:aws:kms:us-east-1:111122223333:key/KEY-ID`",
@@ -399,18 +347,16 @@ https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-A
 """
 
 
-def ids(subject: Subject) -> Iterator[Found]:
+def ids(asked: Asked) -> Iterator[Found]:
     """Yield values of id keys that do not have the form of an id."""
-    for item, asked in subject.asked():
-        form, of = _IDS.get(asked.condition.key.lower(), (None, ""))
-        if form is None or asked.family != "string":
-            continue
-        for index, value in enumerate(asked.condition.values):
-            if any(c in value for c in "*?$") or re.fullmatch(form, value):
-                continue
-            yield item.found(
-                f"`{value}` is not the id of {of.partition(',')[0]}, which "
-                f"`{asked.condition.key}` always is",
-                item.condition_place(asked.condition, index),
-                f"name the id of {of}",
+    if asked.name not in _IDS or asked.family != "string":
+        return
+    form, words = _IDS[asked.name]
+    for index, value in enumerate(asked.values):
+        if not any(char in value for char in "*?$") and not re.fullmatch(form, value):
+            yield asked.found(
+                f"`{value}` is not the id of {words.partition(',')[0]}, which `{asked.key}` "
+                "always is",
+                f"name the id of {words}",
+                index,
             )
