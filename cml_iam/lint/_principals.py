@@ -253,7 +253,7 @@ def hit_by_control(item: Item) -> Iterator[Found]:
     about = [
         asked for asked in item.asked if asked.name.startswith(("aws:principal", *_OF_SOURCES))
     ]
-    for keys, is_service, callers, remedy in _HIT:
+    for keys, is_service, callers, remedy in () if item.allows else _HIT:
         asked = next((asked for asked in item.asked if _is_of(asked.name, keys)), None)
         if asked and all(other.test({_IS_SERVICE: is_service}) for other in about):
             yield asked.found(f"the condition on `{asked.key}` also refuses {callers}", remedy)
