@@ -25,18 +25,17 @@ from cml_iam.lint._finding import (
 
 if TYPE_CHECKING:
     from cml_iam.lint._escalation import Escalation, Wanted, escalations
-    from cml_iam.lint._explained import Example, Explained, explain_rule
     from cml_iam.lint._fix import Fixed, Suggestion, fix_text
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
-    from cml_iam.lint._rules import Rule, lint_rules
+    from cml_iam.lint._rules import Example, Explained, Rule, explain_rule, lint_rules
 
 _LATER: Final = {
     "Escalation": "_escalation",
     "Wanted": "_escalation",
     "escalations": "_escalation",
-    "Example": "_explained",
-    "Explained": "_explained",
-    "explain_rule": "_explained",
+    "Example": "_rules",
+    "Explained": "_rules",
+    "explain_rule": "_rules",
     "Fixed": "_fix",
     "Suggestion": "_fix",
     "fix_text": "_fix",

@@ -2,6 +2,6 @@
 
 import sys
 
-from cml_iam.lint._explained import rules_page
+from cml_iam.lint._rules import rules_page
 
 sys.stdout.write(rules_page())

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cml_iam.facts import Action, ArnPattern, Target
-    from cml_iam.lint._corrections import Claim
-    from cml_iam.lint._finding import Found
+    from cml_iam.lint._finding import Claim, Found
     from cml_iam.lint._subject import Asked, Item, Named
 
 _OF_ACCESS_POINTS: Final = ("s3:dataaccesspoint", "s3:accesspointnetworkorigin")

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError
-from cml_iam.lint._corrections import apply_edits
-from cml_iam.lint._finding import recognized_kind
+from cml_iam.lint._finding import apply_edits, recognized_kind
 from cml_iam.lint._lint import is_complete, lint_text
 from cml_iam.lint._subject import as_attached
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -23,8 +22,7 @@ from cml_iam.prove import Policies, Shape, never, within
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.lint._corrections import Claim, Correction
-    from cml_iam.lint._finding import Finding, Kind
+    from cml_iam.lint._finding import Claim, Correction, Finding, Kind
     from cml_iam.policy import PolicyDocument, Statement
     from cml_iam.prove import Verdict
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Request
     from cml_iam.facts import Action, Target
-    from cml_iam.lint._corrections import Correction
-    from cml_iam.lint._finding import Found, Step
+    from cml_iam.lint._finding import Correction, Found, Step
     from cml_iam.lint._subject import Asked, Item, Subject
 
 RUN: Final = "ec2:RunInstances"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.errors import Problem
-    from cml_iam.lint._corrections import Correction
+    from cml_iam.lint._finding import Correction
     from cml_iam.policy import PolicyDocument
     from cml_iam.sources import Reading
     from cml_iam.sources import Subject as KeptPolicy

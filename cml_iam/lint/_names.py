@@ -1,5 +1,6 @@
-"""Names unknown to AWS: services, actions, operators, condition keys, variables.
+"""Names unknown to AWS (services, actions, operators, condition keys, variables), and bad ARNs.
 
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 """
 
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
+from cml_iam.facts import FIELDS, arn_pattern
 from cml_iam.lint._corrections import OPERATOR_NAMES, known_action, known_key, known_operator
-from cml_iam.policy import did_you_mean
+from cml_iam.policy import did_you_mean, pattern_matches, patterns_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.lint._finding import Found
+    from cml_iam.facts import ArnPattern
+    from cml_iam.lint._finding import Found, Kind
     from cml_iam.lint._subject import Asked, Item, Subject
     from cml_iam.policy import Path
 
@@ -167,3 +170,152 @@ def _with_variables(item: Item) -> Iterator[tuple[str, Path]]:
     """Yield the texts of *item* that contain variables, with their paths."""
     texts = [*item.texts("Resource", "NotResource"), *item.condition_values()]
     return ((text, at) for text, at in texts if item.variables and "${" in text)
+
+
+_OPEN: Final = re.compile(r"[*?]|\$\{")
+_ARN_FORMS: Final = (
+    ("partition", 1, re.compile(r"aws(-[a-z]+)*")),
+    ("region", 3, re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|", re.IGNORECASE)),
+    ("account", 4, re.compile(r"[0-9]{12}|amazon|aws|aws-marketplace|cloudfront|")),
+)
+"""The forms of an ARN's fields; names stand for the account of what AWS or a service owns."""
+
+_OWNED_BY_AWS: Final = ("resource-explorer-2", "ssm")
+"""Services with resources that AWS owns: their ARNs have no account, as for documents and views."""
+
+_COMPLETED: Final = ("identity", "boundary")
+"""The kinds of policies in which AWS completes an ARN without its last fields.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+
+_NOUN: Final = (
+    "account|bucket|cluster|domain|function|group|instance|key|object|policy|queue|repository|role"
+    "|secret|stack|table|topic|user"
+)
+_PLACEHOLDER: Final = re.compile(
+    rf"<[^<>]*>|\{{\{{[^{{}}]*\}}\}}|(?<![a-z0-9])(?i:your[-_](?:{_NOUN})|(?:replace|change)[-_]?me)\b"
+    rf"|(?<=[:/])(?:{_NOUN.upper()})[-_](?:NAME|ID)(?![\w-])"
+)
+"""What people write in place of a name: `<bucket>`, `{{bucket}}`, `YOUR_BUCKET`, `BUCKET_NAME`."""
+
+
+def placeholder(text: str) -> str | None:
+    """Return the placeholder left in an ARN; names of parameters may look like one."""
+    match = _PLACEHOLDER.search(text) if text.startswith("arn:") else None
+    return match[0] if match and ":ssm:" not in text else None
+
+
+def malformed_arns(item: Item) -> Iterator[Found]:
+    """Yield elements of Resource and NotResource that are neither `*` nor an ARN.
+
+    Also ARNs with a placeholder, there or in a condition.
+    """
+    values = ((text, at) for text, at in item.condition_values() if placeholder(text))
+    for text, at in (*item.texts("Resource", "NotResource"), *values):
+        if problem := _arn_problem(text, item.subject.kind):
+            yield item.found(
+                problem, "an ARN is `arn:partition:service:region:account:resource`", at
+            )
+
+
+def incomplete_arns(item: Item) -> Iterator[Found]:
+    """Yield ARNs without a region or account that all resource types they can match have."""
+    for text, pattern, at in _patterns(item):
+        if text == "*" or _arn_problem(text, item.subject.kind):
+            continue
+        missing = [
+            name
+            for index, name in ((3, "region"), (4, "account"))
+            if pattern[index] == "" and _always_has(item, pattern, index)
+        ]
+        if missing:
+            yield item.found(
+                f"`{text}` has no {' and no '.join(missing)}, but according to AWS's reference of "
+                f"{facts.updated()} every ARN of this type has {'both' if missing[1:] else 'one'}, "
+                "so it names nothing",
+                "name what is missing, or put `*` in its place",
+                at,
+            )
+
+
+def _patterns(item: Item) -> Iterator[tuple[str, ArnPattern, Path]]:
+    """Yield each ARN of Resource and NotResource: its text, its fields and its path."""
+    for text, at in item.texts("Resource", "NotResource"):
+        pattern = arn_pattern(text, variables=item.variables)
+        if pattern is not None:
+            yield text, pattern, at
+
+
+def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
+    """Return whether the resource types that *pattern* can match always have the field *index*.
+
+    The formats of the reference are no answer about the account of what AWS owns.
+    """
+    named = tuple(item.actions.values())
+    if item.unlisted:
+        owner = facts.service(pattern[2])
+        named = owner.matching("*") if owner else ()
+    known = [action for action in named if index == 3 or action.service not in _OWNED_BY_AWS]
+    formats = {arn for action in known for target in action.targets for arn in target.arns}
+    alike = [
+        arn
+        for arn in formats
+        if all(patterns_overlap(pattern[field], arn[field]) for field in (1, 2, 5))
+    ]
+    return bool(alike) and all(arn[index] == "*" for arn in alike)
+
+
+def unknown_regions(item: Item) -> Iterator[Found]:
+    """Yield regions in ARNs and conditions that are not in AWS's list."""
+    for _, pattern, at in _patterns(item):
+        partition, service, region = pattern[1:4]
+        known = partition in (*facts.PARTITIONS, "*")
+        regional = region != "global" or service in facts.EXACT_SERVICES
+        if known and region and regional and _is_unknown(region):
+            yield _unknown_region(item, region, at)
+    for asked in item.asked:
+        if not facts.is_region(asked.key) or not asked.operator.base.startswith("string"):
+            continue
+        fold = "ignorecase" in asked.operator.base
+        for index, value in enumerate(asked.values):
+            if "${" not in value and _is_unknown(value.lower() if fold else value):
+                yield _unknown_region(item, value, (*asked.at, index))
+
+
+def _is_unknown(region: str) -> bool:
+    """Return whether *region*, which may have wildcards, matches no region of AWS."""
+    return not any(pattern_matches(region, name) for name in (*facts.all_regions(), "aws-global"))
+
+
+def _unknown_region(item: Item, region: str, at: Path) -> Found:
+    return item.found(
+        f"AWS's list of regions, as of this release, has no `{region}`",
+        facts.meant_region(region, facts.all_regions())
+        or "use the code of the region, such as `eu-central-1`",
+        at,
+    )
+
+
+def _arn_problem(text: str, kind: Kind) -> str | None:
+    """Return why *text* is not an ARN or matches nothing."""
+    if text == "*":
+        return None
+    if left := placeholder(text):
+        return f"`{left}` in `{text}` is a placeholder for a name, so it names nothing"
+    plain = re.sub(r"\$\{[^}]*\}", "*", text)  # the colons of a variable separate no fields
+    fields = plain.split(":", FIELDS - 1)
+    if fields[0] != "arn":
+        return f"`{text}` is neither an ARN nor `*`, so it names nothing"
+    if len(fields) < FIELDS:
+        missing = f"`{text}` has {len(fields)} of the six fields of an ARN"
+        if kind in _COMPLETED:
+            return f"{missing}: AWS adds `*` for the missing ones, so it matches more than it seems"
+        return f"{missing}, and AWS completes it in identity-based policies only"
+    if fields[2] != fields[2].lower():
+        return f"`{fields[2]}` in `{text}` has capital letters, but a service in an ARN has none"
+    for name, index, form in _ARN_FORMS:
+        if not _OPEN.search(fields[index]) and not form.fullmatch(fields[index]):
+            return f"`{fields[index]}` in `{text}` is not a valid {name}"
+    return None

@@ -2,16 +2,18 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-trust-policy.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
-from cml_iam.lint._arns import placeholder
-from cml_iam.lint._names import SERVICE
+from cml_iam.files import shipped_text
+from cml_iam.lint._names import SERVICE, placeholder
 from cml_iam.policy import did_you_mean, patterns_overlap
 
 if TYPE_CHECKING:
@@ -93,8 +95,6 @@ def _fault(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
             f"`Federated` (`{name}`) is allowed only in trust policies",
             "name the role that its users assume under `AWS`",
         )
-    from cml_iam.lint._oidc import by_application  # only trust policies need it
-
     if name in by_application() or _PROVIDER.fullmatch(name):
         return None
     return (
@@ -262,3 +262,80 @@ def hit_by_control(item: Item) -> Iterator[Found]:
 def _is_of(name: str, keys: tuple[str, ...]) -> bool:
     """Return whether the key *name* is one of *keys*; those of callers are prefixes."""
     return name.startswith(keys) and name != _IS_SERVICE if keys is _OF_CALLERS else name in keys
+
+
+class Issuer(NamedTuple):
+    """An identity provider, by the beginning of its address.
+
+    *subject* is the `sub` of a stranger's token. *owner* matches the owner in a token's `sub`, and
+    the project if there is one; it is None if the whole text identifies the owner. *token* is the
+    form of the tokens that the provider issues. *who* are claims other than `sub` that identify the
+    owner. *holders* says who can get a token from the provider. *guests* are the claim, and its
+    value, of tokens for users who did not sign in. *application* is the claim that names the
+    application to which the provider's users belong.
+    """
+
+    prefix: str
+    subject: str
+    holders: str
+    owner: re.Pattern[str] | None = None
+    token: re.Pattern[str] | None = None
+    who: frozenset[str] = frozenset()
+    guests: tuple[str, str] | None = None
+    application: str | None = None
+
+    def owner_of(self, subject: str) -> tuple[str, str] | None:
+        """Return the owner and the project in *subject*; None for one that is not there."""
+        if self.owner is None:
+            return subject, ""
+        match = self.owner.match(subject)
+        return (match[1], match[2] or "*") if match else None
+
+    def issues(self, subject: str) -> bool:
+        """Return whether the provider may issue a token with *subject*."""
+        return self.token is None or self.token.fullmatch(subject) is not None
+
+
+@cache
+def issuers() -> tuple[Issuer, ...]:
+    """Return the providers in `policies/oidc-providers.toml`, each with the page on its tokens."""
+    import tomllib  # few trust policies name a provider
+
+    data = tomllib.loads(shipped_text("policies", "oidc-providers.toml"))
+    claims = {"build-claims": data["build-claims"]}
+    return tuple(
+        Issuer(
+            row["host"],
+            row["subject"],
+            row["holders"],
+            re.compile(row["owner"]) if "owner" in row else None,
+            re.compile(row["token"]) if "token" in row else None,
+            frozenset(claim for name in row.get("who", ()) for claim in claims.get(name, [name])),
+            tuple(row["guests"]) if "guests" in row else None,
+            row.get("application"),
+        )
+        for row in data["provider"]
+    )
+
+
+@cache
+def by_application() -> dict[str, str]:
+    """Return the providers whose users belong to an application, and the claim that names it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
+    """
+    return {issuer.prefix: issuer.application for issuer in issuers() if issuer.application}
+
+
+def host_of(principal: str) -> str | None:
+    """Return the provider's address as used in its keys, or None if it is not OIDC."""
+    if principal in by_application():
+        return principal
+    _, slash, host = principal.partition(":oidc-provider/")
+    return host.removeprefix("https://") if slash else None
+
+
+def issuer_of(host: str) -> Issuer:
+    """Return the known facts about the provider at *host*."""
+    known = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
+    return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))

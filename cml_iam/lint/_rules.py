@@ -1,4 +1,4 @@
-"""The rules: each a row of `rules.json`, which names its function.
+"""The rules: each a row of `rules.json`, which names its function, and their explanations.
 
 An id never changes its meaning and is never given to another rule. Its first digit is the kind of
 fault: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs, 5 escalation and
@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from cml_iam.errors import InputError
+from cml_iam.files import shipped_templates, shipped_text
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
+from cml_iam.policy import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.lint._subject import Subject
+
+
+FOLDER: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +71,11 @@ class Rule:
     def finding(self, found: Found) -> Finding:
         """Return the finding of the rule's function, completed with the rule's properties."""
         return Finding(
-            self.id,
-            self.name,
-            self.severity,
-            found.message,
-            found.place,
-            self.page,
-            found.remedy,
-            found.statement,
-            found.witness,
-            found.correction,
+            rule=self.id,
+            name=self.name,
+            severity=self.severity,
+            page=self.page,
+            **found._asdict(),
         )
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
@@ -98,7 +99,7 @@ def _function(name: str) -> Any:
 @cache
 def lint_rules() -> tuple[Rule, ...]:
     """Return the rules of `rules.json`, in its order."""
-    rows = json.loads((Path(__file__).parent / "rules.json").read_text("utf-8"))
+    rows = json.loads((FOLDER / "rules.json").read_text("utf-8"))
     for row in rows.values():
         row["severity"] = Severity[row["severity"].upper()]
         row["kinds"] = tuple(row.get("kinds", KINDS))
@@ -108,3 +109,110 @@ def lint_rules() -> tuple[Rule, ...]:
 def rule_named(name: str) -> Rule:
     """Return the rule with the id *name*, which must exist."""
     return next(rule for rule in lint_rules() if rule.id == name)
+
+
+class Example(NamedTuple):
+    """A policy document as text, and the kind of policy it is."""
+
+    text: str
+    kind: Kind
+
+
+class AwsCheck(NamedTuple):
+    """A check of AWS's validator: its name, AWS's type of finding, and the corresponding rule."""
+
+    name: str
+    type: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A rule with two example policies: lint reports *failing* and does not report *passing*.
+
+    *aws_checks* are the corresponding checks of AWS's validator.
+    """
+
+    rule: Rule
+    failing: Example
+    passing: Example
+    aws_checks: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        """What the rule is about, in a few sentences."""
+        return self.rule.description
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON values; examples are text, since one is not valid JSON."""
+        return {
+            **self.rule.as_json(),
+            "aws_checks": list(self.aws_checks),
+            "description": self.description,
+            "failing": {"kind": self.failing.kind, "text": self.failing.text},
+            "passing": {"kind": self.passing.kind, "text": self.passing.text},
+        }
+
+
+def explain_rule(name: str) -> Explained:
+    """Return the rule with the id or name *name*, ignoring case; raises InputError if unknown."""
+    rules = lint_rules()
+    by_name = {key.lower(): rule for rule in rules for key in (rule.id, rule.name, rule.label)}
+    rule = by_name.get(name.lower())
+    if rule is None:
+        known = [key for rule in rules for key in (rule.id, rule.name)]
+        remedy = did_you_mean(name, known) or "`cml-iam policy rules` lists them"
+        raise InputError(f"there is no rule `{name}`", remedy=remedy)
+    checks = tuple(check.name for check in aws_checks() if check.rule == rule.id)
+    return Explained(rule, _example(f"{rule.id}-bad"), _example(f"{rule.id}-good"), checks)
+
+
+def _example(name: str) -> Example:
+    (path,) = (FOLDER / "examples").glob(f"{name}.*json")
+    kinds = (kind for kind in KINDS if path.name == f"{name}.{kind}.json")
+    return Example(path.read_text("utf-8"), next(kinds, "identity"))
+
+
+AWS_SEVERITIES: Final = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "security": Severity.WARNING,
+    "suggestion": Severity.INFO,
+}
+"""Our severity of each of AWS's types of findings."""
+
+
+@cache
+def _published() -> dict[str, Any]:
+    import tomllib  # only explanations need it
+
+    return tomllib.loads(shipped_text("policies", "aws-checks.toml"))
+
+
+def aws_checks() -> tuple[AwsCheck, ...]:
+    """Return the checks of AWS's validator, in the order of AWS's page."""
+    return tuple(
+        AwsCheck(name, kind, rule)
+        for kind in AWS_SEVERITIES
+        for name, rule in _published()[kind].items()
+    )
+
+
+def severity_differs(rule: Rule) -> bool:
+    """Return whether AWS gives a corresponding check of *rule* a different severity."""
+    return any(
+        check.rule == rule.id and AWS_SEVERITIES[check.type] != rule.severity
+        for check in aws_checks()
+    )
+
+
+def rules_page() -> str:
+    """Return `docs/rules.md`: every rule, its severity and the AWS page behind it."""
+    differing = []
+    for rule in filter(severity_differs, lint_rules()):
+        types = sorted({check.type for check in aws_checks() if check.rule == rule.id})
+        differing.append((rule, ", ".join(types), _published()["differs"][rule.id]))
+    page = shipped_templates("templates", str).get_template("rules.md.j2")
+    return page.render(
+        rules=lint_rules(), checks=aws_checks(), differing=differing, published=_published()
+    )

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Authorizer, Document, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
-    from cml_iam.lint._corrections import Correction
-    from cml_iam.lint._finding import Kind
+    from cml_iam.lint._finding import Correction, Kind
     from cml_iam.policy import Path
 
 

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Request
     from cml_iam.facts import Action, Target
-    from cml_iam.lint._corrections import Correction
-    from cml_iam.lint._finding import Found
+    from cml_iam.lint._finding import Correction, Found
     from cml_iam.lint._subject import Asked, Item, Subject
     from cml_iam.policy import Conditions
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from cml_iam.cli._main import run
 from cml_iam.lint import KINDS, fix_text, is_complete, lint_text
-from cml_iam.lint._corrections import Edit, apply_edits, certain
+from cml_iam.lint._corrections import certain
+from cml_iam.lint._finding import Edit, apply_edits
 from cml_iam.policy import parse_policy
 from fuzz.lint_mutants import mutant, parsed, policies
 from tests.lint.documents import CASES, EXAMPLES, documents, kind_of

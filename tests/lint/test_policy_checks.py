@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from cml_iam.lint import Severity, explain_rule, lint_rules, lint_text
-from cml_iam.lint._explained import AWS_SEVERITIES, aws_checks, severity_differs
+from cml_iam.lint._rules import AWS_SEVERITIES, aws_checks, severity_differs
 
 CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
 DATA: Final = Path(__file__).parents[2] / "policies" / "aws-checks.toml"

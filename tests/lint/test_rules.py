@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.lint import Finding, Severity, lint_rules, lint_text
-from cml_iam.lint._explained import rules_page
+from cml_iam.lint._rules import rules_page
 from tests.lint.documents import CASES, documents, kind_of, rule_of
 
 ROOT = Path(__file__).parents[2]
