@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.prove._differences import differences, policies_of
     from cml_iam.prove._promises import site_promises
     from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site, statement_json
-    from cml_iam.prove._shape_text import parse_shape
+    from cml_iam.prove._shape import parse_shape
     from cml_iam.restrict import Promise
 
 _LATER: Final = {
@@ -45,7 +45,7 @@ _LATER: Final = {
     "prove_promise": "_proof",
     "prove_site": "_proof",
     "statement_json": "_proof",
-    "parse_shape": "_shape_text",
+    "parse_shape": "_shape",
 }
 
 __all__ = [
