@@ -24,8 +24,14 @@ if TYPE_CHECKING:
         ExpectationChange,
     )
     from cml_iam.prove._differences import differences, policies_of
-    from cml_iam.prove._promises import site_promises
-    from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site, statement_json
+    from cml_iam.prove._proof import (
+        Edit,
+        Proof,
+        prove_promise,
+        prove_site,
+        site_promises,
+        statement_json,
+    )
     from cml_iam.prove._shape import parse_shape
     from cml_iam.restrict import Promise
 
@@ -38,8 +44,8 @@ _LATER: Final = {
     "WIDER": "_comparison",
     "differences": "_differences",
     "policies_of": "_differences",
-    "Promise": "_promises",
-    "site_promises": "_promises",
+    "Promise": "_proof",
+    "site_promises": "_proof",
     "Edit": "_proof",
     "Proof": "_proof",
     "prove_promise": "_proof",

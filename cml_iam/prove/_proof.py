@@ -1,26 +1,52 @@
-"""The promises of a site, proved or broken, and how to fix broken ones."""
+"""The promises of a site, proved or broken, and how to fix broken ones.
+
+A call of RunInstances is allowed only if every resource is:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
-from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, attachment_problems
-from cml_iam.prove._instances import losing, taking_over
-from cml_iam.prove._promises import CATALOGUE, never_done, site_promises
-from cml_iam.prove._question import statement_of, within
+from cml_iam.facts import PARTITIONS, REGION, Assumption, known_regions, service
+from cml_iam.policy import (
+    VERSION_2012,
+    Condition,
+    PolicyDocument,
+    Shape,
+    Statement,
+    attachment_problems,
+    load_policy,
+)
+from cml_iam.prove._answers import Verdict
+from cml_iam.prove._instances import losing, taking_over, where
+from cml_iam.prove._question import never, statement_of, within
 from cml_iam.prove._steps import Reached, lost, reached, taken_over
-from cml_iam.space import Policies, Shape, documents, taking_colons
+from cml_iam.render import render_policy
+from cml_iam.restrict import RUN, Promise, permissions, promises_of
+from cml_iam.space import Policies, documents, taking_colons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.facts import Assumption
     from cml_iam.prove._answers import Answer, Witness
-    from cml_iam.restrict import Promise
     from cml_iam.site import Site
+
+CATALOGUE: Final = "catalogue"
+"""If this promise holds, the promises about some actions cover everything the policies allow.
+"""
+
+WHOLE: Final = Assumption(
+    "resource",
+    "all resources of ec2:RunInstances",
+    "a launch needs an image, an instance, a network interface, a security group and a subnet, "
+    "all of them allowed",
+    "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html",
+)
 
 MAX_EDITS: Final = 6
 """The maximum number of statements that a correction may change."""
@@ -104,6 +130,30 @@ def statement_json(deny: Statement) -> dict[str, Any]:
     return present | ({"Condition": conditions} if conditions else {})
 
 
+def site_promises(site: Site) -> tuple[Promise, ...]:
+    """Return everything that the restrictions of *site* promise, in order."""
+    allowed = [permission.action for permission in permissions(site)]
+    others = (Shape(not_actions=tuple(allowed)),)
+    title = "nothing beyond the documented policy is allowed"
+    base = _base(allowed[len(load_catalogue().permissions) :])
+    return (
+        Promise("within-base", title, others, "within", reference=base),
+        Promise(CATALOGUE, "no action outside the permission catalogue is allowed", others),
+        *promises_of(site),
+    )
+
+
+def _base(granted: Sequence[str]) -> PolicyDocument:
+    """Return the documented policy, with the actions that the site grants in addition."""
+    documented = render_policy(None, "base").document
+    if not granted:
+        return documented
+    statement = {"Effect": "Allow", "Action": list(granted), "Resource": "*"}
+    more = load_policy({"Version": "2012-10-17", "Statement": [statement]}, "granted")
+    statements = (*documented.statements, *more.statements)
+    return PolicyDocument(statements, documented.version, name="base")
+
+
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
     """Prove every promise of *site* for a principal with *policies*.
 
@@ -114,14 +164,10 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     if problems:
         raise DocumentError(problems)
     policies = policies._replace(partition=site.partition)
-    proofs = _limited([prove_promise(promise, policies) for promise in site_promises(site)])
-    return tuple(_closed(proof, policies, site) for proof in proofs) if remedies else proofs
-
-
-def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
-    """Mark a proof as limited if it covers only some actions and others may be allowed."""
+    proofs = [prove_promise(promise, policies) for promise in site_promises(site)]
     others = any(proof.promise.id == CATALOGUE and proof.answer != "holds" for proof in proofs)
-    return tuple(proof._replace(limited=others and bool(proof.promise.covers)) for proof in proofs)
+    limited = [each._replace(limited=others and bool(each.promise.covers)) for each in proofs]
+    return tuple(_fixed(proof, policies, site) if remedies else proof for proof in limited)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
@@ -141,17 +187,57 @@ def prove_promise(promise: Promise, policies: Policies) -> Proof:
 
 def _answer(promise: Promise, policies: Policies) -> Reached:
     if promise.manner == "taken over" and promise.tag:
-        (operations,) = promise.shapes
-        return taken_over(policies, promise.tag, operations)
+        return taken_over(policies, promise.tag, promise.shapes[0])
     if promise.manner == "lost" and promise.tag:
-        (tagging,) = promise.shapes
-        return lost(policies, promise.tag, tagging.resources)
+        return lost(policies, promise.tag, promise.shapes[0].resources)
     if promise.manner == "within" and promise.reference:
         return reached([within(policies, Policies(identity=(promise.reference,)))])
-    return reached(never_done(policies, shape) for shape in promise.shapes)
+    return reached(_never_done(policies, shape) for shape in promise.shapes)
 
 
-def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
+def _never_done(policies: Policies, shape: Shape) -> Verdict:
+    """Prove that requests of *shape* have no effect: none of another action is allowed.
+
+    A launch needs several requests, each about one resource; it has no effect if no region allows
+    all of them.
+    """
+    found = never(policies, shape)
+    everywhere = tuple(shape.resources) == ("*",) and shape.not_resources is None
+    if not found.witness or found.witness.request.action != RUN or not everywhere:
+        return found
+    needed = _launched(shape)
+    partitions = (policies.partition,) if policies.partition else PARTITIONS
+    known = (region for partition in partitions for region in known_regions(partition))
+    for region in (found.witness.request.resource.split(":")[3], *known):
+        here = [where(each, {"StringEquals": {REGION: region}}) for each in needed]
+        if all(never(policies, each).answer == "broken" for each in here):
+            return found
+    impossible = [v for each in needed if (v := never(policies, each)).holds]
+    if not impossible:
+        reason = "could not find a region in which everything that a launch needs is allowed"
+        return Verdict("undecided", None, found.assumptions, reason)
+    others = never(policies, _without_launches(shape))
+    used = (*others.assumptions, *impossible[0].assumptions, WHOLE)
+    return others._replace(assumptions=tuple(dict.fromkeys(used)))
+
+
+def _launched(shape: Shape) -> list[Shape]:
+    """Return the requests of *shape* for each resource type that a launch needs."""
+    ec2 = service("ec2")
+    action = ec2.action("RunInstances") if ec2 else None
+    types = [target.type for target in (action.targets if action else ()) if target.required]
+    return [Shape((RUN,), (f"arn:*:ec2:*:*:{type_}/*",), shape.conditions) for type_ in types]
+
+
+def _without_launches(shape: Shape) -> Shape:
+    if shape.not_actions is not None:
+        return replace(shape, not_actions=(*shape.not_actions, RUN))
+    if "*" in shape.actions:
+        return replace(shape, not_actions=(RUN,))
+    return replace(shape, actions=tuple(action for action in shape.actions if action != RUN))
+
+
+def _fixed(proof: Proof, policies: Policies, site: Site) -> Proof:
     """Add a fix to a broken promise, if there is one."""
     if proof.answer != "broken":
         return proof
@@ -160,7 +246,9 @@ def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
         return proof._replace(edits=edits)
     breaking = enumerate(_breaking(proof.promise))
     denies = tuple(_deny(number, shape, site.partition) for number, shape in breaking)
-    if denies and prove_promise(proof.promise, _beside(policies, denies)).answer == "holds":
+    document = PolicyDocument(denies, VERSION_2012, name="denies")
+    beside = policies._replace(identity=(*policies.identity, document))
+    if denies and prove_promise(proof.promise, beside).answer == "holds":
         return proof._replace(denies=denies)
     return proof
 
@@ -183,11 +271,12 @@ def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[
     """Add the promise's condition to statements that break it; no edits if it cannot hold."""
     made: list[Edit] = []
     while proof.answer == "broken" and len(made) < MAX_EDITS:
-        edits = [edit for edit in _next(proof, policies) if edit not in made]
-        if not edits:
+        new = [edit for edit in _next(proof, policies) if edit not in made]
+        if not new:
             break
-        made += edits
-        policies = _edited(policies, edits)
+        made += new
+        edited = tuple(_edited(document, new) for document in policies.identity)
+        policies = policies._replace(identity=edited)
         proof = prove_promise(proof.promise, policies)
     return policies, tuple(made) if proof.answer == "holds" else ()
 
@@ -206,13 +295,7 @@ def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
                             yield Edit(document, statement, (operator, key, values))
 
 
-def _edited(policies: Policies, edits: Sequence[Edit]) -> Policies:
-    return policies._replace(
-        identity=tuple(_document(document, edits) for document in policies.identity)
-    )
-
-
-def _document(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
+def _edited(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
     added: dict[int, list[Condition]] = {}
     for edit in edits:
         if edit.document.name == document.name:
@@ -227,28 +310,24 @@ def _document(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument
 def _breaking(promise: Promise) -> tuple[Shape, ...]:
     """Return the calls that must be denied for *promise* to hold."""
     if promise.manner == "taken over" and promise.tag:
-        (operations,) = promise.shapes
-        return taking_over(promise.tag, operations)
+        return taking_over(promise.tag, promise.shapes[0])
     if promise.manner == "lost" and promise.tag:
-        (tagging,) = promise.shapes
-        return losing(promise.tag, tagging.resources)
+        return losing(promise.tag, promise.shapes[0].resources)
     return promise.shapes
 
 
 def _deny(number: int, shape: Shape, partition: str) -> Statement:
-    made = replace(statement_of(shape), effect="Deny", sid=None, index=number)
+    allow = statement_of(shape)
     # IAM takes no wildcard for the partition.
-    return replace(
-        made,
-        resource=_in_partition(made.resource, partition),
-        not_resource=_in_partition(made.not_resource, partition),
+    resource, not_resource = (
+        arns and tuple(arn.replace("arn:*:", f"arn:{partition}:", 1) for arn in arns)
+        for arns in (allow.resource, allow.not_resource)
     )
-
-
-def _in_partition(arns: tuple[str, ...] | None, partition: str) -> tuple[str, ...] | None:
-    return arns and tuple(arn.replace("arn:*:", f"arn:{partition}:", 1) for arn in arns)
-
-
-def _beside(policies: Policies, denies: tuple[Statement, ...]) -> Policies:
-    document = PolicyDocument(denies, VERSION_2012, name="denies")
-    return policies._replace(identity=(*policies.identity, document))
+    return replace(
+        allow,
+        effect="Deny",
+        sid=None,
+        index=number,
+        resource=resource,
+        not_resource=not_resource,
+    )

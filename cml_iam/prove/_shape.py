@@ -91,12 +91,16 @@ _FORMS: Final = {
 """How the values of an operator are written, by the beginning of its name."""
 
 
+_Kind = Literal["word", "symbol", "quoted"]
+_KINDS: Final[Mapping[str, _Kind]] = {"word": "word", "symbol": "symbol"}
+
+
 class _Token(NamedTuple):
     """A word, a symbol, or a quoted text; *column* counts from 1."""
 
     text: str
     column: int
-    kind: Literal["word", "symbol", "quoted"] = "word"
+    kind: _Kind = "word"
 
     def says(self, word: str) -> bool:
         """Return whether this is the keyword or symbol *word*."""
@@ -134,9 +138,7 @@ class _Reader:
             if match is None:
                 self._fail(_Token("", column), "cannot read a quotation mark is not closed")
             group = match.lastgroup or ""
-            kind: Literal["word", "symbol", "quoted"] = "quoted"
-            if group == "symbol" or group == "word":
-                kind = group
+            kind = _KINDS.get(group, "quoted")
             tokens.append(_Token(match[group], column, kind))
             at = match.end()
         return tokens
