@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
-from cml_iam.engine import ConditionReason, ElementReason, Outcome, Request, StatementReason
+from cml_iam.engine import ConditionReason, Outcome, Request, StatementReason
 from cml_iam.prove._answers import answered
 
 if TYPE_CHECKING:
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 Change = Literal[
     "newly allowed", "newly denied", "no longer denied explicitly", "newly denied explicitly"
 ]
-CHANGES: Final[tuple[Change, ...]] = (
-    "newly allowed",
-    "newly denied",
-    "no longer denied explicitly",
-    "newly denied explicitly",
-)
+CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 """The kinds of change; the last two matter only if another policy allows the requests."""
 
 WIDER: Final = frozenset({"newly allowed", "no longer denied explicitly"})
@@ -55,6 +50,21 @@ class Difference(NamedTuple):
     missed: StatementReason | None = None
     found: tuple[str | None, ...] = ()
     unlisted: bool = False
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        """The labels of the statements that decide on both sides."""
+        return tuple(each.label for side in (self.old, self.new) for each in side.statements)
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """The parts of the missed statement that do not match."""
+        return _failed_parts(self.missed)
+
+    @property
+    def missed_label(self) -> str | None:
+        """The label of the missed statement."""
+        return self.missed.label if self.missed else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the difference as JSON values."""
@@ -210,38 +220,13 @@ def difference_of(old_side: Side, new_side: Side, request: Request) -> Differenc
     change = change_of(old.outcome, new.outcome)
     if change is None:
         return None
-    if "explicitDeny" in (old.outcome, new.outcome):
-        effect, decided_by_new = "Deny", new.outcome == "explicitDeny"
-    else:
-        effect, decided_by_new = "Allow", new.outcome == "allowed"
-    decider, candidates = (new, reasons_old) if decided_by_new else (old, reasons_new)
-    missed = _nearest(candidates, effect, {statement.label for statement in decider.statements})
-    return Difference(
-        change, request, old, new, (request.action,), missed=missed, found=_found(missed)
-    )
-
-
-def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Group differences by reason, in order of change.
-
-    A difference is left out if its causes include all causes of another one.
-    """
-    found = gathered(differences)
-    simple = [
-        difference
-        for difference in found
-        if not any(_adds_to(difference, other) for other in found)
-    ]
-    return tuple(sorted(simple, key=lambda each: (CHANGES.index(each.change), each.unlisted)))
-
-
-def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Group differences by reason; each group counts the further actions of its members."""
-    groups: dict[Any, Difference] = {}
-    for difference in differences:
-        key = _key(difference)
-        groups[key] = _together(groups[key], difference) if key in groups else difference
-    return tuple(groups.values())
+    explicit = "explicitDeny" in {old.outcome, new.outcome}
+    deciding = "explicitDeny" if explicit else "allowed"
+    decider, candidates = (new, reasons_old) if new.outcome == deciding else (old, reasons_new)
+    labels = {statement.label for statement in decider.statements}
+    missed = _nearest(candidates, "Deny" if explicit else "Allow", labels)
+    found = _found(missed)
+    return Difference(change, request, old, new, (request.action,), missed=missed, found=found)
 
 
 def _nearest(
@@ -259,32 +244,37 @@ def _nearest(
 
 
 def _failed_parts(reason: StatementReason | None) -> frozenset[str]:
-    return frozenset(map(_part, reason.failed)) if reason else frozenset()
-
-
-def _part(part: ElementReason | ConditionReason) -> str:
-    if isinstance(part, ConditionReason):
-        return f"{part.operator} {part.key}".lower()
-    return part.element
+    return frozenset(
+        f"{part.operator} {part.key}".lower() if isinstance(part, ConditionReason) else part.element
+        for part in (reason.failed if reason else ())
+    )
 
 
 def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
     """Return the value that prevented *missed* from applying, if it was only one."""
     if missed is None or len(missed.failed) != 1:
         return ()
-    (part,) = missed.failed
-    if isinstance(part, ConditionReason):
-        return (None if part.found is None else " + ".join(part.found),)
-    return (part.found,)
+    found = missed.failed[0].found
+    return (" + ".join(found) if isinstance(found, tuple) else found,)
 
 
-def _key(made: Difference) -> tuple[Any, ...]:
-    label = made.missed.label if made.missed else None
-    return (made.change, made.unlisted, _deciders(made), label, _failed_parts(made.missed))
+def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Group differences by reason, in order of change.
+
+    A difference is left out if its causes include all causes of another one.
+    """
+    found = gathered(differences)
+    simple = (one for one in found if not any(_adds_to(one, other) for other in found))
+    return tuple(sorted(simple, key=lambda each: (CHANGES.index(each.change), each.unlisted)))
 
 
-def _deciders(made: Difference) -> tuple[str, ...]:
-    return tuple(statement.label for side in (made.old, made.new) for statement in side.statements)
+def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Group differences by reason; each group counts the further actions of its members."""
+    groups: dict[Any, Difference] = {}
+    for one in differences:
+        key = (one.change, one.unlisted, one.deciders, one.missed_label, one.failed)
+        groups[key] = _together(groups[key], one) if key in groups else one
+    return tuple(groups.values())
 
 
 def _together(one: Difference, other: Difference) -> Difference:
@@ -298,14 +288,9 @@ def _together(one: Difference, other: Difference) -> Difference:
 
 def _adds_to(one: Difference, other: Difference) -> bool:
     """Return whether *one* has all causes of *other* and more, so that it adds nothing new."""
-    same = one.change == other.change and set(one.actions) <= set(other.actions)
-    if not same or one.missed is None or other.missed is None:
+    if one.change != other.change or not set(one.actions) <= set(other.actions):
         return False
-    if one.missed.label != other.missed.label:
+    if one.missed is None or one.missed_label != other.missed_label:
         return False
-    mine, theirs = _causes(one), _causes(other)
-    return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
-
-
-def _causes(made: Difference) -> tuple[frozenset[str], frozenset[str]]:
-    return frozenset(_deciders(made)), _failed_parts(made.missed)
+    mine, theirs = ((frozenset(each.deciders), each.failed) for each in (one, other))
+    return mine[0] >= theirs[0] and mine[1] >= theirs[1] and mine != theirs

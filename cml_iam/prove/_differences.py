@@ -104,22 +104,16 @@ def differences(old: Policies, new: Policies, site: Site | None = None) -> Compa
     """
     if site is not None:
         old, new = (each._replace(partition=site.partition) for each in (old, new))
-    beside = not any(
-        statement.effect == "Allow" for side in (old, new) for statement in _statements(side)
-    )
-    if beside and old.resource is None and new.resource is None:
-        # A Deny does nothing by itself; beside everything, it takes something away.
-        made = _compared(_beside_everything(old), _beside_everything(new), site)
-        return made._replace(beside_everything=True)
-    return _compared(old, new, site)
-
-
-def _statements(policies: Policies) -> Iterator[Statement]:
-    return (statement for document in documents(policies) for statement in document.statements)
-
-
-def _beside_everything(policies: Policies) -> Policies:
-    return policies._replace(identity=(*policies.identity, EVERYTHING))
+    sides = [
+        (statement for document in documents(side) for statement in document.statements)
+        for side in (old, new)
+    ]
+    allows = any(statement.effect == "Allow" for side in sides for statement in side)
+    if allows or old.resource is not None or new.resource is not None:
+        return _compared(old, new, site)
+    # A Deny does nothing by itself; beside everything, it takes something away.
+    old, new = (each._replace(identity=(*each.identity, EVERYTHING)) for each in (old, new))
+    return _compared(old, new, site)._replace(beside_everything=True)
 
 
 def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
@@ -140,18 +134,18 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
             found += search.differences(verdicts[change])
             more = more or search.more
     expectations = _expectations(site) if site and old.resource is None else ()
-    changes = tuple(
-        ExpectationChange(expectation, *answers)
-        for expectation in expectations
-        if len(set(answers := (_answer(before, expectation), _answer(after, expectation)))) > 1
-    )
+    answers = [(_answer(before, each), _answer(after, each)) for each in expectations]
     return Comparison(
         same=False,
         verdicts=verdicts,
         differences=grouped(found),
         more=more,
         expectations=len(expectations),
-        expectation_changes=changes,
+        expectation_changes=tuple(
+            ExpectationChange(expectation, *pair)
+            for expectation, pair in zip(expectations, answers, strict=True)
+            if pair[0] != pair[1]
+        ),
     )
 
 

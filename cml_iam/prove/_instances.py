@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
+IGNORING_CASE: Final = "ForAnyValue:StringEqualsIgnoreCase"
 
 
 class TagTest(NamedTuple):
@@ -90,7 +91,7 @@ def taking_away(
     case, but for EC2 a different case is a different tag.
     """
     requested = REQUEST + test.key
-    operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
+    operator = "ForAnyValue:StringEquals" if exact else IGNORING_CASE
     named: Conditions = {operator: {"aws:TagKeys": [test.key]}}
     changed: Conditions = {"Null": {requested: "false"}, test.fails: {requested: test.values}}
     ways: tuple[tuple[str, Conditions], ...] = (
@@ -117,17 +118,26 @@ def where(shape: Shape, *conditions: Conditions) -> Shape:
 MAX_INSTANCES: Final = 100
 """The maximum number of instances to search sequences for, one of each kind."""
 
-ARN_FIELDS: Final = 6
-REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
-INSTANCE_ID: Final = "ec2:instanceid"
-HINTS: Final = (
-    PARTITIONS,
-    tuple(EXAMPLE_REGIONS[each][0] for each in PARTITIONS) + EXAMPLE_REGIONS["aws"],
-    (EXAMPLE_ACCOUNT, OTHER_ACCOUNT),
-    (f"instance/{EXAMPLE_IDS['instance']}",),
-)
-UNIVERSES: Final = (glob("?*"), REGION_NAME, ACCOUNT_ID, glob("instance/?*"))
 EC2_RESOURCE: Final = "ec2:resourcetag/"
+OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
+
+_FIELDS: Final = {
+    1: (PARTITIONS, glob("?*")),
+    3: (
+        (*(EXAMPLE_REGIONS[each][0] for each in PARTITIONS), *EXAMPLE_REGIONS["aws"]),
+        REGION_NAME,
+    ),
+    4: ((EXAMPLE_ACCOUNT, OTHER_ACCOUNT), ACCOUNT_ID),
+    5: ((f"instance/{EXAMPLE_IDS['instance']}",), glob("instance/?*")),
+}
+"""For each field of an instance's ARN that varies, examples and the pattern of all texts."""
+
+_KEYS: Final = {
+    "aws:requestedregion": (3, ""),
+    "ec2:region": (3, ""),
+    "ec2:instanceid": (5, "instance/"),
+}
+"""The keys that hold a field of an instance's ARN, or what follows a text in it."""
 
 
 def is_among(arn: str, goal: Shape) -> bool:
@@ -145,7 +155,7 @@ def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
     """Return the keys of the resource tags that any statement tests; the guard tag is first."""
     found = {tag.key.lower(): tag.key}
     for name in (condition.key for statement in statements for condition in statement.conditions):
-        for prefix in (RESOURCE.lower(), EC2_RESOURCE):
+        for prefix in OF_RESOURCE:
             if name.lower().startswith(prefix):
                 found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
     return list(found.values())
@@ -157,18 +167,18 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
     Also returns whether there are no other tests: those of numbers and policy variables are not
     patterns.
     """
-    names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), EC2_RESOURCE)}
+    names = {prefix + key.lower() for prefix in (*OF_RESOURCE, REQUEST.lower())}
     found: list[Glob] = []
     exact = True
-    for each in (condition for said in statements for condition in said.conditions):
-        if each.key.lower() not in names:
+    for condition in (each for statement in statements for each in statement.conditions):
+        if condition.key.lower() not in names:
             continue
-        base = OperatorName.parse(each.operator).base
-        exact = exact and (base == "null" or base.startswith("string"))
-        exact = exact and "${" not in "".join(each.values)
-        for value in each.values:
-            made = glob(value) if "like" in base else Glob(tuple(value))
-            found.append(made._replace(fold="ignorecase" in base))
+        base = OperatorName.parse(condition.operator).base
+        plain = base == "null" or base.startswith("string")
+        exact = exact and plain and "${" not in "".join(condition.values)
+        for value in condition.values:
+            pattern = glob(value) if "like" in base else Glob(tuple(value))
+            found.append(pattern._replace(fold="ignorecase" in base))
     return found, exact
 
 
@@ -180,29 +190,33 @@ def instance_arns(
     Also returns whether these are all: some are missing if there are policy variables or too many
     kinds.
     """
-    every = [Glob(tuple(each)) for each in partitions]
-    patterns: list[list[Glob]] = [every, [glob("cn-*"), glob("us-gov-*")], [], []]
+    every = [Glob(tuple(partition)) for partition in partitions]
+    patterns: dict[int, list[Glob]] = {
+        1: [*every],
+        3: [glob("cn-*"), glob("us-gov-*")],
+        4: [],
+        5: [],
+    }
     complete = True
     for statement in statements:
         for text in (*(statement.resource or ()), *(statement.not_resource or ())):
             complete = complete and "${" not in text
-            fields = arn_pattern(text, variables=False) or ()
-            for place, index in enumerate((1, 3, 4, 5) if fields else ()):
-                patterns[place].append(glob(fields[index], inside=index != ARN_FIELDS - 1))
+            fields = arn_pattern(text, variables=False)
+            if fields is None:
+                continue
+            for index, globs in patterns.items():
+                globs.append(glob(fields[index], inside=index != 5))
         for condition in statement.conditions:
-            if condition.key.lower() in REGION_KEYS:
+            if condition.key.lower() in _KEYS:
+                index, start = _KEYS[condition.key.lower()]
                 complete = complete and "${" not in "".join(condition.values)
                 fold = "ignorecase" in condition.operator.lower()
-                patterns[1] += [glob(value)._replace(fold=fold) for value in condition.values]
-            if condition.key.lower() == INSTANCE_ID:
-                complete = complete and "${" not in "".join(condition.values)
-                fold = "ignorecase" in condition.operator.lower()
-                ids = (glob(f"instance/{value}") for value in condition.values)
-                patterns[3] += [each_id._replace(fold=fold) for each_id in ids]
+                named = (glob(start + value) for value in condition.values)
+                patterns[index] += [pattern._replace(fold=fold) for pattern in named]
     choices = []
-    for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
-        kinds = every if made is every else ()
-        texts, all_of_them = representatives(made, hints, universe, kinds)
+    for index, (examples, universe) in _FIELDS.items():
+        kinds = every if index == 1 else ()
+        texts, all_of_them = representatives(patterns[index], examples, universe, kinds)
         complete = complete and all_of_them
         choices.append(texts)
     arns = [
@@ -216,8 +230,7 @@ def instance_arns(
 _LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
 """Prefixes of keys about the caller and the instance, whose values no sequence can change."""
 
-_PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
-
+_PASSING: Final = (EC2_RESOURCE, "ec2:createaction", "ec2:region")
 _TIMES: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 
@@ -225,19 +238,11 @@ def changing_key(requests: Sequence[Request]) -> str | None:
     """Return a key whose values differ in *requests* although caller and instance are the same."""
     for key in sorted({key for request in requests for key in request.context}):
         name = key.lower()
-        if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
-            continue
-        if not name.startswith(_LASTING):
-            continue
-        values = {_value(request, key) for request in requests if key in request.context}
-        if len(values) > 1:
-            return key
+        if name.startswith(_LASTING) and not name.startswith(_PASSING):
+            values = [request.context[key] for request in requests if key in request.context]
+            if any(value != values[0] for value in values):
+                return key
     return None
-
-
-def _value(request: Request, key: str) -> object:
-    value = request.context[key]
-    return tuple(value) if isinstance(value, list) else value
 
 
 def in_time(
@@ -247,18 +252,22 @@ def in_time(
 
     *statements* must include all that test times. Returns None if no times are possible.
     """
+    authorizer = side_of(policies).authorizer
     last: dict[str, int] = {}
     found = []
     for call in calls:
         request = call.request
         for key in (key for key in call.request.context if key.lower() in _TIMES):
             times = _times(statements, request, key)
-            later = (_at(request, key, text) for at, text in times if at >= last.get(key, at))
-            earliest = next((each for each in later if _allows(policies, each)), None)
+            later = (
+                (at, request._replace(context={**request.context, key: text}))
+                for at, text in times
+                if at >= last.get(key, at)
+            )
+            earliest = next((each for each in later if authorizer.decide(each[1]).allowed), None)
             if earliest is None:
                 return None
-            request = earliest
-            last[key] = moment(str(request.context[key])) or 0
+            last[key], request = earliest
         found.append(replace(call, request=request))
     return tuple(found)
 
@@ -267,22 +276,11 @@ def _times(
     statements: Sequence[Statement], request: Request, key: str
 ) -> Iterator[tuple[int, str]]:
     """Yield the points in time that *statements* distinguish by *key*, in order."""
-    named = [
-        value
-        for statement in statements
-        for condition in statement.conditions
-        if condition.key.lower() == key.lower()
-        for value in condition.values
-    ]
-    for text in moments([*named, str(request.context[key])]):
+    named = [str(request.context[key])]
+    for condition in (each for statement in statements for each in statement.conditions):
+        if condition.key.lower() == key.lower():
+            named += condition.values
+    for text in moments(named):
         at = moment(text)
         if at is not None:
             yield at, text
-
-
-def _at(request: Request, key: str, text: str) -> Request:
-    return request._replace(context={**request.context, key: text})
-
-
-def _allows(policies: Policies, request: Request) -> bool:
-    return side_of(policies).authorizer.decide(request).allowed

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
-from typing import Final
+from typing import Any, Final
 
 from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, load_policy
-from cml_iam.prove._answers import Verdict, Witness
-from cml_iam.prove._readings import readings
+from cml_iam.prove._answers import Verdict, Witness, readings
 from cml_iam.space import (
     Budget,
     Class,
@@ -54,7 +53,7 @@ def within(candidate: Policies, reference: Policies) -> Verdict:
             "one side names principals and the other does not",
             remedy="compare identity policies with each other, and resource or trust policies",
         )
-    return _both_readings(_within, candidate, reference)
+    return _both_readings(_is_within, candidate, reference)
 
 
 def equivalent(one: Policies, other: Policies) -> Verdict:
@@ -77,7 +76,12 @@ def denied_within(candidate: Policies, reference: Policies) -> Verdict:
 
     This matters only together with other policies, which may allow what is not denied.
     """
-    return _both_readings(_denied_within, candidate, reference)
+    outcomes: tuple[Outcome, Outcome] = ("explicitDeny", "implicitDeny")
+    return _both_readings(
+        lambda mine, theirs: Question(denied_goal(mine, theirs), mine, theirs, outcomes=outcomes),
+        candidate,
+        reference,
+    )
 
 
 def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdict:
@@ -86,8 +90,8 @@ def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdi
     Ignores sts:GetCallerIdentity, which no policy can refuse. *is_likely* changes only the speed:
     the answer comes sooner if a request is allowed, and later if none is.
     """
-    ask = partial(_never, is_likely=is_likely)
-    return _both_readings(ask, policies, _shape_policies(shape))
+    ask = partial(_is_never, is_likely=is_likely)
+    return _both_readings(ask, policies, _policies_of(statement_of(shape)))
 
 
 def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
@@ -109,32 +113,32 @@ def _everything(*, of_resource: bool) -> Policies:
 
 def always(policies: Policies, shape: Shape) -> Verdict:
     """Prove that *policies* allow every request of *shape*."""
-    return _both_readings(_always, policies, _shape_policies(shape))
+    return _both_readings(
+        lambda side, kind: Question(Goal(kind.gates, (), side.denies, side.gates), kind, side),
+        policies,
+        _policies_of(statement_of(shape)),
+    )
 
 
 def _both_readings(
-    ask: Callable[[Policies, Policies, Budget], Verdict], one: Policies, other: Policies
+    ask: Callable[[Side, Side], Question], one: Policies, other: Policies
 ) -> Verdict:
     """Ask, and ask again with wildcards of ARNs matching colons, if that changes patterns."""
     budget = Budget()
-    verdict = ask(one, other, budget)
+
+    def verdict_on(one: Policies, other: Policies) -> Verdict:
+        return replace(ask(side_of(one), side_of(other)), budget=budget).verdict()
+
+    verdict = verdict_on(one, other)
     others = taking_colons(one), taking_colons(other)
     if others[0] is one and others[1] is other:
         return verdict
-    second = ask(*others, budget).answer
+    second = verdict_on(*others).answer
     return verdict if second == verdict.answer else verdict._replace(colon=second)
 
 
-def _within(candidate: Policies, reference: Policies, budget: Budget) -> Verdict:
-    mine, theirs = side_of(candidate), side_of(reference)
-    return Question(allowed_goal(mine, theirs), mine, theirs, budget=budget).verdict()
-
-
-def _denied_within(candidate: Policies, reference: Policies, budget: Budget) -> Verdict:
-    mine, theirs = side_of(candidate), side_of(reference)
-    goal = denied_goal(mine, theirs)
-    outcomes: tuple[Outcome, Outcome] = ("explicitDeny", "implicitDeny")
-    return Question(goal, mine, theirs, outcomes=outcomes, budget=budget).verdict()
+def _is_within(mine: Side, theirs: Side) -> Question:
+    return Question(allowed_goal(mine, theirs), mine, theirs)
 
 
 def allowed_goal(mine: Side, theirs: Side) -> Goal:
@@ -153,29 +157,15 @@ def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(part for part in parts if part.meaning not in known)
 
 
-def _never(
-    policies: Policies, shape: Policies, budget: Budget, *, is_likely: bool = False
-) -> Verdict:
-    side, kind = side_of(policies), side_of(shape)
-    goal = Goal((*kind.gates, *_left(side, kind)), side.denies)
-    return Question(goal, side, None, kind, budget=budget, is_likely=is_likely).verdict()
-
-
-def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates of *side* without statements that match no request of *kind*."""
+def _is_never(side: Side, kind: Side, *, is_likely: bool) -> Question:
     asked = [part for gate in kind.gates for part in gate]
-    for gate in side.gates:
-        yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
-
-
-def _always(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
-    side, kind = side_of(policies), side_of(shape)
-    goal = Goal(kind.gates, (), side.denies, side.gates)
-    return Question(goal, kind, side, budget=budget).verdict()
-
-
-def _shape_policies(shape: Shape) -> Policies:
-    return _policies_of(statement_of(shape))
+    # Without statements that match no request of this kind.
+    left = (
+        tuple(part for part in gate if not all(apart(part, each) for each in asked))
+        for gate in side.gates
+    )
+    goal = Goal((*kind.gates, *left), side.denies)
+    return Question(goal, side, None, kind, is_likely=is_likely)
 
 
 @lru_cache(SHAPES_KEPT)
@@ -258,48 +248,35 @@ class Question:
 
     def searcher(self, goal: Goal, *, assuming_all: bool = False) -> Searcher:
         """Return the searcher for *goal*; *assuming_all* suits searches that need no proof."""
-        return Searcher(
-            goal,
-            self.budget,
-            callers=self._of_resource(),
-            lists=self._lists,
-            partition=self._partition,
-            assuming_all=assuming_all,
-        )
+        return Searcher(goal, self.budget, **self._about_all, assuming_all=assuming_all)
 
     @cached_property
-    def _lists(self) -> frozenset[str]:
-        """The keys that a condition of either side treats as a list."""
-        sides = [each for each in (self.candidate, self.reference, self.kind) if each]
-        return frozenset(key for side in sides for key in side.lists)
-
-    @cached_property
-    def _partition(self) -> str:
-        """The partition of the account, if one of the sides knows it."""
-        sides = (each.policies for each in (self.candidate, self.reference) if each)
-        known = (side.partition or (side.caller or ":").split(":")[1] for side in sides)
-        return next(filter(None, known), "")
+    def _about_all(self) -> dict[str, Any]:
+        """What the sides say about all requests: of any caller, with which lists, and where."""
+        sides = [side for side in (self.candidate, self.reference) if side]
+        known = (side.policies.partition or _partition(side.policies.caller) for side in sides)
+        kinds = [*sides, self.kind] if self.kind else sides
+        return {
+            "callers": any(side.of_resource for side in sides),
+            "lists": frozenset().union(*(side.lists for side in kinds)),
+            "partition": next(filter(None, known), ""),
+        }
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request that meets *goal* for one of the actions of *group*, or None."""
         searcher = self.searcher(goal)
-        first = self._first_place(group, searcher) if self.is_likely else None
-        if first is not None:
-            request = self._search(first, searcher).request
-            if request is not None:
-                return request
+        action = next(group.actions(), None) if self.is_likely else None
+        likely = filter(searcher.may_be_at, typed_places(action) if action else ())
+        first = next(likely, None)
+        request = self._search(first, searcher).request if first else None
+        if request is not None:
+            return request
         for place in self.places(group, searcher):
             found = self._search(place, searcher)
             if found.request is not None:
                 return found.request
             self._note([found])
         return None
-
-    def _first_place(self, group: Class, searcher: Searcher) -> Place | None:
-        """Return the first of `places` if it is about the first action that AWS lists."""
-        action = next(iter(group.actions()), None)
-        listed = typed_places(action) if action else ()
-        return next(filter(searcher.may_be_at, listed), None)
 
     def places(
         self, group: Class, searcher: Searcher, *, is_known: bool = False
@@ -326,25 +303,17 @@ class Question:
         self._note(loose)
         return False
 
-    def _of_resource(self) -> bool:
-        """Whether the question is about a resource's policy, with any caller."""
-        return any(side.of_resource for side in (self.candidate, self.reference) if side)
-
     def _of_action(self, action: Action, searcher: Searcher) -> Iterator[Place]:
         for whole, places in together(action, searcher.may_be_at):
-            if not (whole and self._holds_at(whole, searcher)):
+            found = self._search(whole, searcher, readable=False) if whole else None
+            if found and found.request is None and not found.incomplete:
+                # There is certainly no such request at any of the places.
+                self._note([found])
+            else:
                 yield from places
         types = f"only the resource types of the service reference ({updated()})"
         text = f"AWS authorizes {action.full} on {types}"
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
-
-    def _holds_at(self, place: Place, searcher: Searcher) -> bool:
-        """Return whether *place* certainly has no such request."""
-        found = self._search(place, searcher, readable=False)
-        if found.request is not None or found.incomplete:
-            return False
-        self._note([found])
-        return True
 
     def _search(self, place: Place, searcher: Searcher, *, readable: bool = True) -> SliceResult:
         self.slices += 1
@@ -371,6 +340,10 @@ class Question:
             return Verdict("undecided", None, (), reason, self.slices)
         witness = Witness(request, tuple(sides), unlisted=request.action not in group.listed)
         return Verdict("broken", witness, tuple(readings(goal, request)), "", self.slices)
+
+
+def _partition(arn: str | None) -> str:
+    return arn.split(":")[1] if arn else ""
 
 
 def _no_others() -> Assumption:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts import LATER, PARTITIONS, Assumption
@@ -21,7 +21,8 @@ from cml_iam.policy import Conditions, merged
 from cml_iam.prove._instances import (
     CREATE,
     DELETE,
-    EC2_RESOURCE,
+    IGNORING_CASE,
+    OF_RESOURCE,
     REQUEST,
     RESOURCE,
     changing_key,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 MAX_STATES: Final = 200
 """The maximum number of combinations of tag values searched for one instance."""
 
-_OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
 State = tuple[str | None, ...]
 """The values of the tags that are tracked; None for an absent tag."""
 
@@ -110,22 +110,30 @@ class _Search:
         self._policies, self._tag, self._goal = policies, tag, goal
         said = [statement for document in documents(policies) for statement in document.statements]
         self._said = [*said, statement_of(goal)]
-        self._partitions = (policies.partition,) if policies.partition else PARTITIONS
         self._keys = followed_tags(self._said, tag)
-        self._tags = len(self._keys)
         # A call that removes some of several tags at once is not among those asked.
-        self._certain = self._tags == 1
-        self._values = [self._of_key(key) for key in self._keys]
+        self._certain = len(self._keys) == 1
+        self._states = [*self._known_states()]
         self._used: dict[Assumption, None] = {}
+
+    def _known_states(self) -> Iterator[State]:
+        """Yield the combinations of tag values that the policies distinguish, one more at most."""
+        values: list[list[str | None]] = []
+        for key in self._keys:
+            patterns, exact = tag_patterns(self._said, key)
+            if key == self._tag.key:
+                patterns.append(Glob(tuple(self._tag.value)))
+            texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
+            self._certain = self._certain and complete and exact
+            values.append([None, *texts])
+        yield from islice(product(*values), MAX_STATES + 1)
 
     def between(self, turned: Witness, own: Witness) -> Reached:
         """Return the answer for sequences on one instance, trying those of the witnesses first."""
-        whole = 1
-        for values in self._values:
-            whole *= len(values)
-        if whole > MAX_STATES:
+        if len(self._states) > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
-        others, complete = instance_arns(self._said, self._partitions)
+        partitions = (self._policies.partition,) if self._policies.partition else PARTITIONS
+        others, complete = instance_arns(self._said, partitions)
         others = [other for other in others if is_among(other, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
@@ -140,42 +148,45 @@ class _Search:
 
     def _about(self, arn: str) -> Reached | None:
         """Search the states of the instance *arn*, nearest first."""
-        starts = [state for state in self._states() if state[0] != self._tag.value]
+        starts = [state for state in self._states if state[0] != self._tag.value]
         before: dict[State, tuple[State, Witness] | None] = dict.fromkeys(starts)
         pending = deque(starts)
         while pending:
             state = pending.popleft()
             if state[0] == self._tag.value:
-                last = self._operated(arn, self._resource(state))
+                goal = where(self._goal, self._tags(state))
+                last = self._asked(replace(goal, resources=(arn,), not_resources=None))
                 if last:
                     return self._sequence([*_way(before, state), last])
-            for after in self._states():
+            for after in self._states:
                 if after in before:
                     continue
-                step = self._step(arn, state, after)
+                call = self._call(arn, state, after)
+                step = self._asked(call) if call else None
                 if step:
                     before[after] = state, step
                     pending.append(after)
         return None
 
-    def _step(self, arn: str, state: State, after: State) -> Witness | None:
-        """Return an allowed call that turns *state* into *after*, or None."""
-        changed = [n for n in range(self._tags) if state[n] != after[n]]
-        here = self._resource(state)
-        if all(after[n] is not None for n in changed):
-            return self._asked((CREATE,), arn, merged(here, LATER, self._sets(state, after)))
-        if any(after[n] is not None for n in changed):
+    def _call(self, arn: str, state: State, after: State) -> Shape | None:
+        """Return the calls that turn *state* into *after*, or None."""
+        changed = [n for n, value in enumerate(state) if value != after[n]]
+        left = [after[n] is not None for n in changed]
+        if all(left):
+            action, conditions = CREATE, merged(LATER, self._sent(state, after))
+        elif any(left):
             return None
-        if len(changed) == 1:
-            named = {
-                "ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [self._keys[changed[0]]]}
-            }
-            return self._asked((DELETE,), arn, merged(here, named))
-        if all(each is None for each in after):
-            return self._asked((DELETE,), arn, merged(here, {"Null": {"aws:TagKeys": "true"}}))
-        return None
+        elif len(changed) == 1:
+            key = self._keys[changed[0]]
+            action, conditions = DELETE, {IGNORING_CASE: {"aws:TagKeys": [key]}}
+        elif all(value is None for value in after):
+            action, conditions = DELETE, {"Null": {"aws:TagKeys": "true"}}
+        else:
+            return None
+        return Shape((action,), (arn,), merged(self._tags(state), conditions))
 
-    def _sets(self, state: State, after: State) -> Conditions:
+    def _sent(self, state: State, after: State) -> Conditions:
+        """Return the tags that a call sends to turn *state* into *after*."""
         conditions: list[Conditions] = []
         for key, old, new in zip(self._keys, state, after, strict=True):
             if old != new:
@@ -186,7 +197,8 @@ class _Search:
                 conditions.append({"StringEqualsIfExists": {REQUEST + key: literal(old)}})
         return merged(*conditions)
 
-    def _resource(self, state: State) -> Conditions:
+    def _tags(self, state: State) -> Conditions:
+        """Return the tags of the instance in *state*."""
         return merged(
             *(
                 {"Null": {RESOURCE + key: "true"}}
@@ -196,14 +208,7 @@ class _Search:
             )
         )
 
-    def _asked(self, actions: Sequence[str], arn: str, where: Conditions) -> Witness | None:
-        return self._witness(Shape(tuple(actions), (arn,), where))
-
-    def _operated(self, arn: str, here: Conditions) -> Witness | None:
-        goal = where(self._goal, here)
-        return self._witness(replace(goal, resources=(arn,), not_resources=None))
-
-    def _witness(self, shape: Shape) -> Witness | None:
+    def _asked(self, shape: Shape) -> Witness | None:
         verdict = never(self._policies, shape)
         self._certain = self._certain and verdict.answer != "undecided"
         self._used.update(dict.fromkeys(verdict.assumptions))
@@ -223,18 +228,6 @@ class _Search:
             return _unfound("a call needs tags that the calls before it do not leave")
         return Reached("broken", ordered)
 
-    def _states(self) -> Iterator[State]:
-        return product(*self._values)
-
-    def _of_key(self, key: str) -> list[str | None]:
-        """Return the values of a tag that the policies distinguish; None if it is absent."""
-        patterns, exact = tag_patterns(self._said, key)
-        if key == self._tag.key:
-            patterns.append(Glob(tuple(self._tag.value)))
-        texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
-        self._certain = self._certain and complete and exact
-        return [None, *texts]
-
 
 def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> Iterable[Witness]:
     steps: list[Witness] = []
@@ -250,9 +243,9 @@ def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool
     tags = _tags(requests[0], RESOURCE)
     for request in requests:
         without = {
-            k: v for k, v in request.context.items() if not k.lower().startswith(_OF_RESOURCE)
+            k: v for k, v in request.context.items() if not k.lower().startswith(OF_RESOURCE)
         }
-        own = {f"{prefix}{key}": tags[key] for key in tags for prefix in _OF_RESOURCE}
+        own = {f"{prefix}{key}": tags[key] for key in tags for prefix in OF_RESOURCE}
         asked = request._replace(context=without | own)
         if request.resource != requests[0].resource or not authorizer.decide(asked).allowed:
             return False
