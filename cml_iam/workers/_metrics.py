@@ -1,7 +1,7 @@
 """Worker load from CloudWatch or, if it is unknown, the reason and a remedy.
 
 Each set of dimensions is a separate metric, and a request for one metric does not find another's
-points. The candidates for a measure are therefore tried in rounds. Each round requests everything
+points. The places of a measure are therefore tried in rounds. Each round requests everything
 that is still unknown, with GetMetricStatistics in threads or GetMetricData in batches.
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from threading import Lock
 from typing import Any, Final
 
@@ -46,24 +47,7 @@ _UNTIL_IT_RUNS: Final = {
 }
 """The remedy for a worker in a state from which it cannot be started."""
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A metric under the dimensions of *parts*; points of several parts are summed."""
-
-    namespace: str
-    metric: str
-    parts: tuple[Dimensions, ...]
-
-    @property
-    def dimension_names(self) -> str:
-        """The names of the dimensions, as a phrase."""
-        return ", ".join(name for name, _ in self.parts[0]) or "none"
-
-    @property
-    def form(self) -> str:
-        """The properties that corresponding candidates of all workers share."""
-        return f"{self.namespace} {self.metric}: {self.dimension_names}"
+_MEMORY: Final = ("CWAgent", "mem_used_percent")
 
 
 def only_id(instance_id: str, region: str) -> Worker:
@@ -71,23 +55,59 @@ def only_id(instance_id: str, region: str) -> Worker:
     return Worker(instance_id, region, "running", instance_type="", image_id="")
 
 
-def _candidates(measure: Measure, worker: Worker) -> tuple[Candidate, ...]:
-    """Return where to search for *measure* of *worker* alone, in order."""
-    alone: Dimensions = (("InstanceId", worker.id),)
-    if measure is Measure.MEMORY:
-        return tuple(map(_memory, _agent_dimensions(worker)))
-    if measure in _INSTANCE:
-        return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
-    # The instance's own metric, and the sum of its volumes: bare metal has only the latter.
-    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
-    # https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
-    of_instance, of_volume = _DISK[measure]
-    instance = Candidate("AWS/EC2", of_instance, (alone,))
-    if not worker.volume_ids:
-        return (instance,)
-    parts = tuple((("VolumeId", volume),) for volume in worker.volume_ids)
-    volumes = Candidate("AWS/EBS", of_volume, parts)
-    return (volumes, instance) if ".metal" in worker.instance_type else (instance, volumes)
+Place = tuple[Series, ...]
+"""Where a measure may be found; the points of several series are summed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """The search for one measure of one worker in a window."""
+
+    worker: Worker
+    measure: Measure
+    window: Window
+
+    @property
+    def key(self) -> tuple[str, Measure]:
+        """What is searched for, at any time."""
+        return self.worker.id, self.measure
+
+    def metric(self, **fields: Any) -> Metric:
+        """Return the result with *fields*."""
+        measure = self.measure
+        return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
+
+    def place(self, namespace: str, metric: str, *dimensions: Dimensions) -> Place:
+        """Return the place of *metric* under each of *dimensions*."""
+        rate, region = self.measure.is_rate, self.worker.region
+        return tuple(
+            Series(namespace, metric, each, rate, region, self.window) for each in dimensions
+        )
+
+    def places(self) -> list[Place]:
+        """Return where to search for the worker alone, in order."""
+        worker, measure = self.worker, self.measure
+        alone: Dimensions = (("InstanceId", worker.id),)
+        if measure is Measure.MEMORY:
+            return [self.place(*_MEMORY, each) for each in _agent_dimensions(worker)]
+        if measure in _INSTANCE:
+            return [self.place("AWS/EC2", _INSTANCE[measure], alone)]
+        # The instance's own metric, and the sum of its volumes: bare metal has only the latter.
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+        # https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
+        of_instance, of_volume = _DISK[measure]
+        instance = self.place("AWS/EC2", of_instance, alone)
+        if not worker.volume_ids:
+            return [instance]
+        parts: list[Dimensions] = [(("VolumeId", volume),) for volume in worker.volume_ids]
+        volumes = self.place("AWS/EBS", of_volume, *parts)
+        return [volumes, instance] if ".metal" in worker.instance_type else [instance, volumes]
+
+    def shared(self) -> tuple[Series, ...]:
+        """Return where an agent may report several workers together, without a point for each."""
+        image: Dimensions = (("ImageId", self.worker.image_id),)
+        kind: Dimensions = (("InstanceType", self.worker.instance_type),)
+        return self.place(*_MEMORY, image, kind, *_group(self.worker), ())
 
 
 def _agent_dimensions(worker: Worker) -> tuple[Dimensions, ...]:
@@ -111,20 +131,9 @@ def _agent_dimensions(worker: Worker) -> tuple[Dimensions, ...]:
     return (full, alone, *grouped, *hosts, (*alone, typed))
 
 
-def _shared(worker: Worker) -> list[Candidate]:
-    """Return where an agent may report several workers together, without a point for each."""
-    image: Dimensions = (("ImageId", worker.image_id),)
-    kind: Dimensions = (("InstanceType", worker.instance_type),)
-    return [_memory(dimensions) for dimensions in (image, kind, *_group(worker), ())]
-
-
 def _group(worker: Worker) -> list[Dimensions]:
     name = worker.auto_scaling_group
     return [(("AutoScalingGroupName", name),)] if name else []
-
-
-def _memory(dimensions: Dimensions) -> Candidate:
-    return Candidate("CWAgent", "mem_used_percent", (dimensions,))
 
 
 class History:
@@ -138,48 +147,27 @@ class History:
         self._own: dict[tuple[str, Measure], str] = {}
         self._forms: Counter[str] = Counter()
 
-    def note(self, search: Search, candidate: Candidate) -> None:
-        """Record that *candidate* has points of what *search* is for."""
+    def note(self, search: Search, place: Place) -> None:
+        """Record that *place* has points of what *search* is for."""
+        form = _form(place)
         with self._lock:
-            if self._own.get(search.key) != candidate.form:
-                self._own[search.key] = candidate.form
-                self._forms[candidate.form] += 1
+            if self._own.get(search.key) != form:
+                self._own[search.key] = form
+                self._forms[form] += 1
 
-    def candidates(self, search: Search) -> list[Candidate]:
+    def places(self, search: Search) -> list[Place]:
         """Return where to search: first the instance's known place, then the most frequent ones."""
         with self._lock:
             own = self._own.get(search.key)
             return sorted(
-                _candidates(search.measure, search.worker),
-                key=lambda candidate: (candidate.form != own, -self._forms[candidate.form]),
+                search.places(),
+                key=lambda place: (_form(place) != own, -self._forms[_form(place)]),
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Search:
-    """The search for one measure of one worker in a window."""
-
-    worker: Worker
-    measure: Measure
-    window: Window
-
-    @property
-    def key(self) -> tuple[str, Measure]:
-        """What is searched for, at any time."""
-        return self.worker.id, self.measure
-
-    def series(self, candidate: Candidate) -> list[Series]:
-        """Return the series to request for *candidate*."""
-        rate, region = self.measure.is_rate, self.worker.region
-        return [
-            Series(candidate.namespace, candidate.metric, part, rate, region, self.window)
-            for part in candidate.parts
-        ]
-
-    def metric(self, **fields: Any) -> Metric:
-        """Return the result with *fields*."""
-        measure = self.measure
-        return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
+def _form(place: Place) -> str:
+    """Return what corresponding places of all workers have in common."""
+    return f"{place[0].source}: {place[0].dimension_names}"
 
 
 Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
@@ -224,25 +212,25 @@ def measure(
 def _found(query: Query, searches: Sequence[Search], history: History) -> dict[Search, Metric]:
     """Return the metric of each search that found points, or was refused.
 
-    If all points are old, the candidate with the newest point is used.
+    If all points are old, the place with the newest point is used.
     """
     metrics = {search: metric for search in searches if (metric := _of_stopped(search))}
     stale: dict[Search, Metric] = {}
-    left = {search: history.candidates(search) for search in searches}
+    left = {search: history.places(search) for search in searches}
     while tried := [
         (search, untried.pop(0))
         for search, untried in left.items()
         if search not in metrics and untried
     ]:
-        answers = query([series for search, place in tried for series in search.series(place)])
-        for search, candidate in tried:
-            points = _summed([answers[series] for series in search.series(candidate)])
+        answers = query([series for _, place in tried for series in place])
+        for search, place in tried:
+            points = _summed([answers[series] for series in place])
             if isinstance(points, AwsError):
                 reason = next(reason for kind, reason in BY_ERROR if isinstance(points, kind))
                 metrics[search] = search.metric(unknown=reason, detail=points.message)
             elif points:
-                history.note(search, candidate)
-                metric = _with_points(search, candidate, points)
+                history.note(search, place)
+                metric = _with_points(search, place[0], points)
                 if metric.unknown is None:
                     metrics[search] = metric
                 elif search not in stale or stale[search].points[-1].at < points[-1].at:
@@ -261,13 +249,13 @@ def _of_stopped(search: Search) -> Metric | None:
     )
 
 
-def _with_points(search: Search, candidate: Candidate, points: tuple[Point, ...]) -> Metric:
+def _with_points(search: Search, series: Series, points: tuple[Point, ...]) -> Metric:
     """Return the metric of *points*; stale if the last two periods have none."""
     period = timedelta(seconds=search.window.period)
     metric = search.metric(
         points=points,
-        dimensions=candidate.parts[0],
-        source=f"{candidate.namespace} {candidate.metric}",
+        dimensions=series.dimensions,
+        source=series.source,
     )
     if search.window.end - (points[-1].at + period) <= 2 * period:
         return metric
@@ -298,7 +286,7 @@ def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
 def _why_missing(search: Search) -> Metric:
     worker, window = search.worker, search.window
     two_periods = timedelta(seconds=2 * window.period)
-    tried = _candidates(search.measure, worker)
+    tried = [place[0] for place in search.places()]
     if worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())
         reason = Unknown.TOO_YOUNG
@@ -308,14 +296,14 @@ def _why_missing(search: Search) -> Metric:
         detail = f"the window holds fewer than two periods of {window.period} s"
     elif search.measure is not Measure.MEMORY:
         reason = Unknown.NO_DATA
-        names = " or ".join(f"{candidate.namespace} {candidate.metric}" for candidate in tried)
+        names = " or ".join(series.source for series in tried)
         detail = f"no {names} in the window"
     elif not worker.image_id:
         reason = Unknown.NOT_IDENTIFIED
         detail = "only the dimension InstanceId could be tried"
     else:
         reason = Unknown.NO_AGENT
-        names = "; ".join(candidate.dimension_names for candidate in tried)
+        names = "; ".join(series.dimension_names for series in tried)
         detail = f"no mem_used_percent under the dimensions: {names}"
     return search.metric(unknown=reason, detail=detail)
 
@@ -325,18 +313,18 @@ def _shared_only(query: Query, missing: Mapping[Search, Metric]) -> dict[Search,
 
     This takes few calls, because workers of one image, type or group share metrics.
     """
-    places = {
-        search: [(place, search.series(place)[0]) for place in _shared(search.worker)]
+    shared = {
+        search: search.shared()
         for search, metric in missing.items()
         if metric.unknown is Unknown.NO_AGENT
     }
-    wanted = dict.fromkeys(series for row in places.values() for _, series in row)
+    wanted = dict.fromkeys(chain.from_iterable(shared.values()))
     answers = query(list(wanted)) if wanted else {}
     metrics = {}
-    for search, row in places.items():
+    for search, row in shared.items():
         with_points = [
-            place.dimension_names
-            for place, series in row
+            series.dimension_names
+            for series in row
             if answers[series] and not isinstance(answers[series], AwsError)
         ]
         if with_points:
