@@ -29,7 +29,6 @@ LONGEST: Final = 128
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
 """
 _SECRET: Final = re.compile(r"[A-Za-z0-9/+=]{16,128}")
-_PRIVATE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,11 @@ class FileStore(Store):
             if staged is None and self._key_in(file) == key:
                 return
             self.stage(key)
-        owner = (file.owner, file.group) if file else None
-        _files.move_file(self._staged, self.path, mode=_mode(file), owner=owner)
+        owner, mode = None, _files.PRIVATE_FILE
+        if file is not None:
+            # The owner's bits of the old file stay.
+            owner, mode = (file.owner, file.group), file.mode & 0o700 | 0o400
+        _files.move_file(self._staged, self.path, mode=mode, owner=owner)
         check_held(self._key_in(_files.read_file(self.path)), key, str(self.path))
 
     def discard(self) -> None:
@@ -207,11 +209,6 @@ def _exposure(path: Path, file: FileState | None) -> Iterator[str]:
         yield f"the folder `{path.parent}` belongs to {owner}, who can replace the file in it"
     elif folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
         yield f"anybody may write to the folder `{path.parent}` and replace the file in it"
-
-
-def _mode(file: FileState | None) -> int:
-    """Return the permission bits of the new file: the owner's bits of the old file."""
-    return _files.PRIVATE_FILE if file is None else file.mode & _PRIVATE | 0o400
 
 
 def _text(file: FileState, path: Path) -> str:

@@ -208,8 +208,9 @@ def _next(rotator: Rotator, *, begin: bool, if_due: bool) -> RotationStep | Prog
         return RotationStep("continue with the key of the interrupted rotation", work)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
-        work = partial(rotator.record, rotation)
-        return RotationStep(f"record that the rotation is {_phase_in_words(rotation)}", work, True)
+        phase = f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
+        words = f"record that the rotation is {'over' if rotation.phase == 'idle' else phase}"
+        return RotationStep(words, partial(rotator.record, rotation), correction=True)
     dead = view.dead(rotation)
     if begin and (rotation.phase == "idle" or dead):
         return _beginning(rotator, view, dead, if_due=if_due)
@@ -227,12 +228,6 @@ def _next(rotator: Rotator, *, begin: bool, if_due: bool) -> RotationStep | Prog
         return RotationStep(f"delete `{old}`", partial(_delete, rotator, old))
     _check_new(rotator, view, old, new, since)
     return _retiring(rotator, rotation, old, since)
-
-
-def _phase_in_words(rotation: Rotation) -> str:
-    if rotation.phase == "idle":
-        return "over"
-    return f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
 
 
 def _over(rotator: Rotator, view: View, rotation: Rotation, dead: str | None) -> Progress:

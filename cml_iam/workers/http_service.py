@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
-    from cml_iam.report.html import Page
     from cml_iam.workers._model import Worker
     from cml_iam.workers._monitor import Monitor, Watched
 
@@ -112,9 +111,14 @@ class _Server(ThreadingHTTPServer):
         self._readers: dict[socket.socket, _Reader] = {}  # the oldest first
         self._lock = Lock()
         maker = ThreadPoolExecutor(1)
-        self.page = _Kept(lambda: _page_body(fleet_page(monitor.watch())), maker)
+        self.page = _Kept(self._page, maker)
         self.metrics = _Kept(lambda: _Body(exposition(monitor.watch()).encode(), _METRICS), maker)
         super().__init__(address, _Handler)
+
+    def _page(self) -> _Body:
+        page = fleet_page(self.monitor.watch())
+        policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
+        return _Body(page.text.encode(), "text/html; charset=utf-8", policy)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -237,11 +241,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Do not log requests: the log records the state of EC2."""
-
-
-def _page_body(page: Page) -> _Body:
-    policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
-    return _Body(page.text.encode(), "text/html; charset=utf-8", policy)
 
 
 def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> ThreadingHTTPServer:
