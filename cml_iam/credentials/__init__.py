@@ -17,13 +17,14 @@ from cml_iam.credentials._keys import (
     KeyUse,
     SignIn,
     account_of,
+    ask_health,
     create_key,
     is_key_id,
     key_use,
     list_keys,
+    prove_key,
 )
 from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
-from cml_iam.credentials._proof import ask_health, prove_key
 from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.credentials._revocation import (
     Revoked,
