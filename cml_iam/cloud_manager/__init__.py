@@ -15,11 +15,7 @@ from cml_iam.cloud_manager._client import (
     InstanceState,
     ResourcesUtilization,
 )
-from cml_iam.cloud_manager._clients import (
-    AwsCloudWatchSpiClient,
-    AwsEc2Client,
-    AwsEc2SpiClient,
-)
+from cml_iam.cloud_manager._clients import AwsCloudWatchSpiClient, AwsEc2Client, AwsEc2SpiClient
 from cml_iam.tag import Tag
 from cml_iam.workers import Launch
 

@@ -36,21 +36,8 @@ from cml_iam.credentials._revocation import (
     rollback_step,
 )
 from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
-from cml_iam.credentials._rotation_state import (
-    Progress,
-    Rotation,
-    Rotator,
-    Schedule,
-    read_user,
-)
-from cml_iam.credentials._store import (
-    Contents,
-    Delivery,
-    Store,
-    Together,
-    parts_of,
-    store_locked,
-)
+from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, Schedule, read_user
+from cml_iam.credentials._store import Contents, Delivery, Store, Together, parts_of, store_locked
 
 __all__ = [
     "STORE_FORMS",

@@ -88,12 +88,7 @@ def _set(line: re.Match[str], values: dict[str, str]) -> str:
     return f"{line['head']}{values[line['name']]}{gap}{line['tail']}"
 
 
-COMPOSE_FILES: Final = (
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-)
+COMPOSE_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 """https://docs.docker.com/compose/intro/compose-application-model/#the-compose-file"""
 
 

@@ -145,11 +145,7 @@ def _claimed(path: Path, folder: int) -> int:
 
 
 def move_file(
-    source: Path,
-    target: Path,
-    *,
-    mode: int = PRIVATE_FILE,
-    owner: tuple[int, int] | None = None,
+    source: Path, target: Path, *, mode: int = PRIVATE_FILE, owner: tuple[int, int] | None = None
 ) -> None:
     """Rename *source*, in a private folder, to *target*, atomically replacing it.
 

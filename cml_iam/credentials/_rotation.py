@@ -18,12 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
 from cml_iam.credentials._keys import KeyInfo, KeyUse
-from cml_iam.credentials._rotation_state import (
-    Progress,
-    Rotation,
-    Rotator,
-    UserTags,
-)
+from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, UserTags
 from cml_iam.credentials._store import folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
 

@@ -12,14 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.credentials import _files
-from cml_iam.credentials._keys import (
-    KeyInfo,
-    KeyUse,
-    delete_key,
-    key_use,
-    list_keys,
-    update_key,
-)
+from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.principal import tags_of

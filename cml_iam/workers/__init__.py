@@ -38,13 +38,7 @@ from cml_iam.workers._health import (
     health_lines,
     log_health,
 )
-from cml_iam.workers._idle import (
-    Judged,
-    Use,
-    check_rules,
-    find_idle,
-    risk_of_stopping,
-)
+from cml_iam.workers._idle import Judged, Use, check_rules, find_idle, risk_of_stopping
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import (
     EVERY,

@@ -151,8 +151,7 @@ def launch_change(launch: Launch, guard: Tag) -> Change:
         "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
     }
     return Change(
-        "run_instances",
-        parameters | {name: value for name, value in optional.items() if value},
+        "run_instances", parameters | {name: value for name, value in optional.items() if value}
     )
 
 

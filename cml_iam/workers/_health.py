@@ -128,12 +128,7 @@ class _Scene:
 
 
 def check_health(
-    aws: Aws,
-    region: str,
-    guard: Tag,
-    now: datetime,
-    probe: ToTry,
-    grants: Iterable[str] = (),
+    aws: Aws, region: str, guard: Tag, now: datetime, probe: ToTry, grants: Iterable[str] = ()
 ) -> Health:
     """Ask EC2 for its regions, then try every permission; see `WorkerManager.health`."""
     connection = check_connection(aws, region)

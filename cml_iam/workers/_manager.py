@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cml_iam import clock
 from cml_iam.aws import connect
-from cml_iam.errors import (
-    AwsError,
-    InputError,
-    NotFoundError,
-    RefusedError,
-    UnreachableError,
-)
+from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, UnreachableError
 from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers._changes import (
     Change,

@@ -65,10 +65,7 @@ class Unknown(StrEnum):
 
     NOT_RUNNING = "not running", "start the worker: EC2 reports only on running instances"
     TOO_YOUNG = "too young", "try again in ten minutes: the first points come after two periods"
-    NO_PERMISSION = (
-        "no permission",
-        "grant `cloudwatch:GetMetricStatistics`, for this region too",
-    )
+    NO_PERMISSION = ("no permission", "grant `cloudwatch:GetMetricStatistics`, for this region too")
     NO_AGENT = (
         "no agent",
         "install the CloudWatch agent on the worker, give the worker's role "

@@ -160,8 +160,7 @@ class History:
         with self._lock:
             own = self._own.get(search.key)
             return sorted(
-                search.places(),
-                key=lambda place: (_form(place) != own, -self._forms[_form(place)]),
+                search.places(), key=lambda place: (_form(place) != own, -self._forms[_form(place)])
             )
 
 
@@ -252,11 +251,7 @@ def _of_stopped(search: Search) -> Metric | None:
 def _with_points(search: Search, series: Series, points: tuple[Point, ...]) -> Metric:
     """Return the metric of *points*; stale if the last two periods have none."""
     period = timedelta(seconds=search.window.period)
-    metric = search.metric(
-        points=points,
-        dimensions=series.dimensions,
-        source=series.source,
-    )
+    metric = search.metric(points=points, dimensions=series.dimensions, source=series.source)
     if search.window.end - (points[-1].at + period) <= 2 * period:
         return metric
     last = f"the last point is from {points[-1].at:%Y-%m-%d %H:%M} UTC"

@@ -47,10 +47,7 @@ class Cache(Generic[Value]):
     """
 
     def __init__(
-        self,
-        make: Callable[[], Value],
-        seconds: float,
-        clock: Callable[[], float] = time.monotonic,
+        self, make: Callable[[], Value], seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._make = make
         self._seconds = seconds

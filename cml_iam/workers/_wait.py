@@ -119,9 +119,7 @@ def wait_for(
 
 
 def _look(
-    manager: WorkerManager,
-    workers: Sequence[Worker],
-    ask: Callable[[Worker], CmlAnswer] | None,
+    manager: WorkerManager, workers: Sequence[Worker], ask: Callable[[Worker], CmlAnswer] | None
 ) -> list[_Seen]:
     """Return what EC2 now reports about *workers*, and CML's answers where both checks pass.
 

@@ -338,11 +338,7 @@ _OF_WORKERS: Final = (
         "When the running worker was last started, in Unix time.",
         _launched,
     ),
-    (
-        "status_ok",
-        "Whether both EC2 status checks pass; absent if they are unknown.",
-        _status_ok,
-    ),
+    ("status_ok", "Whether both EC2 status checks pass; absent if they are unknown.", _status_ok),
     (
         "cml_ready",
         "Whether CML is ready; absent if it was not queried or did not answer.",
