@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cml_iam.audit import _words as words
 from cml_iam.lint import Severity
@@ -20,19 +21,19 @@ from cml_iam.report import (
     Place,
     Request,
     Station,
+    listed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cml_iam.audit import Ask, AuditFinding, Matrix
     from cml_iam.audit import Cell as MatrixCell
     from cml_iam.report import Level
 
-SYMBOL: Final = {Severity.ERROR: FAILED, Severity.WARNING: WARNED, Severity.INFO: NOTED}
-
-_SET: Final = "aws:requesttag/"
-_HAS: Final = ("ec2:resourcetag/", "aws:resourcetag/")
+_SYMBOL: Final = {Severity.ERROR: FAILED, Severity.WARNING: WARNED, Severity.INFO: NOTED}
+_SETS_TAG: Final = "aws:requesttag/"
+_HAS_TAG: Final = ("ec2:resourcetag/", "aws:resourcetag/")
 _T = TypeVar("_T")
 
 
@@ -46,7 +47,7 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
     finding = group[0]
     level: Level = "waived" if finding.waiver else finding.severity.word  # type: ignore[assignment] # the severities are levels
     item = Item(
-        symbol=WAIVED if finding.waiver else SYMBOL[finding.severity],
+        symbol=WAIVED if finding.waiver else _SYMBOL[finding.severity],
         level=level,
         word=finding.severity.word,
         rule=finding.rule,
@@ -74,16 +75,32 @@ def findings_alike(
     In an organization, every account often has the same documents, with the same faults.
     """
     return _alike(
-        findings,
-        lambda finding: finding.spot.account,
-        lambda finding: f"{finding.fingerprint in new} {replace(finding, fingerprint='')!r}",
+        (finding, finding.spot.account, f"{finding.fingerprint in new}{_but_fingerprint(finding)}")
+        for finding in findings
     )
+
+
+def _but_fingerprint(finding: AuditFinding) -> str:
+    return repr(replace(finding, fingerprint=""))
+
+
+def _alike(things: Iterable[tuple[_T, str | None, str]]) -> list[list[_T]]:
+    """Group things with their account and text: those whose texts differ only in the account."""
+    groups: dict[str, list[_T]] = {}
+    for thing, account, text in things:
+        key = text.replace(account, "*") if account else text
+        groups.setdefault(key, []).append(thing)
+    return list(groups.values())
 
 
 def request_of(ask: Ask) -> Request:
     """Return *ask* as shown in the report."""
-    context = tuple(f"{key} = {words.values(ask.context[key])}" for key in sorted(ask.context))
+    context = tuple(f"{key} = {_values(ask.context[key])}" for key in sorted(ask.context))
     return Request(ask.says, ask.action, ask.resource, words.decided(ask), context)
+
+
+def _values(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else " | ".join(value)
 
 
 def path_of(finding: AuditFinding) -> tuple[Station, ...]:
@@ -97,7 +114,7 @@ def path_of(finding: AuditFinding) -> tuple[Station, ...]:
             stations.append(Station(first.action, first.says, f"{NOTED} allowed", "info"))
         else:
             stations.append(Station(first.action, first.says, f"{PASSED} refused", "good"))
-        if tag := _tag(first, second):
+        if tag := _linking_tag(first, second):
             text = "the tag that the condition requires"
             stations.append(Station(tag, text, f"{NOTED} matches", "info"))
     last = finding.witness[-1]
@@ -105,33 +122,18 @@ def path_of(finding: AuditFinding) -> tuple[Station, ...]:
     return (*stations, Station(last.action, last.says, f"{FAILED} {word}", "error"))
 
 
-def _alike(
-    things: Iterable[_T], account_of: Callable[[_T], str | None], said: Callable[[_T], str]
-) -> list[list[_T]]:
-    groups: dict[str, list[_T]] = {}
-    for thing in things:
-        account = account_of(thing)
-        # Without an account nothing is taken out, and only what is the same twice is alike.
-        key = said(thing).replace(account, "*") if account else said(thing)
-        groups.setdefault(key, []).append(thing)
-    return list(groups.values())
-
-
-def _tag(first: Ask, second: Ask) -> str:
+def _linking_tag(first: Ask, second: Ask) -> str:
     """Return the tag, as `key=value`, that *first* sets and *second* requires, or ""."""
-    asked = dict(_resource_tags(second))
-    for key in sorted(first.context):
-        name = key[len(_SET) :]
-        if key.lower().startswith(_SET) and asked.get(name.lower()) == first.context[key]:
-            return f"{name}={first.context[key]}"
+    required = {
+        key.lower().partition("/")[2]: value
+        for key, value in second.context.items()
+        if key.lower().startswith(_HAS_TAG)
+    }
+    for key, value in sorted(first.context.items()):
+        name = key[len(_SETS_TAG) :]
+        if key.lower().startswith(_SETS_TAG) and required.get(name.lower()) == value:
+            return f"{name}={value}"
     return ""
-
-
-def _resource_tags(ask: Ask) -> Iterator[tuple[str, Any]]:
-    for key, value in ask.context.items():
-        for has in _HAS:
-            if key.lower().startswith(has):
-                yield key.lower()[len(has) :], value
 
 
 _STANDINGS: Final = (
@@ -143,35 +145,28 @@ _STANDINGS: Final = (
 )
 """The words of the matrix of other principals."""
 
+_TITLES: Final = {
+    "offline": "Permissions{} (computed)",
+    "live": "Permissions{} (checked in AWS)",
+    "others": "What others may do{}",
+}
+
 
 def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
     """Yield one grid for equal matrices; every grid after the first shows only unexpected cells."""
-    for number, alike in enumerate(_alike(matrices, lambda matrix: matrix.account, repr)):
-        matrix = alike[0]
-        accounts = tuple(each.account for each in alike if each.account)
-        met = sum(cell.met is True for cell in matrix.cells) == len(matrix.cells)
+    groups = _alike((matrix, matrix.account, repr(matrix)) for matrix in matrices)
+    for number, group in enumerate(groups):
+        matrix = group[0]
+        accounts = tuple(each.account for each in group if each.account)
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
-        inside = f" in {where}" if where else ""
-        title = {
-            "offline": f"Permissions{inside} (computed)",
-            "live": f"Permissions{inside} (checked in AWS)",
-            "others": f"What others may do{inside}",
-        }[matrix.how]
-        cells = {(each.permission, each.situation): each for each in matrix.cells}
+        title = _TITLES[matrix.how].format(f" in {where}" if where else "")
+        met = all(cell.met for cell in matrix.cells)
         others = matrix.how == "others"
         yield Grid(
-            f"{title}: {words.as_expected(matrix)}",
+            f"{title}: {_as_expected(matrix)}",
             PASSED if met else FAILED,
             matrix.situations,
-            ()
-            if met and number
-            else tuple(
-                (
-                    name,
-                    tuple(_place(cells.get((name, situation))) for situation in matrix.situations),
-                )
-                for name in matrix.permissions
-            ),
+            () if met and number else tuple(_rows(matrix)),
             accounts,
             of="principal" if others else "permission",
             absent="no" if others else "",
@@ -179,10 +174,23 @@ def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
         )
 
 
-def _place(cell: MatrixCell | None) -> Place | None:
+def _as_expected(matrix: Matrix) -> str:
+    """Say how many cells are as expected; with many accounts, only unexpected ones are kept."""
+    states = Counter(cell.met for cell in matrix.cells)
+    if states[True] or not matrix.cells:
+        return f"{states[True]} of {len(matrix.cells)} as expected"
+    counts = {"not as expected": states[False], "not checked": states[None]}
+    return listed(f"{number} {state}" for state, number in counts.items() if number)
+
+
+def _rows(matrix: Matrix) -> Iterator[tuple[str, tuple[Place | None, ...]]]:
+    cells = {(cell.permission, cell.situation): _place(cell) for cell in matrix.cells}
+    for name in matrix.permissions:
+        yield name, tuple(cells.get((name, situation)) for situation in matrix.situations)
+
+
+def _place(cell: MatrixCell) -> Place:
     """Return one cell of the grid: the answer and, if it is wrong, the expected one."""
-    if cell is None:
-        return None
     requests = tuple(map(request_of, cell.asks))
     if cell.standing is not None:
         return _standing_place(cell, requests)
@@ -198,7 +206,7 @@ def _place(cell: MatrixCell | None) -> Place | None:
 def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
     """Return the cell of another principal; not marked if the site file expects it."""
     (known,) = (standing for standing in _STANDINGS if standing.word == cell.standing)
+    detail = f"{known.detail.capitalize()}."
     if cell.met:
-        detail = f"The site file expects it. {known.detail.capitalize()}."
-        return Place(PASSED, known.word, "allowed", detail, requests)
-    return known._replace(detail=f"{known.detail.capitalize()}.", requests=requests)
+        return Place(PASSED, known.word, "allowed", f"The site file expects it. {detail}", requests)
+    return known._replace(detail=detail, requests=requests)

@@ -17,30 +17,37 @@ from urllib.parse import quote
 
 from cml_iam.audit import _words as words
 from cml_iam.audit._items import item_of
-from cml_iam.audit._words import date_text, title
 from cml_iam.lint import Severity
 from cml_iam.report import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cml_iam.audit import Account, AuditFinding, Check, Input, Report, Spot
-    from cml_iam.report import Item, Request
+    from cml_iam.audit import AuditFinding, Report, Spot
+    from cml_iam.report import Request
 
 Object = dict[str, Any]
 
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _ROOT: Final = "%SRCROOT%"
-_LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 # From 7.0 on GitHub calls a result high, from 4.0 on medium.
-_SCORE: Final = {Severity.ERROR: "8.0", Severity.WARNING: "5.0", Severity.INFO: "2.0"}
-_NOT_CHECKED: Final = "not-checked"
-_NOT_AUDITED: Final = "account-not-audited"
+_LEVEL: Final = {
+    Severity.ERROR: ("error", "8.0"),
+    Severity.WARNING: ("warning", "5.0"),
+    Severity.INFO: ("note", "2.0"),
+}
+_UNMADE: Final = {
+    "not-checked": "a check that could not be made",
+    "account-not-audited": "an account that could not be audited",
+}
 
 
 def sarif_report(report: Report, fail_on: Severity) -> str:
     """Return *report* as a SARIF log of one run."""
-    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(report, fail_on)]}
+    log = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [_run(report, fail_on)],
+    }
     return json.dumps(log, indent=2) + "\n"
 
 
@@ -52,58 +59,63 @@ def _run(report: Report, fail_on: Severity) -> Object:
         "automationDetails": {"id": "cml-iam/audit/"},
         "invocations": [_invocation(report, fail_on)],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "the root of the repository"}}},
-        "artifacts": [_artifact(file) for file in _files(report)],
+        "artifacts": [
+            {
+                "location": _artifact_location(file.name),
+                "roles": ["analysisTarget"],
+                "hashes": {"sha-256": file.sha256},
+            }
+            for file in report.inputs
+            if file.account is None
+        ],
         "results": [_result(finding, rules, report.site) for finding in report.findings],
         "columnKind": "unicodeCodePoints",
     }
 
 
 def _driver(report: Report, rules: list[AuditFinding]) -> Object:
+    tools = {shown(name): shown(report.tools[name]) for name in sorted(report.tools)}
     return {
         "name": "cml-iam",
         "version": shown(report.tools.get("cml-iam", "unknown")),
-        "properties": {"tools": {shown(k): shown(report.tools[k]) for k in sorted(report.tools)}},
-        "rules": [_rule(rule) for rule in rules],
+        "properties": {"tools": tools},
+        "rules": list(map(_rule, rules)),
         "notifications": [
-            {"id": _NOT_CHECKED, "shortDescription": _text("a check that could not be made")},
-            {
-                "id": _NOT_AUDITED,
-                "shortDescription": _text("an account that could not be audited"),
-            },
+            {"id": id_, "shortDescription": _text(text)} for id_, text in _UNMADE.items()
         ],
     }
 
 
 def _rule(finding: AuditFinding) -> Object:
-    made: Object = {
+    title, page = words.title(finding), finding.page
+    level, score = _LEVEL[finding.severity]
+    lines = [
+        f"{finding.rule} {finding.name}: {title}",
+        *_remedy(finding.remedy),
+        *([f"See {page}"] if page else []),
+    ]
+    rule: Object = {
         "id": finding.rule,
         "name": shown(finding.name),
-        "shortDescription": _text(title(finding)),
-        "help": _text("\n".join(_help(finding))),
-        "defaultConfiguration": {"level": _LEVEL[finding.severity]},
-        "properties": {"tags": ["security", "iam"], "security-severity": _SCORE[finding.severity]},
+        "shortDescription": _text(title),
+        "help": _text(*lines),
+        "defaultConfiguration": {"level": level},
+        "properties": {"tags": ["security", "iam"], "security-severity": score},
     }
-    if finding.page and finding.page.startswith("https://"):
-        made["helpUri"] = quote(finding.page, safe=":/?#[]@!$&'()*+,;=%")
-    return made
-
-
-def _help(finding: AuditFinding) -> Iterator[str]:
-    yield f"{finding.rule} {finding.name}: {title(finding)}"
-    if finding.remedy:
-        yield f"What to do: {finding.remedy}"
-    if finding.page:
-        yield f"See {finding.page}"
+    if page and page.startswith("https://"):
+        rule["helpUri"] = quote(page, safe=":/?#[]@!$&'()*+,;=%")
+    return rule
 
 
 def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -> Object:
-    item = item_of([finding])
-    made: Object = {
+    item, where = item_of([finding]), _location(finding.spot, site)
+    steps = [f"{lead} {_step(request)}" for lead, request in item.numbered()]
+    result: Object = {
         "ruleId": finding.rule,
         "ruleIndex": rules[finding.rule],
-        "level": _LEVEL[finding.severity],
-        "message": _text("\n".join(_message(item))),
-        "locations": [_location(finding.spot, site)],
+        "level": _LEVEL[finding.severity][0],
+        "message": _text(item.message, *steps, *_remedy(item.remedy)),
+        "locations": [where],
         # The second name is the one GitHub tells results apart by.
         "partialFingerprints": {
             "cmlIamFinding/v1": shown(finding.fingerprint),
@@ -112,18 +124,15 @@ def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -
         "properties": {"check": shown(finding.check)},
     }
     if item.is_sequence:
-        made["codeFlows"] = [_flow(item, _location(finding.spot, site))]
+        flow = [{"location": where | {"message": _text(_step(each))}} for each in item.requests]
+        result["codeFlows"] = [{"threadFlows": [{"locations": flow}]}]
     # Even where nothing is waived: a log in which some results have it must have it in all.
-    made["suppressions"] = list(_suppressions(finding))
-    return made
+    result["suppressions"] = list(_suppressions(finding))
+    return result
 
 
-def _message(item: Item) -> Iterator[str]:
-    yield item.message
-    for lead, request in item.numbered():
-        yield f"{lead} {_step(request)}"
-    if item.remedy:
-        yield f"What to do: {item.remedy}"
+def _remedy(remedy: str | None) -> list[str]:
+    return [f"What to do: {remedy}"] if remedy else []
 
 
 def _step(request: Request) -> str:
@@ -132,37 +141,25 @@ def _step(request: Request) -> str:
 
 def _suppressions(finding: AuditFinding) -> Iterator[Object]:
     if finding.waiver:
-        yield {
-            "kind": "external",
-            "status": "accepted",
-            "justification": shown(words.waived_words(finding)),
-        }
-
-
-def _flow(item: Item, where: Object) -> Object:
-    """Return the steps of a sequence, which services show as a code flow."""
-    steps = [{"location": where | {"message": _text(_step(request))}} for request in item.requests]
-    return {"threadFlows": [{"locations": steps}]}
+        justification = shown(words.waived_words(finding))
+        yield {"kind": "external", "status": "accepted", "justification": justification}
 
 
 def _location(spot: Spot, site: str | None) -> Object:
-    made: Object = {}
-    file = spot.file or site
-    if file:
-        made["physicalLocation"] = {"artifactLocation": _artifact_location(file)}
-        region = {"startLine": spot.line, "startColumn": spot.column}
-        kept = {name: value for name, value in region.items() if value}
-        made["physicalLocation"]["region"] = kept if spot.file and spot.line else {"startLine": 1}
-    names = [
-        {"fullyQualifiedName": shown(name), "kind": kind}
-        for name, kind in (
-            (spot.resource, "resource"),
-            (spot.statement, "declaration"),
-            (spot.account, "account"),
-        )
-        if name
+    location: Object = {}
+    if file := spot.file or site:
+        region = {"startLine": 1}
+        if spot.file and spot.line:
+            region = {"startLine": spot.line}
+            if spot.column:
+                region["startColumn"] = spot.column
+        artifact = _artifact_location(file)
+        location["physicalLocation"] = {"artifactLocation": artifact, "region": region}
+    names = {"resource": spot.resource, "declaration": spot.statement, "account": spot.account}
+    logical = [
+        {"fullyQualifiedName": shown(name), "kind": kind} for kind, name in names.items() if name
     ]
-    return made | ({"logicalLocations": names} if names else {})
+    return location | ({"logicalLocations": logical} if logical else {})
 
 
 def _artifact_location(file: str) -> Object:
@@ -176,62 +173,44 @@ def _quoted(path: str) -> str:
     return quote(path, safe="/", errors="surrogatepass")
 
 
-def _files(report: Report) -> list[Input]:
-    """Return the inputs that are files rather than documents of an account."""
-    return [each for each in report.inputs if each.account is None]
-
-
-def _artifact(each: Input) -> Object:
-    return {
-        "location": _artifact_location(each.name),
-        "roles": ["analysisTarget"],
-        "hashes": {"sha-256": each.sha256},
-    }
-
-
 def _invocation(report: Report, fail_on: Severity) -> Object:
     conclusion, sentence = words.verdict(report, fail_on)
-    lost = words.lost_accounts(report)
-    over = [shown(f"{each.name}: {each.reason}") for each in report.passed_over]
+    properties: Object = {"conclusion": conclusion, "verdict": shown(sentence)}
+    if report.skipped:
+        properties["leftOut"] = list(map(shown, report.skipped))
+    if report.passed_over:
+        over = [shown(f"{each.name}: {each.reason}") for each in report.passed_over]
+        properties["notJudged"] = over
     return {
         "executionSuccessful": report.complete,
-        "endTimeUtc": date_text(report.time),
-        "toolExecutionNotifications": [
-            *(_unmade(check) for check in report.unchecked),
-            *(_unaudited(account) for account in lost),
-        ],
-        "properties": {"conclusion": conclusion, "verdict": shown(sentence)}
-        | ({"leftOut": [shown(each) for each in report.skipped]} if report.skipped else {})
-        | ({"notJudged": over} if over else {}),
+        "endTimeUtc": words.date_text(report.time),
+        "toolExecutionNotifications": list(_notifications(report)),
+        "properties": properties,
     }
 
 
-def _unmade(check: Check) -> Object:
-    account = f" in {check.account}" if check.account else ""
-    lines = [f"{check.title}{account} was not checked: {words.seen(check)}"]
-    if check.remedy:
-        lines.append(f"What to do: {check.remedy}")
+def _notifications(report: Report) -> Iterator[Object]:
+    for check in report.unchecked:
+        account = f" in {check.account}" if check.account else ""
+        text = f"{check.title}{account} was not checked: {words.seen(check)}"
+        about = {"properties": {"check": shown(check.id)}}
+        yield _notification("not-checked", text, check.remedy) | about
+    for lost in words.lost_accounts(report):
+        text = f"account {lost.id} was not audited: {lost.reason or 'no reason given'}"
+        yield _notification("account-not-audited", text, lost.remedy)
+
+
+def _notification(id_: str, text: str, remedy: str | None) -> Object:
     return {
-        "descriptor": {"id": _NOT_CHECKED, "index": 0},
+        "descriptor": {"id": id_, "index": list(_UNMADE).index(id_)},
         "level": "error",
-        "message": _text("\n".join(lines)),
-        "properties": {"check": shown(check.id)},
+        "message": _text(text, *_remedy(remedy)),
     }
 
 
-def _unaudited(account: Account) -> Object:
-    lines = [f"account {account.id} was not audited: {account.reason or 'no reason given'}"]
-    if account.remedy:
-        lines.append(f"What to do: {account.remedy}")
-    return {
-        "descriptor": {"id": _NOT_AUDITED, "index": 1},
-        "level": "error",
-        "message": _text("\n".join(lines)),
-    }
-
-
-def _text(text: str) -> Object:
+def _text(*lines: str) -> Object:
     """Return a message object, escaping what SARIF would read as a link or placeholder."""
-    plain = "\n".join(shown(line) for line in text.split("\n"))
+    # A line may come with line breaks of its own.
+    plain = "\n".join(shown(line) for line in "\n".join(lines).split("\n"))
     plain = re.sub(r"\[(?=[^\]]*\]\()", r"\\[", plain)
     return {"text": re.sub(r"\{(\d+)\}", r"{{\1}}", plain)}

@@ -23,58 +23,68 @@ from cml_iam.report import (
     Document,
     Section,
     capital,
+    listed,
     plural,
 )
 
 if TYPE_CHECKING:
-    from cml_iam.audit import Check, KeyLine, Report, State
+    from cml_iam.audit import Check, KeyLine, Report, Since, Unused
     from cml_iam.lint import Severity
-    from cml_iam.report import Item, Level
+    from cml_iam.report import Level
 
 Row = tuple[Cell, ...]
 
-_OF_CONCLUSION: Final[dict[str, tuple[str, Level]]] = {
+_LEVELS: Final[dict[str, tuple[str, Level]]] = {
     "clean": (PASSED, "good"),
     "findings": (FAILED, "error"),
     "incomplete": (UNKNOWN, "unknown"),
-}
-_OF_STATE: Final[dict[State, tuple[str, Level]]] = {
+    "audited": (PASSED, "good"),
     "passed": (PASSED, "good"),
     "failed": (FAILED, "error"),
     "not checked": (UNKNOWN, "unknown"),
 }
+"""The symbol and level of each conclusion, and of each state of a check or an account."""
+
 _POLICY_FILES: Final = (".json", ".yaml", ".yml", ".template")
 _HEADINGS: Final = {"error": "Errors", "warning": "Warnings", "info": "For information"}
+_MATRIX: Final = (
+    "What the principal can do in each situation, and whether the site file requires it. Each cell "
+    "links to the deciding statement and to a request that shows it."
+)
 
 
 def document_of(report: Report, fail_on: Severity) -> Document:
     """Return *report* as the document that every format for people prints."""
     conclusion, sentence = words.verdict(report, fail_on)
-    symbol, level = _OF_CONCLUSION[conclusion]
+    symbol, level = _LEVELS[conclusion]
     when = date_text(report.time)
     tools = ", ".join(f"{name} {report.tools[name]}" for name in sorted(report.tools))
     site = f", site {report.site}" if report.site else ""
+    about = dict(_about(report))
+    principal = about.get("principal", "").rpartition("/")[2]
+    subjects = (about.get("account", ""), principal, about.get("document", ""))
     lines = (
         f"audit of {when}{site}; {tools}",
-        words.since(report.since) if report.since else "",
-        words.left_out(report),
+        _since_line(report.since) if report.since else "",
+        f"skipped on request: {listed(report.skipped)}" if report.skipped else "",
     )
+    sections = (*_findings(report), *_of_account(report), *_of_files(report))
     return Document(
         product="cml-iam audit",
-        title=f"{capital(conclusion)}: audit of {_whom(report)}, {when}",
+        title=f"{capital(conclusion)}: audit of {_joined(*subjects) or 'nothing'}, {when}",
         symbol=symbol,
         level=level,
         verdict=sentence,
-        about=tuple(_about(report)),
+        about=tuple(about.items()),
         lines=tuple(filter(None, lines)),
         tiles=_tiles(report),
-        sections=tuple(
-            section
-            for section in _sections(report)
-            if section.rows or section.items or section.grids
-        ),
+        sections=tuple(each for each in sections if each.rows or each.items or each.grids),
         foot="Made by cml-iam from files and AWS's answers. This page loads and sends nothing.",
     )
+
+
+def _joined(*texts: str, by: str = ", ") -> str:
+    return by.join(filter(None, texts))
 
 
 def _about(report: Report) -> Iterator[tuple[str, str]]:
@@ -104,12 +114,10 @@ def _documents(report: Report) -> str:
     return f"{report.about.document} (from the site)" if report.about else ""
 
 
-def _whom(report: Report) -> str:
-    """Return the account, principal and document for a title."""
-    said = dict(_about(report))
-    principal = said.get("principal", "").rpartition("/")[2]
-    parts = (said.get("account", ""), principal, said.get("document", ""))
-    return ", ".join(filter(None, parts)) or "nothing"
+def _since_line(change: Since) -> str:
+    new, gone = len(change.new), len(change.gone)
+    checks = f"{plural(len(change.checks), 'check')} with a different result"
+    return f"since {date_text(change.time)}: {new} new, {gone} gone and {checks}"
 
 
 def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:
@@ -124,39 +132,46 @@ def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:
     )
 
 
-def _sections(report: Report) -> Iterator[Section]:
+def _columns(*columns: str | tuple[str, str]) -> tuple[Column, ...]:
+    """Return columns by their names, or by name and joint."""
+    return tuple(Column(each) if isinstance(each, str) else Column(*each) for each in columns)
+
+
+def _findings(report: Report) -> Iterator[Section]:
     new = frozenset(report.since.new) if report.since else frozenset()
     yield Section("since", "What changed", _columns("state", "what"), tuple(_since(report)))
     yield Section(
         "unchecked",
         "Not checked",
-        (Column("what"), Column("why", ": "), Column("what to do", "\n    do: ")),
-        tuple(_lost(report)),
+        _columns("what", ("why", ": "), ("what to do", "\n    do: ")),
+        tuple(_unchecked(report)),
         lead="The account or files may have faults that this report does not show.",
     )
-    for severity, findings in words.by_severity(report.open):
-        heading = _HEADINGS[severity.word]
-        yield _found(heading, items_of(findings, new), len(findings))
+    groups = [
+        (_HEADINGS[severity.word], [each for each in report.open if each.severity is severity], "")
+        for severity in words.SEVERITIES
+    ]
     waived = [finding for finding in report.findings if finding.waiver]
-    lead = "Findings that were accepted deliberately."
-    yield _found("Waived", items_of(waived, new), len(waived), lead)
+    groups.append(("Waived", waived, "Findings that were accepted deliberately."))
+    for heading, findings, lead in groups:
+        id_ = heading.lower().rpartition(" ")[2]
+        title, items = f"{heading} ({len(findings)})", items_of(findings, new)
+        yield Section(id_, title, items=items, short=heading, lead=lead)
     grids = tuple(grids_of(report.matrices))
     yield Section("permissions", "Permissions", grids=grids, lead=_MATRIX)
     yield Section(
         "changes",
         "Changed decisions",
-        (
-            Column("document"),
-            Column("change", ": "),
-            Column("request", "\n      "),
-            Column("rendered", "\n      rendered: "),
-            Column("found", "\n      found: "),
+        _columns(
+            "document",
+            ("change", ": "),
+            ("request", "\n      "),
+            ("rendered", "\n      rendered: "),
+            ("found", "\n      found: "),
         ),
         tuple(_changes(report)),
         lead="Requests that a document and the rendered one decide differently.",
     )
-    yield from _of_account(report)
-    yield from _of_files(report)
 
 
 def _of_account(report: Report) -> Iterator[Section]:
@@ -174,34 +189,23 @@ def _of_account(report: Report) -> Iterator[Section]:
     yield Section(
         "unused",
         "Granted but not used",
-        (
-            Column("permission"),
-            Column("in", " in "),
-            Column("use", ": "),
-            Column("used by", "; used by "),
-        ),
+        _columns("permission", ("in", " in "), ("use", ": "), ("used by", "; used by ")),
         tuple(_unused(report)),
         short="Not used",
     )
     yield Section(
         "checks",
         "Checks",
-        (Column("state"), Column("check"), Column("what was seen", ": ")),
+        _columns("state", "check", ("what was seen", ": ")),
         tuple(_checks(report)),
     )
     yield Section(
         "accounts",
         "Accounts",
-        (
-            Column("state"),
-            Column("account"),
-            Column("principal", ": "),
-            Column("asked as", " as "),
-            Column("calls", ", "),
-        ),
+        _columns("state", "account", ("principal", ": "), ("asked as", " as "), ("calls", ", ")),
         tuple(
             (
-                _state(account.state, "good" if account.state == "audited" else "unknown"),
+                _state(account.state),
                 Cell(_named(account.id, account.name)),
                 Cell(account.principal or "", code=True),
                 Cell(account.caller or "", code=True),
@@ -216,7 +220,7 @@ def _of_files(report: Report) -> Iterator[Section]:
     yield Section(
         "inputs",
         "Read",
-        (Column("kind"), Column("name"), Column("SHA-256", " sha256:")),
+        _columns("kind", "name", ("SHA-256", " sha256:")),
         tuple(
             (
                 Cell(each.kind, NOTED),
@@ -229,7 +233,7 @@ def _of_files(report: Report) -> Iterator[Section]:
     yield Section(
         "passed-over",
         "Not judged as policies",
-        (Column("file"), Column("why", ": ")),
+        _columns("file", ("why", ": ")),
         tuple(
             (Cell(each.name, NOTED, code=True), Cell(each.reason)) for each in report.passed_over
         ),
@@ -237,23 +241,8 @@ def _of_files(report: Report) -> Iterator[Section]:
     )
 
 
-_MATRIX: Final = (
-    "What the principal can do in each situation, and whether the site file requires it. Each cell "
-    "links to the deciding statement and to a request that shows it."
-)
-
-
-def _columns(*names: str) -> tuple[Column, ...]:
-    return tuple(map(Column, names))
-
-
-def _found(heading: str, items: tuple[Item, ...], count: int, lead: str = "") -> Section:
-    id_ = heading.lower().rpartition(" ")[2]
-    return Section(id_, f"{heading} ({count})", items=items, short=heading, lead=lead)
-
-
-def _state(word: str, level: Level, times: str = "") -> Cell:
-    symbol = {"good": PASSED, "error": FAILED, "unknown": UNKNOWN}[level]
+def _state(word: str, times: str = "") -> Cell:
+    symbol, level = _LEVELS[word]
     return Cell(f"{word}{times}", symbol, level=level)
 
 
@@ -283,17 +272,14 @@ def _since(report: Report) -> Iterator[Row]:
         yield Cell("check", NOTED, level="plain"), Cell(f"{id_}{_in(account)}: {before} → {now}")
 
 
-def _lost(report: Report) -> Iterator[Row]:
+def _unchecked(report: Report) -> Iterator[Row]:
     for account in words.lost_accounts(report):
         name = f"account {_named(account.id, account.name)}"
         reason = account.reason or "no reason given"
         yield Cell(name, UNKNOWN), Cell(reason), Cell(account.remedy or "")
     for check in report.unchecked:
-        yield (
-            Cell(f"{check.title}{_in(check.account)}", UNKNOWN),
-            Cell(words.seen(check)),
-            Cell(check.remedy or ""),
-        )
+        title = f"{check.title}{_in(check.account)}"
+        yield Cell(title, UNKNOWN), Cell(words.seen(check)), Cell(check.remedy or "")
 
 
 def _changes(report: Report) -> Iterator[Row]:
@@ -311,66 +297,59 @@ def _key(key: KeyLine, span: int) -> Row:
     """Return a row with a bar for the key's age; all bars have one scale that includes 90 days."""
     limit = MAX_KEY_AGE.days
     late = key.age > limit
-    mark = min((key.last_used - key.created).days, key.age) if key.last_used else None
+    mark, last_use = None, "no use known"
+    if key.last_used:
+        mark = min((key.last_used - key.created).days, key.age)
+        day = date_text(key.last_used)[:10]
+        last_use = _joined(day, key.service or "", key.region or "", by=" ")
     bar = Bar(key.age, span, f"{key.age} days old, due at {limit}", mark, limit)
+    age = plural(key.age, "day") + (f", due {key.age - limit} days ago" if late else "")
     return (
         Cell(key.id, WARNED if late else NOTED, code=True),
         Cell(key.status),
-        Cell(
-            plural(key.age, "day") + (f", due {key.age - limit} days ago" if late else ""),
-            level="error" if late else None,
-            bar=bar,
-        ),
-        Cell(words.last_use(key)),
-        Cell(" ".join(filter(None, (key.user, key.account)))),
+        Cell(age, level="error" if late else None, bar=bar),
+        Cell(last_use),
+        Cell(_joined(key.user or "", key.account or "", by=" ")),
     )
 
 
 def _unused(report: Report) -> Iterator[Row]:
     """Yield a row for each permission: name, account (or how many), last use, methods."""
-    groups: dict[tuple[str, tuple[str, ...]], list[str | None]] = {}
+    groups: dict[tuple[str, tuple[str, ...]], list[Unused]] = {}
     for each in report.unused:
-        groups.setdefault((each.permission, each.methods), []).append(each.account)
-    for (permission, methods), ids in groups.items():
-        accounts = [each for each in ids if each]
+        groups.setdefault((each.permission, each.methods), []).append(each)
+    for (permission, methods), group in groups.items():
+        accounts = [each.account for each in group if each.account]
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
-        uses = [
-            each.last_used
-            for each in report.unused
-            if (each.permission, each.methods) == (permission, methods) and each.last_used
-        ]
-        said = [f"last used {date_text(max(uses))}"] if uses else []
-        if uses[1:]:
-            said = [f"{said[0]} (the latest)"]
-        if len(uses) < len(ids):
-            lost = f" in {len(ids) - len(uses)} of them" if uses else ""
-            said.append(f"no use known{lost}")
         yield (
             Cell(permission, NOTED, code=True),
             Cell(where),
-            Cell("; ".join(said)),
+            Cell(_uses(group)),
             Cell(", ".join(methods)),
         )
 
 
+def _uses(group: Sequence[Unused]) -> str:
+    times = [each.last_used for each in group if each.last_used]
+    unknown = len(group) - len(times)
+    if not times:
+        return "no use known"
+    last = f"last used {date_text(max(times))}" + (" (the latest)" if times[1:] else "")
+    return f"{last}; no use known in {unknown} of them" if unknown else last
+
+
 def _checks(report: Report) -> Iterator[Row]:
     """Yield a row for each check and state; with several accounts, with the number of accounts."""
-    for group in GROUPS:
-        asked: dict[tuple[str, str], list[Check]] = {}
-        for check in report.checks:
-            if check.group == group:
-                asked.setdefault((check.id, check.title), []).append(check)
-        for (_, title), checks in asked.items():
-            yield from _check(title, checks)
-
-
-def _check(title: str, checks: Sequence[Check]) -> Iterator[Row]:
-    number = Counter(check.state for check in checks)
-    for state, (_, level) in _OF_STATE.items():
-        if number[state] and len(checks) > 1:
-            times = f" in {number[state]} of {len(checks)}"
-            yield _state(state, level, times), Cell(title), Cell()
-        elif number[state]:
-            only = checks[0]
-            title += _in(only.account)
-            yield _state(state, level), Cell(title), Cell(words.seen(only))
+    checks: dict[tuple[str, str, str], list[Check]] = {}
+    for check in sorted(report.checks, key=lambda check: GROUPS.index(check.group)):
+        checks.setdefault((check.group, check.id, check.title), []).append(check)
+    for (_, _, title), group in checks.items():
+        number = Counter(check.state for check in group)
+        if len(group) == 1:
+            only = group[0]
+            yield _state(only.state), Cell(f"{title}{_in(only.account)}"), Cell(words.seen(only))
+            continue
+        for state in ("passed", "failed", "not checked"):
+            if number[state]:
+                times = f" in {number[state]} of {len(group)}"
+                yield _state(state, times), Cell(title), Cell()

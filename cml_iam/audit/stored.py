@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
-from enum import Enum
 from functools import cache
+from itertools import repeat
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -23,14 +23,12 @@ from cml_iam.lint import Severity
 from cml_iam.located import located_problems, parse_json, schema_problems
 
 if TYPE_CHECKING:
-    from cml_iam.audit import AuditFinding, State
-    from cml_iam.lint import Severity
+    from cml_iam.audit import AuditFinding
 
 VERSION: Final = 2
 """The version of the JSON format; reports of other versions are refused."""
 
 SCHEMA: Final = "audit-report.schema.json"
-_DERIVED: Final = ("version", "conclusion", "counts")
 _REMEDY: Final = "pass a report that `cml-iam audit` wrote as JSON"
 
 
@@ -41,7 +39,7 @@ def json_report(report: Report, fail_on: Severity) -> str:
         "conclusion": report.conclusion(fail_on),
         "counts": counts(report),
     }
-    return json.dumps(head | encoded(report), indent=2) + "\n"
+    return json.dumps(head | _encoded(report), indent=2) + "\n"
 
 
 def read_report(text: str, name: str) -> Report:
@@ -63,7 +61,7 @@ def read_report(text: str, name: str) -> Report:
     if schema_problems(value, schema):
         raise DocumentError(located_problems(parse_json(text, name), schema))
     try:
-        return decoded({k: v for k, v in value.items() if k not in _DERIVED}, Report)  # type: ignore[no-any-return] # the type asked for
+        return _decoded(value, Report)  # type: ignore[no-any-return] # the type asked for
     except ValueError as error:
         raise DocumentError((Problem(f"`{name}`: {error}", None, _REMEDY),)) from None
 
@@ -76,10 +74,6 @@ def _parsed(text: str, name: str) -> Any:
         return parse_json(text, name).value
 
 
-Asked = tuple[str, str | None]
-"""A check and its account."""
-
-
 def compare_reports(now: Report, earlier: Report) -> Since:
     """Return what changed between two reports: findings by fingerprint, checks by state.
 
@@ -87,27 +81,25 @@ def compare_reports(now: Report, earlier: Report) -> Since:
     again, and no longer appears. It is neither if its check could not be made or was not requested,
     or if its file was not read.
     """
-    before = {each.fingerprint for each in earlier.open}
+    before = {finding.fingerprint for finding in earlier.open}
     present = {finding.fingerprint for finding in now.findings}
-    states, past = _states(now), _states(earlier)
+    fresh = (each.fingerprint for each in now.open if each.fingerprint not in before)
+    past = {(check.id, check.account): check.state for check in earlier.checks}
+    states = {(check.id, check.account): check.state for check in now.checks}
     return Since(
         time=earlier.time,
-        new=tuple(dict.fromkeys(e.fingerprint for e in now.open if e.fingerprint not in before)),
+        new=tuple(dict.fromkeys(fresh)),
         gone=tuple(
-            each
-            for each in earlier.open
-            if each.fingerprint not in present and _looked_for(each, now)
+            finding
+            for finding in earlier.open
+            if finding.fingerprint not in present and _looked_for(finding, now)
         ),
         checks=tuple(
-            (*asked, past[asked], state)
-            for asked, state in states.items()
-            if asked in past and past[asked] != state
+            (*check, past[check], state)
+            for check, state in states.items()
+            if check in past and past[check] != state
         ),
     )
-
-
-def _states(report: Report) -> dict[Asked, State]:
-    return {(check.id, check.account): check.state for check in report.checks}
 
 
 def _looked_for(finding: AuditFinding, now: Report) -> bool:
@@ -117,63 +109,47 @@ def _looked_for(finding: AuditFinding, now: Report) -> bool:
     return bool(checks) and all(check.state != "not checked" for check in checks)
 
 
-def encoded(value: Any) -> Any:
+def _encoded(value: Any) -> Any:
     """Return *value* as parsed JSON: mappings by sorted key, dataclasses in field order."""
     if is_dataclass(value):
-        return {field.name: encoded(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _encoded(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: encoded(value[key]) for key in sorted(value)}
+        return {key: _encoded(value[key]) for key in sorted(value)}
     if isinstance(value, tuple | list):
-        return [encoded(each) for each in value]
+        return list(map(_encoded, value))
     if isinstance(value, Severity):
         return value.word
     return date_text(value) if isinstance(value, date) else value
 
 
-def decoded(value: Any, kind: Any) -> Any:
+def _decoded(value: Any, kind: Any) -> Any:
     """Return parsed JSON as a value of type *kind*; raises ValueError for an invalid date.
 
     The value must conform to the schema, which also defines the optional fields.
     """
-    origin = get_origin(kind)
+    origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return _one_of(value, get_args(kind))
+        if value is None or (isinstance(value, str) and str in inner):
+            return value
+        (kind,) = (each for each in inner if each not in (NoneType, str))
+        return _decoded(value, kind)
     if origin is tuple:
-        return _tuple(value, get_args(kind))
+        kinds = repeat(inner[0]) if inner[1:] == (...,) else inner
+        return tuple(map(_decoded, value, kinds))
     if origin is Mapping:
-        inner = get_args(kind)[1]
-        return MappingProxyType({key: decoded(each, inner) for key, each in value.items()})
+        return MappingProxyType({key: _decoded(each, inner[1]) for key, each in value.items()})
     if origin is Literal or kind in (str, int, bool):
         return value
-    return _object(value, kind)
-
-
-def _object(value: Any, kind: Any) -> Any:
     if kind is datetime:
         return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     if kind is date:
         return date.fromisoformat(value)
-    if issubclass(kind, Enum):
-        return kind[value.upper()]
-    return kind(**{n: decoded(value[n], each) for n, each in _types(kind).items() if n in value})
+    if kind is Severity:
+        return Severity[value.upper()]
+    types = _types(kind)
+    return kind(**{name: _decoded(value[name], types[name]) for name in types if name in value})
 
 
 @cache
 def _types(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
-
-
-def _one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """Decode *value* as the one of *kinds* that it looks like: null, a string, or another type."""
-    if value is None and NoneType in kinds:
-        return None
-    if isinstance(value, str) and str in kinds:
-        return value
-    (kind,) = (each for each in kinds if each not in (NoneType, str))
-    return decoded(value, kind)
-
-
-def _tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    if kinds[1:] == (...,):
-        return tuple(decoded(each, kinds[0]) for each in value)
-    return tuple(decoded(each, kind) for each, kind in zip(value, kinds, strict=True))

@@ -9,13 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cml_iam.audit import Report
-from cml_iam.audit.__main__ import report_schema
 from cml_iam.audit.stored import read_report
 from cml_iam.audit.write import write_report
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
 from tests.audit.write import samples
+from tests.audit.write.report_schema import report_schema
 
 SCHEMA = json.loads(shipped_text("policies", "audit-report.schema.json"))
 REPORTS = {
@@ -27,7 +27,9 @@ REPORTS = {
 
 
 def test_the_published_schema_is_that_of_the_types() -> None:
-    assert report_schema() == SCHEMA, "python -m cml_iam.audit > policies/audit-report.schema.json"
+    assert report_schema() == SCHEMA, (
+        "python -m tests.audit.write.report_schema > policies/audit-report.schema.json"
+    )
 
 
 def test_the_schema_is_one_and_leaves_nothing_open() -> None:

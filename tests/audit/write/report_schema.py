@@ -1,6 +1,6 @@
 """Print the JSON Schema of the report, generated from the report's types so that they agree.
 
-python -m cml_iam.audit > policies/audit-report.schema.json
+python -m tests.audit.write.report_schema > policies/audit-report.schema.json
 """
 
 from __future__ import annotations
