@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.check._usage import over_age
-from cml_iam.check.answer import Answer, State
+from cml_iam.check.answer import State
 from cml_iam.credentials import account_of, list_keys, variables
 from cml_iam.errors import (
     AwsError,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.aws import Identity, Source
-    from cml_iam.check.answer import Diagnosis
-    from cml_iam.check.asking import Check
+    from cml_iam.check.answer import Answer, Diagnosis
+    from cml_iam.check.checks import Check
     from cml_iam.check.doctor import Scene
     from cml_iam.credentials import KeyInfo
 
@@ -46,21 +46,17 @@ _SECRET: Final = {"SignatureDoesNotMatch", "InvalidSignatureException"}
 _DELIVER: Final = "deliver a working key: `cml-iam key deliver --to env:.env`"
 
 
-def credentials(check: Check, scene: Scene, _before: Answer) -> Answer:
+def credentials(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Report the origin of the credential, whether AWS accepts it, its owner, and its age."""
-    return Answer(diagnoses=tuple(_credentials(check, scene)))
-
-
-def _credentials(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     who = scene.who
-    if who.source is None:
-        said = who.failure.message if who.failure else "no credential was found anywhere"
-        remedy = who.failure.remedy if who.failure else None
-        yield check.diagnosis("source", State.FINDING, said, remedy)
-    else:
+    if who.source is not None:
         yield from _source(check, who.source)
-    if who.failure is not None and who.source is not None:
-        yield _refused(check, scene, who.source, who.failure)
+        if who.failure is not None:
+            yield _refused(check, scene, who.source, who.failure)
+    elif who.failure is not None:
+        yield check.diagnosis("source", State.FINDING, who.failure.message, who.failure.remedy)
+    else:
+        yield check.diagnosis("source", State.FINDING, "no credential was found anywhere")
     yield from _account(check, scene)
     if who.identity is not None and who.source is not None:
         yield _accepted(check, scene, who.identity)
@@ -104,10 +100,11 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
         return f"{alike}; IAM does not answer: {error.message}", error.remedy or _DELIVER
     if user is None:
         return f"{alike}; the user of the key is unknown", "name the user in the site file"
-    return _by_keys(scene, user, key_id, keys)
+    return _among(keys, scene, user, key_id)
 
 
-def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) -> tuple[str, str]:
+def _among(keys: tuple[KeyInfo, ...], scene: Scene, user: str, key_id: str) -> tuple[str, str]:
+    """Return the state of the key *key_id* of *user*, whose keys are *keys*, and a remedy."""
     if not keys and not _exists(scene, user):
         remedy = "create it again: `cml-iam bootstrap apply`"
         return f"the user `{user}` and its key `{key_id}` do not exist, or no longer exist", remedy
@@ -143,18 +140,15 @@ def _exists(scene: Scene, user: str) -> bool:
 
 
 def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
-    arn = identity.arn
-    named = principal_of_arn(arn)
+    said, named = f"AWS identifies it as {identity.arn}", principal_of_arn(identity.arn)
     if named is None:
         remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
-        return check.diagnosis("accepted", State.ADVICE, f"AWS identifies it as {arn}", remedy)
+        return check.diagnosis("accepted", State.ADVICE, said, remedy)
     if scene.site and named != scene.site.principal:
-        said = (
-            f"AWS identifies it as {arn}, but the site file names {' '.join(scene.site.principal)}"
-        )
+        said += f", but the site file names {' '.join(scene.site.principal)}"
         remedy = "use the credential of the site's principal to check its own permissions"
         return check.diagnosis("accepted", State.ADVICE, said, remedy)
-    return check.diagnosis("accepted", State.OK, f"AWS identifies it as {arn}")
+    return check.diagnosis("accepted", State.OK, said)
 
 
 def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
@@ -165,13 +159,13 @@ def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
         account = account_of(who.source.key_id)
     if account is None or scene.site is None:
         return
-    if account == scene.site.account:
-        yield check.diagnosis("account", State.OK, f"{account}, as in the site file")
-        return
     expected = scene.site.account
-    said = f"the credential belongs to account {account}, but the site file is for {expected}"
-    remedy = "use a credential of the site's account, or the site file of this one"
-    yield check.diagnosis("account", State.FINDING, said, remedy)
+    if account == expected:
+        yield check.diagnosis("account", State.OK, f"{account}, as in the site file")
+    else:
+        said = f"the credential belongs to account {account}, but the site file is for {expected}"
+        remedy = "use a credential of the site's account, or the site file of this one"
+        yield check.diagnosis("account", State.FINDING, said, remedy)
 
 
 def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iterator[Diagnosis]:
@@ -203,16 +197,21 @@ _ID_NAME, _SECRET_NAME = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 _ID_FORM: Final = re.compile(r"(AKIA|ASIA)[A-Z2-7]{16}")
 _SECRET_FORM: Final = re.compile(r"[A-Za-z0-9/+]{40}")
 _EXAMPLE: Final = "AKIAIOSFODNN7EXAMPLE"
-_WRITE: Final = "write a working key into it: `cml-iam key deliver --to env:{path}`"
 
 
-def files(check: Check, scene: Scene, _before: Answer) -> Answer:
+def files(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Check the `.env` file and AWS's own files: who may read them, and whether they are in use."""
-    return Answer(diagnoses=tuple(_files(check, scene)))
-
-
-def _files(check: Check, scene: Scene) -> Iterator[Diagnosis]:
-    yield from _env_file(check, scene)
+    path = scene.env_file
+    if path.is_file():
+        yield _privacy(check, path)
+        try:
+            values = variables(regular_text(path))
+        except InputError as error:
+            yield check.diagnosis(str(path), State.UNCHECKED, error.message)
+        else:
+            yield from _pair(check, scene, path, values)
+    else:
+        yield check.diagnosis(str(path), State.OK, "there is no such file here")
     for variable, default in (
         ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
         ("AWS_CONFIG_FILE", "~/.aws/config"),
@@ -231,39 +230,15 @@ def _privacy(check: Check, path: Path) -> Diagnosis:
     return check.diagnosis(str(path), State.OK, f"private ({mode:04o})")
 
 
-def _env_file(check: Check, scene: Scene) -> Iterator[Diagnosis]:
-    path = scene.env_file
-    if not path.is_file():
-        said = "there is no such file here"
-        yield check.diagnosis(str(path), State.OK, said)
-        return
-    yield _privacy(check, path)
-    try:
-        values = variables(regular_text(path))
-    except InputError as error:
-        yield check.diagnosis(str(path), State.UNCHECKED, error.message)
-        return
-    yield from _pair(check, scene, path, values)
-
-
 def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Iterator[Diagnosis]:
     key_id, secret = values.get(_ID_NAME, ""), values.get(_SECRET_NAME, "")
-    remedy = _WRITE.format(path=path)
-    wrong = [
-        *([f"{name} is not set" for name in (_ID_NAME, _SECRET_NAME) if not values.get(name)]),
-        *([f"{_ID_NAME} is the documentation's example"] if key_id == _EXAMPLE else []),
-        *(
-            [f"{_ID_NAME} does not have the form of a key id"]
-            if key_id and not _is_id(key_id)
-            else []
-        ),
-        *([_malformed(secret)] if secret and not _SECRET_FORM.fullmatch(secret) else []),
-    ]
-    for said in wrong:
+    faults = list(_faults(key_id, secret))
+    for said in faults:
+        remedy = f"write a working key into it: `cml-iam key deliver --to env:{path}`"
         yield check.diagnosis(str(path), State.FINDING, said, remedy)
-    if wrong:
-        return
     source = scene.who.source
+    if faults:
+        return
     if source is not None and source.key_id != key_id:
         said = f"holds the key `{key_id}`, but `{source.key_id}` from {source.said} is in use"
         remedy = "load the file (`set -a; . ./.env`), or name its key in the profile"
@@ -272,12 +247,17 @@ def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Ite
         yield check.diagnosis(str(path), State.OK, f"holds the key `{key_id}`")
 
 
-def _is_id(text: str) -> bool:
-    return text == _EXAMPLE or _ID_FORM.fullmatch(text) is not None
-
-
-def _malformed(secret: str) -> str:
-    if secret != secret.strip() or " " in secret:
-        return f"{_SECRET_NAME} contains blanks"
-    form = "a secret consists of 40 letters, digits, / and +"
-    return f"{_SECRET_NAME} has {len(secret)} characters, where {form}"
+def _faults(key_id: str, secret: str) -> Iterator[str]:
+    """Yield what is wrong with the form of a key's id and secret."""
+    for name, value in ((_ID_NAME, key_id), (_SECRET_NAME, secret)):
+        if not value:
+            yield f"{name} is not set"
+    if key_id == _EXAMPLE:
+        yield f"{_ID_NAME} is the documentation's example"
+    elif key_id and not _ID_FORM.fullmatch(key_id):
+        yield f"{_ID_NAME} does not have the form of a key id"
+    if " " in secret or secret != secret.strip():
+        yield f"{_SECRET_NAME} contains blanks"
+    elif secret and not _SECRET_FORM.fullmatch(secret):
+        form = "a secret consists of 40 letters, digits, / and +"
+        yield f"{_SECRET_NAME} has {len(secret)} characters, where {form}"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.audit import Cell, Matrix
-from cml_iam.check.answer import Answer, ask_of
+from cml_iam.check.answer import ask_of
 from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cml_iam.audit import Ask, AuditFinding, CellAnswer, Spot
-    from cml_iam.check.asking import Check
-    from cml_iam.check.scene import Attached
-    from cml_iam.engine import Authorizer, Request
-    from cml_iam.expectations import Expectation, Judgement
+    from cml_iam.check.checks import Check
+    from cml_iam.check.verify import Verification
+    from cml_iam.engine import Request
+    from cml_iam.expectations import Judgement
+    from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
 
 REST: Final = "other actions (samples)"
@@ -37,8 +38,10 @@ def matrix_of(
 ) -> Matrix:
     """Return *judgements* as a matrix; *asker* returns the requests of a judgement."""
     cells: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
-    for each in judgements:
-        cells[_row(each.expectation), each.expectation.situation].append(each)
+    for judgement in judgements:
+        expectation = judgement.expectation
+        row = REST if expectation.situation == SITUATIONS[-1] else expectation.permission
+        cells[row, expectation.situation].append(judgement)
     situations = {situation for _, situation in cells}
     return Matrix(
         how=how,
@@ -49,17 +52,12 @@ def matrix_of(
     )
 
 
-def decided_here(site: Site, attached: Attached, account: str) -> Answer:
-    """Return the matrix as decided by our engine from the policies that were read, without AWS."""
-    documents, limit = [each.document for each in attached.all], attached.holder.boundary
-    boundary = limit.document if limit else None
+def decided_here(
+    site: Site, documents: Sequence[PolicyDocument], boundary: PolicyDocument | None = None
+) -> tuple[Verification, Callable[[Judgement], tuple[Ask, ...]]]:
+    """Return the site's expectations as our engine judges them, and the *asker* of `matrix_of`."""
     done = verify_offline(derive_expectations(site), documents, boundary)
-    asker = asks_offline(compile_policies(identity=documents, boundary=boundary))
-    return Answer(matrices=(matrix_of(done.judgements, asker, "offline", account),))
-
-
-def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...]]:
-    """Return a function that returns the requests of a judgement, as decided by *authorizer*."""
+    authorizer = compile_policies(identity=documents, boundary=boundary)
 
     def asks(judgement: Judgement) -> tuple[Ask, ...]:
         says = judgement.expectation.description
@@ -69,7 +67,7 @@ def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...
             for decision in decisions
         )
 
-    return asks
+    return done, asks
 
 
 def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
@@ -147,22 +145,17 @@ def _are(group: Sequence[Judgement]) -> str:
     return "are" if group[1:] else "is"
 
 
-def _row(expectation: Expectation) -> str:
-    return REST if expectation.situation == SITUATIONS[-1] else expectation.permission
-
-
 def _cell(
     place: tuple[str, str],
     judgements: Sequence[Judgement],
     asker: Callable[[Judgement], tuple[Ask, ...]],
 ) -> Cell:
     """Return a cell; the first wrong call decides, otherwise the first unknown one."""
-    by_verdict = sorted(judgements, key=lambda each: _ORDER[each.verdict])
+    by_verdict = sorted(judgements, key=lambda each: list(_MET).index(each.verdict))
     telling = by_verdict[0]
-    met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]
     answer: CellAnswer = telling.answer or "unknown"
     asks = tuple(ask for judgement in by_verdict for ask in asker(judgement)[:1])
-    return Cell(*place, telling.expectation.expected, answer, met, asks)
+    return Cell(*place, telling.expectation.expected, answer, _MET[telling.verdict], asks)
 
 
-_ORDER: Final = {"fails": 0, "unchecked": 1, "holds": 2}
+_MET: Final = {"fails": False, "unchecked": None, "holds": True}

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from cml_iam.audit import Changed
 from cml_iam.check.answer import Answer, ask_of
-from cml_iam.check.asking import with_state
-from cml_iam.prove import WIDER, differences, policies_of
+from cml_iam.check.checks import failed, not_made
+from cml_iam.prove import WIDER, differences, policies_of, prove_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cml_iam.audit import Ask, AuditFinding, Spot
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Comparison, Difference, Policies, Proof
     from cml_iam.site import Site
@@ -22,6 +22,7 @@ MOST_CHANGES = 12
 """The maximum number of differences in the report; the finding counts all of them."""
 
 MOST_WITNESSES = 3
+MOST_ACTIONS = 6
 
 
 def compared(
@@ -44,14 +45,6 @@ def compared(
     return Answer(findings=(_finding(check, comparison, spot, name),), changes=changes)
 
 
-def beyond(
-    without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument], partition: str
-) -> Comparison:
-    """Return what *extra* permits that the policies *without* it do not, in *partition*."""
-    both = policies_of((*without, *extra), partition)
-    return differences(policies_of(without, partition), both)
-
-
 def shown(comparison: Comparison) -> tuple[Difference, ...]:
     """Return the differences to show: extra permissions first, unlisted actions last."""
     ranked = sorted(comparison.differences, key=lambda each: (not wider(each), each.unlisted))
@@ -69,27 +62,22 @@ def doubt(comparison: Comparison) -> str:
     return f"could not decide whether any request is {'; or '.join(reasons)}" if reasons else ""
 
 
-def difference_asks(differences: Iterable[Difference]) -> tuple[Ask, ...]:
+def difference_asks(differences: Sequence[Difference]) -> tuple[Ask, ...]:
     """Return a request for each of the first *differences*, as the new side decides it."""
     return tuple(
-        _ask(
-            difference, difference.new, f"{difference.change}: {', '.join(difference.actions[:4])}"
-        )
-        for difference in list(differences)[:MOST_WITNESSES]
+        _ask(each, each.new, f"{each.change}: {', '.join(each.actions[:4])}")
+        for each in differences[:MOST_WITNESSES]
     )
 
 
-def actions_of(differences: Iterable[Difference], most: int = 6) -> str:
+def actions_of(differences: Sequence[Difference]) -> str:
     """Return the actions of *differences* in words."""
-    differences = tuple(differences)
-    actions = list(
-        dict.fromkeys(action for difference in differences for action in difference.actions)
-    )
-    hidden = len(actions[most:]) + sum(difference.alike for difference in differences)
+    actions = list(dict.fromkeys(action for each in differences for action in each.actions))
+    hidden = len(actions[MOST_ACTIONS:]) + sum(each.alike for each in differences)
     more = f" and {hidden} more" if hidden else ""
-    if any(difference.others for difference in differences):
+    if any(each.others for each in differences):
         more = " and all other actions that no statement names"
-    return ", ".join(f"`{each}`" for each in actions[:most]) + more
+    return ", ".join(f"`{each}`" for each in actions[:MOST_ACTIONS]) + more
 
 
 def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
@@ -131,8 +119,6 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
 
     If another finding has already *explained* a broken promise, the check only counts it.
     """
-    from cml_iam.prove import prove_site
-
     proofs = prove_site(site, policies, remedies=False)
     broken = [proof for proof in proofs if proof.answer == "broken"]
     unsure = [proof for proof in proofs if proof.answer == "undecided"]
@@ -140,25 +126,23 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
         reason = f"{unsure[0].promise.title}: {unsure[0].reason}"
         remedy = "see `cml-iam policy prove`, or use simpler conditions"
         result = check.passed(len(proofs), "", spot.account)
-        return Answer(checks=(with_state(result, "not checked", reason, remedy),))
+        return Answer(checks=(not_made(result, reason, remedy),))
     count = f"{len(broken)} of {len(proofs)} broken" if broken else f"{len(proofs)} proved"
     result = check.passed(len(proofs), count, spot.account)
-    findings = () if explained else tuple(_broken(check, each, spot) for each in broken)
-    return Answer(checks=(with_state(result, "failed") if broken else result,), findings=findings)
+    findings = () if explained else tuple(_broken(check, proof, spot) for proof in broken)
+    return Answer(checks=(failed(result) if broken else result,), findings=findings)
 
 
 def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
-    witness = [
-        (call, tuple(reason.label for reason in call.candidate.statements)) for call in proof.calls
-    ]
-    labels = dict.fromkeys(label for _, of_call in witness for label in of_call)
-    by = f", by {', '.join(labels)}" if labels else ""
-    return check.finding(
-        "CML717",
-        f"could not prove{by}: {proof.promise.title}",
-        spot,
-        about=proof.promise.id,
-        witness=tuple(
-            ask_of(each.request, each.candidate.outcome, of_call) for each, of_call in witness
-        ),
+    witness = tuple(
+        ask_of(
+            call.request,
+            call.candidate.outcome,
+            (reason.label for reason in call.candidate.statements),
+        )
+        for call in proof.calls
     )
+    labels = dict.fromkeys(label for ask in witness for label in ask.statements)
+    by = f", by {', '.join(labels)}" if labels else ""
+    said = f"could not prove{by}: {proof.promise.title}"
+    return check.finding("CML717", said, spot, about=proof.promise.id, witness=witness)

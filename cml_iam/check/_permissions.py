@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Spot
 from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
 from cml_iam.check.answer import Answer
-from cml_iam.check.asking import reason_of, remedy_of, with_state
+from cml_iam.check.checks import failed, not_made, reason_and_remedy
 from cml_iam.check.verify import verify_live
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
@@ -16,11 +16,10 @@ from cml_iam.workers import Verdict, WorkerManager, launch_to_try, try_permissio
 
 if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.engine import Authorizer
     from cml_iam.expectations import Judgement
-    from cml_iam.policy import PolicyDocument
     from cml_iam.workers import Health
 
 _SCP: Final = (
@@ -43,30 +42,51 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     """
     site, attached = scene.site, scene.attached_if_read
     account = site.account  # which the credentials are of, says `identity`
-    expectations = derive_expectations(site)
-    done = verify_live(scene.aws, scene.principal, expectations, _documents(attached))
-    explained = _Explained(attached, before.findings)
-    failed = [explained.hinted(judgement) for judgement in done.failed if not explained(judgement)]
+    known = tuple(held.document for held in attached.with_boundary) if attached else None
+    done = verify_live(scene.aws, scene.principal, derive_expectations(site), known)
+    failures = done.failed
+    if attached is not None:
+        failures = tuple(_unexplained(done.failed, attached, before.findings))
     spot = Spot(resource=scene.principal, account=account)
     asked, lost = len(done.judgements), done.unchecked
     result = check.passed(asked, f"{asked} checked, {len(done.failed)} do not hold", account)
     if done.failed:
-        result = with_state(result, "failed")
+        result = failed(result)
     if lost:
         why = "; ".join(dict.fromkeys(judgement.hint for judgement in lost if judgement.hint))
         reason = f"{len(lost)} of {asked} questions have no answer{f': {why}' if why else ''}"
-        result = with_state(result, "not checked", reason, "see `cml-iam policy verify --live`")
+        result = not_made(result, reason, "see `cml-iam policy verify --live`")
     return Answer(
         checks=(result,),
-        findings=expectation_findings(check, failed, asks_live, spot),
+        findings=expectation_findings(check, failures, asks_live, spot),
         matrices=(matrix_of(done.judgements, asks_live, "live", account),),
-        verified=(done,),
+        details=(done,),
     )
 
 
-def _documents(attached: Attached | None) -> tuple[PolicyDocument, ...] | None:
-    """Return all policies that apply to the principal, or None if any could not be read."""
-    return None if attached is None else tuple(each.document for each in attached.with_boundary)
+def _unexplained(
+    failures: Sequence[Judgement], attached: Attached, faults: Sequence[AuditFinding]
+) -> Iterator[Judgement]:
+    """Yield the *failures* that no fault explains; a call that all policies allow with a hint."""
+    ours = [held.document for held in (*attached.own, *attached.guard)]
+    of_site = compile_policies(identity=ours, boundary=attached.boundary)
+    of_all = compile_policies(identity=attached.documents, boundary=attached.boundary)
+    rules = {fault.rule for fault in faults}
+    drifted = bool(rules & {"CML704", "CML705", "CML706", "CML707", "CML711"})
+    held = drifted or bool(rules & {"CML709", "CML710", "CML713"})
+    for judgement in failures:
+        answer = _answer(of_all, judgement)
+        if drifted and _answer(of_site, judgement) == judgement.answer:
+            continue
+        if held and answer == judgement.answer:
+            continue
+        beyond = judgement.answer == "refused" and answer == "allowed"
+        yield judgement._replace(hint=_SCP) if beyond else judgement
+
+
+def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
+    allowed = all(authorizer.decide(request).allowed for request in judgement.expectation.requests)
+    return "allowed" if allowed else "refused"
 
 
 def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
@@ -81,7 +101,7 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     refused = _refused(before)
     manager = WorkerManager(scene.manager, guard=site.restrict.guard_tag, now=lambda: scene.now)
     regions = site.restrict.regions or (site.home_region,)
-    tried = try_permissions(
+    healths = try_permissions(
         manager,
         regions,
         lambda region: launch_to_try(manager, site, region),
@@ -91,30 +111,31 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     findings = tuple(
         check.finding(
             "CML703",
-            f"`{each.action}` in {health.region}: {each.detail}",
+            f"`{tried.action}` in {health.region}: {tried.detail}",
             spot,
-            about=each.action
+            about=tried.action
             if health.region == site.home_region
-            else f"{each.action} {health.region}",
+            else f"{tried.action} {health.region}",
         )
-        for health in tried
-        for each in health.having(Verdict.REFUSED)
-        if each.action not in refused
+        for health in healths
+        for tried in health.having(Verdict.REFUSED)
+        if tried.action not in refused
     )
-    made = {each.region: _made(each) for each in tried}
-    detail = f"tried by DryRun and reading: {', '.join(f'{n} in {r}' for r, n in made.items())}"
-    result = check.passed(sum(made.values()), detail, account)
-    if any(each.having(Verdict.REFUSED) for each in tried):
-        result = with_state(result, "failed")
-    lost = [each for health in tried if (each := _lost(health, refused))]
+    numbers = {health.region: _number_tried(health) for health in healths}
+    counts = ", ".join(f"{number} in {region}" for region, number in numbers.items())
+    detail = f"tried by DryRun and reading: {counts}"
+    result = check.passed(sum(numbers.values()), detail, account)
+    if any(health.having(Verdict.REFUSED) for health in healths):
+        result = failed(result)
+    lost = [each for health in healths if (each := _lost(health, refused))]
     if lost:
         reason = "; ".join(reason for reason, _ in lost)
-        result = with_state(result, "not checked", reason, next((r for _, r in lost if r), None))
+        result = not_made(result, reason, next((r for _, r in lost if r), None))
     return Answer(checks=(result,), findings=findings)
 
 
-def _made(health: Health) -> int:
-    return len({check.action for check in health.checks if check.verdict is not Verdict.UNCHECKED})
+def _number_tried(health: Health) -> int:
+    return len({tried.action for tried in health.checks if tried.verdict is not Verdict.UNCHECKED})
 
 
 def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
@@ -123,47 +144,11 @@ def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | N
     if not lost:
         return None
     if health.failure:
-        return f"{health.region}: {reason_of(health.failure)}", remedy_of(health.failure)
+        reason, remedy = reason_and_remedy(health.failure)
+        return f"{health.region}: {reason}", remedy
     named = ", ".join(check.action for check in lost)
     remedy = next((check.remedy for check in lost if check.remedy), None)
     return f"{health.region}: {lost[0].detail}: {named}", remedy
-
-
-class _Explained:
-    """Decides whether a fault that was found explains a failure."""
-
-    def __init__(self, attached: Attached | None, faults: Sequence[AuditFinding]) -> None:
-        self._rules = frozenset(fault.rule for fault in faults)
-        self._read = attached is not None
-        if attached is None:
-            return
-        limit = attached.holder.boundary
-        boundary = limit.document if limit else None
-        ours = [each.document for each in (*attached.own, *attached.guard)]
-        everything = [each.document for each in attached.all]
-        self._ours = compile_policies(identity=ours, boundary=boundary)
-        self._all = compile_policies(identity=everything, boundary=boundary)
-
-    def __call__(self, judgement: Judgement) -> bool:
-        if not self._read:
-            return False
-        drifted = self._rules & {"CML704", "CML705", "CML706", "CML707", "CML711"}
-        if drifted and _answer(self._ours, judgement) == judgement.answer:
-            return True
-        held = self._rules & {"CML709", "CML710", "CML713", *drifted}
-        return bool(held) and _answer(self._all, judgement) == judgement.answer
-
-    def hinted(self, judgement: Judgement) -> Judgement:
-        """Add a hint on what may refuse a call that all attached policies allow."""
-        if not self._read or judgement.answer != "refused":
-            return judgement
-        allowed = _answer(self._all, judgement) == "allowed"
-        return judgement._replace(hint=_SCP) if allowed else judgement
-
-
-def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
-    allowed = all(authorizer.decide(request).allowed for request in judgement.expectation.requests)
-    return "allowed" if allowed else "refused"
 
 
 def _refused(before: Answer) -> frozenset[str]:

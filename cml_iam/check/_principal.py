@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Input, Spot
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check._excerpts import document_text
 from cml_iam.check._meaning import (
     actions_of,
-    beyond,
     compared,
     difference_asks,
     doubt,
@@ -21,6 +19,7 @@ from cml_iam.check._meaning import (
 from cml_iam.check.answer import Answer, add_up
 from cml_iam.errors import NotFoundError
 from cml_iam.policy import canonical
+from cml_iam.prove import Policies, differences, policies_of
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held
@@ -39,87 +38,65 @@ if TYPE_CHECKING:
 def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
     """Return the documents that were read, each with its ARN."""
     return tuple(
-        Input(attached.name_of(each), "live", _digest(each), account)
-        for each in attached.with_boundary
+        Input(
+            attached.name_of(held),
+            "live",
+            hashlib.sha256(canonical(held.document).encode()).hexdigest(),
+            account,
+        )
+        for held in attached.with_boundary
     )
-
-
-def text_of(attached: Attached) -> str:
-    """Return all policies of the principal as one text to search."""
-    return "\n".join(canonical(each.document) for each in attached.with_boundary)
-
-
-def texts_of(attached: Attached) -> dict[str, str]:
-    """Return the documents that were read, formatted for people, by the names of `inputs_of`."""
-    return {attached.name_of(each): document_text(each.document) for each in attached.with_boundary}
-
-
-def _digest(held: Held) -> str:
-    return hashlib.sha256(canonical(held.document).encode()).hexdigest()
 
 
 def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Compare the site's policies, guardrail and boundary with the rendered ones, by meaning."""
-    site, account, attached, rendered = scene.site, scene.account, scene.attached, scene.rendered
+    site, account, attached, limits = scene.site, scene.account, scene.attached, scene.limits
     arn, boundary = attached.holder.arn, attached.holder.boundary
     pairs: list[tuple[str, Sequence[PolicyDocument], Sequence[PolicyDocument]]] = []
     if attached.own:
-        live = tuple(each.document for each in attached.own)
-        pairs.append((site.policy_arn, rendered.documents, live))
-    if attached.guard and rendered.guard:
-        pairs.append((site.guard_arn, (rendered.guard,), (attached.guard[0].document,)))
-    if boundary and boundary.arn == site.boundary_arn and rendered.boundary:
-        pairs.append((site.boundary_arn, (rendered.boundary,), (boundary.document,)))
+        live = tuple(held.document for held in attached.own)
+        pairs.append((site.policy_arn, scene.rendered, live))
+    if attached.guard and "guard" in limits:
+        pairs.append((site.guard_arn, (limits["guard"],), (attached.guard[0].document,)))
+    if boundary and boundary.arn == site.boundary_arn and "boundary" in limits:
+        pairs.append((site.boundary_arn, (limits["boundary"],), (boundary.document,)))
     named = ", ".join(name.rpartition("/")[2] for name, _, _ in pairs) or "none attached"
-    answer = check.answer(len(pairs), f"compared by meaning: {named}", account)
+    parts = [check.answer(len(pairs), f"compared by meaning: {named}", account)]
     if not attached.own:
         said = f"`{site.policy_arn}` is not attached to `{arn}`"
         spot = Spot(resource=arn, account=account)
-        answer += Answer(findings=(check.finding("CML707", said, spot),))
-    return add_up(
-        [
-            answer,
-            *(
-                compared(
-                    check,
-                    ours,
-                    live,
-                    Spot(resource=name, account=account),
-                    f"`{name}`",
-                    site.partition,
-                )
-                for name, ours, live in pairs
-            ),
-        ]
-    )
+        parts.append(Answer(findings=(check.finding("CML707", said, spot),)))
+    for name, ours, there in pairs:
+        spot = Spot(resource=name, account=account)
+        parts.append(compared(check, ours, there, spot, f"`{name}`", site.partition))
+    return add_up(parts)
 
 
 def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report what each further policy of the principal permits that the site does not."""
     attached = scene.attached
-    findings = (_extra(check, scene, each) for each in attached.extra)
+    findings = (_extra(check, scene, held) for held in attached.extra)
     detail = f"{plural(len(attached.all), 'policy')} read, {len(attached.extra)} not of the site"
     return check.answer(len(attached.all), detail, scene.account, findings)
 
 
 def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
     site, holder = scene.site, scene.attached.holder
-    comparison = beyond(scene.rendered.documents, (held.document,), scene.site.partition)
-    more = sorted(
-        (difference for difference in comparison.differences if wider(difference)), key=_by_weight
-    )
+    both = policies_of((*scene.rendered, held.document), site.partition)
+    comparison = differences(policies_of(scene.rendered, site.partition), both)
+    more = sorted(filter(wider, comparison.differences), key=_by_weight)
     spot = Spot(resource=holder.arn, account=scene.account)
-    about = f"{held.arn or held.name} {held.group or ''}"
+    about, remedy = f"{held.arn or held.name} {held.group or ''}", _take_away(site, held)
     if not more and "newly allowed" in comparison.undecided:
         said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
-        return check.finding("CML709", said, spot, about=about, remedy=_take_away(site, held))
+        return check.finding("CML709", said, spot, about=about, remedy=remedy)
     if not more:
         said = f"the principal has {held.words}, which is not the site's; it adds nothing"
         return check.finding("CML710", said, spot, about=about)
     said = f"{held.words} permits what the site does not: {actions_of(more)}"
     if holder.boundary_arn == site.boundary_arn:
         said += "; only the boundary prevents it"
-    remedy, witness = _take_away(site, held), difference_asks(more)
+    witness = difference_asks(more)
     return check.finding("CML709", said, spot, about=about, remedy=remedy, witness=witness)
 
 
@@ -177,7 +154,7 @@ def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator
     if holder.boundary_arn and "boundary" not in on:
         said = f"the principal's boundary is `{holder.boundary_arn}`, not the site's boundary"
         yield check.finding("CML711", said, spot)
-    elif "boundary" not in on and scene.rendered.boundary and _is_there(aws, site.boundary_arn):
+    elif "boundary" not in on and "boundary" in scene.limits and _is_there(aws, site.boundary_arn):
         said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
         yield check.finding("CML711", said, spot)
     elif not on and not idle_guard:
@@ -203,13 +180,8 @@ def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
     """
     if scene.profile == "base":  # which promises no restriction
         return Answer()
-    from cml_iam.prove import Policies
-
     attached = scene.attached
-    limit = attached.holder.boundary
-    policies = Policies(
-        tuple(each.document for each in attached.all), (limit.document,) if limit else None
-    )
+    policies = Policies(attached.documents, (attached.boundary,) if attached.boundary else None)
     spot = Spot(resource=attached.holder.arn, account=scene.account)
     explained = any(finding.rule in _UNLIKE_THE_SITE for finding in before.findings)
     return proved(check, scene.site, policies, spot, explained=explained)

@@ -28,12 +28,23 @@ if TYPE_CHECKING:
 Question = tuple[str, str]
 """An action and a resource."""
 
-KeysOf = Callable[[Question], frozenset[str]]
-"""A function that returns the condition keys, in lower case, that may decide a question."""
-
 Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
 
+Asked = tuple[Question, Frame]
+
+_ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
+"""Keys sent even if no policy of the principal uses them: the region and the caller."""
+
+_OF_SESSIONS: Final = frozenset(
+    {"aws:multifactorauthage", "aws:multifactorauthpresent", "aws:tokenissuetime"}
+)
+"""Keys that only temporary credentials provide; calls with a user's access key lack them.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+_REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
 _TYPES: Final = {
     "aws:multifactorauthpresent": "boolean",
     "aws:securetransport": "boolean",
@@ -55,7 +66,7 @@ class _Together:
     def __init__(self) -> None:
         self.context: dict[str, tuple[str, str | tuple[str, ...]]] = {}
         self.absent: set[str] = set()
-        self.asked: dict[tuple[Question, Frame], None] = {}
+        self.asked: dict[Asked, None] = {}
 
     def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
         """Add the question if it fits; *keys* are the keys that matter to it."""
@@ -72,65 +83,47 @@ class _Together:
 
 
 class Simulator:
-    """Collects the answers of the simulator.
+    """The answers of the simulator to *requests*, for the principal *principal_arn*.
 
-    *keys* returns the condition keys, in lower case, to send with a question. *doubts* returns the
-    keys that AWS reports as missing and that leave an answer undecided.
+    *policies* are all of its policies, or None if they are unknown, so that any key may matter to
+    any question. AWS evaluates service control policies with their conditions, but reveals neither
+    the policies nor which of their keys are missing, only that the account is in an organization;
+    then every key is sent with every question.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
     """
 
-    def __init__(self, aws: Aws, principal_arn: str, keys: KeysOf, doubts: Doubts) -> None:
-        self.aws = aws
-        self.principal_arn = principal_arn
-        self.keys = keys
-        self.doubts = doubts
-        self.in_organization = False
-        self._answers: dict[tuple[Question, Frame], Ruling] = {}
-        self._doubted: dict[tuple[Question, Frame], tuple[str, ...]] = {}
-
-    def ask(self, requests: Iterable[Request], *, outside_organizations: bool = False) -> bool:
-        """Simulate all *requests*, in as few calls as their contexts allow.
-
-        With *outside_organizations* it stops, and returns False, once an answer reveals one.
-        """
-        for actions, resources, group in self._calls(requests):
-            self._call(actions, resources, group)
-            if outside_organizations and self.in_organization:
-                return False
-        return True
+    def __init__(
+        self,
+        aws: Aws,
+        principal_arn: str,
+        requests: Sequence[Request],
+        policies: Sequence[PolicyDocument] | None,
+    ) -> None:
+        self.aws, self.principal_arn = aws, principal_arn
+        self._sent = frozenset(key.lower() for request in requests for key in request.context)
+        self._mentioned = None if policies is None else _mentioned(policies)
+        self._answers: dict[Asked, tuple[Ruling, tuple[str, ...]]] = {}
+        self._sends_all = policies is None
+        if not self._simulate(requests):
+            self._sends_all = True
+            self._answers.clear()
+            self._simulate(requests)
 
     def ruling(self, request: Request) -> Ruling:
         """Return AWS's answer for *request*; unknown if there is none or it is unreliable."""
-        asked = (request.action, request.resource), self._frame(request)
-        if self._doubted.get(asked):
-            return Ruling(None)
-        return self._answers.get(asked, Ruling(None))
+        ruling, doubts = self._answers.get(self._asked(request), (Ruling(None), ()))
+        return Ruling(None) if doubts else ruling
 
     def doubted(self, requests: Iterable[Request]) -> tuple[str, ...]:
         """Return the missing keys that make AWS's answers for *requests* unreliable."""
-        asked = (((request.action, request.resource), self._frame(request)) for request in requests)
-        return tuple(dict.fromkeys(key for each in asked for key in self._doubted.get(each, ())))
+        answers = (self._answers.get(self._asked(request)) for request in requests)
+        return tuple(dict.fromkeys(key for answer in answers if answer for key in answer[1]))
 
-    def _calls(
-        self, requests: Iterable[Request]
-    ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], _Together]]:
-        """Yield actions, resources, and the questions that each call answers."""
-        groups: list[_Together] = []
-        asked = {
-            ((request.action, request.resource), self._frame(request)): None for request in requests
-        }
-        # The largest contexts first: what is asked of little fits in with them.
-        for question, frame in sorted(asked, key=lambda each: -len(each[1])):
-            keys = self.keys(question)
-            if not any(each.takes(question, frame, keys) for each in groups):
-                groups.append(_Together())
-                groups[-1].takes(question, frame, keys)
-        for group in groups:
-            for actions, resources in _products(dict.fromkeys(q for q, _ in group.asked)):
-                yield actions, resources, group
-
-    def _frame(self, request: Request) -> Frame:
-        keys = self.keys((request.action, request.resource))
-        return tuple(
+    def _asked(self, request: Request) -> Asked:
+        """Return the question and the context that *request* is asked with."""
+        question = request.action, request.resource
+        keys = self._keys(question)
+        return question, tuple(
             sorted(
                 (key, value if isinstance(value, str) else tuple(value))
                 for key, value in request.context.items()
@@ -138,40 +131,86 @@ class Simulator:
             )
         )
 
-    def _call(self, actions: tuple[str, ...], resources: tuple[str, ...], group: _Together) -> None:
-        context = sorted(group.context.values())
+    def _keys(self, question: Question) -> frozenset[str]:
+        """Return the condition keys, in lower case, to send with *question*."""
+        if self._sends_all or self._mentioned is None:
+            return self._sent
+        return _ALWAYS | self._mentioned(question)
+
+    def _simulate(self, requests: Iterable[Request]) -> bool:
+        """Simulate *requests*; False, and no more calls, if keys of an organization may matter."""
+        for group in self._groups(requests):
+            for actions, resources in _products(dict.fromkeys(q for q, _ in group.asked)):
+                results = self._results(actions, resources, group)
+                self._keep(results, resources, group)
+                organized = any("OrganizationsDecisionDetail" in result for result in results)
+                if organized and not self._sends_all:
+                    return False
+        return True
+
+    def _groups(self, requests: Iterable[Request]) -> list[_Together]:
+        """Return the questions in as few groups as their contexts allow."""
+        groups: list[_Together] = []
+        asked = dict.fromkeys(map(self._asked, requests))
+        # The largest contexts first: what is asked of little fits in with them.
+        for question, frame in sorted(asked, key=lambda each: -len(each[1])):
+            keys = self._keys(question)
+            if not any(group.takes(question, frame, keys) for group in groups):
+                groups.append(_Together())
+                groups[-1].takes(question, frame, keys)
+        return groups
+
+    def _results(
+        self, actions: tuple[str, ...], resources: tuple[str, ...], group: _Together
+    ) -> list[Mapping[str, Any]]:
+        """Call the simulator; questions that it refuses stay unanswered."""
         parameters: dict[str, Any] = {
             "PolicySourceArn": self.principal_arn,
             "ActionNames": list(actions),
-            "ContextEntries": [_context_entry(key, value) for key, value in context],
+            "ContextEntries": [_entry(*each) for each in sorted(group.context.values())],
             "MaxItems": 1000,
         }
         if resources != ("*",):
             parameters["ResourceArns"] = list(resources)
+        operation = "simulate_principal_policy"
         try:
-            results = list(
-                self.aws.pages(
-                    "iam", "simulate_principal_policy", "EvaluationResults", **parameters
-                )
-            )
+            return list(self.aws.pages("iam", operation, "EvaluationResults", **parameters))
         except CredentialsError:
             raise
         except AwsError as error:
             if error.code in _REFUSES_TO_SIMULATE:
-                return  # these questions stay unanswered, and are reported as unchecked
+                return []
             raise
-        self.in_organization |= any("OrganizationsDecisionDetail" in result for result in results)
-        told = {
+
+    def _keep(
+        self, results: list[Mapping[str, Any]], resources: tuple[str, ...], group: _Together
+    ) -> None:
+        read = {
             question: (ruling, missing) for question, ruling, missing in _read(results, resources)
         }
         for question, frame in group.asked:
-            if question in told:
-                ruling, missing = told[question]
-                self._answers[question, frame] = ruling
-                self._doubted[question, frame] = self.doubts.about(question, missing)
+            if question in read:
+                ruling, missing = read[question]
+                self._answers[question, frame] = ruling, self._doubts(question, missing)
 
+    def _doubts(self, question: Question, missing: Iterable[str]) -> tuple[str, ...]:
+        """Return the *missing* keys that may decide *question* and that nobody here can tell.
 
-_REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
+        MissingContextValues names the keys in all policies of the principal that the call did not
+        send, even in statements about other actions; it never names keys in service control
+        policies. https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
+
+        A key that any request has is known: if another request lacks it, the real call lacks it
+        too. The tags that a call sends always are.
+        """
+        known = self._sent | (_OF_SESSIONS if ":user/" in self.principal_arn else frozenset())
+        return tuple(
+            key
+            for key in missing
+            if not (key.lower() in known or key.lower() == "aws:tagkeys")
+            and not key.lower().startswith("aws:requesttag/")
+            and (self._mentioned is None or key.lower() in self._mentioned(question))
+        )
 
 
 def _products(
@@ -230,38 +269,16 @@ def _label(statement: Mapping[str, Any]) -> str:
     return f"{statement.get('SourcePolicyId', 'a policy')}{place}"
 
 
-def _context_entry(key: str, value: str | tuple[str, ...]) -> dict[str, Any]:
-    kind = _TYPES.get(key.lower(), "string")
-    if isinstance(value, str):
-        return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+def _entry(key: str, value: str | tuple[str, ...]) -> dict[str, Any]:
+    kind, single = _TYPES.get(key.lower(), "string"), isinstance(value, str)
     return {
         "ContextKeyName": key,
-        "ContextKeyValues": list(value),
-        "ContextKeyType": f"{kind}List",
+        "ContextKeyValues": [value] if single else list(value),
+        "ContextKeyType": kind if single else f"{kind}List",
     }
 
 
-# Which condition keys a question is asked with, and which of them nobody here can tell.
-
-_ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
-"""Keys sent even if no policy of the principal uses them: the region and the caller."""
-
-_OF_SESSIONS: Final = frozenset(
-    {"aws:multifactorauthage", "aws:multifactorauthpresent", "aws:tokenissuetime"}
-)
-"""Keys that only temporary credentials provide; calls with a user's access key lack them.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-"""
-
-
-def every_key(requests: Iterable[Request]) -> KeysOf:
-    """Return a function that returns all keys of *requests* for any question."""
-    every = _keys_of(requests)
-    return lambda _: every
-
-
-def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
+def _mentioned(policies: Sequence[PolicyDocument]) -> Callable[[Question], frozenset[str]]:
     """Return a function that returns the keys mentioned by the statements about a question."""
     mentioned = [
         (
@@ -277,49 +294,6 @@ def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
         return frozenset().union(*(keys for each, keys in mentioned if _is_about(each, question)))
 
     return keys
-
-
-def keys_that_matter(mentioned: KeysOf) -> KeysOf:
-    """Return the *keys* function of `Simulator` for policies that mention *mentioned*."""
-    return lambda question: _ALWAYS | mentioned(question)
-
-
-class Doubts:
-    """The keys that AWS reports as missing and that leave a question undecided.
-
-    MissingContextValues names the keys in all policies of the principal that the call did not send,
-    even in statements about other actions; it never names keys in service control policies.
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
-
-    A key that any of *requests* has is known: if another request lacks it, the real call lacks it
-    too. *mentioned* is None if the policies are unknown, so that any statement may be about any
-    question.
-    """
-
-    def __init__(
-        self, requests: Iterable[Request], principal_arn: str, mentioned: KeysOf | None
-    ) -> None:
-        self._known = _keys_of(requests)
-        if ":user/" in principal_arn:
-            self._known |= _OF_SESSIONS
-        self._mentioned = mentioned
-
-    def about(self, question: Question, missing: Iterable[str]) -> tuple[str, ...]:
-        """Return the *missing* keys that may decide *question* and that no request has."""
-        return tuple(
-            key
-            for key in missing
-            if not self._is_known(key.lower())
-            and (self._mentioned is None or key.lower() in self._mentioned(question))
-        )
-
-    def _is_known(self, key: str) -> bool:
-        """Return whether *key* is known; the tags that a call sends always are."""
-        return key in self._known or key == "aws:tagkeys" or key.startswith("aws:requesttag/")
-
-
-def _keys_of(requests: Iterable[Request]) -> frozenset[str]:
-    return frozenset(key.lower() for request in requests for key in request.context)
 
 
 def _is_about(statement: Statement, question: Question) -> bool:

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit import Spot
-from cml_iam.check.answer import ask_of, linted
+from cml_iam.audit import AuditFinding, Spot
+from cml_iam.check.answer import ask_of, fingerprint
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint import Severity, lint_subjects
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -16,10 +16,9 @@ from cml_iam.sources import plain_subject
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.audit import AuditFinding
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.files import Given, Policy
-    from cml_iam.lint import Kind
+    from cml_iam.lint import Finding, Kind
     from cml_iam.policy import Statement
 
 
@@ -33,7 +32,7 @@ def lint_many(
     named = {policy.name: policy for policy in policies} | {
         policy.file: policy for policy in policies
     }
-    judged = [linted(each, check.id, policies[0].name) for each in findings]
+    judged = [_linted(finding, check, policies[0].name) for finding in findings]
     judged += [finding for policy in policies for finding in _sizes(check, policy)]
     return [
         replace(each, spot=named[each.spot.file].spot(each.spot))
@@ -41,6 +40,31 @@ def lint_many(
         else each
         for each in judged
     ]
+
+
+def _linted(finding: Finding, check: Check, name: str) -> AuditFinding:
+    """Return lint's finding in the document *name* as a finding of the audit."""
+    place = finding.place
+    spot = Spot(
+        file=place.file if place else name,
+        line=place.line or None if place else None,
+        column=place.column or None if place else None,
+        statement=finding.statement,
+    )
+    return AuditFinding(
+        rule=finding.rule,
+        name=finding.name,
+        severity=finding.severity,
+        message=finding.message,
+        spot=spot,
+        check=check.id,
+        fingerprint=fingerprint(finding.rule, spot),
+        remedy=finding.remedy,
+        page=finding.page,
+        witness=tuple(
+            ask_of(step.request, step.outcome, says=step.says) for step in finding.witness
+        ),
+    )
 
 
 def _sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
@@ -112,6 +136,7 @@ _NEAR: Final = 400
 """The number of characters before and after a key's id that are searched for its secret."""
 
 _EXAMPLE: Final = "EXAMPLE"
+_PLACEHOLDERS: Final = "write placeholders instead, so that a real pair never replaces it unnoticed"
 
 
 def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
@@ -121,12 +146,25 @@ def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
     """
     for key, (start, secret) in secrets_in_text(given.text).items():
         before = given.text[:start]
-        spot = Spot(
-            file=given.name,
-            line=before.count("\n") + 1,
-            column=start - (before.rfind("\n") + 1) + 1,
-        )
-        yield _secret_finding(check, key, secret, spot)
+        line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
+        spot = Spot(given.name, line, column)
+        if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
+            yield check.finding(
+                "CML807",
+                f"the access key `{key}` is here with its secret, but it is AWS's example and "
+                "gives no access",
+                spot,
+                about=key,
+                severity=Severity.INFO,
+                remedy=_PLACEHOLDERS,
+            )
+            continue
+        from cml_iam.credentials import account_of  # many files, for the rare file that has a key
+
+        account = account_of(key)
+        whose = f", of account {account}," if account else ""
+        said = f"the access key `{key}`{whose} is here with a secret"
+        yield check.finding("CML807", said, spot, about=key)
 
 
 def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:
@@ -134,31 +172,12 @@ def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:
     secrets: dict[str, tuple[int, str]] = {}
     for match in _ID.finditer(text):
         near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
-        secret = next((each for each in _SECRET.findall(near) if _random(each)), None)
+        secret = next(filter(_is_random, _SECRET.findall(near)), None)
         if secret is not None:
             secrets.setdefault(match[0], (match.start(), secret))
     return secrets
 
 
-def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFinding:
-    if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
-        return check.finding(
-            "CML807",
-            f"the access key `{key}` is here with its secret, but it is AWS's example and gives no "
-            "access",
-            spot,
-            about=key,
-            severity=Severity.INFO,
-            remedy="write placeholders instead, so that a real pair never replaces it unnoticed",
-        )
-    from cml_iam.credentials import account_of  # many files, for the rare file that has a key
-
-    account = account_of(key)
-    whose = f", of account {account}," if account else ""
-    said = f"the access key `{key}`{whose} is here with a secret"
-    return check.finding("CML807", said, spot, about=key)
-
-
-def _random(text: str) -> bool:
+def _is_random(text: str) -> bool:
     """Return whether *text* has the characters of a secret, which a digest never has."""
-    return any(each.isupper() for each in text) and any(each.islower() for each in text)
+    return any(map(str.isupper, text)) and any(map(str.islower, text))

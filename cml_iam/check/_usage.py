@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.catalogue import Permission
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import Account, Spot
 from cml_iam.aws import Counted
-from cml_iam.check._excerpts import with_excerpts
-from cml_iam.check._expected import decided_here
-from cml_iam.check._principal import inputs_of, text_of, texts_of
+from cml_iam.check._excerpts import document_text, with_excerpts
+from cml_iam.check._expected import decided_here, matrix_of
+from cml_iam.check._principal import inputs_of
 from cml_iam.check.answer import Answer, trimmed
-from cml_iam.check.asking import answers
-from cml_iam.check.checks import AUDIT_ACCOUNT
+from cml_iam.check.checks import AUDIT_ACCOUNT, answers
 from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import (
     CmlIamError,
@@ -29,10 +28,11 @@ from cml_iam.errors import (
     Place,
     Problem,
 )
+from cml_iam.policy import canonical
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.secret import Secret
 
 
@@ -55,8 +55,13 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
         # Where AWS may not be asked, our engine decides what was read.
         if all(matrix.how == "others" for matrix in whole.matrices):
-            whole += decided_here(asked.site, attached, scene.account)
-        whole = with_excerpts(trimmed(whole, text_of(attached)), texts_of(attached))
+            done, asker = decided_here(asked.site, attached.documents, attached.boundary)
+            matrix = matrix_of(done.judgements, asker, "offline", scene.account)
+            whole += Answer(matrices=(matrix,))
+        documents = {attached.name_of(held): held.document for held in attached.with_boundary}
+        whole = trimmed(whole, "\n".join(map(canonical, documents.values())))
+        texts = {name: document_text(document) for name, document in documents.items()}
+        whole = with_excerpts(whole, texts)
     calls = counted.calls + (manager.calls if manager else 0)
     identity = scene.identity
     account = Account(identity.account, name, identity.arn, asked.site.principal_arn, calls)
@@ -149,16 +154,18 @@ def list_organization(aws: Aws) -> tuple[Target, ...]:
     Raises InputError if there are none, because an audit of no account would look like a success.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
-    listed = aws.pages("organizations", "list_accounts", "Accounts")
-    active = (each for each in listed if each.get("Status", "ACTIVE") == "ACTIVE")
-    found = [Target(each["Id"], each.get("Name")) for each in active]
-    if not found:
+    targets = [
+        Target(account["Id"], account.get("Name"))
+        for account in aws.pages("organizations", "list_accounts", "Accounts")
+        if account.get("Status", "ACTIVE") == "ACTIVE"
+    ]
+    if not targets:
         raise InputError(
             "there is no active account in the organization of these credentials",
             remedy="use credentials of its management account, or list the accounts: --accounts "
             "FILE",
         )
-    return tuple(sorted(found, key=lambda each: each.id))
+    return tuple(sorted(targets, key=lambda target: target.id))
 
 
 def audit_accounts(
@@ -193,7 +200,16 @@ def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tupl
         inside = aws if target.id == here else _enter(counted, target, asked, way)
         account, answer = audit_account(inside, asked, target.name)
     except CmlIamError as error:
-        return _lost(target, asked, counted.calls, error), Answer()
+        lost = Account(
+            target.id,
+            target.name,
+            principal=asked.site.principal_arn,
+            calls=counted.calls,
+            state="not checked",
+            reason=" ".join(error.message.split()),
+            remedy=error.remedy,
+        )
+        return lost, Answer()
     return replace(account, calls=account.calls + counted.calls), answer
 
 
@@ -205,7 +221,7 @@ def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
     if way.external_id is not None:
         parameters["ExternalId"] = way.external_id
     try:
-        made = aws.call("sts", "assume_role", **parameters)["Credentials"]
+        key = aws.call("sts", "assume_role", **parameters)["Credentials"]
     except DeniedError as error:
         raise DeniedError(
             f"the role `{parameters['RoleArn']}` cannot be assumed",
@@ -215,19 +231,7 @@ def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
             "docs/audit.md",
         ) from None
     return way.sign_in(
-        TemporaryKey(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
-    )
-
-
-def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Account:
-    return Account(
-        target.id,
-        target.name,
-        principal=asked.site.principal_arn,
-        calls=calls,
-        state="not checked",
-        reason=" ".join(error.message.split()),
-        remedy=error.remedy,
+        TemporaryKey(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
     )
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit import Ask, AuditFinding, Spot, audit_rules
+from cml_iam.audit import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cml_iam.audit import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
-    from cml_iam.check.verify import Verification
-    from cml_iam.credentials import KeyInfo, KeyUse
+    from cml_iam.audit import (
+        AuditFinding,
+        Changed,
+        Check,
+        Input,
+        KeyLine,
+        Matrix,
+        Skipped,
+        Spot,
+        Unused,
+    )
     from cml_iam.engine import Request
-    from cml_iam.lint import Finding, Severity
-    from cml_iam.provision import Plan
-    from cml_iam.workers import Health
 
 
 class State(StrEnum):
@@ -47,7 +51,11 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of one or several checks: results, findings, and further observations."""
+    """The answer of one or several checks: results, findings, and further observations.
+
+    *details* are for a command that lays them out itself: a Verification, the Health of regions, a
+    Status or a Drift.
+    """
 
     inputs: tuple[Input, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -58,10 +66,7 @@ class Answer:
     unused: tuple[Unused, ...] = ()
     passed_over: tuple[Skipped, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
-    tried: tuple[Health, ...] = ()
-    verified: tuple[Verification, ...] = ()
-    status: tuple[Status, ...] = ()
-    drift: tuple[Drift, ...] = ()
+    details: tuple[Any, ...] = ()
 
     def __add__(self, other: Answer) -> Answer:
         names = [field.name for field in fields(self)]
@@ -73,58 +78,11 @@ def add_up(answers: Iterable[Answer]) -> Answer:
     return sum(answers, Answer())
 
 
-def finding(
-    rule: str,
-    message: str,
-    spot: Spot,
-    check: str,
-    *,
-    about: str = "",
-    remedy: str | None = None,
-    severity: Severity | None = None,
-    witness: Iterable[Ask] = (),
-) -> AuditFinding:
-    """Return a finding of the audit's own *rule*.
-
-    *about* distinguishes findings of one rule at the same place, and must not change from day to
-    day.
-    """
-    known = audit_rules()[rule]
-    return AuditFinding(
-        rule=rule,
-        name=known.name,
-        severity=severity or known.severity,
-        message=message,
-        spot=spot,
-        check=check,
-        fingerprint=_fingerprint(rule, spot, about),
-        remedy=remedy or known.remedy,
-        page=known.page,
-        witness=tuple(witness),
-    )
-
-
-def linted(found: Finding, check: str, name: str) -> AuditFinding:
-    """Return lint's findings in the document *name* as audit findings."""
-    place = found.place
-    spot = Spot(
-        file=place.file if place else name,
-        line=place.line or None if place else None,
-        column=place.column or None if place else None,
-        statement=found.statement,
-    )
-    return AuditFinding(
-        rule=found.rule,
-        name=found.name,
-        severity=found.severity,
-        message=found.message,
-        spot=spot,
-        check=check,
-        fingerprint=_fingerprint(found.rule, spot, ""),
-        remedy=found.remedy,
-        page=found.page,
-        witness=tuple(ask_of(step.request, step.outcome, says=step.says) for step in found.witness),
-    )
+def fingerprint(rule: str, spot: Spot, about: str = "") -> str:
+    """Return what identifies a finding, even when it moves to another line."""
+    parts = (rule, spot.account, spot.file, spot.resource, spot.statement, about)
+    text = "\x1f".join(part or "" for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def ask_of(
@@ -146,7 +104,7 @@ def ask_of(
     )
 
 
-AMBIENT = frozenset(
+_AMBIENT: Final = frozenset(
     {
         "aws:currenttime",
         "aws:epochtime",
@@ -166,131 +124,26 @@ AMBIENT = frozenset(
 
 def trimmed(answer: Answer, policies: str) -> Answer:
     """Return *answer* without the global condition keys that *policies* never mention."""
-    asked = policies.lower()
-    dropped = frozenset(each for each in AMBIENT if each not in asked)
+    text = policies.lower()
+    dropped = frozenset(key for key in _AMBIENT if key not in text)
 
-    def ask(one: Ask) -> Ask:
-        kept = {key: value for key, value in one.context.items() if key.lower() not in dropped}
-        return replace(one, context=kept)
+    def trim(ask: Ask) -> Ask:
+        kept = {key: value for key, value in ask.context.items() if key.lower() not in dropped}
+        return replace(ask, context=kept)
 
-    def cell(one: Cell) -> Cell:
-        return replace(one, asks=tuple(map(ask, one.asks)))
+    def trim_matrix(matrix: Matrix) -> Matrix:
+        cells = (replace(cell, asks=tuple(map(trim, cell.asks))) for cell in matrix.cells)
+        return replace(matrix, cells=tuple(cells))
 
     return replace(
         answer,
         findings=tuple(
-            replace(each, witness=tuple(map(ask, each.witness))) for each in answer.findings
+            replace(finding, witness=tuple(map(trim, finding.witness)))
+            for finding in answer.findings
         ),
-        matrices=tuple(
-            replace(matrix, cells=tuple(map(cell, matrix.cells))) for matrix in answer.matrices
-        ),
+        matrices=tuple(map(trim_matrix, answer.matrices)),
         changes=tuple(
-            replace(change, before=ask(change.before), after=ask(change.after))
+            replace(change, before=trim(change.before), after=trim(change.after))
             for change in answer.changes
         ),
     )
-
-
-def numbered(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Return *findings* with fingerprints; identical findings are numbered in order."""
-    count: Counter[str] = Counter()
-    unique = []
-    for each in findings:
-        number = count[each.fingerprint]
-        count[each.fingerprint] += 1
-        other = hashlib.sha256(f"{each.fingerprint} {number}".encode()).hexdigest()[:32]
-        unique.append(replace(each, fingerprint=other) if number else each)
-    return tuple(unique)
-
-
-def _fingerprint(rule: str, spot: Spot, about: str) -> str:
-    parts = (rule, spot.account, spot.file, spot.resource, spot.statement, about)
-    text = "\x1f".join(part or "" for part in parts)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyStatus:
-    """A key of the user; *stored* is True if the store holds it."""
-
-    info: KeyInfo
-    use: KeyUse
-    stored: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the key as JSON values."""
-        return {
-            "id": self.info.id,
-            "status": self.info.status,
-            "created": self.info.created.isoformat() if self.info.created else None,
-            "last_used": self.use.when.isoformat() if self.use.when else None,
-            "last_used_service": self.use.service or None,
-            "last_used_region": self.use.region or None,
-            "stored": self.stored,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The plan without a new key, the user's keys, and the id of the key in the store."""
-
-    plan: Plan
-    keys: tuple[KeyStatus, ...]
-    stored_id: str | None
-
-    @property
-    def stale(self) -> bool:
-        """Whether the store holds a key that does not belong to the user."""
-        return self.stored_id is not None and not any(key.stored for key in self.keys)
-
-    @property
-    def inactive(self) -> bool:
-        """Whether the store holds a key that is inactive."""
-        return any(key.stored and not key.info.active for key in self.keys)
-
-    @property
-    def remedy(self) -> str | None:
-        """What to do about an inactive key in the store."""
-        return "replace it: `cml-iam key rotate`" if self.inactive else None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the status as JSON values."""
-        return {
-            "principal": self.plan.principal,
-            "steps": [
-                {"mark": step.mark, "resource": step.resource, "name": step.name}
-                for step in self.plan.all_steps
-            ],
-            "keys": [key.as_json() for key in self.keys],
-            "stored_id": self.stored_id,
-            "stale": self.stale,
-            "inactive": self.inactive,
-            "remedy": self.remedy,
-            "warnings": list(self.plan.warnings),
-            "unchecked": list(self.plan.unchecked),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """The plan for the account, and the extra policies found there."""
-
-    plan: Plan
-    also: tuple[str, ...]
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything differs from the site."""
-        return bool(self.plan.changes or self.also)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the drift as JSON values."""
-        from cml_iam.provision import step_data
-
-        return {
-            "principal": self.plan.principal,
-            "differs": self.differs,
-            "steps": [step_data(step) for step in self.plan.changes],
-            "also": list(self.also),
-            "unchecked": list(self.plan.unchecked),
-        }

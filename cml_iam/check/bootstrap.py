@@ -10,23 +10,107 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.audit import Spot
-from cml_iam.check.answer import Answer, Diagnosis, Drift, KeyStatus, State, Status
+from cml_iam.check.answer import Answer, Diagnosis, State
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import AwsError, NotFoundError
 from cml_iam.principal import read_principal
-from cml_iam.provision import PRINCIPAL, lost_deliveries, plan_bootstrap, watched
+from cml_iam.provision import PRINCIPAL, lost_deliveries, plan_bootstrap, step_data, watched
 from cml_iam.render import audit_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene
-    from cml_iam.credentials import Store
-    from cml_iam.principal import Principal
+    from cml_iam.credentials import KeyInfo, KeyUse, Store
     from cml_iam.provision import Piece, Plan
     from cml_iam.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """A key of the user; *stored* is True if the store holds it."""
+
+    info: KeyInfo
+    use: KeyUse
+    stored: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the key as JSON values."""
+        return {
+            "id": self.info.id,
+            "status": self.info.status,
+            "created": self.info.created.isoformat() if self.info.created else None,
+            "last_used": self.use.when.isoformat() if self.use.when else None,
+            "last_used_service": self.use.service or None,
+            "last_used_region": self.use.region or None,
+            "stored": self.stored,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The plan without a new key, the user's keys, and the id of the key in the store."""
+
+    plan: Plan
+    keys: tuple[KeyStatus, ...]
+    stored_id: str | None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the store holds a key that does not belong to the user."""
+        return self.stored_id is not None and not any(key.stored for key in self.keys)
+
+    @property
+    def inactive(self) -> bool:
+        """Whether the store holds a key that is inactive."""
+        return any(key.stored and not key.info.active for key in self.keys)
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do about an inactive key in the store."""
+        return "replace it: `cml-iam key rotate`" if self.inactive else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the status as JSON values."""
+        return {
+            "principal": self.plan.principal,
+            "steps": [
+                {"mark": step.mark, "resource": step.resource, "name": step.name}
+                for step in self.plan.all_steps
+            ],
+            "keys": [key.as_json() for key in self.keys],
+            "stored_id": self.stored_id,
+            "stale": self.stale,
+            "inactive": self.inactive,
+            "remedy": self.remedy,
+            "warnings": list(self.plan.warnings),
+            "unchecked": list(self.plan.unchecked),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The plan for the account, and the extra policies found there."""
+
+    plan: Plan
+    also: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything differs from the site."""
+        return bool(self.plan.changes or self.also)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the drift as JSON values."""
+        return {
+            "principal": self.plan.principal,
+            "differs": self.differs,
+            "steps": [step_data(step) for step in self.plan.changes],
+            "also": list(self.also),
+            "unchecked": list(self.plan.unchecked),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +149,7 @@ def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     if standing.inactive:
         said = f"the store's key `{stored_id}` is inactive"
         diagnoses.append(check.diagnosis("stored key", State.FINDING, said, standing.remedy))
-    return Answer(diagnoses=tuple(diagnoses), status=(standing,))
+    return Answer(diagnoses=tuple(diagnoses), details=(standing,))
 
 
 def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
@@ -75,15 +159,19 @@ def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     """
     site, pieces = scene.site, frozenset(scene.pieces)
     principal = read_principal(scene.aws, *site.principal)
-    chosen = pieces | (_on(principal, site) if "principal" in pieces else frozenset())
-    options = {**scene.options, "pieces": chosen, "change_shared": True}
+    attached: set[Piece] = set()
+    if principal is not None and "principal" in pieces:
+        attached |= {"boundary"} if principal.boundary == site.boundary_arn else set()
+        attached |= {"guard"} if site.guard_arn in principal.attached else set()
+    options = {**scene.options, "pieces": pieces | attached, "change_shared": True}
     plan = plan_bootstrap(scene.aws, site, scene.documents, **options)
     held = principal.boundary if principal else None
-    foreign = held is not None and plan.desired.boundary is None  # else the plan changes it
-    also = f"the principal's boundary is `{held}`, which is not the site's boundary"
-    standing = Drift(plan, (*plan.warnings, *([also] if foreign else [])))
+    also = list(plan.warnings)
+    if held is not None and plan.desired.boundary is None:  # else the plan changes it
+        also.append(f"the principal's boundary is `{held}`, which is not the site's boundary")
+    standing = Drift(plan, tuple(also))
     beside = (check.diagnosis("beside it", State.FINDING, text) for text in standing.also)
-    return Answer(diagnoses=(*_planned(check, plan), *beside), drift=(standing,))
+    return Answer(diagnoses=(*_planned(check, plan), *beside), details=(standing,))
 
 
 def _planned(check: Check, plan: Plan) -> Iterator[Diagnosis]:
@@ -94,15 +182,6 @@ def _planned(check: Check, plan: Plan) -> Iterator[Diagnosis]:
         yield check.diagnosis(f"{step.resource} {step.name}", state, step.mark, remedy)
     for text in plan.unchecked:
         yield check.diagnosis(plan.principal, State.UNCHECKED, text)
-
-
-def _on(principal: Principal | None, site: Site) -> frozenset[Piece]:
-    on: set[Piece] = set()
-    if principal is not None and principal.boundary == site.boundary_arn:
-        on.add("boundary")
-    if principal is not None and site.guard_arn in principal.attached:
-        on.add("guard")
-    return frozenset(on)
 
 
 def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
@@ -142,35 +221,27 @@ def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
     An alarm needs its metric filter on the trail's log group, and a subscriber to notify.
     """
     region, expected = site.audit.region, watched(site)
-    names = [each.alarm for each in expected]
-    listed = aws.call("cloudwatch", "describe_alarms", region=region, AlarmNames=names)
-    alarms = {each["AlarmName"]: each for each in listed.get("MetricAlarms", ())}
+    names = [event.alarm for event in expected]
+    answer = aws.call("cloudwatch", "describe_alarms", region=region, AlarmNames=names)
+    alarms = {alarm["AlarmName"]: alarm for alarm in answer.get("MetricAlarms", ())}
     filters = _filters(aws, site)
     problems = []
-    for each in expected:
-        alarm = alarms.get(each.alarm)
+    for event in expected:
+        alarm = alarms.get(event.alarm)
         if alarm is None:
-            problems.append(f"there is no alarm `{each.alarm}`")
+            problems.append(f"there is no alarm `{event.alarm}`")
         elif not alarm.get("ActionsEnabled", True) or not alarm.get("AlarmActions"):
-            problems.append(f"the alarm `{each.alarm}` notifies nobody")
-        elif each.filter not in filters:
-            problems.append(f"the alarm `{each.alarm}` has no metric filter `{each.filter}`")
+            problems.append(f"the alarm `{event.alarm}` notifies nobody")
+        elif event.filter not in filters:
+            problems.append(f"the alarm `{event.alarm}` has no metric filter `{event.filter}`")
     return tuple(problems)
 
 
 def _filters(aws: Aws, site: Site) -> frozenset[str]:
-    names = site.audit
+    where = {"region": site.audit.region, "logGroupName": site.audit.log_group}
+    pages = aws.pages("logs", "describe_metric_filters", "metricFilters", **where)
     try:
-        return frozenset(
-            page["filterName"]
-            for page in aws.pages(
-                "logs",
-                "describe_metric_filters",
-                "metricFilters",
-                region=names.region,
-                logGroupName=names.log_group,
-            )
-        )
+        return frozenset(page["filterName"] for page in pages)
     except AwsError as error:
         if error.code == "ResourceNotFoundException":
             return frozenset()  # no log group, no filters

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam._version import __version__
 from cml_iam.aws import Greeting, greet, source_of
 from cml_iam.check.answer import Answer, Diagnosis, State
-from cml_iam.check.asking import answers, fact
-from cml_iam.check.checks import DOCTOR
+from cml_iam.check.checks import DOCTOR, answers, fact
 from cml_iam.check.refusal import Deciding
 from cml_iam.errors import AwsError, CmlIamError, NotFoundError
 from cml_iam.facts import DOMAINS, updated
@@ -31,10 +30,9 @@ from cml_iam.workers import try_permissions
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from cml_iam.aws import Greeting, Source
+    from cml_iam.aws import Source
     from cml_iam.aws.port import Aws, Identity
-    from cml_iam.check.answer import Diagnosis
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.site import Site
     from cml_iam.workers import Health, Launch, WorkerManager
 
@@ -89,14 +87,14 @@ class Scene:
     @fact
     def greetings(self) -> dict[str, Greeting | CmlIamError]:
         """What answers at each service's endpoint, or why nothing does."""
-        return {each: self._greeting(each) for each in ("sts", "ec2", "cloudwatch")}
-
-    def _greeting(self, service: str) -> Greeting | CmlIamError:
         where = {"profile": self.profile, "endpoint_url": self.endpoint_url}
-        try:
-            return greet(service, self.home, now=self.now, **where)
-        except CmlIamError as error:
-            return error
+        answers: dict[str, Greeting | CmlIamError] = {}
+        for service in ("sts", "ec2", "cloudwatch"):
+            try:
+                answers[service] = greet(service, self.home, now=self.now, **where)
+            except CmlIamError as error:
+                answers[service] = error
+        return answers
 
     @fact
     def health(self) -> tuple[Health, ...]:
@@ -147,103 +145,86 @@ def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:
     return answers(chosen, scene).diagnoses
 
 
-ACCEPTED: Final = timedelta(minutes=5)
+_ACCEPTED: Final = timedelta(minutes=5)
 """The maximum error of a clock with which AWS still accepts its signatures.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 """
 _NOTED: Final = timedelta(seconds=30)
+_NTP: Final = "set this machine's clock: enable NTP (`timedatectl set-ntp true`)"
+_STALE: Final = timedelta(days=180)
 _EMULATORS: Final = {
     "cml-iam-sandbox": "the sandbox of cml-iam",
     "werkzeug": "moto or another emulator",
     "localstack": "LocalStack",
 }
-_STALE: Final = timedelta(days=180)
-_NTP: Final = "set this machine's clock: enable NTP (`timedatectl set-ntp true`)"
 
 
-def endpoint(check: Check, scene: Scene, _before: Answer) -> Answer:
+def endpoint(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Report what answers at each service's endpoint."""
-    return Answer(
-        diagnoses=tuple(
-            _answering(check, scene, greeting)
-            if isinstance(greeting, Greeting)
-            else check.diagnosis(
-                service,
-                State.FINDING,
-                f"{greeting.message}{_set_by(scene, service)}",
-                greeting.remedy,
-            )
-            for service, greeting in scene.greetings.items()
-        )
-    )
-
-
-def _answering(check: Check, scene: Scene, greeting: Greeting) -> Diagnosis:
-    server = greeting.server.lower()
-    emulator = next((said for mark, said in _EMULATORS.items() if mark in server), None)
-    said = f"{greeting.url} answers"
-    if emulator:
-        said += f": {emulator}, not AWS"
-    elif not greeting.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
-        said += f": not an address of AWS{_set_by(scene, greeting.service)}"
-    return check.diagnosis(greeting.service, State.OK, said)
+    for service, greeting in scene.greetings.items():
+        if isinstance(greeting, CmlIamError):
+            said = f"{greeting.message}{_set_by(scene, service)}"
+            yield check.diagnosis(service, State.FINDING, said, greeting.remedy)
+            continue
+        said, server = f"{greeting.url} answers", greeting.server.lower()
+        emulator = next((name for mark, name in _EMULATORS.items() if mark in server), None)
+        if emulator:
+            said += f": {emulator}, not AWS"
+        elif not greeting.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
+            said += f": not an address of AWS{_set_by(scene, service)}"
+        yield check.diagnosis(service, State.OK, said)
 
 
 def _set_by(scene: Scene, service: str) -> str:
-    own = f"AWS_ENDPOINT_URL_{service.upper()}"
     if scene.endpoint_url:
         return ", set by --endpoint-url"
-    for name in (own, "AWS_ENDPOINT_URL"):
-        if os.environ.get(name):
-            return f", set by {name}"
-    return ""
+    names = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+    return next((f", set by {name}" for name in names if os.environ.get(name)), "")
 
 
-def clock(check: Check, scene: Scene, _before: Answer) -> Answer:
+def clock(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Compare this machine's clock with the time in the endpoint's responses."""
     times = [
         greeting.ahead
         for greeting in scene.greetings.values()
         if isinstance(greeting, Greeting) and greeting.ahead is not None
     ]
-    return Answer(diagnoses=(_clock(check, min(times, key=abs) if times else None),))
-
-
-def _clock(check: Check, ahead: timedelta | None) -> Diagnosis:
-    if ahead is None:
+    if not times:
         said = "no endpoint returned its time"
-        return check.diagnosis("clock", State.UNCHECKED, said, "fix the endpoint first")
+        yield check.diagnosis("clock", State.UNCHECKED, said, "fix the endpoint first")
+        return
+    ahead = min(times, key=abs)
     said = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
-    if abs(ahead) > ACCEPTED:
+    if abs(ahead) > _ACCEPTED:
         said += ": AWS refuses requests signed more than 5 min off (AuthFailure, RequestExpired)"
-        return check.diagnosis("clock", State.FINDING, said, _NTP)
-    if abs(ahead) > _NOTED:
+        yield check.diagnosis("clock", State.FINDING, said, _NTP)
+    elif abs(ahead) > _NOTED:
         said += ": still accepted; AWS refuses more than 5 min"
-        return check.diagnosis("clock", State.FINDING, said, _NTP)
-    return check.diagnosis("clock", State.OK, f"within {_length(_NOTED)} of AWS's")
+        yield check.diagnosis("clock", State.FINDING, said, _NTP)
+    else:
+        yield check.diagnosis("clock", State.OK, f"within {_length(_NOTED)} of AWS's")
 
 
 def _length(time: timedelta) -> str:
-    seconds = round(abs(time).total_seconds())
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    minutes, seconds = divmod(round(abs(time).total_seconds()), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Report whether each region exists and is enabled for the account."""
-    if scene.who.identity is None:
-        said = "no working credentials to call AWS with"
-        return Answer(diagnoses=(check.diagnosis("regions", State.UNCHECKED, said),))
-    return Answer(diagnoses=check.known("regions", lambda: _regions(check, scene)))
-
-
-def _regions(check: Check, scene: Scene) -> Iterator[Diagnosis]:
-    """Return all regions, including those not enabled.
+def regions(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
+    """Report whether each region exists and is enabled for the account.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
-    answer = scene.aws.call("ec2", "describe_regions", region=scene.home, AllRegions=True)
+    if scene.who.identity is None:
+        said = "no working credentials to call AWS with"
+        yield check.diagnosis("regions", State.UNCHECKED, said)
+        return
+    try:
+        answer = scene.aws.call("ec2", "describe_regions", region=scene.home, AllRegions=True)
+    except AwsError as error:
+        yield check.unknown("regions", error)
+        return
     status = {region["RegionName"]: region.get("OptInStatus", "") for region in answer["Regions"]}
     for region in scene.regions:
         yield _region(check, region, status.get(region))
@@ -259,12 +240,11 @@ def _region(check: Check, name: str, status: str | None) -> Diagnosis:
     return check.diagnosis(name, State.OK, "enabled for the account")
 
 
-def data(check: Check, scene: Scene, _before: Answer) -> Answer:
+def data(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Report how old the service reference is, and which versions are in use."""
+    yield _data_age(check, date.fromisoformat(updated()), scene.now().date())
     said = f"cml-iam {__version__}, botocore {version('botocore')}"
-    versions = f"{said}, Python {platform.python_version()}"
-    age = _data_age(check, date.fromisoformat(updated()), scene.now().date())
-    return Answer(diagnoses=(age, check.diagnosis("versions", State.OK, versions)))
+    yield check.diagnosis("versions", State.OK, f"{said}, Python {platform.python_version()}")
 
 
 def _data_age(check: Check, made: date, today: date) -> Diagnosis:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Input, Skipped, Spot
 from cml_iam.check._excerpts import with_excerpts
-from cml_iam.check._expected import asks_offline, expectation_findings, matrix_of
+from cml_iam.check._expected import decided_here, expectation_findings, matrix_of
 from cml_iam.check._texts import lint_many, secrets_in
 from cml_iam.check.answer import Answer, add_up, trimmed
-from cml_iam.check.asking import answers, fact, with_state
-from cml_iam.check.checks import AUDIT_FILES
+from cml_iam.check.checks import AUDIT_FILES, answers, fact, failed, not_made
 from cml_iam.check.files import Content, Given, Policy, content_of, in_force
-from cml_iam.check.verify import verify_offline
-from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
-from cml_iam.expectations import derive_expectations
 from cml_iam.lint import JUDGED_AS, Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_limits, render_parts
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cml_iam.audit import AuditFinding
-    from cml_iam.check.asking import Check
-    from cml_iam.errors import Problem
+    from cml_iam.check.checks import Check
     from cml_iam.expectations import Judgement
     from cml_iam.lint import Kind
     from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
-NO_POLICY: Final = (
+_NO_POLICY: Final = (
     "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown, in"
     " YAML, CloudFormation templates and Terraform plans"
 )
@@ -45,16 +37,16 @@ _NAME_THEM: Final = "name files or folders with policies, or skip the check: --s
 _AS_DEPLOYED: Final = (
     "give the template's parameters with --parameter, or give the deployed policies as JSON"
 )
-_NO_SITE: Final = "no site file that defines what must hold"
 
 
-class Offline(NamedTuple):
-    """A request for an audit of documents: files, the site, and which of its policies is in force.
+@dataclass(frozen=True)
+class Offline:
+    """An audit of documents: files, the site, and which of its policies is in force.
 
     With *together*, the identity-based policies are judged as attached to one principal.
     *processes* is the number of processes that may share the work. If *site_file* is among the
     files, it stands for the documents that the site renders. *parameters* are the values of
-    template parameters.
+    template parameters. Everything is read once.
     """
 
     given: tuple[Given, ...] = ()
@@ -63,39 +55,40 @@ class Offline(NamedTuple):
     together: bool = False
     processes: int = 1
     site_file: Path | None = None
-    parameters: Mapping[str, str] = MappingProxyType({})
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
-
-class FilesScene:
-    """The files and the site, each read once."""
-
-    def __init__(self, asked: Offline) -> None:
-        self.asked, self.site, self.profile = asked, asked.site, asked.profile
-        self.boundary: PolicyDocument | None = None
-        alone = len(asked.given) == 1
-        self.contents: Mapping[str, Content] = {
-            each.name: content_of(each, asked.site, alone=alone, parameters=asked.parameters)
-            for each in asked.given
+    @fact
+    def contents(self) -> Mapping[str, Content]:
+        """The content of each file, by its name."""
+        alone = len(self.given) == 1
+        return {
+            file.name: content_of(file, self.site, alone=alone, parameters=self.parameters)
+            for file in self.given
         }
-        self.policies = [
-            policy for content in self.contents.values() for policy in content.policies
-        ]
-        self.read = [each for each in asked.given if each.unread is None]
+
+    @fact
+    def policies(self) -> Sequence[Policy]:
+        """The policies in the files."""
+        return [policy for content in self.contents.values() for policy in content.policies]
 
     @fact
     def subjects(self) -> Sequence[Policy]:
         """The policies to judge: those in the files or, without files, the rendered ones."""
-        if self.site and (not self.asked.given or (not self.policies and self._names_site())):
+        if self.site and (not self.given or (not self.policies and self._names_site())):
             return _rendered(self.site, self.profile)
         return self.policies
 
     def _names_site(self) -> bool:
         """Return whether the site file is among the given files."""
-        there = self.asked.site_file
-        given = self.asked.given
-        return there is not None and any(
-            Path(each.name).resolve() == there.resolve() for each in given
-        )
+        if self.site_file is None:
+            return False
+        path = self.site_file.resolve()
+        return any(Path(file.name).resolve() == path for file in self.given)
+
+    @property
+    def read(self) -> Sequence[Given]:
+        """The files that could be read."""
+        return [file for file in self.given if file.unread is None]
 
     @fact
     def in_force(self) -> Sequence[Policy]:
@@ -107,12 +100,6 @@ class FilesScene:
         """The name of the manager's policy in findings."""
         return self.in_force[0].file if self.in_force else f"{self.profile} (rendered)"
 
-    @property
-    def whose(self) -> str:
-        """The manager's policy, in words."""
-        files = self.in_force
-        return _named(files) if files else f"the {self.profile} policy the site renders"
-
     @fact
     def documents(self) -> tuple[PolicyDocument, ...]:
         """The documents of the manager's policy.
@@ -123,7 +110,7 @@ class FilesScene:
         files = self.in_force
         if not files:
             return _documents(self.site, self.profile)
-        read = read_policies(files, self.site, self.asked.parameters)
+        read = read_policies(files, self.site, self.parameters)
         if len(read) == len(files):
             return read
         if any(file.kept and file.kept.template for file in files):
@@ -140,26 +127,25 @@ def audit_documents(asked: Offline) -> Answer:
     """
     if asked.site is None and not asked.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
-    scene = FilesScene(asked)
-    inputs = tuple(Input(each.name, "file", each.sha256) for each in scene.read)
-    over = tuple(
-        Skipped(name, each.skipped) for name, each in scene.contents.items() if each.skipped
+    before = Answer(
+        inputs=tuple(Input(file.name, "file", file.sha256) for file in asked.read),
+        passed_over=tuple(
+            Skipped(name, content.skipped)
+            for name, content in asked.contents.items()
+            if content.skipped
+        ),
     )
-    whole = answers(AUDIT_FILES, scene, before=Answer(inputs=inputs, passed_over=over))
+    whole = answers(AUDIT_FILES, asked, before=before)
     whole = replace(whole, findings=_once(whole.findings, asked))
-    texts = {each.name: each.text for each in scene.read} | {
-        subject.name: subject.text
-        for subject in scene.subjects
-        if subject.name not in scene.contents
-    }
-    return with_excerpts(
-        trimmed(whole, "\n".join(subject.text for subject in scene.subjects)), texts
-    )
+    texts = {policy.name: policy.text for policy in asked.subjects}
+    texts |= {file.name: file.text for file in asked.read}
+    policies = "\n".join(policy.text for policy in asked.subjects)
+    return with_excerpts(trimmed(whole, policies), texts)
 
 
 def _without_site(check: Check) -> Answer:
     remedy = f"name it with --site, or skip the check: --skip {check.id}"
-    return check.not_checked(_NO_SITE, remedy)
+    return check.not_checked("no site file that defines what must hold", remedy)
 
 
 def read_policies(
@@ -204,28 +190,31 @@ def _rendered(site: Site, profile: Profile) -> list[Policy]:
     return policies
 
 
-def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+def lint(check: Check, scene: Offline, _before: Answer) -> Answer:
     """Judge the policies by lint's rules; counts as not made if a file cannot be read."""
-    policies, asked = scene.subjects, scene.asked
+    policies = scene.subjects
     findings: list[AuditFinding] = []
     kinds: dict[Kind, list[Policy]] = {}
-    for each in policies:
-        kinds.setdefault(each.kind, []).append(each)
+    for policy in policies:
+        kinds.setdefault(policy.kind, []).append(policy)
     for kind, group in kinds.items():
-        together = asked.together and kind == "identity"
-        findings += lint_many(check, group, kind, together=together, processes=asked.processes)
-    order = {each.file: number for number, each in enumerate(policies)}
+        together = scene.together and kind == "identity"
+        findings += lint_many(check, group, kind, together=together, processes=scene.processes)
+    order = {policy.file: number for number, policy in enumerate(policies)}
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
-    many = plural(len(policies), "policy")
     others = [f"{len(kinds[kind])} as {JUDGED_AS[kind]}" for kind in kinds if kind in JUDGED_AS]
-    result = check.passed(len(policies), "; ".join((many, *others)))
+    detail = "; ".join((plural(len(policies), "policy"), *others)) if policies else ""
+    result = check.passed(len(policies), detail)
     if not policies:
-        result = with_state(replace(result, detail=""), "not checked", NO_POLICY, _NAME_THEM)
-    unread = _unread(scene.contents.values())
+        result = not_made(result, _NO_POLICY, _NAME_THEM)
+    unread = [
+        *(problem for content in scene.contents.values() for problem in content.unread),
+        *(problem for policy in scene.policies for problem in policy.open),
+    ]
     if unread:
-        many = plural(len(unread), "part")
-        reason = f"{many} of the policies cannot be read and are listed as not judged"
-        result = with_state(result, "not checked", reason, _AS_DEPLOYED)
+        parts = plural(len(unread), "part")
+        reason = f"{parts} of the policies cannot be read and are listed as not judged"
+        result = not_made(result, reason, _AS_DEPLOYED)
     over = tuple(
         Skipped(str(problem.place) if problem.place else "<policy>", problem.message)
         for problem in unread
@@ -233,24 +222,16 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     return Answer(checks=(result,), findings=tuple(findings), passed_over=over)
 
 
-def _unread(contents: Iterable[Content]) -> tuple[Problem, ...]:
-    """Return the files and policies, or parts of them, that could not be read."""
-    return tuple(
-        problem
-        for content in contents
-        for problem in (*content.unread, *(p for policy in content.policies for p in policy.open))
-    )
-
-
-def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+def secrets(check: Check, scene: Offline, _before: Answer) -> Answer:
     """Look through every file for access keys."""
-    if not scene.read:
+    files = scene.read
+    if not files:
         return Answer()
-    findings = (finding for file in scene.read for finding in secrets_in(check, file))
-    return check.answer(len(scene.read), plural(len(scene.read), "file"), None, findings)
+    findings = (finding for file in files for finding in secrets_in(check, file))
+    return check.answer(len(files), plural(len(files), "file"), None, findings)
 
 
-def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+def file_drift(check: Check, scene: Offline, _before: Answer) -> Answer:
     """Compare each file that is named like a document of the site with the rendered one."""
     site = scene.site
     if site is None:
@@ -264,7 +245,7 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     parts = [check.answer(len(roles), many)]
     for role in roles:
         files = [policy for policy in scene.policies if policy.role == role]
-        there = read_policies(files, site, scene.asked.parameters)
+        there = read_policies(files, site, scene.parameters)
         rendered = _documents(site, scene.profile if role == "policy" else role)
         if len(there) < len(files) or not rendered:
             continue  # lint says why it cannot be read; or the site does not render it
@@ -286,50 +267,44 @@ def _named(files: Sequence[Policy]) -> str:
     return ", ".join(f"`{file.name}`" for file in files)
 
 
-def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
+def expectations(check: Check, scene: Offline, before: Answer) -> Answer:
     """Check the site's expectations on the manager's policy; report unexplained failures."""
     if scene.site is None:
         return _without_site(check)
-    documents, boundary = scene.documents, scene.boundary
-    done = verify_offline(derive_expectations(scene.site), documents, boundary)
-    asker = asks_offline(compile_policies(identity=documents, boundary=boundary))
-    failed = [
+    whose = _named(scene.in_force) or f"the {scene.profile} policy the site renders"
+    done, asker = decided_here(scene.site, scene.documents)
+    failures = [
         judgement
         for judgement in done.failed
-        if not _by_lint(judgement, before.findings, scene.name)
+        if not _drifted(before, scene.name) and not _by_lint(judgement, before.findings, scene.name)
     ]
-    if _drifted(before, scene.name):
-        failed = []
-    asked, wrong = len(done.judgements), len(done.failed)
-    result = check.passed(asked, f"{asked} checked against {scene.whose}, {wrong} do not hold")
+    number, wrong = len(done.judgements), len(done.failed)
+    result = check.passed(number, f"{number} checked against {whose}, {wrong} do not hold")
     return Answer(
-        checks=(with_state(result, "failed") if wrong else result,),
-        findings=expectation_findings(check, failed, asker, Spot(file=scene.name)),
+        checks=(failed(result) if wrong else result,),
+        findings=expectation_findings(check, failures, asker, Spot(file=scene.name)),
         matrices=(matrix_of(done.judgements, asker, "offline"),),
-        verified=(done,),
     )
 
 
-def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
+def promises(check: Check, scene: Offline, before: Answer) -> Answer:
     """Prove the site's promises for the manager's policy in the files.
 
     For rendered documents, `policy prove` does this.
     """
-    site = scene.site
     if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
-    if site is None:
+    if scene.site is None:
         return _without_site(check)
-    asked = next(each for each in before.checks if each.id == "expectations")
-    if not scene.in_force or asked.state == "not checked":
+    expected = next(each for each in before.checks if each.id == "expectations")
+    if not scene.in_force or expected.state == "not checked":
         return Answer()
     from cml_iam.check._meaning import proved
     from cml_iam.prove import Policies
 
-    explained = asked.state == "failed" or _drifted(before, scene.name)
-    return proved(
-        check, site, Policies(scene.documents), Spot(file=scene.name), explained=explained
-    )
+    explained = expected.state == "failed" or _drifted(before, scene.name)
+    policies, spot = Policies(scene.documents), Spot(file=scene.name)
+    return proved(check, scene.site, policies, spot, explained=explained)
 
 
 def _drifted(before: Answer, name: str) -> bool:

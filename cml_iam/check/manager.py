@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,9 +28,8 @@ from cml_iam.workers import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.aws import Aws
     from cml_iam.check.answer import Diagnosis
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.doctor import Scene
     from cml_iam.tag import Tag
     from cml_iam.workers import Check as Tried
@@ -42,11 +42,10 @@ def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
         said = "no working credentials to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
     tried = [diagnosis for health in scene.health for diagnosis in _of_region(check, scene, health)]
-    warning = scene.site.launch_warning if scene.site else None
-    if warning:
+    if scene.site and (warning := scene.site.launch_warning):
         advice = check.diagnosis("launches", State.ADVICE, warning.message, warning.remedy)
         tried.append(advice)
-    return Answer(diagnoses=tuple(tried), tried=scene.health)
+    return Answer(diagnoses=tuple(tried), details=scene.health)
 
 
 def connection(check: Check, scene: Scene, _before: Answer) -> Answer:
@@ -59,7 +58,7 @@ def connection(check: Check, scene: Scene, _before: Answer) -> Answer:
             else check.diagnosis(health.region, State.OK, "EC2 answers")
             for health in tried
         ),
-        tried=tried,
+        details=tried,
     )
 
 
@@ -87,8 +86,7 @@ def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iter
     if not scene.explains:
         yield check.diagnosis(subject, State.FINDING, tried.detail, tried.remedy)
         return
-    refused = tried.error if isinstance(tried.error, DeniedError) else None
-    request = _decoded(scene, refused) if refused else None
+    request = _decoded(scene, tried.error) if isinstance(tried.error, DeniedError) else None
     deciding = scene.deciding
     if not isinstance(deciding, Deciding):
         yield check.diagnosis(subject, State.FINDING, f"{tried.detail}; {deciding}", tried.remedy)
@@ -101,31 +99,17 @@ def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iter
         yield check.diagnosis(subject, State.FINDING, f"{why.said} [{how}]", remedy)
 
 
-def _decoded(scene: Scene, refused: DeniedError) -> Request | None:
-    request = decoded(scene.aws, refused)
-    return decoded(scene.admin, refused) if request is None and scene.admin else request
-
-
-def _supposed(scene: Scene, health: Health, action: str) -> tuple[Request, ...]:
-    arn = scene.who.identity.arn if scene.who.identity else ""
-    launch: tuple[Request, ...] = ()
-    if health.launch:
-        launch = launch_requests(arn, health.launch, None, health.region, scene.manager.guard)
-    return supposed(action, arn, health.region, health.worker, launch)
-
-
-def decoded(aws: Aws, denied: DeniedError) -> Request | None:
-    """Return the request that AWS refused, or None if these credentials may not decode it.
+def _decoded(scene: Scene, denied: DeniedError) -> Request | None:
+    """Return the request that AWS refused, or None if no credentials here may decode it.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
     """
-    if not denied.encoded:
-        return None
-    try:
-        answer = aws.call("sts", "decode_authorization_message", EncodedMessage=denied.encoded)
-        return _request(json.loads(answer["DecodedMessage"])["context"])
-    except (AwsError, KeyError, ValueError):
-        return None
+    for aws in filter(None, (scene.aws, scene.admin)) if denied.encoded else ():
+        with suppress(AwsError, KeyError, ValueError):
+            operation = "decode_authorization_message"
+            answer = aws.call("sts", operation, EncodedMessage=denied.encoded)
+            return _request(json.loads(answer["DecodedMessage"])["context"])
+    return None
 
 
 def _request(context: dict[str, Any]) -> Request:
@@ -134,6 +118,14 @@ def _request(context: dict[str, Any]) -> Request:
         values = [item["value"] for item in condition["values"]["items"]]
         keys[condition["key"]] = values[0] if len(values) == 1 else values
     return Request(context["action"], context["resource"], context["principal"]["arn"], keys)
+
+
+def _supposed(scene: Scene, health: Health, action: str) -> tuple[Request, ...]:
+    arn = scene.who.identity.arn if scene.who.identity else ""
+    launch: tuple[Request, ...] = ()
+    if health.launch:
+        launch = launch_requests(arn, health.launch, None, health.region, scene.manager.guard)
+    return supposed(action, arn, health.region, health.worker, launch)
 
 
 def supposed(
@@ -195,15 +187,12 @@ _DETAILED: Final = (
 )
 
 
-def metrics(check: Check, scene: Scene, _before: Answer) -> Answer:
+def metrics(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Measure every worker, and explain each metric that is unknown."""
     if scene.who.identity is None:
         said = "no working credentials to read them"
-        return Answer(diagnoses=(check.diagnosis("metrics", State.UNCHECKED, said),))
-    return Answer(diagnoses=tuple(_metrics(check, scene)))
-
-
-def _metrics(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+        yield check.diagnosis("metrics", State.UNCHECKED, said)
+        return
     manager, by_data = scene.manager, scene.site is not None and scene.site.grant.metric_data
     try:
         fleet = list_fleet(scene.regions, lambda each: manager.get_all_instances(region=each))

@@ -28,7 +28,7 @@ from cml_iam.who import (
 )
 
 if TYPE_CHECKING:
-    from cml_iam.check.asking import Check
+    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
 

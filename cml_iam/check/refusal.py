@@ -44,12 +44,9 @@ class Deciding:
         """The origin of the policies, in words."""
         if self.live:
             return "attached now"
-        why = (
-            f"could not read {self.unread}"
-            if self.unread
-            else "these credentials may not read the attached policies"
-        )
-        return f"of the site file; {why}"
+        if self.unread:
+            return f"of the site file; could not read {self.unread}"
+        return "of the site file; these credentials may not read the attached policies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
     If they refuse none of them, the answer says so.
     """
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
-    decisions = [authorizer.decide(request) for request in requests]
+    decisions = map(authorizer.decide, requests)
     reasons = [why(decision) for decision in decisions if not decision.allowed]
     beyond = Why(_BEYOND, _LOOK, sure=False) if deciding.live else Why(_OTHER, _COMPARE, sure=False)
     return tuple(dict.fromkeys(reasons)) or (beyond,)
@@ -78,39 +75,39 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
 
 def why(decision: Decision) -> Why:
     """Explain why a request is refused (by a Deny, a limit, or no Allow), and what to change."""
-    request = decision.request
-    asked = _asked(request)
+    action = decision.request.action
+    resource = decision.request.resource.rpartition(":")[2]
+    request = f"`{action}`" + ("" if resource == "*" else f" on `{resource}`")
     if decision.outcome == "explicitDeny":
         deny = decision.statements[0]
         conditions = f" ({'; '.join(map(str, deny.conditions))})" if deny.conditions else ""
         return Why(
-            f"{asked}: {_name(deny)} denies it{conditions}",
-            f"remove `{request.action}` from that Deny, or narrow its conditions",
+            f"{request}: {_name(deny)} denies it{conditions}",
+            f"remove `{action}` from that Deny, or narrow its conditions",
         )
     for gate in decision.explanation.gates:
         if gate.kind in _LIMITS and not gate.allowed:
             limit = _LIMITS[gate.kind]
             return Why(
-                f"{asked}: {limit} does not allow it, even if other policies do",
-                f"also allow `{request.action}` in {limit}",
+                f"{request}: {limit} does not allow it, even if other policies do",
+                f"also allow `{action}` in {limit}",
             )
-    return _missing(decision, asked)
-
-
-def _missing(decision: Decision, asked: str) -> Why:
-    action = decision.request.action
     near = [
         reason
         for reason in decision.reasons
-        if reason.effect == "Allow" and not any(_about_action(part) for part in reason.failed)
+        if reason.effect == "Allow" and not any(map(_is_action, reason.failed))
     ]
     if not near:
-        return Why(f"{asked}: no statement allows it", granting(action))
+        return Why(f"{request}: no statement allows it", granting(action))
     closest = min(near, key=_distance)
     return Why(
-        f"{asked}: {_name(closest)} does not allow it: {closest.reason}",
+        f"{request}: {_name(closest)} does not allow it: {closest.reason}",
         f"change {_name(closest)}, or make a request that it allows",
     )
+
+
+def _is_action(part: Any) -> bool:
+    return "Action" in getattr(part, "element", "")
 
 
 def _distance(reason: StatementReason) -> tuple[int, int]:
@@ -118,14 +115,5 @@ def _distance(reason: StatementReason) -> tuple[int, int]:
     return sum(not element.matched for element in reason.elements), len(reason.failed)
 
 
-def _about_action(part: Any) -> bool:
-    return "Action" in getattr(part, "element", "")
-
-
 def _name(reason: StatementReason) -> str:
     return f"statement `{reason.label}` of `{reason.policy}`"
-
-
-def _asked(request: Request) -> str:
-    resource = request.resource.rpartition(":")[2]
-    return f"`{request.action}`" + ("" if resource == "*" else f" on `{resource}`")

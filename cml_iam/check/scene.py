@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.check.asking import fact
+from cml_iam.check.checks import fact
 from cml_iam.errors import CmlIamError, CredentialsError
 from cml_iam.principal import read_holdings
 from cml_iam.render import MOST_PARTS, part_name, render_limits, render_parts
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 _QUARANTINE: Final = "AWSCompromisedKeyQuarantine"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The rendered documents of a site, in the form to attach: ARN and document."""
-
-    policies: tuple[tuple[str, PolicyDocument], ...]
-    boundary: PolicyDocument | None
-    guard: PolicyDocument | None
-
-    @property
-    def documents(self) -> tuple[PolicyDocument, ...]:
-        """The documents of the policy's parts."""
-        return tuple(document for _, document in self.policies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +39,16 @@ class Attached:
         return (*self.own, *self.guard, *self.quarantine, *self.extra)
 
     @property
+    def documents(self) -> tuple[PolicyDocument, ...]:
+        """The documents of every policy that grants permissions."""
+        return tuple(held.document for held in self.all)
+
+    @property
+    def boundary(self) -> PolicyDocument | None:
+        """The document of the principal's boundary, if it has one."""
+        return self.holder.boundary.document if self.holder.boundary else None
+
+    @property
     def with_boundary(self) -> tuple[Held, ...]:
         """Every policy that grants or limits permissions."""
         return (*self.all, *([self.holder.boundary] if self.holder.boundary else []))
@@ -62,27 +58,17 @@ class Attached:
         return held.arn or f"{self.holder.arn}#{held.name}"
 
 
-def rendered_of(site: Site, profile: Profile) -> Rendered:
-    """Return the documents to attach for the site; None for those that it does not render."""
-    parts = render_parts(site, profile)
-    names = [part_name(site.policy_arn, number) for number in range(1, len(parts) + 1)]
-    policies = tuple(zip(names, (part.document for part in parts), strict=True))
-    limits = {name: each.document for name, each in render_limits(site).items()}
-    return Rendered(policies, limits.get("boundary"), limits.get("guard"))
-
-
 def sort_held(site: Site, holder: Holdings) -> Attached:
     """Sort the principal's policies; a site policy from a group counts as foreign."""
-    held = holder.policies
     parts = {part_name(site.policy_arn, number) for number in range(1, MOST_PARTS + 1)}
-    direct = [each for each in held if each.group is None]
+    direct = [held for held in holder.policies if held.group is None]
     own = tuple(each for each in direct if each.arn in parts)
     guard = tuple(each for each in direct if each.arn == site.guard_arn)
     quarantine = tuple(
-        each for each in held if each.arn and f":aws:policy/{_QUARANTINE}" in each.arn
+        each for each in holder.policies if each.arn and f":aws:policy/{_QUARANTINE}" in each.arn
     )
     sorted_ = (*own, *guard, *quarantine)
-    extra = tuple(each for each in held if each not in sorted_)
+    extra = tuple(each for each in holder.policies if each not in sorted_)
     return Attached(holder, own, guard, quarantine, extra)
 
 
@@ -171,6 +157,11 @@ class AccountScene:
             return {}
 
     @fact
-    def rendered(self) -> Rendered:
-        """The rendered documents of the site, in the form to attach."""
-        return rendered_of(self.site, self.profile)
+    def rendered(self) -> tuple[PolicyDocument, ...]:
+        """The documents of the site's policy, as rendered."""
+        return tuple(part.document for part in render_parts(self.site, self.profile))
+
+    @fact
+    def limits(self) -> Mapping[str, PolicyDocument]:
+        """The site's boundary and guardrail by name, as far as it renders them."""
+        return {name: limit.document for name, limit in render_limits(self.site).items()}

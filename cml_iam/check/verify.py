@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.check.refusal import why
 from cml_iam.engine import compile_policies
@@ -53,11 +53,7 @@ class Verification:
 def _judgement_json(judgement: Judgement) -> dict[str, Any]:
     expectation = judgement.expectation
     return {
-        "id": expectation.id,
-        "permission": expectation.permission,
-        "situation": expectation.situation,
-        "description": expectation.description,
-        "expected": expectation.expected,
+        **{name: getattr(expectation, name) for name in _OF_EXPECTATION},
         "answer": judgement.answer,
         "verdict": judgement.verdict,
         "statements": list(judgement.statements),
@@ -71,6 +67,9 @@ def _judgement_json(judgement: Judgement) -> dict[str, Any]:
             for request in expectation.requests
         ],
     }
+
+
+_OF_EXPECTATION: Final = ("id", "permission", "situation", "description", "expected")
 
 
 def verify_offline(
@@ -88,15 +87,15 @@ def verify_offline(
     if problems:
         raise DocumentError(problems)
     authorizer = compile_policies(identity=identity, boundary=boundary)
-    judgements = judge(expectations, lambda each: _ruling(authorizer, each))
+
+    def ruling(request: Request) -> Ruling:
+        decision = authorizer.decide(request)
+        return Ruling(decision.allowed, authorizer.deciding(decision))
+
+    judgements = judge(expectations, ruling)
     return Verification(
         "offline", tuple(_hinted(authorizer, judgement) for judgement in judgements)
     )
-
-
-def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
-    decision = authorizer.decide(request)
-    return Ruling(decision.allowed, authorizer.deciding(decision))
 
 
 def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
@@ -124,13 +123,14 @@ def verify_live(
     NotFoundError if there is no such principal, CredentialsError without credentials.
     """
     from cml_iam.aws import Counted
+    from cml_iam.check._simulator import Simulator
 
     expectations = tuple(expectations)
     requests = [request for expectation in expectations for request in expectation.requests]
     counted = Counted(aws)
     known = _policies_of(counted, principal_arn) if policies is None else policies
     try:
-        simulator = _asked(counted, principal_arn, requests, known)
+        simulator = Simulator(counted, principal_arn, requests, known)
     except NotFoundError as error:
         error.remedy = (
             f"check that `{principal_arn}` exists in the account of these credentials; `cml-iam "
@@ -144,37 +144,6 @@ def verify_live(
     return Verification(
         "live", tuple(_doubted(simulator, judgement) for judgement in judgements), counted.calls
     )
-
-
-def _asked(
-    aws: Aws,
-    principal_arn: str,
-    requests: Sequence[Request],
-    policies: Sequence[PolicyDocument] | None,
-) -> Simulator:
-    """Return the simulator after simulating *requests* with all keys that may decide them.
-
-    AWS evaluates service control policies with their conditions, but reveals neither the policies
-    nor which of their keys are missing, only that the account is in an organization.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
-    """
-    from cml_iam.check._simulator import (
-        Doubts,
-        Simulator,
-        every_key,
-        keys_mentioned,
-        keys_that_matter,
-    )
-
-    mentioned = None if policies is None else keys_mentioned(policies)
-    doubts = Doubts(requests, principal_arn, mentioned)
-    if mentioned is not None:
-        simulator = Simulator(aws, principal_arn, keys_that_matter(mentioned), doubts)
-        if simulator.ask(requests, outside_organizations=True):
-            return simulator
-    simulator = Simulator(aws, principal_arn, every_key(requests), doubts)
-    simulator.ask(requests)
-    return simulator
 
 
 def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:

@@ -42,7 +42,7 @@ from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check.answer import Drift, Status
+    from cml_iam.check.bootstrap import Drift, Status
     from cml_iam.provision import AuditForm, Piece, SavedPlan
 
 
@@ -227,14 +227,13 @@ def status(**wanted: Any) -> None:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
     """
-    from cml_iam.check.asking import ask
     from cml_iam.check.bootstrap import BootstrapScene
-    from cml_iam.check.checks import check_named
+    from cml_iam.check.checks import ask, check_named
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
-    (found,) = ask(check_named("status"), BootstrapScene(aws, site, documents, store)).status
+    (found,) = ask(check_named("status"), BootstrapScene(aws, site, documents, store)).details
     answer(found, lambda: _say_status(found))
 
 
@@ -290,16 +289,15 @@ def drift(**wanted: Any) -> None:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
     """
-    from cml_iam.check.asking import ask
     from cml_iam.check.bootstrap import BootstrapScene
-    from cml_iam.check.checks import check_named
+    from cml_iam.check.checks import ask, check_named
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     options = wishes(site, wanted)
     pieces = options.pop("pieces")
     scene = BootstrapScene(aws, site, documents, pieces=pieces, options=options)
-    (found,) = ask(check_named("differences"), scene).drift
+    (found,) = ask(check_named("differences"), scene).details
     code = judged(findings=False, unchecked=bool(found.plan.unchecked))
     answer(found, lambda: _say_drift(found), Exit.CHANGES if found.differs else code)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.check.answer import Diagnosis, State
-from cml_iam.check.asking import ask
-from cml_iam.check.checks import DOCTOR, check_named
+from cml_iam.check.checks import DOCTOR, ask, check_named
 from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, exit_code, judged
 from cml_iam.cli._output import (
@@ -62,7 +61,7 @@ def health(connection_only: bool) -> None:
     check = check_named("connection" if connection_only else "permissions")
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):
-        found = ask(check, _machine(here, explains=False)).tried
+        found = ask(check, _machine(here, explains=False)).details
     # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
     tried = any(each.connected for each in found) and not connection_only
     warning = here.site.launch_warning if here.site and tried else None

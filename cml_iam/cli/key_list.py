@@ -106,7 +106,7 @@ def _say(data: list[dict[str, Any]], most: int) -> None:
 def _data(
     info: KeyInfo, use: KeyUse, schedule: Schedule, stored: dict[str, str | None]
 ) -> dict[str, Any]:
-    from cml_iam.check.answer import KeyStatus
+    from cml_iam.check.bootstrap import KeyStatus
 
     now, due = datetime.now(UTC), schedule.due(info)
     stores = [name for name, key in stored.items() if key == info.id]

@@ -103,14 +103,14 @@ def _print(done: Verification, remedy: str | None) -> None:
 
 
 def _live(site: Site, principal: str) -> Verification:
-    from cml_iam.check.asking import ask
-    from cml_iam.check.checks import check_named
+    from cml_iam.check.checks import ask, check_named
     from cml_iam.check.scene import AccountScene, Live
 
     aws = connect_as("administrator", site)
     with progress(f"asking AWS about {principal}"):
         asked = Live(site, datetime.now(UTC), principal=principal)
-        (done,) = ask(check_named("simulation"), AccountScene(aws, asked)).verified
+        done: Verification
+        (done,) = ask(check_named("simulation"), AccountScene(aws, asked)).details
     return done
 
 

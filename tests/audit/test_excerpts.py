@@ -12,7 +12,7 @@ import pytest
 from cml_iam.audit import Ask, Spot
 from cml_iam.check._excerpts import MOST_COLUMNS, MOST_LINES, with_excerpts
 from cml_iam.check.answer import Answer
-from cml_iam.check.answer import finding as found
+from cml_iam.check.checks import check_named
 from cml_iam.check.documents import Offline, audit_documents
 from cml_iam.check.files import read_given
 from cml_iam.report import Excerpt
@@ -37,7 +37,7 @@ POLICY = """{
 
 
 def excerpt(spot: Spot, *witness: Ask, text: str = POLICY, name: str = "p.json") -> Excerpt | None:
-    one = found("CML702", "said", spot, "expectations", witness=witness)
+    one = check_named("expectations").finding("CML702", "said", spot, witness=witness)
     (shown,) = with_excerpts(Answer(findings=(one,)), {name: text}).findings
     return shown.excerpt
 

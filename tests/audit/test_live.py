@@ -16,8 +16,7 @@ from cml_iam.audit import Account, Report
 from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.account import audit_account
-from cml_iam.check.asking import answers
-from cml_iam.check.checks import check_named
+from cml_iam.check.checks import answers, check_named
 from cml_iam.check.report import make_report
 from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import NotFoundError

@@ -13,9 +13,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import connect
-from cml_iam.check.asking import ask
 from cml_iam.check.bootstrap import BootstrapScene, trail_problems
-from cml_iam.check.checks import check_named
+from cml_iam.check.checks import ask, check_named
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,
@@ -218,9 +217,9 @@ def test_two_people_bootstrap_and_destroy_together(
     assert plan_bootstrap(operator, site, _documents(site)).principal == site.principal_arn
 
     scene = BootstrapScene(operator, site, _documents(site), store)
-    (drift,) = ask(check_named("differences"), scene).drift
+    (drift,) = ask(check_named("differences"), scene).details
     assert (drift.differs, drift.plan.unchecked) == (False, ())
-    (status,) = ask(check_named("status"), scene).status
+    (status,) = ask(check_named("status"), scene).details
     assert status.plan.changes == ()
 
     changed = _documents(replace(OTHER, user=site.user, role=site.role, path=site.path))

@@ -11,10 +11,9 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Identity
-from cml_iam.check.answer import Drift, State
-from cml_iam.check.asking import ask
-from cml_iam.check.bootstrap import BootstrapScene
-from cml_iam.check.checks import check_named
+from cml_iam.check.answer import State
+from cml_iam.check.bootstrap import BootstrapScene, Drift
+from cml_iam.check.checks import ask, check_named
 from cml_iam.provision import (
     apply_plan,
     check_fresh,
@@ -46,7 +45,7 @@ def roll_back(world: World, version: str | None = None) -> None:
 
 def drift_of(world: World, documents: str, site: Site | None = None) -> Drift:
     scene = BootstrapScene(world.aws, site or world.site, documents)
-    (drift,) = ask(check_named("differences"), scene).drift
+    (drift,) = ask(check_named("differences"), scene).details
     return drift
 
 

@@ -25,7 +25,7 @@ from cml_iam.audit import (
 )
 from cml_iam.audit._items import path_of
 from cml_iam.audit.write import Form, write_report
-from cml_iam.check.answer import finding as found
+from cml_iam.check.checks import check_named
 from cml_iam.expectations import SITUATIONS, derive_expectations
 from cml_iam.lint import Severity
 from cml_iam.report.html import _style
@@ -264,11 +264,10 @@ class TestManyAccounts:
 
     def findings(self) -> tuple[AuditFinding, ...]:
         return tuple(
-            found(
+            check_named("attachments").finding(
                 "CML709",
                 f"`arn:aws:iam::{id_}:policy/x` permits more",
                 Spot(resource=f"arn:aws:iam::{id_}:user/m", account=id_),
-                "attachments",
             )
             for id_ in self.IDS
         )
