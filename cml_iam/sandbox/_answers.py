@@ -12,13 +12,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._wire import Answer, Edit, Fault, Unauthenticated, Values, rows
+from cml_iam.sandbox._wire import Answer, Call, Edit, Fault, Protocol, Unauthenticated, Values, rows
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Protocol
-    from cml_iam.sandbox._world import World
+    from cml_iam.sandbox._world import Principal, World
 
 Handler = Callable[["World", "Principal", "Call"], "Values | None"]
 

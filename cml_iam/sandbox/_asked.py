@@ -15,11 +15,10 @@ from cml_iam.engine import Request
 from cml_iam.engine.authorization import tag_request
 from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
 from cml_iam.sandbox._principals import boundary_arn, tags_of
-from cml_iam.sandbox._wire import Fault, is_s3_action, known_action, resource_types, rows
+from cml_iam.sandbox._wire import Call, Fault, is_s3_action, known_action, resource_types, rows
 
 if TYPE_CHECKING:
     from cml_iam.engine.authorization import Caller
-    from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 
 Context = dict[str, "str | list[str]"]

@@ -26,13 +26,12 @@ from cml_iam.engine.authorization import (
     use,
 )
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._wire import Fault, operation_model, resource_types, rows
+from cml_iam.sandbox._wire import Call, Fault, operation_model, resource_types, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cml_iam.engine.authorization import Caller, Tags
-    from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 
 _KINDS: Final = {

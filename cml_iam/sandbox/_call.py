@@ -13,14 +13,14 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._wire import (
+    Call,
     Fault,
+    Message,
     Protocol,
-    action_of,
     environ_of,
     form_fields,
     models_of,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from cml_iam.sandbox._wire import Message
 
 _FORM: Final = "application/x-www-form-urlencoded"
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -40,33 +39,6 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 
 _NO_SUCH: Final = "UnknownOperationException"
 _UNREADABLE: Final = "SerializationException"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One API operation: *params* by the names of the *model*; *service* is IAM's prefix."""
-
-    service: str
-    operation: str
-    region: str
-    protocol: Protocol
-    params: dict[str, Any]
-    model: Any = field(compare=False, repr=False)
-
-    @property
-    def action(self) -> str:
-        """The IAM action."""
-        return action_of(self.service, self.operation)
-
-    @property
-    def plain_protocol(self) -> str:
-        """The protocol in which the call is executed: CBOR is only a form of JSON."""
-        return "json" if self.protocol == "cbor" else self.protocol
-
-    def with_params(self, **params: Any) -> Call:
-        """Return the same call with changed *params*; None removes one."""
-        merged = {**self.params, **params}
-        return replace(self, params={k: v for k, v in merged.items() if v is not None})
 
 
 def protocol_of(message: Message, scope: str) -> Protocol:

@@ -21,14 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text, shipped_text
 from cml_iam.located import located_problems, parse_toml
-from cml_iam.sandbox._wire import Fault, rows
+from cml_iam.sandbox._wire import Call, Fault, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
-
-    from cml_iam.sandbox._call import Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,21 @@ from cml_iam.sandbox._reports import note_use
 from cml_iam.sandbox._strict import check_ec2, check_model
 from cml_iam.sandbox._sts import answer_unsigned, read_unsigned
 from cml_iam.sandbox._transitions import arrive
-from cml_iam.sandbox._wire import Answer, Fault, Message, Unauthenticated, backends_of, prefix_of
+from cml_iam.sandbox._wire import (
+    Answer,
+    Call,
+    Edit,
+    Fault,
+    Message,
+    Unauthenticated,
+    backends_of,
+    prefix_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Edit
-    from cml_iam.sandbox._world import World
+    from cml_iam.sandbox._world import Principal, World
 
 
 LOOPBACK: Final = "127.0.0.1"

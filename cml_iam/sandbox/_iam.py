@@ -8,21 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
-from cml_iam.sandbox._answers import answers, in_pages
+from cml_iam.sandbox._answers import Execute, answers, in_pages
 from cml_iam.sandbox._principals import boundary_arn, is_aws, note_policies, tags_of
 from cml_iam.sandbox._strict import check_document, check_tag_keys, check_trust
-from cml_iam.sandbox._wire import Fault, rows
-from cml_iam.sandbox._world import new_id
-
-if TYPE_CHECKING:
-    from cml_iam.sandbox._answers import Execute
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Values
-    from cml_iam.sandbox._world import World
+from cml_iam.sandbox._wire import Answer, Call, Fault, Values, rows
+from cml_iam.sandbox._world import Principal, World, new_id
 
 _MOST_ATTACHED: Final = 10
 _MOST_TAGS: Final = 50

@@ -20,15 +20,13 @@ from math import ceil, sin
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import answers, keep_place, place_of
-from cml_iam.sandbox._wire import Fault, rows
+from cml_iam.sandbox._wire import Call, Fault, Values, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Values
-    from cml_iam.sandbox._world import World
+    from cml_iam.sandbox._world import Principal, World
+
 
 MOST_POINTS: Final = 1440
 """The maximum number of points in one GetMetricStatistics call."""

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from cml_iam.aws import wire
 from cml_iam.errors import CmlIamError, MissingExtraError
-from cml_iam.sandbox._wire import Answer, Edit, Fault, environ_of
-
-if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call
+from cml_iam.sandbox._wire import Answer, Call, Edit, Fault, environ_of
 
 _SWITCHES: Final[Mapping[str, str | None]] = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.engine import AttachedPolicy
-from cml_iam.engine.authorization import Caller
-from cml_iam.policy import Arn
-from cml_iam.sandbox._wire import Unauthenticated, form_fields
-from cml_iam.sandbox._world import Policies
+from cml_iam.sandbox._wire import Message, Unauthenticated, form_fields
+from cml_iam.sandbox._world import Policies, Principal, World
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cml_iam.sandbox._wire import Message
-    from cml_iam.sandbox._world import Session, World
 
 SKEW: Final = timedelta(minutes=5)
 SKEW_S3: Final = timedelta(minutes=15)
@@ -153,30 +149,6 @@ def _check_time(claim: Claim, now: datetime) -> None:
         bound = (now + skew).strftime(_STAMP)
         text = f"Signature not yet current: {claim.stamp} is still later than {bound}"
         raise Unauthenticated("early", "" if claim.service == "ec2" else text)
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """An authenticated caller; *name* is set for a user, *session* for temporary credentials."""
-
-    arn: str
-    user_id: str
-    access_key_id: str
-    source_ip: str
-    name: str | None = None
-    role: str | None = None
-    session: Session | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_root(self) -> bool:
-        """Whether this is the account's root user, whom no identity-based policy limits."""
-        return Arn.parse(self.arn).resource == "root"
-
-    @property
-    def caller(self) -> Caller:
-        """The caller as used in authorizations."""
-        return Caller(self.arn, self.user_id, self.source_ip, self.tags)
 
 
 def authenticate(world: World, message: Message, claim: Claim) -> Principal:

@@ -21,16 +21,13 @@ from cml_iam.errors import DocumentError
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._answers import answers
 from cml_iam.sandbox._principals import boundary_arn, held_policies, holder
-from cml_iam.sandbox._wire import Fault
+from cml_iam.sandbox._wire import Call, Fault, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Values
-    from cml_iam.sandbox._world import World
+    from cml_iam.sandbox._world import Principal, World
 
 
 @answers("iam:ListEntitiesForPolicy")

@@ -17,14 +17,13 @@ from cml_iam.errors import CmlIamError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
 from cml_iam.sandbox._answers import check_page
 from cml_iam.sandbox._guard import compiled
-from cml_iam.sandbox._wire import Fault, rows
+from cml_iam.sandbox._wire import Call, Fault, rows
 from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.policy import PolicyDocument
-    from cml_iam.sandbox._call import Call
 
 
 def check_model(call: Call) -> None:

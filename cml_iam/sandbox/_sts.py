@@ -13,7 +13,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from cml_iam.engine import Request
@@ -23,15 +23,9 @@ from cml_iam.sandbox._call import read_call
 from cml_iam.sandbox._guard import compiled, moment, trust_policy
 from cml_iam.sandbox._principals import default_document, tags_of
 from cml_iam.sandbox._strict import check_document, check_model
-from cml_iam.sandbox._wire import Fault
-from cml_iam.sandbox._world import Policies, Session, new_key
+from cml_iam.sandbox._wire import Call, Fault, Message, Values
+from cml_iam.sandbox._world import Policies, Principal, Session, World, new_key
 from cml_iam.secret import Secret
-
-if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Message, Values
-    from cml_iam.sandbox._world import World
 
 _HOUR: Final = 3600
 """The default duration of a role's session, and the longest one for the root or by a role."""

@@ -12,16 +12,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import answers
-from cml_iam.sandbox._wire import Fault, rows
-from cml_iam.sandbox._world import Delay
+from cml_iam.sandbox._wire import Call, Fault, Values, rows
+from cml_iam.sandbox._world import Delay, Principal, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Values
-    from cml_iam.sandbox._world import World
 
 SHOWN_TERMINATED: Final = timedelta(hours=1)
 """How long EC2 still describes a terminated instance."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, unquote
@@ -203,3 +203,30 @@ def known_action(service: str, name: str) -> facts.Action | None:
     """Return what AWS publishes about an action."""
     known = facts.service(service)
     return known.action(name) if known is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API operation: *params* by the names of the *model*; *service* is IAM's prefix."""
+
+    service: str
+    operation: str
+    region: str
+    protocol: Protocol
+    params: dict[str, Any]
+    model: Any = field(compare=False, repr=False)
+
+    @property
+    def action(self) -> str:
+        """The IAM action."""
+        return action_of(self.service, self.operation)
+
+    @property
+    def plain_protocol(self) -> str:
+        """The protocol in which the call is executed: CBOR is only a form of JSON."""
+        return "json" if self.protocol == "cbor" else self.protocol
+
+    def with_params(self, **params: Any) -> Call:
+        """Return the same call with changed *params*; None removes one."""
+        merged = {**self.params, **params}
+        return replace(self, params={k: v for k, v in merged.items() if v is not None})

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.engine.authorization import Caller
 from cml_iam.facts import known_regions, opt_in_regions, partition_of
+from cml_iam.policy import Arn
 from cml_iam.sandbox._conditions import Conditions, Refusals, Throttle
-from cml_iam.sandbox._wire import Fault
+from cml_iam.sandbox._wire import Answer, Call, Fault
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cml_iam.engine import AttachedPolicy, Shape
-    from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._moto import Moto
-    from cml_iam.sandbox._wire import Answer
 
 
 def system_clock() -> datetime:
@@ -70,6 +70,30 @@ class Session:
     tags: Mapping[str, str] = field(default_factory=dict)
     mfa: bool = False
     federated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller; *name* is set for a user, *session* for temporary credentials."""
+
+    arn: str
+    user_id: str
+    access_key_id: str
+    source_ip: str
+    name: str | None = None
+    role: str | None = None
+    session: Session | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the account's root user, whom no identity-based policy limits."""
+        return Arn.parse(self.arn).resource == "root"
+
+    @property
+    def caller(self) -> Caller:
+        """The caller as used in authorizations."""
+        return Caller(self.arn, self.user_id, self.source_ip, self.tags)
 
 
 @dataclass(frozen=True, slots=True)

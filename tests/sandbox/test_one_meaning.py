@@ -17,8 +17,7 @@ from moto.core.routing import get_service_router
 
 from cml_iam.aws import wire
 from cml_iam.sandbox import Sandbox, _front
-from cml_iam.sandbox._call import Call
-from cml_iam.sandbox._wire import models_of, operation_model
+from cml_iam.sandbox._wire import Call, models_of, operation_model
 from tests.sandbox.conftest import Identity, send
 from tests.sandbox.documents import EVERYTHING
 
