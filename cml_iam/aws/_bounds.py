@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, Self
 
-from botocore.awsrequest import (
-    AWSHTTPConnection,
-    AWSHTTPConnectionPool,
-    AWSHTTPSConnection,
-    AWSHTTPSConnectionPool,
-)
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeout
@@ -36,9 +30,31 @@ _REMEDY: Final = "check --endpoint-url, AWS_ENDPOINT_URL, the network and the pr
 
 def bound(client: Any) -> None:
     """Make *client* abort responses that are too large or do not end."""
-    endpoint = client._endpoint  # noqa: SLF001 - botocore has no other way to the HTTP session
+    session = client._endpoint.http_session  # noqa: SLF001 - botocore has no other way to it
     seconds = client.meta.config.read_timeout * READ_TIMEOUTS
-    endpoint.http_session = _BoundedSession(endpoint.http_session, seconds, ANSWER_BYTES)
+    send, most = session.send, ANSWER_BYTES
+    # Shared by direct connections and connections through a proxy.
+    vars(session)["_pool_classes_by_scheme"].update(http=_POOL, https=_TLS_POOL)
+
+    def send_bounded(request: Any) -> Any:
+        """Send *request* and read the whole response, unless it is streamed."""
+        streams, request.stream_output = request.stream_output, True
+        with _Deadline(seconds) as deadline:
+            try:
+                response = send(request)
+                if not streams:
+                    _read(request, response, most)
+            except Exception:
+                if not deadline.passed:
+                    raise
+            if not deadline.passed:
+                return response
+        raise UnreachableError(
+            f"no answer: {request.url} did not complete its answer within {seconds:g} s",
+            remedy=_REMEDY,
+        )
+
+    vars(session)["send"] = send_bounded
 
 
 class _Deadline:
@@ -81,18 +97,24 @@ def _shut_down(sock: Any) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Watched:
-    """A connection mixin that lets the current request's deadline watch the connection's socket."""
+def _watched(pool: Any) -> Any:
+    """Return *pool*, a class, with connections that let the current deadline watch their socket."""
 
-    def _new_conn(self) -> Any:
-        sock = super()._new_conn()  # type: ignore[misc]  # a mixin for urllib3's connections
-        _watch(sock)
-        return sock
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # botocore has no types
+        def _new_conn(self) -> Any:
+            sock = super()._new_conn()
+            _watch(sock)
+            return sock
 
-    def request(self, *args: Any, **options: Any) -> Any:
-        if vars(self).get("sock") is not None:
-            _watch(vars(self)["sock"])
-        return super().request(*args, **options)  # type: ignore[misc]  # as above
+        def request(self, *args: Any, **options: Any) -> Any:
+            if vars(self).get("sock") is not None:
+                _watch(vars(self)["sock"])
+            return super().request(*args, **options)
+
+    class Pool(pool):  # type: ignore[misc]  # as above
+        ConnectionCls = Connection
+
+    return Pool
 
 
 def _watch(sock: Any) -> None:
@@ -101,87 +123,30 @@ def _watch(sock: Any) -> None:
         deadline.watch(sock)
 
 
-class _Connection(_Watched, AWSHTTPConnection):  # type: ignore[misc]  # botocore has no types
-    pass
+_POOL: Final = _watched(AWSHTTPConnectionPool)
+_TLS_POOL: Final = _watched(AWSHTTPSConnectionPool)
 
 
-class _TlsConnection(_Watched, AWSHTTPSConnection):  # type: ignore[misc]  # as above
-    pass
-
-
-class _Pool(AWSHTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(AWSHTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _BoundedSession:
-    """botocore's HTTP session with limits on every response."""
-
-    def __init__(self, inner: Any, seconds: float, most: int) -> None:
-        self._inner = inner
-        self._seconds = seconds
-        self._most = most
-        # Shared by direct connections and connections through a proxy.
-        vars(inner)["_pool_classes_by_scheme"].update(http=_Pool, https=_TlsPool)
-
-    def send(self, request: Any) -> Any:
-        """Send *request* and read the whole response, like the inner session."""
-        streams, request.stream_output = request.stream_output, True
-        with _Deadline(self._seconds) as deadline:
-            try:
-                response = self._inner.send(request)
-                if not streams:
-                    self._read(request, response)
-            except Exception:
-                if not deadline.passed:
-                    raise
-            if not deadline.passed:
-                return response
-        raise UnreachableError(
-            f"no answer: {request.url} did not complete its answer within {self._seconds:g} s",
-            remedy=_REMEDY,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._inner.close()
-
-    def _read(self, request: Any, response: Any) -> None:
-        response.raw = _Bounded(response.raw, self._most, request.url)
-        try:
-            body = response.content
-        except Urllib3ReadTimeout as error:
-            raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
-        except (Urllib3Error, OSError) as error:
-            raise ConnectionClosedError(
-                endpoint_url=request.url, request=request, error=error
-            ) from None
-        promised = response.headers.get("Content-Length", "")
-        if request.method != "HEAD" and promised.isdecimal() and len(body) < int(promised):
-            raise ConnectionClosedError(endpoint_url=request.url, request=request)
-
-
-class _Bounded:
-    """A response that is read up to *most* bytes."""
-
-    def __init__(self, raw: Any, most: int, url: str) -> None:
-        self._raw = raw
-        self._most = most
-        self._url = url
-
-    def stream(self) -> Iterator[bytes]:
-        """Yield the chunks of the response."""
-        taken = 0
-        for piece in self._raw.stream(_PIECE):
-            taken += len(piece)
-            if taken > self._most:
-                self._raw.close()
+def _read(request: Any, response: Any, most: int) -> None:
+    """Read *response* up to *most* bytes."""
+    body = bytearray()
+    try:
+        for piece in response.raw.stream(_PIECE):
+            body += piece
+            if len(body) > most:
+                response.raw.close()
                 raise UnreachableError(
-                    f"the server at {self._url} is not AWS: its response is longer than "
-                    f"{self._most // 1024} KiB",
+                    f"the server at {request.url} is not AWS: its response is longer than "
+                    f"{most // 1024} KiB",
                     remedy=_REMEDY,
                 )
-            yield piece
+    except Urllib3ReadTimeout as error:
+        raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
+    except (Urllib3Error, OSError) as error:
+        raise ConnectionClosedError(
+            endpoint_url=request.url, request=request, error=error
+        ) from None
+    promised = response.headers.get("Content-Length", "")
+    if request.method != "HEAD" and promised.isdecimal() and len(body) < int(promised):
+        raise ConnectionClosedError(endpoint_url=request.url, request=request)
+    response._content = bytes(body)  # noqa: SLF001 - where botocore keeps what it has read

@@ -129,12 +129,12 @@ def _impatient(read_timeout: float) -> Iterator[None]:
     """Wait for nothing between attempts, and not long for an answer."""
     import botocore.endpoint
 
-    from cml_iam.aws import _bounds, _greeting, connect
+    from cml_iam.aws import _bounds, _session, connect
 
     short = {**(connect.__kwdefaults__ or {}), "read_timeout": read_timeout}
     with (
         mock.patch.object(connect, "__kwdefaults__", short),
-        mock.patch.object(_greeting, "_READ_TIMEOUT", read_timeout),
+        mock.patch.object(_session, "_READ_TIMEOUT", read_timeout),
         mock.patch.object(_bounds, "ANSWER_BYTES", 1024 * 1024),
         mock.patch.object(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None)),
         mock.patch("cml_iam.cli.serve.make_server", _Once),
