@@ -182,26 +182,14 @@ class StatementReason(NamedTuple):
             "effect": self.effect,
             "applies": self.matched,
             "reason": self.reason,
-            "elements": [
-                {
-                    "element": element.element,
-                    "matched": element.matched,
-                    "values": list(element.values),
-                    "found": element.found,
-                }
-                for element in self.elements
-            ],
-            "conditions": [
-                {
-                    "operator": condition.operator,
-                    "key": condition.key,
-                    "values": list(condition.values),
-                    "found": None if condition.found is None else list(condition.found),
-                    "matched": condition.matched,
-                }
-                for condition in self.conditions
-            ],
+            "elements": [_fields(element, "note") for element in self.elements],
+            "conditions": [_fields(c, "several", "problems") for c in self.conditions],
         }
+
+
+def _fields(reason: ElementReason | ConditionReason, *without: str) -> dict[str, Any]:
+    fields = {name: value for name, value in reason._asdict().items() if name not in without}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
 class GateReason(NamedTuple):

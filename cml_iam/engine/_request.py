@@ -77,7 +77,7 @@ def single_text(value: Any) -> str | None:
 def all_texts(value: Any) -> tuple[str, ...]:
     """Return the strings of a context value; a single value becomes a list of one."""
     if isinstance(value, list | tuple | set | frozenset):
-        return tuple(_scalar(each) for each in value)
+        return tuple(map(_scalar, value))
     return (_scalar(value),)
 
 
@@ -114,14 +114,14 @@ class Keys:
         known = self._known
         if known.issuperset(context):
             return None
-        found = [
+        values = [
             value
             for name, value in context.items()
             if name not in known and self._spelling(name) == key
         ]
-        if len(found) > 1:
+        if len(values) > 1:
             raise InputError(f"the context has `{key}` in several spellings")
-        return found[0] if found else None
+        return values[0] if values else None
 
     def _spelling(self, name: str) -> str:
         """Return the single spelling of *name*; caches names already right and names not used."""
@@ -181,16 +181,6 @@ class Caller:
             (SERVICE_LINKED, "assumed-role/AWSServiceRoleFor")
         )
 
-    @property
-    def identity(self) -> tuple[str, str] | None:
-        """The identity behind a session: ("role", name) or ("user", name); otherwise None."""
-        if self.arn is None or self.arn.service != "sts":
-            return None
-        kind, _, rest = self.arn.resource.partition("/")
-        if kind == "assumed-role":
-            return "role", rest.partition("/")[0]
-        return ("user", rest) if kind == "federated-user" else None
-
 
 def names_principals(kind: PolicyType) -> bool:
     """Return whether statements of policies of the type *kind* name principals."""
@@ -218,16 +208,14 @@ def naming(statement: Statement, caller: Caller, *, bounded: bool) -> Naming:
 def _naming(principals: Principals, caller: Caller) -> Naming:
     if principals.everyone:
         return Naming.DIRECTLY
-    return max(
-        (_names(kind, name, caller) for kind, names in principals.ids for name in names),
-        default=Naming.NOT,
+    namings = (
+        _aws(name, caller)
+        if kind == "AWS"
+        else (Naming.DIRECTLY if name == caller.text else Naming.NOT)
+        for kind, names in principals.ids
+        for name in names
     )
-
-
-def _names(kind: str, name: str, caller: Caller) -> Naming:
-    if kind == "AWS":
-        return _aws(name, caller)
-    return Naming.DIRECTLY if name == caller.text else Naming.NOT
+    return max(namings, default=Naming.NOT)
 
 
 def _aws(name: str, caller: Caller) -> Naming:
@@ -240,18 +228,15 @@ def _aws(name: str, caller: Caller) -> Naming:
         return Naming.DIRECTLY
     if name == caller.text:
         return Naming.IDENTITY if caller.arn.resource.startswith("role/") else Naming.DIRECTLY
-    if name in {caller.account, f"arn:{caller.arn.partition}:iam::{caller.account}:root"}:
+    prefix = f"arn:{caller.arn.partition}:iam::{caller.account}:"
+    if name in {caller.account, f"{prefix}root"}:
         return Naming.ACCOUNT
-    return Naming.IDENTITY if _is_behind(name, caller) else Naming.NOT
+    return Naming.IDENTITY if _is_behind(name, prefix, caller.arn) else Naming.NOT
 
 
-def _is_behind(name: str, caller: Caller) -> bool:
-    """Return whether *name* is the role or user behind the caller's session (which has no path)."""
-    identity = caller.identity
-    if identity is None or caller.arn is None or not name.startswith("arn:"):
-        return False
-    kind, own_name = identity
-    prefix = f"arn:{caller.arn.partition}:iam::{caller.account}:{kind}/"
-    if not name.startswith(prefix):
-        return False
-    return (name.rpartition("/")[2] if kind == "role" else name.removeprefix(prefix)) == own_name
+def _is_behind(name: str, prefix: str, session: Arn) -> bool:
+    """Return whether *name* is the role or user behind *session*, which has no path."""
+    kind, _, rest = session.resource.partition("/")
+    if session.service == "sts" and kind == "assumed-role" and name.startswith(f"{prefix}role/"):
+        return name.rpartition("/")[2] == rest.partition("/")[0]
+    return session.service == "sts" and kind == "federated-user" and name == f"{prefix}user/{rest}"

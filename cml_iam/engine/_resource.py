@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,12 +64,16 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
     """Group ARN patterns without variables by the kind of test they need."""
     simple, expressions = [], []
     for fields in all_fields:
-        if _wild_inside(fields):
-            expressions.append(_expression(fields))
-        else:
-            simple.append(_joined(fields))
-    found = patterns(simple)
-    return Patterns(found.equal, found.prefixes, (*found.expressions, *expressions), anything=False)
+        *first, last = fields
+        if any(isinstance(part, Wildcard) for field in first for part in field):
+            texts = (expression_text(field, INSIDE) for field in first)
+            text = ":".join((*texts, expression_text(last)))
+            expressions.append(re.compile(text, re.DOTALL))
+        else:  # a plain text test is enough
+            with_colons = ((*field, ":") for field in first)
+            simple.append(merged((*chain.from_iterable(with_colons), *last)))
+    plain = patterns(simple)
+    return Patterns(plain.equal, plain.prefixes, (*plain.expressions, *expressions), anything=False)
 
 
 def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
@@ -78,43 +81,8 @@ def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
     return patterns((parts,), "." if index == FIELDS - 1 else INSIDE).test()
 
 
-def _joined(fields: Fields) -> tuple[Token, ...]:
-    """Join the fields; if the first five have no wildcard, a plain text test is enough."""
-    with_colons = ((*field, ":") for field in fields[:-1])
-    return merged(chain(chain.from_iterable(with_colons), fields[-1]))
-
-
-def _wild_inside(fields: Sequence[Sequence[Token]]) -> bool:
-    return any(isinstance(part, Wildcard) for field in fields[:-1] for part in field)
-
-
-def _expression(fields: Fields) -> re.Pattern[str]:
-    texts = [expression_text(field, INSIDE) for field in fields[:-1]]
-    return re.compile(":".join((*texts, expression_text(fields[-1]))), re.DOTALL)
-
-
 ResourceTest = Callable[[str, Mapping[str, Any]], bool]
 """A function of the request's resource and its context."""
-
-
-class Short(Enum):
-    """How a policy type treats an ARN with fewer than six fields."""
-
-    PAD = "the missing fields are `*`"
-    PAD_IF_WILD = "the missing fields are `*` if it has a wildcard; otherwise it names nothing"
-    PAD_IF_WILD_AT_END = "the missing fields are `*` if it ends with `*`; otherwise it is invalid"
-    INVALID = "it is invalid"
-
-
-SHORT: Final[Mapping[PolicyType, Short]] = {
-    "identity": Short.PAD,
-    "session": Short.PAD,
-    "boundary": Short.PAD,
-    "resource": Short.PAD_IF_WILD,
-    "endpoint": Short.PAD_IF_WILD,
-    "scp": Short.PAD_IF_WILD_AT_END,
-    "rcp": Short.INVALID,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +126,32 @@ def resource_pattern(
     return ResourcePattern(text, fields) if len(fields) == FIELDS else _short(text, kind, fields)
 
 
+def _has_wildcard(fields: Fields) -> bool:
+    return any(isinstance(part, Wildcard) for field in fields for part in field)
+
+
+SHORT: Final[Mapping[PolicyType, Callable[[Fields], bool]]] = {
+    "identity": lambda fields: True,  # noqa: ARG005 - whatever they are
+    "session": lambda fields: True,  # noqa: ARG005 - whatever they are
+    "boundary": lambda fields: True,  # noqa: ARG005 - whatever they are
+    "resource": _has_wildcard,
+    "endpoint": _has_wildcard,
+    "scp": lambda fields: fields[-1][-1:] == (Wildcard.MANY,),
+    "rcp": lambda fields: False,  # noqa: ARG005 - whatever they are
+}
+"""Whether the missing fields of an ARN with fewer than six are `*`, by policy type.
+
+Otherwise the ARN names nothing in a resource or endpoint policy, and is invalid in an SCP or RCP.
+"""
+
+
 def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
-    rule = SHORT[kind]
-    wild = any(isinstance(part, Wildcard) for field in fields for part in field)
-    at_end = fields[-1][-1:] == (Wildcard.MANY,)
-    pads = (
-        rule is Short.PAD
-        or (rule is Short.PAD_IF_WILD and wild)
-        or (rule is Short.PAD_IF_WILD_AT_END and at_end)
-    )
+    pads = SHORT[kind](fields)
     padded = (*fields, *((Wildcard.MANY,) for _ in range(FIELDS - len(fields)))) if pads else None
     return ResourcePattern(
         text,
         padded,
-        spoils=pads or rule is not Short.PAD_IF_WILD,
+        spoils=pads or kind not in ("resource", "endpoint"),
         problem=f"resource `{text}` has fewer than six fields",
     )
 
@@ -195,11 +175,11 @@ def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
     if any(pattern.everything for pattern in patterns):
         return None
     named = [pattern for pattern in patterns if pattern.fields is not None]
-    plain = arn_patterns(e.fields for e in named if e.fields and not _varies(e))
-    varying = tuple(each for each in named if _varies(each))
+    plain = arn_patterns(p.fields for p in named if p.fields and not _varies(p))
+    varying = tuple(pattern for pattern in named if _varies(pattern))
     if varying:
         return lambda resource, context: (
-            plain.matches(resource) or any(each.matches(resource, context) for each in varying)
+            plain.matches(resource) or any(p.matches(resource, context) for p in varying)
         )
     if plain.prefixes and not plain.equal and not plain.expressions:
         prefixes = plain.prefixes[0] if len(plain.prefixes) == 1 else plain.prefixes

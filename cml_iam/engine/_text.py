@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._request import single_text
+from cml_iam.policy import linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,7 +143,7 @@ class Patterns:
             self.anything
             or text in self.equal
             or text.startswith(self.prefixes)
-            or any(each.fullmatch(text) for each in self.expressions)
+            or any(expression.fullmatch(text) for expression in self.expressions)
         )
 
     def test(self) -> Callable[[str], bool]:
@@ -188,19 +189,11 @@ def expression(parts: Sequence[Token], any_char: str = ".") -> re.Pattern[str]:
 
 
 def expression_text(parts: Sequence[Token], any_char: str = ".") -> str:
-    """Return an expression that takes linear time, no matter how many `*` it has.
-
-    The first occurrence of the text between two `*` is as good as any later one, so an atomic
-    group, `(?>…)`, prevents retries.
-    """
-    runs: list[list[str]] = [[]]
+    """Return an expression that takes linear time, no matter how many `*` it has."""
+    runs: list[str] = [""]
     for part in parts:
         if part is Wildcard.MANY:
-            runs.append([])
+            runs.append("")
         else:
-            runs[-1].append(any_char if part is Wildcard.ONE else re.escape(str(part)))
-    first, *rest = ("".join(run) for run in runs)
-    if not rest:
-        return first
-    middle = "".join(f"(?>{any_char}*?{run})" for run in rest[:-1] if run)
-    return f"{first}{middle}{any_char}*{rest[-1]}"
+            runs[-1] += any_char if part is Wildcard.ONE else re.escape(str(part))
+    return linear(runs, any_char)

@@ -36,6 +36,7 @@ from cml_iam.policy._document import (
 )
 from cml_iam.policy._pattern import (
     Arn,
+    linear,
     pattern_covers,
     pattern_matches,
     pattern_regex,
@@ -63,6 +64,7 @@ __all__ = [
     "document_lines",
     "grammar_problems",
     "is_statement",
+    "linear",
     "load_policy",
     "merged",
     "other_document",

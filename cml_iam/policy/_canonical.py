@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.policy._document import PolicyDocument, Principals, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MANAGED_POLICY_CHARACTERS: Final = 6144
 """The quota of a customer managed policy, in characters without white space.
@@ -33,9 +33,7 @@ def canonical(document: PolicyDocument) -> str:
     operators and condition keys do not matter. Sids do matter, because people refer to statements
     by them.
     """
-    statements = sorted(
-        (_canonical_statement(statement) for statement in document.statements), key=json.dumps
-    )
+    statements = sorted(map(_canonical_statement, document.statements), key=json.dumps)
     return json.dumps({"Version": document.version, "Statement": statements}, sort_keys=True)
 
 
@@ -48,30 +46,28 @@ def _canonical_statement(statement: Statement) -> dict[str, Any]:
     elements: dict[str, Any] = {
         "Sid": statement.sid,
         "Effect": statement.effect,
-        "Action": _sorted(statement.action, lower=True),
-        "NotAction": _sorted(statement.not_action, lower=True),
-        "Resource": _sorted(statement.resource),
-        "NotResource": _sorted(statement.not_resource),
+        "Action": _sorted(map(str.lower, statement.action or ())),
+        "NotAction": _sorted(map(str.lower, statement.not_action or ())),
+        "Resource": _sorted(statement.resource or ()),
+        "NotResource": _sorted(statement.not_resource or ()),
         "Principal": _canonical_principals(statement.principal),
         "NotPrincipal": _canonical_principals(statement.not_principal),
         "Condition": sorted(
-            [condition.operator.lower(), condition.key.lower(), sorted(set(condition.values))]
+            [condition.operator.lower(), condition.key.lower(), _sorted(condition.values)]
             for condition in statement.conditions
         ),
     }
     return {name: value for name, value in elements.items() if value}
 
 
-def _sorted(texts: tuple[str, ...] | None, *, lower: bool = False) -> list[str] | None:
-    if texts is None:
-        return None
-    return sorted({text.lower() if lower else text for text in texts})
+def _sorted(texts: Iterable[str]) -> list[str]:
+    return sorted(set(texts))
 
 
 def _canonical_principals(principals: Principals | None) -> Any:
     if principals is None:
         return None
-    return "*" if principals.everyone else sorted([k, sorted(set(i))] for k, i in principals.ids)
+    return "*" if principals.everyone else sorted([k, _sorted(ids)] for k, ids in principals.ids)
 
 
 def document_lines(document: PolicyDocument) -> tuple[str, ...]:
@@ -94,49 +90,49 @@ def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
     for label, statement in after.items():
         if label not in before:
             lines += _summary("+", statement)
-        elif _parts(before[label]).keys() != _parts(statement).keys():
-            lines += _changes(statement.label, before[label], statement)
+        else:
+            lines += _changes(before[label], statement)
     return tuple(lines)
 
 
 def _by_label(document: PolicyDocument) -> dict[str, Statement]:
-    found: dict[str, Statement] = {}
+    statements: dict[str, Statement] = {}
     for statement in document.statements:
-        label = statement.sid or _fingerprint(document, statement)
-        while label in found:  # a duplicate of the same statement
+        label = statement.sid or canonical(PolicyDocument((statement,), document.version))
+        while label in statements:  # a duplicate of the same statement
             label += " again"
-        found[label] = statement
-    return found
+        statements[label] = statement
+    return statements
 
 
-def _fingerprint(document: PolicyDocument, statement: Statement) -> str:
-    return canonical(type(document)((statement,), document.version))
-
-
-def _changes(label: str, old: Statement, new: Statement) -> Iterator[str]:
+def _changes(old: Statement, new: Statement) -> Iterator[str]:
     before, after = _parts(old), _parts(new)
-    yield f"~ {label}"
-    yield from (f"    - {text}" for part, text in before.items() if part not in after)
-    yield from (f"    + {text}" for part, text in after.items() if part not in before)
+    if before.keys() != after.keys():
+        yield f"~ {new.label}"
+        yield from (f"    - {text}" for part, text in before.items() if part not in after)
+        yield from (f"    + {text}" for part, text in after.items() if part not in before)
 
 
 def _parts(statement: Statement) -> dict[tuple[str, ...], str]:
     """Return the parts of *statement*, each in the form to compare and the form to show."""
-    said: dict[tuple[str, ...], str] = {("Effect", statement.effect): f"Effect {statement.effect}"}
-    for kind, actions in (("Action", statement.action), ("NotAction", statement.not_action)):
-        said |= {(kind, action.lower()): f"{kind} {action}" for action in sorted(actions or ())}
-    for kind, texts in (
-        ("Resource", statement.resource),
-        ("NotResource", statement.not_resource),
+    parts: dict[tuple[str, ...], str] = {}
+    parts["Effect", statement.effect] = f"Effect {statement.effect}"
+    for element, texts in (
+        ("Action", statement.action or ()),
+        ("NotAction", statement.not_action or ()),
+        ("Resource", statement.resource or ()),
+        ("NotResource", statement.not_resource or ()),
         ("Principal", _principals(statement.principal)),
         ("NotPrincipal", _principals(statement.not_principal)),
     ):
-        said |= {(kind, text): f"{kind} {text}" for text in sorted(texts or ())}
+        for text in sorted(texts):
+            compared = text.lower() if element.endswith("Action") else text
+            parts[element, compared] = f"{element} {text}"
     for condition in sorted(statement.conditions, key=str):
-        values = sorted(set(condition.values))
+        values = _sorted(condition.values)
         shown = f"Condition {condition.operator} {condition.key} {', '.join(values)}"
-        said["Condition", condition.operator.lower(), condition.key.lower(), *values] = shown
-    return said
+        parts["Condition", condition.operator.lower(), condition.key.lower(), *values] = shown
+    return parts
 
 
 def _principals(principals: Principals | None) -> tuple[str, ...]:
@@ -144,18 +140,21 @@ def _principals(principals: Principals | None) -> tuple[str, ...]:
         return ()
     if principals.everyone:
         return ("*",)
-    return tuple(f"{kind} {each}" for kind, ids in principals.ids for each in ids)
+    return tuple(f"{kind} {name}" for kind, names in principals.ids for name in names)
 
 
 def _summary(sign: str, statement: Statement) -> Iterator[str]:
     """Yield *statement* in full: effect and actions, then everything else."""
-    actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
+    actions = _listed(statement.action, statement.not_action)
     yield f"{sign} {statement.label}: {statement.effect} {', '.join(actions)}"
-    for who, principals in (("", statement.principal), ("not ", statement.not_principal)):
+    for negation, principals in (("", statement.principal), ("not ", statement.not_principal)):
         if principals is not None:
-            yield f"    by {who}{', '.join(_principals(principals))}"
-    resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
-    if resources:
+            yield f"    by {negation}{', '.join(_principals(principals))}"
+    if resources := _listed(statement.resource, statement.not_resource):
         yield f"    on {', '.join(resources)}"
     for condition in statement.conditions:
         yield f"    if {condition.operator} {condition.key} {', '.join(condition.values)}"
+
+
+def _listed(texts: tuple[str, ...] | None, not_texts: tuple[str, ...] | None) -> tuple[str, ...]:
+    return texts or tuple(f"not {text}" for text in not_texts or ())

@@ -27,9 +27,6 @@ VERSION_2012: Final = "2012-10-17"
 VERSION_2008: Final = "2008-10-17"
 """The version of a document without `Version`, in which policy variables are plain text."""
 
-_WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
-_WRAP_LIST: Final = 'wrap it: {"Version": "2012-10-17", "Statement": … }'
-
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -131,11 +128,13 @@ def grammar_problems(located: Located) -> tuple[Problem, ...]:
     """Return every violation of the policy grammar in the parsed text."""
     value = located.value
     if is_statement(value):
-        return (Problem("this is a statement, not a policy", located.place(), _WRAP),)
-    if isinstance(value, list) and any(map(is_statement, value)):
-        message = "this is a list of statements, not a policy"
-        return (Problem(message, located.place(), _WRAP_LIST),)
-    return located_problems(located, policy_schema())
+        what, wrapped = "a statement", "[ … ]}"
+    elif isinstance(value, list) and any(map(is_statement, value)):
+        what, wrapped = "a list of statements", "… }"
+    else:
+        return located_problems(located, policy_schema())
+    remedy = f'wrap it: {{"Version": "2012-10-17", "Statement": {wrapped}'
+    return (Problem(f"this is {what}, not a policy", located.place(), remedy),)
 
 
 def is_statement(value: Any) -> bool:
@@ -162,7 +161,7 @@ def _build(value: Mapping[str, Any], name: str, located: Located | None) -> Poli
     raw = value["Statement"]
     statements = raw if isinstance(raw, list) else [raw]
     return PolicyDocument(
-        statements=tuple(_statement(index, each) for index, each in enumerate(statements)),
+        statements=tuple(_statement(index, raw) for index, raw in enumerate(statements)),
         version=value.get("Version", VERSION_2008),
         id=value.get("Id"),
         name=name,
@@ -192,7 +191,7 @@ def _statement(index: int, raw: Mapping[str, Any]) -> Statement:
 def _texts(raw: Any) -> tuple[str, ...] | None:
     if raw is None:
         return None
-    return tuple(scalar_text(each) for each in (raw if isinstance(raw, list) else [raw]))
+    return tuple(map(scalar_text, raw if isinstance(raw, list) else [raw]))
 
 
 def _principals(raw: Any) -> Principals | None:
@@ -200,9 +199,7 @@ def _principals(raw: Any) -> Principals | None:
         return None
     if isinstance(raw, str):
         return Principals(everyone=True)
-    return Principals(
-        everyone=False, ids=tuple((kind, _texts(ids) or ()) for kind, ids in raw.items())
-    )
+    return Principals(False, tuple((kind, _texts(ids) or ()) for kind, ids in raw.items()))
 
 
 def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
@@ -278,8 +275,6 @@ _NAMES: Final = (
 )
 """Member names that identify other kinds of documents; no policy has them."""
 
-_VERSIONS: Final = ("2012-10-17", "2008-10-17")
-
 
 def other_document(value: Any, *, named: bool) -> str | None:
     """Return a description of the parsed JSON *value* if it is not a policy; None if it may be.
@@ -295,12 +290,7 @@ def other_document(value: Any, *, named: bool) -> str | None:
     for names, kind in _NAMES:
         if all(name in value for name in names):
             return kind
-    if named or _may_be(value):
+    incomplete = "Effect" in value and ("Action" in value or "NotAction" in value)
+    if named or incomplete or value.get("Version") in (VERSION_2012, VERSION_2008):
         return None
     return "not a policy: it has no `Statement`"
-
-
-def _may_be(value: Mapping[str, Any]) -> bool:
-    """Return whether this may be an incomplete policy, or a single statement of one."""
-    statement = "Effect" in value and ("Action" in value or "NotAction" in value)
-    return statement or value.get("Version") in _VERSIONS

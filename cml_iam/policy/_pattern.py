@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_STATES: Final = 20_000
 _STARS: Final = re.compile(r"\*+")
@@ -18,17 +21,22 @@ _STARS: Final = re.compile(r"\*+")
 
 @lru_cache(1 << 13)
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`.
+    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`."""
+    runs = (re.escape(run).replace(r"\?", ".") for run in pattern.split("*"))
+    return re.compile(linear(runs), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
-    Matching takes linear time for each `*`. The first occurrence of the text between two `*` is as
-    good as any later one, so an atomic group prevents backtracking.
+
+def linear(runs: Iterable[str], any_char: str = ".") -> str:
+    """Join expressions by `*`, which *any_char* matches, into one that takes linear time for each.
+
+    The first occurrence of the text between two `*` is as good as any later one, so an atomic
+    group, `(?>…)`, prevents backtracking.
     """
-    first, *rest = ("".join(map(_char, run)) for run in pattern.split("*"))
-    text = first
-    if rest:
-        middle = "".join(f"(?>.*?{run})" for run in rest[:-1] if run)
-        text = f"{first}{middle}.*{rest[-1]}"
-    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    first, *rest = runs
+    if not rest:
+        return first
+    middle = "".join(f"(?>{any_char}*?{run})" for run in rest[:-1] if run)
+    return f"{first}{middle}{any_char}*{rest[-1]}"
 
 
 def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
@@ -43,16 +51,15 @@ def patterns_overlap(one: str, other: str) -> bool:
         return True
     if _apart(one, other) or _apart(one[::-1], other[::-1]):
         return False
-    reached = {(0, 0)}
+    reached: set[tuple[int, int]] = set()
     pending = [(0, 0)]
     while pending:
-        i, j = pending.pop()
+        state = i, j = pending.pop()
         if i == len(one) and j == len(other):
             return True
-        for state in _overlap_steps(one, i, other, j):
-            if state not in reached:
-                reached.add(state)
-                pending.append(state)
+        if state not in reached:
+            reached.add(state)
+            pending += _overlap_steps(one, i, other, j)
     return False
 
 
@@ -91,24 +98,16 @@ def pattern_covers(wide: str, narrow: str) -> bool:
     wide, narrow = _STARS.sub("*", wide), _STARS.sub("*", narrow)
     if wide in ("*", narrow):
         return True
-    start = _closure({0}, wide)
-    return _walk(start, narrow, 0, wide, set())
-
-
-def _walk(
-    at: frozenset[int], narrow: str, index: int, wide: str, seen: set[tuple[frozenset[int], int]]
-) -> bool:
-    """Search depth first; *seen* has the states that are covered or in progress."""
-    pending = [(at, index)]
+    # Depth first; *seen* has the states that are covered or in progress.
+    letters = {*wide.replace("*", "").replace("?", ""), "\0"}  # the last stands for all others
+    seen: set[tuple[frozenset[int], int]] = set()
+    pending = [(_closure({0}, wide), 0)]
     while pending:
-        state = pending.pop()
+        state = positions, index = pending.pop()
         if state in seen:
             continue
         seen.add(state)
-        if len(seen) > MAX_STATES:
-            return False
-        positions, index = state
-        if not positions:
+        if len(seen) > MAX_STATES or not positions:
             return False
         if index == len(narrow):
             if len(wide) not in positions:
@@ -117,17 +116,10 @@ def _walk(
         char = narrow[index]
         if char == "*":
             pending.append((positions, index + 1))
-            pending.extend((_step(positions, c, wide), index) for c in _letters(wide))
-        elif char == "?":
-            pending.extend((_step(positions, c, wide), index + 1) for c in _letters(wide))
-        else:
-            pending.append((_step(positions, char, wide), index + 1))
+        after = index if char == "*" else index + 1
+        tried = letters if char in "*?" else char
+        pending += [(_step(positions, letter, wide), after) for letter in tried]
     return True
-
-
-def _letters(wide: str) -> set[str]:
-    """Return every character that *wide* distinguishes, and one that stands for all others."""
-    return {*wide.replace("*", "").replace("?", ""), "\0"}
 
 
 def _step(positions: frozenset[int], char: str, wide: str) -> frozenset[int]:
@@ -152,10 +144,6 @@ def _closure(positions: set[int], wide: str) -> frozenset[int]:
     return frozenset(reached)
 
 
-def _char(char: str) -> str:
-    return "." if char == "?" else re.escape(char)
-
-
 ARN_FIELDS: Final = 6
 
 
@@ -177,9 +165,7 @@ class Arn(NamedTuple):
         return cls(*fields[1:])
 
     def __str__(self) -> str:
-        return ":".join(
-            ("arn", self.partition, self.service, self.region, self.account, self.resource)
-        )
+        return ":".join(("arn", *self))
 
     @property
     def type(self) -> str:
