@@ -3,11 +3,9 @@
     for finding in lint_text(text, "policy.json"):
         print(finding.place, finding.severity.word, finding.rule, finding.message)
 
-Each rule is a small function in one of these files and a row of `rules.json`. A new rule needs a
-function, a row (which `policy rules ID` prints), two documents in `examples`, and their findings in
-`tests/lint/cases`.
-
-The rules are imported on first use, so that code which only handles findings does not load them.
+Each rule is a row of `rules.json`, which `policy rules ID` prints and which names a small function
+in one of these files. The rules are imported on first use, so that code which only handles findings
+does not load them.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -29,23 +27,11 @@ if TYPE_CHECKING:
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
     from cml_iam.lint._rules import Example, Explained, Rule, explain_rule, lint_rules
 
-_LATER: Final = {
-    "Escalation": "_escalation",
-    "Wanted": "_escalation",
-    "escalations": "_escalation",
-    "Example": "_rules",
-    "Explained": "_rules",
-    "explain_rule": "_rules",
-    "Fixed": "_fix",
-    "Suggestion": "_fix",
-    "fix_text": "_fix",
-    "lint_subjects": "_lint",
-    "is_complete": "_lint",
-    "lint_policies": "_lint",
-    "lint_text": "_lint",
-    "lint_texts": "_lint",
-    "lint_rules": "_rules",
-    "Rule": "_rules",
+_FROM: Final = {
+    "_escalation": ("Escalation", "Wanted", "escalations"),
+    "_fix": ("Fixed", "Suggestion", "fix_text"),
+    "_lint": ("is_complete", "lint_policies", "lint_subjects", "lint_text", "lint_texts"),
+    "_rules": ("Example", "Explained", "Rule", "explain_rule", "lint_rules"),
 }
 
 __all__ = [
@@ -74,4 +60,4 @@ __all__ = [
     "recognized_kind",
 ]
 
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__, {name: module for module, names in _FROM.items() for name in names})

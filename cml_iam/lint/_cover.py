@@ -40,7 +40,6 @@ class Cover(NamedTuple):
 
 
 def restricts_nothing(subject: Subject) -> Iterator[Found]:
-    """Yield Allows whose restrictions a broader Allow cancels."""
     for item, every in _covers(subject):
         covers = [cover for cover in every if cover.beyond]
         if not covers:
@@ -60,7 +59,6 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
 
 
 def redundant(subject: Subject) -> Iterator[Found]:
-    """Yield Allows that only repeat what others allow, without restricting anything."""
     for item, covers in _covers(subject):
         if any(cover.beyond or cover.regions for cover in covers):
             continue
@@ -74,7 +72,6 @@ def redundant(subject: Subject) -> Iterator[Found]:
 
 
 def shadowed(item: Item) -> Iterator[Found]:
-    """Yield an Allow that a Deny refuses entirely."""
     by_element: dict[int, Cover] = {}
     for cover in _covering(item, item.subject.denies if item.allows else ()):
         if cover.regions is None:
@@ -251,7 +248,6 @@ def _only_region(item: Item, wide: Item) -> Condition | None:
 
 
 def redundant_elements(item: Item) -> Iterator[Found]:
-    """Yield actions, resources and numbers that another element of the same list covers."""
     for element, texts in item.elements.items():
         yield from _named_already(item, texts, element)
     for kind, names in item.principals():

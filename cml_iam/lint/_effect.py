@@ -40,7 +40,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.htm
 
 
 def foreign_keys(asked: Asked) -> Iterator[Found]:
-    """Yield condition keys that an action of the statement never has."""
     key, kind = asked.key, asked.item.subject.kind
     if asked.name in GLOBAL_KEYS or not asked.operator.known:
         return
@@ -152,7 +151,6 @@ def _them(names: Sequence[object]) -> str:
 
 
 def tags_of_some(asked: Asked) -> Iterator[Found]:
-    """Yield tag conditions in statements about all services: some services send no tags."""
     key = same_key(asked.key)
     tag = key.startswith((RESOURCE_TAG, REQUEST_TAG)) or key == TAG_KEYS
     lacking = facts.services_without(key) if tag and asked.item.unlisted else ()
@@ -166,7 +164,6 @@ def tags_of_some(asked: Asked) -> Iterator[Found]:
 
 
 def foreign_resources(item: Item) -> Iterator[Found]:
-    """Yield actions on resource types they do not have, and resources that no action uses."""
     elements = _dead_elements(item)
     typed = [element for element in elements if not _take_no_resource(element)]
     accountless = [element for element in typed if _of_no_account(item, element)]
@@ -194,7 +191,6 @@ def foreign_resources(item: Item) -> Iterator[Found]:
 
 
 def needs_any(item: Item) -> Iterator[Found]:
-    """Yield actions that take no resource, in a statement with specific resources."""
     dead = [element for element in _dead_elements(item) if _take_no_resource(element)]
     if dead:
         yield item.found(
@@ -272,7 +268,6 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
 
 
 def contradictions(item: Item) -> Iterator[Found]:
-    """Yield conditions of one statement that no request can meet together."""
     readable = all(asked.operator.known and asked.values for asked in item.asked)
     named = [pattern[3] for _, pattern in item.resources]
     regional = bool(named) and not {"", "*"} & {*named}

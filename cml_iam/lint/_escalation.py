@@ -88,7 +88,6 @@ def _step(text: str) -> Wanted:
 
 
 def escalates(subject: Subject) -> Iterator[Found]:
-    """Yield statements that begin an escalation whose every step the documents allow."""
     if any(item.unlisted and not item.statement.conditions for item in subject.allows):
         return  # everything is allowed, as another rule reports
     found: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
@@ -195,7 +194,6 @@ LINKED_ROLES: Final = ("arn", "*", "iam", "", "*", "role/aws-service-role/*")
 
 
 def unrestricted_write(item: Item) -> Iterator[Found]:
-    """Yield write actions allowed on every resource without a condition; a Deny may restrict."""
     if not item.allows or item.statement.conditions or "*" not in item.elements["Resource"]:
         return
     names = [
@@ -215,7 +213,6 @@ def unrestricted_write(item: Item) -> Iterator[Found]:
 
 
 def everything(subject: Subject) -> Iterator[Found]:
-    """Yield Allows of all actions, or of all actions not listed."""
     for item in () if _capped(subject) else subject.allows:
         if item.statement.conditions or not _on_most(item):
             continue
@@ -238,7 +235,6 @@ def everything(subject: Subject) -> Iterator[Found]:
 
 
 def service_wide(subject: Subject) -> Iterator[Found]:
-    """Yield Allows of all actions of a service."""
     for item in () if _capped(subject) else subject.allows:
         for element in item.named:
             if element.actions and not element.text.partition(":")[2].strip("*"):
@@ -263,7 +259,6 @@ def _on_most(item: Item) -> bool:
 
 
 def pass_any_role(item: Item) -> Iterator[Found]:
-    """Yield iam:PassRole on every role: whoever can launch then has the permissions of any role."""
     for roles, at in _on_every_role(item, TO_SERVICES, ALL_ROLES):
         yield item.found(
             f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
@@ -274,7 +269,6 @@ def pass_any_role(item: Item) -> Iterator[Found]:
 
 
 def linked_roles(item: Item) -> Iterator[Found]:
-    """Yield iam:CreateServiceLinkedRole for all services."""
     named = any(asked.name == "iam:awsservicename" for asked in item.asked)
     for roles, at in () if named else _on_every_role(item, LINKED, LINKED_ROLES):
         yield item.found(

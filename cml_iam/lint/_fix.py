@@ -22,7 +22,7 @@ from cml_iam.prove import Policies, Shape, never, within
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.lint._finding import Claim, Correction, Finding, Kind
+    from cml_iam.lint._finding import Claim, Finding, Kind
     from cml_iam.policy import PolicyDocument, Statement
     from cml_iam.prove import Verdict
 
@@ -30,35 +30,28 @@ if TYPE_CHECKING:
 GUESS: Final = "this is the nearest spelling, which may not be the intended one"
 
 
-def objection(
+def _objections(
     before: PolicyDocument | None, after: PolicyDocument | None, kind: Kind, claim: Claim
-) -> str | None:
-    """Return why *after* must not replace *before*; None if the correction is proved safe.
+) -> Iterator[str]:
+    """Yield why *after* must not replace *before*; nothing if the correction is proved safe.
 
     Either document is None if IAM refuses to store the text: it allows nothing, so nothing can be
     lost. *claim* is what the correction claims to be.
     """
     if claim == "guess":
-        return GUESS
-    if before is None:
-        return None
-    if after is None:
-        return "IAM would refuse to store the corrected document"
-    return next(_objections(before, after, kind, claim), None)
-
-
-def _objections(
-    before: PolicyDocument, after: PolicyDocument, kind: Kind, claim: Claim
-) -> Iterator[str]:
-    changed = _changed(before, after)
-    granting = _without_allows(after, changed) if claim == "grant" else after
-    wider = within(_policies(granting, kind), _policies(before, kind))
-    yield from _unless_holds(wider, "it would allow {}, which is not allowed now")
-    kept = before if claim == "same" else _without_allows(before, changed)
-    narrower = within(_policies(kept, kind), _policies(after, kind))
-    yield from _unless_holds(narrower, "it would no longer allow {}")
-    for index in sorted(changed):
-        yield from _voided(before, after, index)
+        yield GUESS
+    elif before and after is None:
+        yield "IAM would refuse to store the corrected document"
+    elif before and after:
+        changed = _changed(before, after)
+        granting = _without_allows(after, changed) if claim == "grant" else after
+        wider = within(_policies(granting, kind), _policies(before, kind))
+        yield from _unless_holds(wider, "it would allow {}, which is not allowed now")
+        kept = before if claim == "same" else _without_allows(before, changed)
+        narrower = within(_policies(kept, kind), _policies(after, kind))
+        yield from _unless_holds(narrower, "it would no longer allow {}")
+        for index in sorted(changed):
+            yield from _voided(before, after, index)
 
 
 def _unless_holds(verdict: Verdict, says: str) -> Iterator[str]:
@@ -95,17 +88,17 @@ def _changed(before: PolicyDocument, after: PolicyDocument) -> frozenset[int]:
     reads_variables = before.version != after.version
     return frozenset(
         number
-        for number, each in enumerate(after.statements)
-        if before.statements[number : number + 1] != (each,)
-        or (reads_variables and "${" in repr(each))
+        for number, statement in enumerate(after.statements)
+        if before.statements[number : number + 1] != (statement,)
+        or (reads_variables and "${" in repr(statement))
     )
 
 
 def _without_allows(document: PolicyDocument, indexes: frozenset[int]) -> PolicyDocument:
     kept = (
-        each
-        for number, each in enumerate(document.statements)
-        if each.effect == "Deny" or number not in indexes
+        statement
+        for number, statement in enumerate(document.statements)
+        if statement.effect == "Deny" or number not in indexes
     )
     return replace(document, statements=tuple(kept))
 
@@ -150,28 +143,25 @@ def fix_text(text: str, name: str = "<policy>", *, kind: Kind | None = None) -> 
     applied: list[Finding] = []
     suggested: list[Suggestion] = []
     findings = lint_text(text, name, kind=kind)
-    pending = _correctable(findings)
+    pending = list(findings)
     while pending:
-        finding, correction = pending.pop(0)
-        changed = apply_edits(text, correction.edits)
+        finding = pending.pop(0)
+        if finding.correction is None:
+            continue
+        changed = apply_edits(text, finding.correction.edits)
         before = _parsed(text)
-        why = objection(before, _parsed(changed), kind or _kind_of(before), correction.claim)
+        own = kind or recognized_kind(before.located.value if before and before.located else {})
+        claim = finding.correction.claim
+        why = next(_objections(before, _parsed(changed), own, claim), None)
         after = findings if why else lint_text(changed, name, kind=kind)
-        if why or not _is_better(findings, after, name):
+        completes = not is_complete(findings, name) and is_complete(after, name)
+        if why or not (completes or _counted(after) < _counted(findings)):
             suggested.append(Suggestion(finding, why or NO_BETTER))
             continue
         text, findings = changed, after
         applied.append(finding)
-        pending, suggested = _correctable(findings), []
+        pending, suggested = list(findings), []
     return Fixed(text, tuple(applied), findings, tuple(suggested))
-
-
-def _kind_of(document: PolicyDocument | None) -> Kind:
-    return recognized_kind(document.located.value if document and document.located else {})
-
-
-def _correctable(findings: Sequence[Finding]) -> list[tuple[Finding, Correction]]:
-    return [(finding, finding.correction) for finding in findings if finding.correction is not None]
 
 
 def _parsed(text: str) -> PolicyDocument | None:
@@ -179,13 +169,6 @@ def _parsed(text: str) -> PolicyDocument | None:
         return parse_policy(text)
     except DocumentError:
         return None
-
-
-def _is_better(before: Sequence[Finding], after: Sequence[Finding], name: str) -> bool:
-    old, new = _counted(before), _counted(after)
-    if not is_complete(before, name) and is_complete(after, name):
-        return True
-    return new < old
 
 
 def _counted(findings: Sequence[Finding]) -> Counter[tuple[str, str | None]]:

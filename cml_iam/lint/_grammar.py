@@ -46,7 +46,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 
 def size(subject: Subject) -> Iterator[Found]:
-    """Yield documents that are too large for AWS, not counting white space."""
     for document in subject.documents:
         quota, keeper = QUOTAS.get(subject.kind) or _quota_of_resource(document)
         characters = policy_size(document.located.source.text) if document.located else 0
@@ -91,7 +90,6 @@ _WITHOUT_PRINCIPAL: Final = {
 
 
 def elements(item: Item) -> Iterator[Found]:
-    """Yield elements that a policy of this kind cannot have, or lacks."""
     kind, said = item.subject.kind, item.written
     on_principal = said.principal is not None or said.not_principal is not None
     on_resource = said.resource is not None or said.not_resource is not None
@@ -124,7 +122,6 @@ def elements(item: Item) -> Iterator[Found]:
 
 
 def control(item: Item) -> Iterator[Found]:
-    """Yield elements that a customer's resource control policy cannot have."""
     said, principal = item.written, item.written.principal
     if said.effect != "Deny":
         yield item.found(
@@ -158,7 +155,6 @@ def control(item: Item) -> Iterator[Found]:
 
 
 def sids(subject: Subject) -> Iterator[Found]:
-    """Yield Sids that are used twice in a document or have invalid characters."""
     seen = set()
     for item in subject.items:
         sid = item.statement.sid
@@ -203,7 +199,6 @@ def no_version(subject: Subject) -> Iterator[Found]:
 
 
 def empty(item: Item) -> Iterator[Found]:
-    """Yield empty Sids and empty conditions."""
     conditions = item.raw.get("Condition")
     blocks = conditions if isinstance(conditions, dict) else {}
     hollow: list[tuple[str, ...]] = [("Sid",)] if item.written.sid == "" else []

@@ -244,7 +244,6 @@ https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
 
 
 def keys_of_nobody(asked: Asked) -> Iterator[Found]:
-    """Yield conditions on the caller's identity where only services are allowed."""
     callers = dict(asked.item.principals())
     if not asked.item.allows or set(callers) != {"Service"}:
         return

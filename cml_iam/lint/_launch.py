@@ -30,7 +30,6 @@ EBS_ROOT: Final = "volume"
 
 
 def cannot_launch(subject: Subject) -> Iterator[Found]:
-    """Yield RunInstances allowed on some resources of a launch but not on all."""
     granting = next((item for item in subject.allows if _run_element(item) is not None), None)
     if granting is None:
         return

@@ -151,7 +151,6 @@ def lint_policies(
 
 
 def too_many(subject: Subject) -> Iterator[Found]:
-    """Yield what is not judged because it would take too long."""
     statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
     located = subject.documents[0].located
     if statements > COMPARED:

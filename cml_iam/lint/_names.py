@@ -35,7 +35,6 @@ HINTED: Final = 200
 
 
 def actions(subject: Subject) -> Iterator[Found]:
-    """Yield elements of Action and NotAction that match no existing action."""
     left = HINTED
     for item in subject.items:
         for text, at in item.texts("Action", "NotAction"):
@@ -102,7 +101,6 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 
 
 def keys(item: Item) -> Iterator[Found]:
-    """Yield condition keys, and keys of variables, that neither AWS nor any service has."""
     reference = f"AWS's reference of {facts.updated()}"
     for asked in item.asked:
         key = asked.key
@@ -131,7 +129,6 @@ def keys(item: Item) -> Iterator[Found]:
 
 
 def variables(item: Item) -> Iterator[Found]:
-    """Yield malformed policy variables, and variables in places that do not support them."""
     for text, at in _with_variables(item):
         if problem := _malformed_variable(text):
             yield item.found(f"`{text}` {problem}", _VARIABLE_FORM, at)
@@ -221,7 +218,6 @@ def malformed_arns(item: Item) -> Iterator[Found]:
 
 
 def incomplete_arns(item: Item) -> Iterator[Found]:
-    """Yield ARNs without a region or account that all resource types they can match have."""
     for text, pattern, at in _patterns(item):
         if text == "*" or _arn_problem(text, item.subject.kind):
             continue
@@ -268,7 +264,6 @@ def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
 
 
 def unknown_regions(item: Item) -> Iterator[Found]:
-    """Yield regions in ARNs and conditions that are not in AWS's list."""
     for _, pattern, at in _patterns(item):
         partition, service, region = pattern[1:4]
         known = partition in (*facts.PARTITIONS, "*")

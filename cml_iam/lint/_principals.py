@@ -68,7 +68,6 @@ _ANYWHERE: Final = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 
 
 def malformed(principal: Principal) -> Iterator[Found]:
-    """Yield principals that IAM refuses, or that match nobody."""
     fault = _fault(principal.kind, principal.name, principal.item.subject.kind)
     if fault is not None:
         yield principal.item.found(*fault, principal.at)
@@ -123,7 +122,6 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
 
 
 def unknown_services(principal: Principal) -> Iterator[Found]:
-    """Yield service principals of unknown services."""
     name = principal.name
     match = SERVICE.fullmatch(name) if principal.kind == "Service" else None
     if match is None:
@@ -141,7 +139,6 @@ def unknown_services(principal: Principal) -> Iterator[Found]:
 
 
 def deleted(principal: Principal) -> Iterator[Found]:
-    """Yield unique ids of users or roles, which IAM leaves in place of deleted principals."""
     if principal.kind == "AWS" and _UNIQUE_ID.fullmatch(principal.name):
         yield principal.item.found(
             f"`{principal.name}` is the id of a deleted user or role: a new one of the same name "
@@ -152,7 +149,6 @@ def deleted(principal: Principal) -> Iterator[Found]:
 
 
 def unfit_actions(item: Item) -> Iterator[Found]:
-    """Yield actions that a trust policy cannot have, that do not fit, or that are missing."""
     for text, at in item.texts("Action", "NotAction"):
         lower = text.lower()
         fits = lower.startswith("sts:") and any(

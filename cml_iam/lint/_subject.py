@@ -202,12 +202,9 @@ class Item(Part):
     def elements(self) -> dict[str, tuple[str, ...]]:
         """The texts of (Not)Action and (Not)Resource as written, by element."""
         said = self.written
-        return {
-            "Action": said.action or (),
-            "NotAction": said.not_action or (),
-            "Resource": said.resource or (),
-            "NotResource": said.not_resource or (),
-        }
+        texts = (said.action, said.not_action, said.resource, said.not_resource)
+        names = ("Action", "NotAction", "Resource", "NotResource")
+        return {name: values or () for name, values in zip(names, texts, strict=True)}
 
     def texts(self, *elements: str) -> Iterator[tuple[str, Path]]:
         """Yield each text in *elements* with its path."""
@@ -265,26 +262,21 @@ class Item(Part):
         """Return whether the statement is about *action*."""
         excluded = self.statement.not_action
         if excluded is not None:
-            return not any(
-                pattern_matches(pattern, action.full, ignore_case=True) for pattern in excluded
-            )
+            return not any(pattern_matches(e, action.full, ignore_case=True) for e in excluded)
         return self.everything or action.full in self.actions
 
     def matches(self, request: Request) -> bool:
         """Return whether the statement matches *request*, whose action it must be about."""
         resource, conditions = self.compiled.rule
-        context = request.context
-        return (resource is None or resource(request.resource, context)) and all(
-            test(context) for test in conditions
-        )
+        if resource is not None and not resource(request.resource, request.context):
+            return False
+        return all(test(request.context) for test in conditions)
 
     @cached_property
     def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
         """The elements of `Resource` that can match something."""
-        read = (
-            (text, arn_pattern(text, variables=self.variables))
-            for text in self.statement.resource or ()
-        )
+        texts, variables = self.statement.resource or (), self.variables
+        read = ((text, arn_pattern(text, variables=variables)) for text in texts)
         return tuple((text, pattern) for text, pattern in read if pattern)
 
     def reaches(self, target: Target) -> bool:

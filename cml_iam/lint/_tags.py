@@ -51,14 +51,12 @@ MOST_PAIRS: Final = 1_000
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions that the caller can meet by setting the tag."""
     for gate in judged(subject):
         if gate.way:
             yield _opened(gate, gate.way, gate.key)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions whose tag is protected, but only in one case."""
     for gate in judged(subject):
         twin = other_case(gate.key)
         way = gate.way_in(twin) if not gate.way else ()

@@ -170,7 +170,6 @@ def _foreign(conditions: Sequence[Asked], *, inside: bool = False) -> tuple[Any,
 
 
 def anyone(item: Item) -> Iterator[Found]:
-    """Yield an Allow for everybody that lets a stranger in."""
     subject, principal = item.subject, item.written.principal
     everybody = principal is not None and (principal.everyone or "*" in item.ids("AWS"))
     about = _about(item) if item.allows and everybody else None
@@ -217,7 +216,6 @@ def _about(item: Item) -> tuple[str, str] | None:
 
 
 def strange_tokens(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC provider that accept a stranger's token."""
     for item, host, principal in _providers(subject):
         request = _admitted(item, principal, Token(host))
         if request is not None:
@@ -234,7 +232,6 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
 
 
 def strange_projects(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC provider that accept every project of one owner."""
     for item, host, principal in _providers(subject):
         if issuer_of(host).owner is None:  # whose tokens name no project
             continue
@@ -295,7 +292,6 @@ def keys_of_others(subject: Subject) -> Iterator[Found]:
 
 
 def unclaimed(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC or SAML provider that do not check the token's audience."""
     for item, host, _ in _providers(subject):
         # The audience of another provider is said by a rule of its own.
         claims = {asked.name.rpartition(":")[2] for asked in item.asked}
@@ -348,7 +344,6 @@ def sourceless(item: Item) -> Iterator[Found]:
 
 
 def all_but(item: Item) -> Iterator[Found]:
-    """Yield NotPrincipal with Allow, or in a trust policy, which cannot have it."""
     if item.written.not_principal is None:
         return
     if item.allows:

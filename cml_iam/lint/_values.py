@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 def values(asked: Asked) -> Iterator[Found]:
-    """Yield values that are not the required number, date, address, boolean or ARN."""
     condition = asked.condition
     if not asked.operator.known:
         return
@@ -38,7 +37,7 @@ def values(asked: Asked) -> Iterator[Found]:
             f"`{asked.key}` has no values, so {_consequence(asked)}",
             "give it a value, or remove it",
         )
-    form = next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
+    _, form = _FAMILIES[asked.family]
     for index, value in enumerate(asked.values if asked.family == "bool" else ()):
         if "${" in value and asked.variables:
             yield asked.found(
@@ -55,15 +54,26 @@ def values(asked: Asked) -> Iterator[Found]:
             yield asked.found(f"{problem}: {_consequence(asked)}", form, index)
 
 
-_FORMS: Final = {
-    "date": "a date is `2026-01-31T12:00:00Z`, or seconds since 1970",
-    "numeric": "a number is `3600` or `0.5`, without a unit",
-    "bool": "write `true` or `false`",
-    "null": "write `true` (the key is absent) or `false` (it is present)",
-    "ipaddress": "an address is `192.0.2.1`, a range `192.0.2.0/24` or `2001:db8::/32`",
-    "arn": "an ARN is `arn:partition:service:region:account:resource`, wildcards allowed",
-    "string": "a policy variable is `${aws:username}`; for a dollar sign write `${$}`",
+_FAMILIES: Final = {
+    "arn": (
+        "ARNs",
+        "an ARN is `arn:partition:service:region:account:resource`, wildcards allowed",
+    ),
+    "binary": ("bytes", None),
+    "bool": ("`true` and `false`", "write `true` or `false`"),
+    "date": ("dates", "a date is `2026-01-31T12:00:00Z`, or seconds since 1970"),
+    "ip": (
+        "IP addresses",
+        "an address is `192.0.2.1`, a range `192.0.2.0/24` or `2001:db8::/32`",
+    ),
+    "null": (None, "write `true` (the key is absent) or `false` (it is present)"),
+    "numeric": ("numbers", "a number is `3600` or `0.5`, without a unit"),
+    "string": (
+        "texts",
+        "a policy variable is `${aws:username}`; for a dollar sign write `${$}`",
+    ),
 }
+"""What operators compare, and how it is written."""
 
 
 def _consequence(asked: Asked) -> str:
@@ -109,7 +119,6 @@ _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def operator_types(asked: Asked) -> Iterator[Found]:
-    """Yield operators that do not match the type of the key."""
     qualifier, operator = asked.operator.qualifier, asked.condition.operator
     if asked.family == "null" and qualifier:
         yield asked.found(
@@ -128,7 +137,7 @@ def operator_types(asked: Asked) -> Iterator[Found]:
         )
     elif not _fits(asked, kind):
         yield asked.found(
-            f"`{asked.key}` is {of.words}, and {operator} compares {_COMPARES[asked.family]}",
+            f"`{asked.key}` is {of.words}, and {operator} compares {_FAMILIES[asked.family][0]}",
             f"use {of.operator}",
         )
     elif never := _never(asked, kind):
@@ -177,16 +186,6 @@ _TYPES: Final = {
     "String": _Type(("string",), "a text", "StringEquals or StringLike"),
 }
 """The types of keys; dates and addresses have too many spellings to be compared as texts."""
-
-_COMPARES: Final = {
-    "arn": "ARNs",
-    "binary": "bytes",
-    "bool": "`true` and `false`",
-    "date": "dates",
-    "ip": "IP addresses",
-    "numeric": "numbers",
-    "string": "texts",
-}
 
 
 def absent_passes(asked: Asked) -> Iterator[Found]:
@@ -299,7 +298,6 @@ def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
 
 
 def host_bits(asked: Asked) -> Iterator[Found]:
-    """Yield address ranges with bits set beyond the prefix length."""
     for index, value in enumerate(asked.values if asked.family == "ip" else ()):
         if network(value) is None or "/" not in value:
             continue
@@ -348,7 +346,6 @@ https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-A
 
 
 def ids(asked: Asked) -> Iterator[Found]:
-    """Yield values of id keys that do not have the form of an id."""
     if asked.name not in _IDS or asked.family != "string":
         return
     form, words = _IDS[asked.name]
