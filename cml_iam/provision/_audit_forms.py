@@ -61,7 +61,7 @@ def render_audit(site: Site, watch: Watch, form: AuditForm) -> str:
 
 
 def _terraform(site: Site, watch: Watch) -> str:
-    def document(name: str) -> dict[str, Any]:
+    def document(name: str) -> list[dict[str, Any]]:
         return hcl_document(render_document(site, name).document)
 
     values = {

@@ -1,13 +1,13 @@
 """Render policy documents from the catalogue and the site."""
 
-from cml_iam.render._cloudformation import anywhere
-from cml_iam.render._forms import FORMS, Form, render_form
-from cml_iam.render._pages import aligned, hcl, hcl_document, pages
-from cml_iam.render._parts import MOST_PARTS, part_name
+from cml_iam.render._forms import FORMS, Form, anywhere, render_form
+from cml_iam.render._hcl import aligned, hcl, hcl_document, pages
 from cml_iam.render._policies import (
     DOCUMENTS,
+    MOST_PARTS,
     Profile,
     RenderedPolicy,
+    part_name,
     render_document,
     render_limits,
     render_parts,

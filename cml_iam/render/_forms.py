@@ -7,24 +7,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS
-from cml_iam.render._cloudformation import as_cloudformation
-from cml_iam.render._pages import (
-    ANCHOR,
-    DESCRIPTION,
-    TAGS,
-    Part,
-    hcl,
-    hcl_document,
-    makes_anchor,
-    pages,
-    trust_document,
-)
-from cml_iam.render._parts import part_name
-from cml_iam.render._policies import RenderedPolicy, render_parts
+from cml_iam.render._hcl import hcl, hcl_document, pages
+from cml_iam.render._policies import RenderedPolicy, part_name, render_document, render_parts
 from cml_iam.restrict import launch_note, permissions
+from cml_iam.tag import as_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +24,23 @@ if TYPE_CHECKING:
 
 Form = Literal["json", "terraform", "cloudformation", "commands", "markdown"]
 
+DESCRIPTION: Final = "What CML Cloud Manager may do"
+TAGS: Final = {"cml-iam:managed": "true"}
+"""The tags on resources that bootstrap creates."""
+
+ANCHOR: Final = "arn:aws:rolesanywhere:::trust-anchor/made-with-the-role"
+"""A placeholder for a trust anchor that the format creates; the format replaces it."""
+
 BACKTICK: Final = "`"
+
+
+class Part(NamedTuple):
+    """A managed policy: *name* and *arn* are IAM's, *label* is for Terraform."""
+
+    name: str
+    arn: str
+    label: str
+    rendered: RenderedPolicy
 
 
 def render_form(
@@ -48,75 +54,101 @@ def render_form(
     *trust* says who may use a role. Raises the errors of `render_parts`, and InputError if the site
     file lacks values for the trust document.
     """
-    return _FORMS[form](site, _parts(site, profile), trust)
-
-
-def _parts(site: Site, profile: Literal["base", "hardened"]) -> tuple[Part, ...]:
-    return tuple(
+    parts = tuple(
         Part(
-            name=part_name(site.policy, number),
-            arn=part_name(site.policy_arn, number),
-            label=part_name(profile, number).replace("-", "_"),
-            rendered=each,
+            part_name(site.policy, number),
+            part_name(site.policy_arn, number),
+            part_name(profile, number).replace("-", "_"),
+            rendered,
         )
-        for number, each in enumerate(render_parts(site, profile), start=1)
+        for number, rendered in enumerate(render_parts(site, profile), start=1)
     )
+    return _FORMS[form](site, parts, trust)
 
 
 def _as_json(_: Site, parts: tuple[Part, ...], __: Trust) -> str:
     if len(parts) == 1:
         return parts[0].rendered.text
-    return (
-        json.dumps({part.name: json.loads(part.rendered.text) for part in parts}, indent=2) + "\n"
-    )
+    documents = {part.name: json.loads(part.rendered.text) for part in parts}
+    return json.dumps(documents, indent=2) + "\n"
 
 
 def _as_terraform(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
-    arns = ", ".join(f"aws_iam_policy.{part.label}.arn" for part in parts)
-    values = {
-        "parts": [
-            {"label": each.label, "name": each.name, **hcl_document(each.rendered.document)}
-            for each in parts
-        ],
-        "trust": hcl_document(_trust(site, trust).document),
-        "anchor": ANCHOR if makes_anchor(site, trust) else None,
-        "anywhere": trust == "roles-anywhere",
-        "policy_arns": f"[{arns}]",
-        "description": DESCRIPTION,
-        "tags": TAGS,
-        "user": site.user,
-        "role": site.role,
-        "profile": trust == "ec2",
-        "path": site.path,
-    }
+    values = _values(site, parts, trust, lambda rendered: hcl_document(rendered.document))
     text = pages(hcl).get_template("terraform/policy.tf.j2").render(values)
     return text.replace(hcl(ANCHOR), "aws_rolesanywhere_trust_anchor.manager.arn")
 
 
+def _as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
+    """Return a template that has the same meaning in any account and partition.
+
+    Account and partition are CloudFormation's pseudo parameters, so that one template serves a
+    StackSet of many accounts.
+    """
+    values = _values(site, parts, trust, lambda each: anywhere(json.loads(each.text), site))
+    values["tags"] = as_aws(TAGS)
+    text = pages(json.dumps).get_template("cloudformation/policy.json.j2").render(values)
+    return json.dumps(json.loads(text), indent=2) + "\n"
+
+
 def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
-    values = {
-        "parts": [
-            {"name": part.name, "arn": part.arn, "text": _minified(part.rendered.text)}
-            for part in parts
-        ],
-        "trust": _minified(_trust(site, trust).text),
-        "description": DESCRIPTION,
-        "tags": " ".join(f"Key={key},Value={value}" for key, value in TAGS.items()),
-        "user": site.user,
-        "role": site.role,
-        "profile": trust == "ec2",
-        "path": site.path,
-    }
+    values = _values(
+        site,
+        parts,
+        trust,
+        lambda rendered: json.dumps(json.loads(rendered.text), separators=(",", ":")),
+    )
+    values["tags"] = " ".join(f"Key={key},Value={value}" for key, value in TAGS.items())
     return pages(shlex.quote).get_template("commands.sh.j2").render(values)
 
 
-def _trust(site: Site, trust: Trust) -> RenderedPolicy:
-    """Return the role's trust document; a user has none, so any document is enough."""
-    return trust_document(site, trust if site.role else "ec2")
+def _values(
+    site: Site, parts: tuple[Part, ...], trust: Trust, written: Callable[[RenderedPolicy], Any]
+) -> dict[str, Any]:
+    """Return the values of the forms that create resources, with documents as *written* in each.
+
+    Raises InputError if the site file lacks values for the role's trust document.
+    """
+    certificate, who = site.roles_anywhere, trust if site.role else "ec2"
+    # The format must create the trust anchor if the site file names none.
+    anchor = trust == "roles-anywhere" and certificate is not None and not certificate.trust_anchor
+    trusting = site
+    if anchor and site.role and certificate:
+        trusting = replace(site, roles_anywhere=certificate._replace(trust_anchor=ANCHOR))
+    return {
+        "parts": [{**part._asdict(), "document": written(part.rendered)} for part in parts],
+        # A user has no trust document, so any is enough.
+        "trust": written(render_document(trusting, f"trust-{who}")),
+        "anchor": anchor,
+        "anywhere": trust == "roles-anywhere",
+        "profile": trust == "ec2",
+        "description": DESCRIPTION,
+        "tags": TAGS,
+        "user": site.user,
+        "role": site.role,
+        "path": site.path,
+    }
 
 
-def _minified(text: str) -> str:
-    return json.dumps(json.loads(text), separators=(",", ":"))
+def anywhere(value: Any, site: Site, region: str | None = None) -> Any:
+    """Return *value* with pseudo parameters for account, partition and *region* in its ARNs."""
+    if isinstance(value, dict):
+        return {
+            key: {"Ref": "AWS::AccountId"}
+            if key == "aws:SourceAccount" and member == site.account
+            else anywhere(member, site, region)
+            for key, member in value.items()
+        }
+    if isinstance(value, list):
+        return [anywhere(element, site, region) for element in value]
+    if value == ANCHOR:
+        return {"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}
+    if not isinstance(value, str) or not value.startswith(f"arn:{site.partition}:"):
+        return value
+    text = value.replace("${", "${!").replace(f":{site.account}:", ":${AWS::AccountId}:")
+    if region:
+        text = text.replace(f":{region}:", ":${AWS::Region}:")
+    return {"Fn::Sub": "arn:${AWS::Partition}:" + text.removeprefix(f"arn:{site.partition}:")}
 
 
 def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
@@ -136,8 +168,12 @@ def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
             for part in parts
         ],
         "permissions": [
-            (_code(e.action), e.purpose, ", ".join(_code(f"{m}()") for m in e.methods) or "-")
-            for e in permissions(site)
+            (
+                _code(permission.action),
+                permission.purpose,
+                ", ".join(_code(f"{method}()") for method in permission.methods) or "-",
+            )
+            for permission in permissions(site)
         ],
     }
     return pages(str).get_template("policy.md.j2").render(values)
@@ -150,15 +186,9 @@ def _row(statement: Statement) -> tuple[str, ...]:
         f"{condition.key} {condition.operator} {' or '.join(condition.values)}"
         for condition in statement.conditions
     )
-    return (
-        statement.sid or "",
-        statement.effect,
-        *(_codes(each) for each in (actions, resources, conditions)),
-    )
-
-
-def _codes(texts: tuple[str, ...]) -> str:
-    return "<br>".join(_code(text) for text in texts) or "-"
+    columns = (actions, resources, conditions)
+    cells = ("<br>".join(map(_code, texts)) or "-" for texts in columns)
+    return (statement.sid or "", statement.effect, *cells)
 
 
 def _code(text: str) -> str:
@@ -169,7 +199,7 @@ def _code(text: str) -> str:
 _FORMS: Final[dict[Form, Callable[[Site, tuple[Part, ...], Trust], str]]] = {
     "json": _as_json,
     "terraform": _as_terraform,
-    "cloudformation": as_cloudformation,
+    "cloudformation": _as_cloudformation,
     "commands": _as_commands,
     "markdown": _as_markdown,
 }

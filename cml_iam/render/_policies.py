@@ -1,9 +1,15 @@
-"""Render the base and the hardened policy, and every other document a site needs."""
+"""Render the base and the hardened policy, and every other document a site needs.
+
+A policy that is too large is split into several managed policies with the same total meaning: IAM
+evaluates the policies attached to a principal as one list of statements. A statement with too many
+resources is split into several that differ only in their resources and together allow or deny the
+same.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -13,14 +19,12 @@ from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
 from cml_iam.files import shipped_templates
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, parse_policy, policy_size
 from cml_iam.render import _values as values_of
-from cml_iam.render._parts import split_policy
 from cml_iam.site import Site
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 Profile = Literal["base", "hardened"]
-PROFILES: Final[tuple[Profile, ...]] = ("base", "hardened")
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
 """The purposes of documents, named as in `policy lint --kind`."""
@@ -28,9 +32,14 @@ Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
 TRUST_CHARACTERS: Final = 2048
 SCP_CHARACTERS: Final = 5120
 BUCKET_CHARACTERS: Final = 20480
-"""Quotas: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
+MOST_PARTS: Final = 10
+"""Quotas, and the number of managed policies that may be attached to a user or role.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
 """
+
+_ROOM: Final = MANAGED_POLICY_CHARACTERS - policy_size('{"Version":"2012-10-17","Statement":[]}')
 
 
 class DocumentForm(NamedTuple):
@@ -95,8 +104,7 @@ def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[Rend
     form = DOCUMENTS[profile]
     if site is None:
         return (render_policy(site, profile),)
-    texts = split_policy(form.text(site))
-    return tuple(_rendered(form, text) for text in texts)
+    return tuple(_rendered(form, text) for text in _split(form.text(site)))
 
 
 def render_limits(site: Site) -> dict[str, RenderedPolicy]:
@@ -155,12 +163,92 @@ def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
     return rendered
 
 
-def _base(site: Site) -> Mapping[str, Any]:
-    return {"catalogue": load_catalogue(), "site": site}
+def part_name(name: str, number: int) -> str:
+    """Return the name of part *number* (from 1) of the policy *name*."""
+    return name if number == 1 else f"{name}-{number}"
 
+
+def _split(text: str) -> Iterator[str]:
+    """Yield *text* as one or more documents of at most 6,144 characters each.
+
+    Raises QuotaError if more than ten are needed, or if a statement cannot be split.
+    """
+    policy = json.loads(text)
+    pieces = [piece for statement in policy["Statement"] for piece in _pieces(statement)]
+    parts: list[list[dict[str, Any]]] = []
+    for piece in pieces:
+        part = next((part for part in parts if _size([*part, piece]) <= _ROOM), None)
+        if part is None:
+            parts.append([piece])
+        else:
+            part.append(piece)
+    if len(parts) > MOST_PARTS:
+        raise QuotaError(
+            f"the policy needs {len(parts)} managed policies; a principal may have {MOST_PARTS}",
+            remedy="list fewer regions or images, or restrict images by owner",
+        )
+    yield from (json.dumps({**policy, "Statement": part}, indent=2) + "\n" for part in parts)
+
+
+def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield *statement*, or copies among which its resources are divided."""
+    resources = statement.get("Resource")
+    if _size([statement]) <= _ROOM:
+        yield statement
+        return
+    if not isinstance(resources, list):
+        raise QuotaError(
+            f"the statement {statement.get('Sid', '')} alone has {_size([statement])} characters",
+            remedy="list fewer regions or instance types",
+        )
+    chunks = _chunks(statement, resources)
+    for number, chunk in enumerate(chunks, start=1):
+        yield {**statement, "Sid": f"{statement['Sid']}{number}", "Resource": chunk}
+
+
+def _chunks(statement: dict[str, Any], resources: list[str]) -> list[list[str]]:
+    """Divide *resources* into chunks that are as large as fits beside the rest of *statement*."""
+    # Room for the number that is added to the Sid.
+    room = _ROOM - _size([{**statement, "Resource": []}]) - len(str(len(resources)))
+    chunks: list[list[str]] = [[]]
+    used = 0
+    for resource in resources:
+        size = policy_size(json.dumps(resource)) + 1
+        if size > room:
+            raise QuotaError(f"the statement {statement['Sid']} leaves no room for a resource")
+        if used + size > room:
+            chunks.append([])
+            used = 0
+        chunks[-1].append(resource)
+        used += size
+    return chunks
+
+
+def _size(statements: list[dict[str, Any]]) -> int:
+    """Return how much *statements* add to the size of a document."""
+    return policy_size(json.dumps(statements)) - len("[]")
+
+
+_TRUSTS: Final = (
+    ("ec2", "EC2 instances", values_of.trust_values),
+    ("ecs", "ECS tasks of the account", values_of.ecs_values),
+    ("irsa", "a Kubernetes service account, by OIDC", values_of.irsa_values),
+    ("pod-identity", "a Kubernetes service account, by Pod Identity", values_of.eks_values),
+    ("oidc", "holders of a token, outside AWS, by OIDC", values_of.oidc_values),
+    (
+        "roles-anywhere",
+        "the holder of a certificate, outside AWS, by IAM Roles Anywhere",
+        values_of.roles_anywhere_values,
+    ),
+)
 
 _FORMS: Final = (
-    DocumentForm("base", "The documented policy: everything, everywhere", "identity", _base),
+    DocumentForm(
+        "base",
+        "The documented policy: everything, everywhere",
+        "identity",
+        lambda site: {"catalogue": load_catalogue(), "site": site},
+    ),
     DocumentForm(
         "hardened",
         "The policy within the site's restrictions; replaces the base",
@@ -188,47 +276,11 @@ _FORMS: Final = (
         SCP_CHARACTERS,
         template="guard",
     ),
-    DocumentForm(
-        "trust-ec2",
-        "Who may assume the role: EC2 instances",
-        "trust",
-        values_of.trust_values,
-        TRUST_CHARACTERS,
-    ),
-    DocumentForm(
-        "trust-ecs",
-        "Who may assume the role: ECS tasks of the account",
-        "trust",
-        values_of.ecs_values,
-        TRUST_CHARACTERS,
-    ),
-    DocumentForm(
-        "trust-irsa",
-        "Who may assume the role: a Kubernetes service account, by OIDC",
-        "trust",
-        values_of.irsa_values,
-        TRUST_CHARACTERS,
-    ),
-    DocumentForm(
-        "trust-pod-identity",
-        "Who may assume the role: a Kubernetes service account, by Pod Identity",
-        "trust",
-        values_of.eks_values,
-        TRUST_CHARACTERS,
-    ),
-    DocumentForm(
-        "trust-oidc",
-        "Who may assume the role: holders of a token, outside AWS, by OIDC",
-        "trust",
-        values_of.oidc_values,
-        TRUST_CHARACTERS,
-    ),
-    DocumentForm(
-        "trust-roles-anywhere",
-        "Who may assume the role: the holder of a certificate, outside AWS, by IAM Roles Anywhere",
-        "trust",
-        values_of.roles_anywhere_values,
-        TRUST_CHARACTERS,
+    *(
+        DocumentForm(
+            f"trust-{name}", f"Who may assume the role: {who}", "trust", values, TRUST_CHARACTERS
+        )
+        for name, who, values in _TRUSTS
     ),
     DocumentForm(
         "bootstrap-security-admin",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import InputError
@@ -29,6 +29,8 @@ from cml_iam.restrict.images import by_owner, by_tag
 from cml_iam.restrict.launch import listed_subnets
 from cml_iam.site import Oidc, Site
 
+_T = TypeVar("_T")
+
 
 def policy_values(site: Site) -> dict[str, Any]:
     """Return the values for the hardened policy.
@@ -43,61 +45,70 @@ def policy_values(site: Site) -> dict[str, Any]:
     outside = {"StringNotEquals": listed.get("StringEquals", {})}
 
     def allowed(action: str = "", kind: str = "instance") -> Conditions:
-        about = [e.tests for e in rules if action in names(e.actions) and e.type in ("", kind)]
-        return _condition(inside, *(test.holds for (test,) in about))
+        tests = [e.tests for e in rules if action in names(e.actions) and e.type in ("", kind)]
+        return _condition(inside, *(test.holds for (test,) in tests))
 
     return {
-        "restrict": restrict,
+        **_shared_values(site, {}),
         "guard_tag": tag_tests(restrict.guard_tag) if restrict.guard_tag else None,
         "at_launch": AT_LAUNCH,
-        "split_launch": splits_launch(site),
-        "reads": lambda service, any_region=False: _reads(site, service, any_region),
+        "reads": partial(_reads, site),
         "operations": [
             operation
             for operation in operations(site)
             if not (restrict.mfa_to_terminate and operation == "ec2:TerminateInstances")
         ],
-        "tagging": TAGGING,
-        "arn": partial(_arn, site),
         "allowed": allowed,
         "where": lambda *tests: _condition(inside, *(test.holds for test in tests)),
         "elsewhere": lambda test: _condition(_in_regions(others), test.holds, outside),
         "other_image_regions": bool(others) or not restrict.regions,
         "by_owner": by_owner(site),
         "by_tag": by_tag(site),
-        "listed_images": listed_images(site),
+        "listed_images": [
+            f"arn:{site.partition}:ec2:{region}::image/{image}"
+            for region, images in restrict.images.items()
+            for image in images
+        ],
         "subnets": listed_subnets(site).arns(site),
         "conditioned": {rule.type: rule.allow for rule in rules if rule.allow},
         "supporting_resources": _supporting(site),
         "taggable_at_launch": _taggable(site),
-        "passed_role": passed_role(site),
         "passed_to_ec2": to_ec2(site).holds,
-        "deny": _deny(site, {}),
     }
 
 
 def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
     """Return the values for the guardrail, attached to the manager or to an organization."""
     anywhere = replace(site, account="*") if for_organization else site
+    kind, name = site.principal
+    manager = f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"
+    scope = {"ArnLike": {"aws:PrincipalArn": manager}} if for_organization else {}
     listed = resources_of(site)
     launch: list[str] = []
     for resource in load_catalogue().permission(RUN).resources:
         only = listed.get(resource.type)
         launch += only.arns(anywhere) if only else [_arn(anywhere, resource.type)]
     return {
-        "restrict": site.restrict,
+        **_shared_values(site, scope),
         "guard_tag": site.restrict.guard_tag,
-        "split_launch": splits_launch(site),
         "operations": operations(site),
-        "tagging": TAGGING,
-        "arn": partial(_arn, site),
         "cap": not for_organization,
-        "scope": _scope(site) if for_organization else {},
+        "scope": scope,
         "actions": [permission.action for permission in permissions(site)],
         "launch_resources": launch,
         "taggable_at_launch": _taggable(anywhere),
+    }
+
+
+def _shared_values(site: Site, scope: Conditions) -> dict[str, Any]:
+    rules = {rule.sid: rule for rule in rules_of(site)}
+    return {
+        "restrict": site.restrict,
+        "split_launch": splits_launch(site),
+        "tagging": TAGGING,
+        "arn": partial(_arn, site),
         "passed_role": passed_role(site),
-        "deny": _deny(site, _scope(site) if for_organization else {}),
+        "deny": lambda sid: rules[sid].deny(site, scope) if sid in rules else None,
     }
 
 
@@ -108,50 +119,35 @@ def trust_values(site: Site) -> dict[str, Any]:
 
 def ecs_values(site: Site) -> dict[str, Any]:
     """Return the values for an ECS task's trust policy; raises InputError without [ecs]."""
-    if not site.ecs_region:
-        raise InputError(
-            "the site file does not say where ECS runs the manager",
-            remedy="add [ecs] with `region`",
-        )
-    tasks = f"arn:{site.partition}:ecs:{site.ecs_region}:{site.account}:*"
+    region = _needed(site.ecs_region, "say where ECS runs the manager", "add [ecs] with `region`")
+    tasks = f"arn:{site.partition}:ecs:{region}:{site.account}:*"
     return {"account": site.account, "ecs_tasks": tasks}
 
 
 def eks_values(site: Site) -> dict[str, Any]:
     """Return the values for the EKS trust policies; raises InputError without [eks]."""
-    if not site.eks:
-        raise InputError(
-            "the site file does not say where EKS runs the manager",
-            remedy="add [eks] with `cluster` and `region`",
-        )
-    where = f"{site.eks.region}:{site.account}"
-    return {
-        "eks": site.eks,
-        "cluster_arn": f"arn:{site.partition}:eks:{where}:cluster/{site.eks.cluster}",
-    }
+    remedy = "add [eks] with `cluster` and `region`"
+    eks = _needed(site.eks, "say where EKS runs the manager", remedy)
+    cluster = f"arn:{site.partition}:eks:{eks.region}:{site.account}:cluster/{eks.cluster}"
+    return {"eks": eks, "cluster_arn": cluster}
 
 
 def irsa_values(site: Site) -> dict[str, Any]:
     """Return the values for the IRSA trust policy; raises InputError without a provider."""
-    values = eks_values(site)
-    eks = values["eks"]
-    if not eks.oidc_provider:
-        raise InputError(
-            "the site file does not name the cluster's OIDC provider",
-            remedy="add `oidc_provider` to [eks], or use Pod Identity, which needs none",
-        )
+    eks = eks_values(site)["eks"]
+    provider = _needed(
+        eks.oidc_provider,
+        "name the cluster's OIDC provider",
+        "add `oidc_provider` to [eks], or use Pod Identity, which needs none",
+    )
     subject = f"system:serviceaccount:{eks.namespace}:{eks.service_account}"
-    return _claims(site, Oidc(eks.oidc_provider, subject))
+    return _claims(site, Oidc(provider, subject))
 
 
 def oidc_values(site: Site) -> dict[str, Any]:
     """Return the values for an OIDC token's trust policy; raises InputError without [oidc]."""
-    if not site.oidc:
-        raise InputError(
-            "the site file does not say whose tokens the manager has",
-            remedy="add [oidc] with `provider` and `subject`",
-        )
-    return _claims(site, site.oidc)
+    remedy = "add [oidc] with `provider` and `subject`"
+    return _claims(site, _needed(site.oidc, "say whose tokens the manager has", remedy))
 
 
 def _claims(site: Site, oidc: Oidc) -> dict[str, Any]:
@@ -162,21 +158,19 @@ def _claims(site: Site, oidc: Oidc) -> dict[str, Any]:
 
 def roles_anywhere_values(site: Site) -> dict[str, Any]:
     """Return the values for a certificate's trust policy; raises InputError without one."""
-    certificate = site.roles_anywhere
-    if not certificate:
-        raise InputError(
-            "the site file does not say which certificate the manager has",
-            remedy="add [roles_anywhere] with `subject` and `issuer`",
-        )
-    if not certificate.trust_anchor:
-        raise InputError(
-            "the site file does not name the trust anchor",
-            remedy="add `trust_anchor` to [roles_anywhere], or let cml-iam create it: `policy "
-            "render "
-            "--trust roles-anywhere --form terraform`",
-        )
+    certificate = _needed(
+        site.roles_anywhere,
+        "say which certificate the manager has",
+        "add [roles_anywhere] with `subject` and `issuer`",
+    )
+    anchor = _needed(
+        certificate.trust_anchor,
+        "name the trust anchor",
+        "add `trust_anchor` to [roles_anywhere], or let cml-iam create it: `policy render "
+        "--trust roles-anywhere --form terraform`",
+    )
     return {
-        "trust_anchor": certificate.trust_anchor,
+        "trust_anchor": anchor,
         "certificate": {
             "aws:PrincipalTag/x509Subject/CN": certificate.subject,
             "aws:PrincipalTag/x509Issuer/CN": certificate.issuer,
@@ -184,14 +178,20 @@ def roles_anywhere_values(site: Site) -> dict[str, Any]:
     }
 
 
+def _needed(value: _T | None, purpose: str, remedy: str) -> _T:
+    if not value:
+        raise InputError(f"the site file does not {purpose}", remedy=remedy)
+    return value
+
+
 def bootstrap_values(site: Site) -> dict[str, Any]:
     """Return the values for the policies of administrators who bootstrap."""
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
-    profile = f"arn:{site.partition}:iam::{site.account}:instance-profile{site.path}{site.role}"
     # IAM treats a resource that does not exist yet as one at the path `/`.
-    paths = dict.fromkeys((site.path, "/"))
-    principals = [replace(site, path=path).principal_arn for path in paths]
-    profiles = [profile.replace(f"{site.path}{site.role}", f"{path}{site.role}") for path in paths]
+    sites = [replace(site, path=path) for path in dict.fromkeys((site.path, "/"))]
+    principals = [each.principal_arn for each in sites]
+    profile = f"arn:{site.partition}:iam::{site.account}:instance-profile"
+    profiles = [f"{profile}{each.path}{site.role}" for each in sites]
     return {
         "policy_reads": lists["policy_reads"],
         "look_around": lists["look_around"],
@@ -199,11 +199,11 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
         **lists["role" if site.role else "user"],
         "user": site.user,
         "principal_arn": site.principal_arn,
-        "principal_arns": principals if len(paths) > 1 else site.principal_arn,
+        "principal_arns": principals if len(sites) > 1 else site.principal_arn,
         "policy_arn": site.policy_arn,
         "boundary_arn": site.boundary_arn,
         "guard_arn": site.guard_arn,
-        "profile_arn": profiles if len(paths) > 1 else profile,
+        "profile_arn": profiles if len(sites) > 1 else profiles[0],
         "ec2_service": service_principal("ec2", site.partition),
     }
 
@@ -223,27 +223,6 @@ def audit_values(site: Site) -> dict[str, str]:
     }
 
 
-def _scope(site: Site) -> dict[str, Any]:
-    """Return the condition that the manager of any account is the caller."""
-    kind, name = site.principal
-    return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
-
-
-def listed_images(site: Site) -> list[str]:
-    """Return the ARNs of the images that the site lists."""
-    return [
-        f"arn:{site.partition}:ec2:{region}::image/{image}"
-        for region, images in site.restrict.images.items()
-        for image in images
-    ]
-
-
-def _deny(site: Site, scope: Conditions) -> Callable[[str], dict[str, Any] | None]:
-    """Return a function that returns the Deny of the rule with a given Sid, or None."""
-    rules = {rule.sid: rule for rule in rules_of(site)}
-    return lambda sid: rules[sid].deny(site, scope) if sid in rules else None
-
-
 def _condition(*conditions: Conditions) -> Conditions:
     """Combine *conditions* into one: equality operators first, keys in alphabetical order."""
     blocks: Conditions = {"StringEquals": {}} | merged(*conditions)
@@ -260,7 +239,7 @@ def _in_regions(regions: Iterable[str]) -> Conditions:
     return {"StringEquals": {"aws:RequestedRegion": listed}} if listed else {}
 
 
-def _reads(site: Site, service: str, any_region: bool) -> list[str]:
+def _reads(site: Site, service: str, any_region: bool = False) -> list[str]:
     return [
         permission.action
         for permission in permissions(site)
@@ -292,5 +271,5 @@ def _supporting(site: Site) -> list[str]:
     resources = load_catalogue().permission(RUN).resources
     return [
         *(_arn(site, resource.type) for resource in resources if resource.type not in elsewhere),
-        *(arn for kind, each in only.items() if kind != "subnet" for arn in each.arns(site)),
+        *(arn for kind, row in only.items() if kind != "subnet" for arn in row.arns(site)),
     ]

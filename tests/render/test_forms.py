@@ -19,12 +19,13 @@ from cml_iam.provision import plan_bootstrap
 from cml_iam.provision._principal import OUR_TAG
 from cml_iam.render import (
     Form,
+    hcl,
     render_document,
     render_form,
     render_parts,
     render_policy,
 )
-from cml_iam.render._forms import TAGS, hcl
+from cml_iam.render._forms import TAGS
 from cml_iam.site import TRUSTS, Eks, Oidc, RolesAnywhere, Site, Tag, Trust
 from tests.conftest import PLUGINS, RESTRICTED, needs, needs_terraform
 from tests.expectations.test_expectations import EVERYTHING, TAGGED_IMAGES, broken
