@@ -1,16 +1,15 @@
-"""Derive the expectations of a site from the permission catalogue."""
+"""Derive the expectations of a site from the permission catalogue, and judge policies by them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from cml_iam.catalogue import Catalogue, Permission, load_catalogue
 from cml_iam.engine import Request
 from cml_iam.engine import authorization as ask
-from cml_iam.expectations._expectation import AS_SENT, Expectation, expect
-from cml_iam.expectations._stage import Stage, derive_cases
+from cml_iam.expectations._stage import AS_SENT, Answer, Expectation, Stage, derive_cases, expect
 from cml_iam.facts import OTHER_ACCOUNT, TAGGING
 from cml_iam.restrict import RUN, Situation
 from cml_iam.restrict.guard_tag import edits
@@ -70,68 +69,56 @@ def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
 
 
 def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
-    action = permission.action
-    if action == RUN:
-        for region in stage.launch_regions:
-            for number, launch in enumerate(stage.launches(region), start=1):
-                requests = ask.launch(stage.caller, launch)
-                name = f"{region}-{number}"
-                yield expect(action, "as intended", name, _described(launch), requests)
-            yield from _as_sent(stage, region)
+    action, caller = permission.action, stage.caller
+    if action != RUN:
+        for region in stage.regions:
+            requests = stage.use(permission, region)
+            yield expect(action, "as intended", region, f"{permission.name} in {region}", requests)
         return
-    for region in stage.regions:
-        requests = stage.use(permission, region)
-        yield expect(action, "as intended", region, f"{permission.name} in {region}", requests)
-
-
-def _as_sent(stage: Stage, region: str) -> Iterator[Expectation]:
-    """Yield the launch in *region* with the tags that CML Cloud Manager sends, if known."""
     application = stage.site.application
-    if application:
-        launch = stage.launch(region, {"tags": dict.fromkeys(application.tagged, application.tags)})
-        words = f"{_described(launch)}, as CML Cloud Manager sends it ([manager] tags)"
-        requests = ask.launch(stage.caller, launch)
-        yield expect(RUN, "as intended", f"{region}{AS_SENT}", words, requests)
+    for region in stage.launch_regions:
+        for number, launch in enumerate(stage.launches(region), start=1):
+            requests = ask.launch(caller, launch)
+            name = f"{region}-{number}"
+            yield expect(action, "as intended", name, _described(launch), requests)
+        if application:
+            tags = dict.fromkeys(application.tagged, application.tags)
+            launch = stage.launch(region, {"tags": tags})
+            words = f"{_described(launch)}, as CML Cloud Manager sends it ([manager] tags)"
+            requests = ask.launch(caller, launch)
+            yield expect(RUN, "as intended", f"{region}{AS_SENT}", words, requests)
 
 
 def _described(launch: ask.Launch) -> str:
     key = f" with the key pair {launch.key_name}" if launch.key_name else ""
-    tagged = ", ".join(launch.tags)
     return (
         f"launch a {launch.instance_type} from {launch.image.id} in {launch.region}{key},"
-        f" tagged: {tagged}"
+        f" tagged: {', '.join(launch.tags)}"
     )
 
 
 def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:
+    restrict = stage.site.restrict
     for region in stage.other_regions:
         requests = stage.use(permission, region)
+        # All authorizations must be refused or, if regions are free, those that name an image.
+        decisive = (
+            index
+            for index, request in enumerate(requests)
+            if restrict.regions or ":image/" in request.resource
+        )
+        violates = [] if permission.any_region else ["regions"]
+        if permission.action == RUN and restrict.images and region not in restrict.images:
+            violates += [] if restrict.other_images else ["images"]
         yield expect(
             permission.action,
             "other region",
             region,
             f"{permission.name} in {region}",
             requests,
-            () if permission.any_region else _elsewhere_violates(permission, stage, region),
-            _elsewhere_decisive(stage, requests),
+            tuple(violates),
+            tuple(decisive),
         )
-
-
-def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[int, ...]:
-    """Return the authorizations to refuse: all or, if regions are free, those naming an image."""
-    return tuple(
-        index
-        for index, request in enumerate(requests)
-        if stage.site.restrict.regions or ":image/" in request.resource
-    )
-
-
-def _elsewhere_violates(permission: Permission, stage: Stage, region: str) -> tuple[str, ...]:
-    """Return what *permission* violates in *region*: also `images` if that lists none."""
-    restrict = stage.site.restrict
-    if permission.action == RUN and restrict.images and not restrict.other_images:
-        return ("regions", "images") if region not in restrict.images else ("regions",)
-    return ("regions",)
 
 
 def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
@@ -142,10 +129,8 @@ def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     )
     for situation, article, instance in cases:
         requests = stage.use_on(permission, instance)
-        description = f"{permission.name} on {article} {situation}"
-        yield expect(
-            permission.action, situation, instance.id, description, requests, ("guard_tag",)
-        )
+        words = f"{permission.name} on {article} {situation}"
+        yield expect(permission.action, situation, instance.id, words, requests, ("guard_tag",))
 
 
 def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
@@ -175,27 +160,26 @@ def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectati
 
 def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
     """Yield taggings outside a launch: of disks and images, on which other policies may rely."""
-    region, caller = stage.regions[0], stage.caller
-    worker = stage.worker(region)
+    site, region = stage.site, stage.regions[0]
     existing = {
         "volume": "vol-0f04e190000000001",
         "network-interface": "eni-0f04e190000000001",
         "image": "ami-0f04e190000000002",
     }
     for kind, name in existing.items():
+        account = "" if kind == "image" else site.account
+        arn = f"arn:{site.partition}:ec2:{region}:{account}:{kind}/{name}"
+        images = ("images",) if kind == "image" and site.restrict.image_tag else ()
         for action in TAGGING:
-            (request,) = ask.retag(caller, action, worker, {"Approved": "true"})
-            account = "" if kind == "image" else stage.site.account
-            arn = f"arn:{stage.site.partition}:ec2:{region}:{account}:{kind}/{name}"
+            worker = stage.worker(region)
+            (request,) = ask.retag(stage.caller, action, worker, {"Approved": "true"})
             yield expect(
                 action,
                 "other resources",
                 kind,
                 f"{action.partition(':')[2]} on an existing {kind}",
                 (request._replace(resource=arn),),
-                ("guard_tag", "images")
-                if kind == "image" and stage.site.restrict.image_tag
-                else ("guard_tag",),
+                ("guard_tag", *images),
             )
 
 
@@ -203,5 +187,57 @@ def _unlisted(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     assert not set(UNLISTED_ACTIONS) & set(catalogue.actions)  # noqa: S101 - an invariant
     for action, purpose in UNLISTED_ACTIONS.items():
         requests = ask.describe(stage.caller, action, stage.regions[0])
-        made = expect(action, "unlisted action", action, f"{action}: {purpose}", requests)
-        yield made._replace(expected="refused")
+        words = f"{action}: {purpose}"
+        yield expect(action, "unlisted action", action, words, requests)._replace(
+            expected="refused"
+        )
+
+
+class Judgement(NamedTuple):
+    """The result of an expectation.
+
+    *answer* is the answer to the call: allowed if each of its authorizations is; None if one could
+    not be decided and none was refused. *statements* are the statements that decided; *hint* names
+    the statement that comes closest to allowing a missing permission.
+    """
+
+    expectation: Expectation
+    answer: Answer | None
+    statements: tuple[str, ...] = ()
+    refused: tuple[Request, ...] = ()
+    hint: str = ""
+
+    @property
+    def verdict(self) -> Literal["holds", "fails", "unchecked"]:
+        """Whether the expectation is met, fails, or could not be checked."""
+        if self.answer is None:
+            return "unchecked"
+        return "holds" if self.answer == self.expectation.expected else "fails"
+
+
+class Ruling(NamedTuple):
+    """The decision of one authorization, and the labels of the statements that decided."""
+
+    allowed: bool | None
+    statements: tuple[str, ...] = ()
+
+
+def judge(
+    expectations: Iterable[Expectation], decide: Callable[[Request], Ruling]
+) -> tuple[Judgement, ...]:
+    """Decide every authorization of *expectations* with *decide*, and judge the calls."""
+    return tuple(_judge(expectation, decide) for expectation in expectations)
+
+
+def _judge(expectation: Expectation, decide: Callable[[Request], Ruling]) -> Judgement:
+    rulings = [(request, decide(request)) for request in expectation.requests]
+    refused = tuple(request for request, ruling in rulings if ruling.allowed is False)
+    answer: Answer | None = "allowed"
+    if refused:
+        answer = "refused"
+    elif any(ruling.allowed is None for _, ruling in rulings):
+        answer = None
+    # Of a refused call only what refused it: the other authorizations may well be allowed.
+    telling = [ruling for _, ruling in rulings if not (refused and ruling.allowed)]
+    statements = dict.fromkeys(label for ruling in telling for label in ruling.statements)
+    return Judgement(expectation, answer, tuple(statements), refused)

@@ -1,4 +1,4 @@
-"""What the expectations are made of: the resources of calls, and the cases of the restrictions.
+"""An expectation, the resources of its calls, and the cases of the restrictions.
 
 Each resource (a worker, a foreign instance, another region, a launch) breaks exactly one
 restriction of the site. Their ids are descriptive, because people see them as witnesses. The cases
@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.engine import Request
 from cml_iam.engine import authorization as ask
-from cml_iam.expectations._expectation import Expectation, expect
 from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT, service_principal
 from cml_iam.restrict import (
     INSTANCE_TYPES,
@@ -24,6 +23,7 @@ from cml_iam.restrict import (
     RUN,
     Case,
     Restriction,
+    Situation,
     Tag,
     splits_launch,
 )
@@ -41,6 +41,57 @@ _LAUNCH: Final[Mapping[str, Any]] = {
 """A launch that no restriction limits."""
 
 
+Answer = Literal["allowed", "refused"]
+
+AS_SENT: Final = "-as-sent"
+"""The suffix of the id of a launch with the tags that CML Cloud Manager sends."""
+
+
+class Expectation(NamedTuple):
+    """A call, its authorizations, and the required answer.
+
+    *violates* names the restrictions of the site that refuse the call; a call that violates none
+    must be allowed. *decisive* are the positions in *requests* of the authorizations that the
+    restriction itself must refuse; a sound policy refuses each of these.
+    """
+
+    id: str
+    permission: str
+    situation: Situation
+    description: str
+    requests: tuple[Request, ...]
+    expected: Answer
+    violates: frozenset[str] = frozenset()
+    decisive: tuple[int, ...] = ()
+
+    @property
+    def as_sent(self) -> bool:
+        """Whether this is the launch with the tags that CML Cloud Manager sends."""
+        return self.id.endswith(AS_SENT)
+
+
+def expect(
+    action: str,
+    situation: Situation,
+    name: str,
+    description: str,
+    requests: tuple[Request, ...],
+    violates: tuple[str, ...] = (),
+    decisive: tuple[int, ...] = (0,),
+) -> Expectation:
+    """Return one expectation: allowed, unless the site's restrictions refuse it."""
+    return Expectation(
+        id=f"{action.partition(':')[2]}/{situation.replace(' ', '-')}/{name}",
+        permission=action,
+        situation=situation,
+        description=description,
+        requests=requests,
+        expected="allowed",
+        violates=frozenset(violates),
+        decisive=decisive,
+    )
+
+
 class Stage(NamedTuple):
     """The resources with which the expectations of one site are built."""
 
@@ -51,11 +102,13 @@ class Stage(NamedTuple):
     @classmethod
     def of(cls, site: Site) -> Stage:
         """Return the stage of *site* with its principal as caller; for a role, a session of it."""
+        session = f"sts::{site.account}:assumed-role/{site.role}/cml-cloud-manager"
+        arn = f"arn:{site.partition}:{session}" if site.role else site.principal_arn
         mfa = site.restrict.mfa_to_terminate or None
         address = next(iter(addresses(site)), "203.0.113.10")
         # What breaks a main restriction must be allowed where the site does not have it.
         rows = tuple(row for row in RESTRICTED if row.main or row.active(site))
-        return cls(site, ask.Caller(_session_arn(site), source_ip=address, mfa=mfa), rows)
+        return cls(site, ask.Caller(arn, source_ip=address, mfa=mfa), rows)
 
     @property
     def tag(self) -> Tag:
@@ -126,12 +179,6 @@ class Stage(NamedTuple):
         return ask.Instance(name, region, self.site.account, kind, tags)
 
 
-def _session_arn(site: Site) -> str:
-    if not site.role:
-        return site.principal_arn
-    return f"arn:{site.partition}:sts::{site.account}:assumed-role/{site.role}/cml-cloud-manager"
-
-
 _SPLIT = tuple(sorted(LAUNCH_RESTRICTIONS))
 
 
@@ -139,7 +186,10 @@ def derive_cases(stage: Stage) -> Iterator[Expectation]:
     """Yield the calls that each restriction must allow or refuse, and the launches."""
     for row in stage.rows:
         for case in row.cases(stage.site):
-            yield from _expected(stage, case, (row.name,))
+            for action in case.actions:
+                yield _use(stage, case, action, () if case.allowed else (row.name,))
+            if not case.actions and stage.launch_regions:
+                yield _launch(stage, case, (row.name,))
     for region in dict.fromkeys((*stage.launch_regions[:1], *stage.launch_regions[-1:])):
         for case in launch_cases(stage.site, region):
             if case.type == "role":
@@ -151,14 +201,6 @@ def derive_cases(stage: Stage) -> Iterator[Expectation]:
         if splits_launch(stage.site):
             yield _launch_elsewhere(stage, region)
         yield from _passed_role(stage, region)
-
-
-def _expected(stage: Stage, case: Case, violates: tuple[str, ...]) -> Iterator[Expectation]:
-    if case.actions:
-        for action in case.actions:
-            yield _use(stage, case, action, () if case.allowed else violates)
-    elif stage.launch_regions:
-        yield _launch(stage, case, violates)
 
 
 def _launch(stage: Stage, case: Case, violates: tuple[str, ...]) -> Expectation:
@@ -193,10 +235,21 @@ def _launch_elsewhere(stage: Stage, region: str) -> Expectation:
 
     Otherwise, the policy names no account, and only the owner of the resources decides.
     """
-    tags = stage.launch(region).tags["instance"]
+    restrict, tags = stage.site.restrict, stage.launch(region).tags["instance"]
     everything = dict.fromkeys(("instance", "volume", "network-interface"), tags)
     usual = stage.launch(region, {"key_name": "cml-admin", "tags": everything})
     requests = ask.launch(stage.caller, replace(usual, account=OTHER_ACCOUNT))
+
+    def names_account(request: Request) -> bool:
+        """Return whether the policy names the account for this authorization."""
+        if f":{OTHER_ACCOUNT}:" not in request.resource:
+            return False
+        if request.action != RUN:
+            # Without the guard tag, tags may be set on anything that may be launched.
+            return restrict.guard_tag is not None
+        # A listed subnet may be shared by the account that owns it.
+        return not (restrict.subnets and ":subnet/" in request.resource)
+
     return expect(
         RUN,
         "other resources",
@@ -204,20 +257,8 @@ def _launch_elsewhere(stage: Stage, region: str) -> Expectation:
         "launch with another account's resources",
         requests,
         _SPLIT,
-        tuple(n for n, each in enumerate(requests) if _pins(stage, each)),
+        tuple(index for index, request in enumerate(requests) if names_account(request)),
     )
-
-
-def _pins(stage: Stage, request: Request) -> bool:
-    """Return whether the policy names the account for this authorization of a launch."""
-    if f":{OTHER_ACCOUNT}:" not in request.resource:
-        return False
-    restrict = stage.site.restrict
-    if request.action != RUN:
-        # Without the guard tag, tags may be set on anything that may be launched.
-        return restrict.guard_tag is not None
-    # A listed subnet may be shared by the account that owns it.
-    return not (restrict.subnets and ":subnet/" in request.resource)
 
 
 def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
@@ -227,28 +268,24 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
     requests = ask.launch(stage.caller, stage.launch(region, {"profile_role": arn}))
     passing = requests[-1]
 
+    def passed(key: str, value: str) -> tuple[Request]:
+        return (passing._replace(context={**passing.context, key: value}),)
+
     yield expect("iam:PassRole", "as intended", name, f"launch with the role {name}", requests)
     # IAM is a global service: its documentation does not say which region it assumes for the call.
-    anywhere = _with(passing, "aws:RequestedRegion", "aws-global")
     words = f"pass the role {name}, whichever region IAM assumes for it"
-    yield expect("iam:PassRole", "as intended", f"{name}-anywhere", words, (anywhere,))
+    anywhere = passed("aws:RequestedRegion", "aws-global")
+    yield expect("iam:PassRole", "as intended", f"{name}-anywhere", words, anywhere)
     service = service_principal("lambda", stage.site.partition)
-    foreign = arn.replace(stage.site.account, OTHER_ACCOUNT)
-    for manner, words, request in (
+    foreign = passing._replace(resource=arn.replace(stage.site.account, OTHER_ACCOUNT))
+    for manner, words, refused in (
         (
             "lambda",
             f"pass the role {name} to another service",
-            _with(passing, "iam:PassedToService", service),
+            passed("iam:PassedToService", service),
         ),
-        (
-            "other-account",
-            "pass a role of another account",
-            passing._replace(resource=foreign),
-        ),
+        ("other-account", "pass a role of another account", (foreign,)),
     ):
-        made = expect("iam:PassRole", "other manner", manner, words, (request,))
-        yield made._replace(expected="refused")
-
-
-def _with(request: Request, key: str, value: str) -> Request:
-    return request._replace(context={**request.context, key: value})
+        yield expect("iam:PassRole", "other manner", manner, words, refused)._replace(
+            expected="refused"
+        )

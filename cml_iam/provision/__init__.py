@@ -2,7 +2,6 @@
 
 from cml_iam.clock import Hours, parse_hours
 from cml_iam.provision._apply import foresee
-from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
     apply_plan,
     plan_adoption,
@@ -16,8 +15,6 @@ from cml_iam.provision._plan import (
     Applied,
     Piece,
     Plan,
-)
-from cml_iam.provision._saved import (
     SavedPlan,
     check_fresh,
     load_plan,
@@ -28,7 +25,7 @@ from cml_iam.provision._saved import (
     steps_lines,
     summary,
 )
-from cml_iam.provision._watch import Watch, lost_deliveries, watched
+from cml_iam.provision._watch import AuditForm, Watch, lost_deliveries, render_audit, watched
 
 __all__ = [
     "PIECES",

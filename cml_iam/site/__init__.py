@@ -2,6 +2,7 @@
 
 from cml_iam.facts import Partition
 from cml_iam.restrict import GRANTS, OPTIONS, RESTRICTIONS, Grants, Restrictions, Tag
+from cml_iam.site._file import load_site, parse_site, site_text
 from cml_iam.site._model import (
     DEFAULT_POLICY,
     DEFAULT_USER,
@@ -18,8 +19,6 @@ from cml_iam.site._model import (
     Trust,
     WorkerProfile,
 )
-from cml_iam.site._read import load_site, parse_site
-from cml_iam.site._write import site_text
 
 __all__ = [
     "DEFAULT_POLICY",

@@ -1,4 +1,4 @@
-"""Read the site file into a Site, or report every problem with its place.
+"""Read the site file into a Site, or report every problem with its place; write a new one.
 
 The schema defines the valid values. This module also finds contradictory values. An unknown region
 only causes a warning.
@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.clock import parse_length
 from cml_iam.errors import DocumentError, InputError, Problem, SiteError
 from cml_iam.facts import known_regions, meant_region, partition_of
-from cml_iam.files import regular_text, shipped_text
+from cml_iam.files import regular_text, shipped_templates, shipped_text
 from cml_iam.located import Located, located_problems, parse_toml
 from cml_iam.restrict import contradictions_of, grants_from, restrictions_from
 from cml_iam.site._model import (
-    DEFAULT_BOUNDARY,
-    DEFAULT_GUARD,
     DEFAULT_POLICY,
     DEFAULT_USER,
     IDLE_RULES,
@@ -39,6 +37,8 @@ from cml_iam.site._model import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cml_iam.tag import Tag
 
 
 LARGEST: Final = 1 << 20
@@ -84,67 +84,46 @@ def parse_site(text: str, name: str = "<site>") -> Site:
 
 def site_from(value: Mapping[str, Any]) -> Site:
     """Return the site that *value* describes."""
-    account, principal = value["account"], value.get("principal", {})
-    role = principal.get("role")
-    eks = value.get("eks")
+    principal = value.get("principal", {})
+    own_user = None if "role" in principal else principal.get("user", DEFAULT_USER)
+    kinds: dict[str, Any] = {"eks": Eks, "roles_anywhere": RolesAnywhere, "oidc": Oidc}
     return Site(
-        account=account["id"],
-        partition=account.get("partition", "aws"),
-        role=role,
-        user=None if role else principal.get("user", DEFAULT_USER),
-        path=principal.get("path", "/"),
-        policy=principal.get("policy", DEFAULT_POLICY),
-        boundary=principal.get("boundary", DEFAULT_BOUNDARY),
-        guard=principal.get("guard", DEFAULT_GUARD),
-        restrict=restrictions_from(value.get("restrict", {}), account["id"]),
+        account=value["account"]["id"],
+        partition=value["account"].get("partition", "aws"),
+        **{**principal, "user": own_user},
+        restrict=restrictions_from(value.get("restrict", {}), value["account"]["id"]),
         grant=grants_from(value.get("grant", {})),
-        eks=Eks(**eks) if eks else None,
-        roles_anywhere=RolesAnywhere(**value["roles_anywhere"])
-        if "roles_anywhere" in value
-        else None,
-        oidc=Oidc(**value["oidc"]) if "oidc" in value else None,
+        **{name: kind(**value[name]) for name, kind in kinds.items() if name in value},
         ecs_region=value.get("ecs", {}).get("region"),
         audit_names=MappingProxyType(value.get("audit", {})),
         workers=MappingProxyType(
-            {name: _worker_profile(name, raw) for name, raw in value.get("workers", {}).items()}
+            {
+                name: WorkerProfile(name, **_frozen(profile))
+                for name, profile in value.get("workers", {}).items()
+            }
         ),
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
-        application=_application(value["manager"]) if "manager" in value else None,
-        credentials=_credentials(value.get("credentials", {})),
-        expected=MappingProxyType(
-            {name: tuple(each) for name, each in value.get("expected", {}).items()}
-        ),
+        application=Application(**_frozen(value["manager"])) if "manager" in value else None,
+        credentials=Credentials(**_frozen(value.get("credentials", {}))),
+        expected=_frozen(value.get("expected", {})),
         kinds=MappingProxyType(value.get("lint", {}).get("kinds", {})),
     )
 
 
-def _credentials(raw: Mapping[str, Any]) -> Credentials:
-    return Credentials(**{**raw, "stores": tuple(raw.get("stores", ()))})
-
-
-def _application(raw: Mapping[str, Any]) -> Application:
-    tagged = tuple(raw.get("tagged", ("instance",)))
-    return Application(MappingProxyType(dict(raw["tags"])), tagged)
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(member) for key, member in value.items()})
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _idle(raw: Mapping[str, Any]) -> Idle:
     values = {name: raw[name] for name in IDLE_RULES.values() if name in raw}
     if "window" in raw:
         values["window"] = parse_length(raw["window"])
-    left_out = {
-        IDLE_RULES[rule]: None for rule in set(IDLE_RULES) - set(raw.get("rules", IDLE_RULES))
-    }
-    return Idle(**{**values, **left_out})
-
-
-def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
-    def frozen(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return MappingProxyType(dict(value))
-        return tuple(value) if isinstance(value, list) else value
-
-    return WorkerProfile(name, **{key: frozen(value) for key, value in raw.items()})
+    rules = raw.get("rules", IDLE_RULES)
+    off = {name: None for rule, name in IDLE_RULES.items() if rule not in rules}
+    return Idle(**{**values, **off})
 
 
 def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
@@ -189,46 +168,75 @@ def contradictions(located: Located) -> Iterator[Problem]:
                 located.name_place(path),
                 "set `account.partition`, or name one of its regions",
             )
-    for contradiction in contradictions_of(site):
-        place = (
-            located.name_place(contradiction.path)
-            if contradiction.name
-            else located.place(contradiction.path)
-        )
-        yield Problem(contradiction.message, place, contradiction.remedy)
+    for message, path, remedy, name in contradictions_of(site):
+        place = located.name_place(path) if name else located.place(path)
+        yield Problem(message, place, remedy)
     yield from _refused_profiles(located, site)
 
 
 def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
     """Yield the values of a worker profile that the site's own policy would refuse."""
     for name, profile in site.workers.items():
-        at = ("workers", name)
         values: list[tuple[str, Keys, str]] = [
             *(("instance_types", (n,), each) for n, each in enumerate(profile.instance_types)),
             *(("security_groups", (n,), each) for n, each in enumerate(profile.security_groups)),
-            *(("subnets", (zone,), each) for zone, each in profile.subnets.items()),
-            *(("regions", (), each) for each in (profile.region,) if each),
+            *(("subnets", (zone,), subnet) for zone, subnet in profile.subnets.items()),
+            *(("regions", (), region) for region in (profile.region,) if region),
         ]
-        for option, place, each in values:
+        for option, keys, value in values:
+            place = located.place(("workers", name, option if keys else "region", *keys))
             allowed = getattr(site.restrict, option)
-            if allowed and not any(fnmatchcase(each, pattern) for pattern in allowed):
+            if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
                 yield Problem(
-                    f"worker profile `{name}`: `{each}` is not among `restrict.{option}`, "
+                    f"worker profile `{name}`: `{value}` is not among `restrict.{option}`, "
                     "so the policy refuses it",
-                    located.place((*at, option if place else "region", *place)),
+                    place,
                     f"add it to `restrict.{option}`, or choose another",
                 )
-        for index, each in enumerate(profile.instance_types):
-            if profile.virtualization == "metal" and ".metal" not in each:
-                yield Problem(
-                    f"worker profile `{name}`: `{each}` is not a metal type",
-                    located.place((*at, "instance_types", index)),
-                    "choose a metal type, or remove `virtualization`",
-                )
-            if profile.virtualization == "nested" and ".metal" in each:
-                yield Problem(
-                    f"worker profile `{name}`: `{each}` is a metal type, which needs no nested "
-                    "virtualization",
-                    located.place((*at, "instance_types", index)),
-                    'set `virtualization = "metal"`, or choose a virtual type of c8i, m8i or r8i',
-                )
+        yield from _wrong_types(located, profile)
+
+
+def _wrong_types(located: Located, profile: WorkerProfile) -> Iterator[Problem]:
+    """Yield the types that contradict the profile's `virtualization`."""
+    for index, instance_type in enumerate(profile.instance_types):
+        problem = f"worker profile `{profile.name}`: `{instance_type}`"
+        place = located.place(("workers", profile.name, "instance_types", index))
+        metal = ".metal" in instance_type
+        if profile.virtualization == "metal" and not metal:
+            remedy = "choose a metal type, or remove `virtualization`"
+            yield Problem(f"{problem} is not a metal type", place, remedy)
+        if profile.virtualization == "nested" and metal:
+            yield Problem(
+                f"{problem} is a metal type, which needs no nested virtualization",
+                place,
+                'set `virtualization = "metal"`, or choose a virtual type of c8i, m8i or r8i',
+            )
+
+
+def site_text(
+    *,
+    account: str,
+    partition: str = "aws",
+    user: str | None = None,
+    role: str | None = None,
+    policy: str = DEFAULT_POLICY,
+    regions: tuple[str, ...] = (),
+    guard_tag: Tag | None = None,
+    instance_types: tuple[str, ...] = (),
+    image_owners: tuple[str, ...] = (),
+    images: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    detailed_monitoring: bool = False,
+    application_tags: Mapping[str, str] = MappingProxyType({}),
+    manager: str | None = None,
+    administrator: str | None = None,
+) -> str:
+    """Return the text of a site file with these values and explanatory comments."""
+    values = {**locals(), "user": user or DEFAULT_USER}
+    return shipped_templates("templates", _toml).get_template("site.toml.j2").render(values)
+
+
+def _toml(value: str | tuple[str, ...]) -> str:
+    """Return *value* in TOML, whose basic strings are escaped as in JSON, except for DEL."""
+    if isinstance(value, str):
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    return f"[{', '.join(map(_toml, value))}]"
