@@ -27,8 +27,7 @@ from cml_iam.restrict import (
     Tag,
     splits_launch,
 )
-from cml_iam.restrict.calls import addresses
-from cml_iam.restrict.grants import passed_role
+from cml_iam.restrict.calls import addresses, passed_role
 from cml_iam.restrict.guard_tag import guard_tag
 from cml_iam.restrict.images import launch_regions
 from cml_iam.restrict.launch import launch_cases

@@ -23,7 +23,7 @@ from cml_iam.restrict import (
     rules_of,
     splits_launch,
 )
-from cml_iam.restrict.grants import passed_role, to_ec2
+from cml_iam.restrict.calls import passed_role, to_ec2
 from cml_iam.restrict.guard_tag import AT_LAUNCH, tag_tests
 from cml_iam.restrict.images import by_owner, by_tag
 from cml_iam.restrict.launch import listed_subnets

@@ -23,8 +23,7 @@ from cml_iam.restrict._row import (
     own,
     permissions,
 )
-from cml_iam.restrict.calls import MFA_TO_TERMINATE, REGIONS, SOURCE_IPS
-from cml_iam.restrict.grants import GRANTED
+from cml_iam.restrict.calls import GRANTED, MFA_TO_TERMINATE, REGIONS, SOURCE_IPS
 from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note, send_fix
 from cml_iam.restrict.images import IMAGES
 from cml_iam.restrict.launch import (

@@ -36,8 +36,6 @@ _NEGATIONS: Final = {
 then. For Bool and Null, the value is negated instead.
 """
 
-_OPPOSITES: Final = {"true": "false", "false": "true"}
-
 Situation = Literal[
     "as intended",
     "other region",
@@ -72,8 +70,9 @@ class KeyTest(NamedTuple):
     @property
     def fails(self) -> Conditions:
         """The condition under which the test fails."""
-        turned = self.operator in ("Bool", "Null")
-        values = _OPPOSITES[self.values] if turned else self.values
+        values = self.values
+        if self.operator in ("Bool", "Null"):
+            values = "false" if values == "true" else "true"
         return {_NEGATIONS[self.operator]: {self.key: values}}
 
     @property
@@ -130,16 +129,15 @@ class Only(NamedTuple):
     ids: tuple[str, ...]
     shared: bool = False
 
-    def arns(self, site: Restricted, account: str = "", partition: str = "") -> tuple[str, ...]:
-        """Return the ARNs of the resources in *account* and *partition*, by default the site's."""
-        owner = "*" if self.shared else account or site.account
+    def arns(self, site: Restricted, partition: str = "") -> tuple[str, ...]:
+        """Return the ARNs of the resources in *partition*, by default the site's."""
+        owner = "*" if self.shared else site.account
         where = f"arn:{partition or site.partition}:ec2:*:{owner}"
         return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
 
     def fails(self, site: Restricted) -> Shape:
         """Return the launches that use a different resource of the type."""
-        others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != self.type)
-        return Shape((RUN,), not_resources=(*self.arns(site), *others))
+        return Shape((RUN,), not_resources=(*self.arns(site), *other_types(self.type)))
 
 
 class Case(NamedTuple):
@@ -201,10 +199,6 @@ def _none(*_: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _unchanged(*_: Any) -> Mapping[str, Any]:
-    return {}
-
-
 class Restriction(NamedTuple):
     """One restriction, by its *name* in the site file: its meaning and consequences.
 
@@ -226,7 +220,7 @@ class Restriction(NamedTuple):
     resources: Callable[[Restricted], Iterable[Only]] = _none
     limits: tuple[Assumption, ...] = ()
     promises: Callable[[Restricted], Iterable[Promise]] = _none
-    usual: Callable[[Restricted, str], Mapping[str, Any]] = _unchanged
+    usual: Callable[[Restricted, str], Mapping[str, Any]] = lambda *_: {}
     variants: Callable[[Restricted, str], Iterable[Mapping[str, Any]]] = _none
     cases: Callable[[Restricted], Iterable[Case]] = _none
     contradictions: Callable[[Restricted], Iterable[Contradiction]] = _none
@@ -238,15 +232,15 @@ class Restriction(NamedTuple):
     def promised(self, site: Restricted) -> Iterator[Promise]:
         """Yield the promises of *site*, which has the restriction."""
         rules, resources = tuple(self.rules(site)), tuple(self.resources(site))
-        meant: tuple[Rule | Only, ...] = (*resources, *rules)
         if self.title:
             value = getattr(site.restrict, self.name)
+            title = self.title.format(listing(value)) if "{}" in self.title else self.title
             # A condition does not close a statement that names resources of another type.
             tests = () if resources else (rule.tests[0].holds for rule in rules)
             yield Promise(
                 self.name.replace("_", "-"),
-                self.title.format(listing(value)) if "{}" in self.title else self.title,
-                tuple(each.fails(site) for each in meant),
+                title,
+                (*(only.fails(site) for only in resources), *(rule.fails(site) for rule in rules)),
                 closing=merged(*tests),
                 limits=self.limits,
             )
@@ -279,11 +273,12 @@ def own(site: Restricted, kind: str, partition: str = "*") -> str:
     return f"arn:{partition}:ec2:*:{account}:{kind}/*"
 
 
-def launched_types() -> tuple[str, ...]:
-    """Return the resource types that AWS authorizes for a launch."""
+def other_types(kind: str) -> tuple[str, ...]:
+    """Return ARN patterns for the resources that AWS authorizes for a launch, except of *kind*."""
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
-    return tuple(target.type for target in action.targets if target.type) if action else ()
+    types = [target.type for target in action.targets if target.type] if action else []
+    return tuple(f"arn:*:ec2:*:*:{each}/*" for each in types if each != kind)
 
 
 def listing(values: Sequence[str]) -> str:

@@ -12,16 +12,7 @@ from typing import Final, NamedTuple
 from cml_iam.facts import LATER, TAGGING, Assumption
 from cml_iam.policy import Shape, merged
 from cml_iam.restrict._options import Contradiction, Restricted, tag
-from cml_iam.restrict._row import (
-    Case,
-    KeyTest,
-    Promise,
-    Restriction,
-    Rule,
-    every,
-    operations,
-    own,
-)
+from cml_iam.restrict._row import Case, KeyTest, Promise, Restriction, Rule, every, operations, own
 from cml_iam.tag import DEFAULT_TAG, Tag
 
 CREATE, DELETE = TAGGING

@@ -13,6 +13,7 @@ from cml_iam.restrict._options import (
     Contradiction,
     Option,
     Restricted,
+    id_schema,
     list_of,
     listed,
     tag,
@@ -25,7 +26,7 @@ from cml_iam.restrict._row import (
     Restriction,
     Rule,
     every,
-    launched_types,
+    other_types,
     own,
 )
 
@@ -102,11 +103,10 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
     region = _by_region(site)
     if region:
         listed_images = [f"arn:*:ec2:*::image/{each}" for each in _ids(site)]
-        others = [f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != "image"]
         yield Shape(
             (RUN,),
             conditions=merged(region.holds, _unlisted(site).fails),
-            not_resources=(*listed_images, *others),
+            not_resources=(*listed_images, *other_types("image")),
         )
 
 
@@ -200,12 +200,6 @@ def _contradictions(site: Restricted) -> Iterator[Contradiction]:
             )
 
 
-_IMAGE_ID = {
-    "type": "string",
-    "pattern": "^ami-([0-9a-f]{8}|[0-9a-f]{17})$",
-    "x-problem": 'an image id is "ami-" and 8 or 17 hexadecimal digits',
-}
-
 IMAGES = Restriction(
     name="images",
     main=True,
@@ -225,7 +219,7 @@ IMAGES = Restriction(
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": REGION,
-                "additionalProperties": list_of(_IMAGE_ID),
+                "additionalProperties": list_of(id_schema("an image id", "ami")),
             },
             lambda raw: MappingProxyType({region: tuple(ids) for region, ids in raw.items()}),
         ),

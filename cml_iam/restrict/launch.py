@@ -11,16 +11,11 @@ from typing import Final
 
 from cml_iam.facts import Assumption
 from cml_iam.policy import Shape, pattern_matches
-from cml_iam.restrict._options import Restricted, flag, listed
+from cml_iam.restrict._options import Restricted, flag, ids, listed
 from cml_iam.restrict._row import RUN, Case, KeyTest, Only, Promise, Restriction, Rule, own
 from cml_iam.restrict.guard_tag import guard_tag
 
 _OTHER_TYPES = ("t2.micro", "p5.48xlarge", "u-24tb1.metal", "mac2.metal", "x1e.32xlarge")
-
-
-def _of_listed_types(site: Restricted) -> Rule:
-    types = KeyTest("ec2:InstanceType", site.restrict.instance_types, "StringLike")
-    return Rule("DenyOtherInstanceTypes", (types,))
 
 
 def _other_type(site: Restricted) -> Iterator[Case]:
@@ -57,7 +52,12 @@ INSTANCE_TYPES = Restriction(
         ),
     ),
     title="instances are launched only as {}",
-    rules=lambda site: (_of_listed_types(site),),
+    rules=lambda site: (
+        Rule(
+            "DenyOtherInstanceTypes",
+            (KeyTest("ec2:InstanceType", site.restrict.instance_types, "StringLike"),),
+        ),
+    ),
     usual=lambda site, region: next(
         iter(_listed_types(site, region)), {"instance_type": "c5.2xlarge"}
     ),
@@ -85,11 +85,11 @@ def _in_listed_subnets(site: Restricted) -> Rule:
 SUBNETS = Restriction(
     name="subnets",
     options=(
-        listed(
+        ids(
             "subnets",
             "The subnets into which workers may be launched.",
-            "^subnet-([0-9a-f]{8}|[0-9a-f]{17})$",
-            'a subnet id is "subnet-" and 8 or 17 hexadecimal digits',
+            "a subnet id",
+            "subnet",
         ),
     ),
     title="instances are launched only into the listed subnets",
@@ -119,11 +119,11 @@ GROUPS_OF_INTERFACE: Final = Assumption(
 SECURITY_GROUPS = Restriction(
     name="security_groups",
     options=(
-        listed(
+        ids(
             "security_groups",
             "The security groups with which workers may be launched.",
-            "^sg-([0-9a-f]{8}|[0-9a-f]{17})$",
-            'a security group id is "sg-" and 8 or 17 hexadecimal digits',
+            "a security group id",
+            "sg",
         ),
     ),
     title="instances are launched only with the listed security groups",
