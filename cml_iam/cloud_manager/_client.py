@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeVar, cast
 
 from cml_iam import errors
-from cml_iam.aws import connect
+from cml_iam.aws import Aws, Session, connect
 from cml_iam.errors import InputError
 from cml_iam.secret import Secret
 from cml_iam.tag import DEFAULT_TAG, Tag
-from cml_iam.workers import AsyncWorkerManager, WorkerManager
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Mapping, Sequence
-
-    from cml_iam.aws import Aws, Session
-    from cml_iam.workers import Worker
-
+from cml_iam.workers import AsyncWorkerManager, Worker, WorkerManager
 
 Answer = TypeVar("Answer")
 

@@ -7,11 +7,12 @@ The methods of `AwsEc2Client`, of the setup guide, take the region first. The re
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.clock import parse_length
 from cml_iam.cloud_manager._client import (
@@ -28,12 +29,7 @@ from cml_iam.cloud_manager._client import (
 )
 from cml_iam.errors import NotFoundError
 from cml_iam.tag import DEFAULT_TAG, Tag
-from cml_iam.workers import USAGE, Launch, Measure, log_health
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cml_iam.workers import Metric, Worker
+from cml_iam.workers import USAGE, Launch, Measure, Metric, Worker, log_health
 
 Region = str | Enum
 """A region's name, or an enum whose value is the name."""

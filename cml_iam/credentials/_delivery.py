@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -26,7 +27,7 @@ from cml_iam.credentials._rotation_state import (
     read_user,
     write_journal,
 )
-from cml_iam.credentials._store import folders_of
+from cml_iam.credentials._store import Contents, Delivery, Store, folders_of
 from cml_iam.errors import (
     CmlIamError,
     CredentialsError,
@@ -37,10 +38,7 @@ from cml_iam.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials._store import Contents, Delivery, Store
 
 KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 

@@ -11,20 +11,18 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials._exposure import mounted_elsewhere
 from cml_iam.credentials._file_store import FileStore, known_key
-from cml_iam.credentials._files import read_file
+from cml_iam.credentials._files import FileState, read_file
 from cml_iam.errors import CredentialsError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
-    from datetime import datetime
-    from pathlib import Path
-
-    from cml_iam.credentials._files import FileState
     from cml_iam.credentials._keys import AccessKey
 
 

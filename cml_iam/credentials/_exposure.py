@@ -11,15 +11,12 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.errors import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 SECONDS = 10.0
 

@@ -6,7 +6,9 @@ import os
 import re
 import stat
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
@@ -17,9 +19,6 @@ from cml_iam.errors import InputError, RefusedError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from cml_iam.credentials._files import FileState
 
 STATE_FOLDER: Final = ".cml-iam"

@@ -14,10 +14,12 @@ import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Mapping
 from configparser import Error as ConfigError
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
@@ -26,9 +28,6 @@ from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, shipped_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from jinja2 import Template
 
     from cml_iam.credentials._keys import AccessKey

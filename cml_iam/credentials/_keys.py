@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from base64 import b32decode
 from binascii import Error as Base32Error
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,9 +22,6 @@ from cml_iam.errors import (
 from cml_iam.workers import Verdict, WorkerManager, launch_to_try
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
     from cml_iam.aws.port import Aws
     from cml_iam.secret import Secret
     from cml_iam.site import Site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Store
 

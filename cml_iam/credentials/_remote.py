@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cml_iam.credentials._env_file import ID, SECRET, refuse_session_token
@@ -18,10 +19,7 @@ from cml_iam.errors import AwsError, DeniedError, NotFoundError, RefusedError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials._keys import AccessKey
 
 
 def parsed(value: Secret | None, name: str) -> dict[str, Any]:

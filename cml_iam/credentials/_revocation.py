@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import deliver, plan_key
 from cml_iam.credentials._keys import KeyInfo, KeyUse
 from cml_iam.credentials._rotation import View, corrected, look, used_since
-from cml_iam.credentials._rotation_state import Rotation, read_journal
+from cml_iam.credentials._rotation_state import Rotation, Rotator, read_journal
 from cml_iam.credentials._store import store_locked
 from cml_iam.errors import InputError, RefusedError
-
-if TYPE_CHECKING:
-    from cml_iam.credentials._rotation_state import Rotator
 
 
 @dataclass(frozen=True, slots=True)

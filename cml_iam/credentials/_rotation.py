@@ -10,24 +10,18 @@ next step or an error that names the next command to run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
 from cml_iam.credentials._keys import KeyInfo, KeyUse
 from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, UserTags
-from cml_iam.credentials._store import folders_of, parts_of, store_locked
+from cml_iam.credentials._store import Contents, folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from cml_iam.credentials._store import Contents
-
 
 Standing = Literal["active", "inactive", "gone", "foreign"]
 _STANDING: Final[dict[str, Standing]] = {"works": "active", "another principal's": "foreign"}

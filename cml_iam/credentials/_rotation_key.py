@@ -8,8 +8,8 @@ user does.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cml_iam.credentials._delivery import is_alive, make_key, promote_key, refuse_foreign
 from cml_iam.credentials._exposure import holders
@@ -19,6 +19,7 @@ from cml_iam.credentials._rotation_state import (
     STALE_LOCK,
     Journal,
     Rotation,
+    Rotator,
     UserTags,
     busy,
     check_lock,
@@ -28,14 +29,8 @@ from cml_iam.credentials._rotation_state import (
     take_lock,
     write_journal,
 )
-from cml_iam.credentials._store import Delivery, folders_of
+from cml_iam.credentials._store import Contents, Delivery, folders_of
 from cml_iam.errors import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from cml_iam.credentials._rotation_state import Rotator
-    from cml_iam.credentials._store import Contents
 
 
 def journal_of(rotator: Rotator, arn: str) -> Journal | None:

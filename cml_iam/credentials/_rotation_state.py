@@ -7,8 +7,10 @@ can continue. Only one run at a time creates a key of a user.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.credentials import _files
@@ -19,9 +21,6 @@ from cml_iam.principal import tags_of
 from cml_iam.tag import as_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Delivery, Store
 

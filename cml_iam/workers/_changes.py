@@ -6,21 +6,18 @@ Rules for tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.h
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from cml_iam.errors import AwsError, InputError, RefusedError
-from cml_iam.tag import as_aws
+from cml_iam.tag import Tag, as_aws
 from cml_iam.visible import unseen, visible
-from cml_iam.workers._model import check_id, is_instance_id
+from cml_iam.workers._model import Worker, check_id, is_instance_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from cml_iam.aws.port import Aws
-    from cml_iam.tag import Tag
-    from cml_iam.workers._model import Worker
 
 
 _MAX_TOKEN: Final = 64

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import ssl
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,9 +24,6 @@ from cml_iam.files import open_regular
 from cml_iam.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from cml_iam.secret import Secret
     from cml_iam.workers._model import Worker
 

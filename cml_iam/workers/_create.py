@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -35,8 +36,6 @@ from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._site_workers import Placement
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._model import Worker
 

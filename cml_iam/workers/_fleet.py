@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -11,18 +11,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, CredentialsError, InputError, ThrottledError, UnreachableError
-from cml_iam.workers._changes import Launch
-from cml_iam.workers._model import StateChange, Worker, is_instance_id
+from cml_iam.workers._changes import Change, Launch
+from cml_iam.workers._model import InstanceStatus, StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.workers._changes import Change
     from cml_iam.workers._health import Health
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._metric import Utilization
-    from cml_iam.workers._model import InstanceStatus
 
 
 BATCH: Final = 100

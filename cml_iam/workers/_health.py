@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,12 +25,10 @@ from cml_iam.workers._changes import (
 from cml_iam.workers._model import Worker, worker_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
     from cml_iam.aws.port import Aws
     from cml_iam.tag import Tag
 
-    ToTry = Launch | Callable[[], Launch | None] | None
+ToTry = Launch | Callable[[], Launch | None] | None
 
 _MAY_FAIL: Final = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
 

@@ -8,6 +8,7 @@ rule is skipped. A worker is kept if it has the hold tag, or if AWS would do mor
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -18,16 +19,13 @@ from cml_iam.errors import InputError
 from cml_iam.report import plural
 from cml_iam.visible import visible
 from cml_iam.workers._metric import Measure, Metric, Utilization
-from cml_iam.workers._model import in_utc
+from cml_iam.workers._model import Worker, in_utc
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from cml_iam.site import Idle
     from cml_iam.workers._cml import Activity
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._model import Worker
 
 
 _LATE: Final = 2

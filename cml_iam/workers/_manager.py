@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
@@ -13,6 +14,7 @@ from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, Un
 from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers._changes import (
     Change,
+    Launch,
     launch_change,
     start_change,
     stop_change,
@@ -20,7 +22,7 @@ from cml_iam.workers._changes import (
     terminate_change,
     untag_change,
 )
-from cml_iam.workers._health import Health, check_connection, check_health
+from cml_iam.workers._health import Health, ToTry, check_connection, check_health
 from cml_iam.workers._metric import EVERY, USAGE, Measure, Utilization
 from cml_iam.workers._metric_series import DEFAULT_WINDOW, by_data, by_statistics
 from cml_iam.workers._metrics import History, measure, only_id
@@ -38,11 +40,7 @@ from cml_iam.workers._model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from cml_iam.aws.port import Aws, Session
-    from cml_iam.workers._changes import Launch
-    from cml_iam.workers._health import ToTry
 
 PAGE = 500
 """The number of elements per page, half of EC2's maximum.

@@ -16,17 +16,16 @@ from cml_iam.report import (
     Cell,
     Column,
     Document,
+    Level,
     Section,
     Trend,
     plural,
 )
 from cml_iam.report.html import Page, page_of
-from cml_iam.workers._metric import Measure
+from cml_iam.workers._metric import Measure, Utilization
 
 if TYPE_CHECKING:
-    from cml_iam.report import Level
     from cml_iam.workers._cml import CmlAnswer
-    from cml_iam.workers._metric import Utilization
     from cml_iam.workers._model import InstanceStatus, Worker
     from cml_iam.workers._monitor import Watched
 

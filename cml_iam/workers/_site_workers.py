@@ -17,13 +17,12 @@ from cml_iam.visible import visible
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._fleet import FILTER_VALUES
 from cml_iam.workers._health import PROBE
-from cml_iam.workers._model import is_image_id
+from cml_iam.workers._model import Image, Worker, is_image_id
 
 if TYPE_CHECKING:
     from cml_iam.site import Site, WorkerProfile
     from cml_iam.tag import Tag
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._model import Image, Worker
 
 
 @dataclass(frozen=True, slots=True)

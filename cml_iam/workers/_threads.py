@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoResult
 from dataclasses import dataclass
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from cml_iam.errors import CmlIamError, IncompleteError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 THREADS: Final = 16
 

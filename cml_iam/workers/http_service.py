@@ -12,7 +12,8 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -27,9 +28,6 @@ from cml_iam.workers._health import Verdict
 from cml_iam.workers._page import fleet_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Executor
-
     from cml_iam.workers._model import Worker
     from cml_iam.workers._monitor import Monitor, Watched
 
