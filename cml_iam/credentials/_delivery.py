@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from cml_iam.aws.port import Aws
 from cml_iam.credentials._files import open_folder
 from cml_iam.credentials._keys import (
     AccessKey,
@@ -36,9 +37,6 @@ from cml_iam.errors import (
     RefusedError,
     UnreachableError,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
 
 KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 

@@ -15,16 +15,13 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.credentials._exposure import mounted_elsewhere
 from cml_iam.credentials._file_store import FileStore, known_key
 from cml_iam.credentials._files import FileState, read_file
+from cml_iam.credentials._keys import AccessKey
 from cml_iam.errors import CredentialsError, RefusedError
-
-if TYPE_CHECKING:
-    from cml_iam.credentials._keys import AccessKey
-
 
 ID: Final = "AWS_ACCESS_KEY_ID"
 SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable

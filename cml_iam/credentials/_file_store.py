@@ -9,17 +9,15 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.credentials import _files
 from cml_iam.credentials._exposure import is_mounted, refuse_in_git
+from cml_iam.credentials._files import FileState
 from cml_iam.credentials._keys import AccessKey, is_key_id
 from cml_iam.credentials._store import Contents, Store, check_held
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.secret import Secret
-
-if TYPE_CHECKING:
-    from cml_iam.credentials._files import FileState
 
 STATE_FOLDER: Final = ".cml-iam"
 LONGEST: Final = 128

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
 from cml_iam.credentials._file_store import FileStore, check_folder, known_key
+from cml_iam.credentials._keys import AccessKey
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, shipped_templates
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from cml_iam.credentials._keys import AccessKey
 
 ID: Final = "aws_access_key_id"
 SECRET: Final = "aws_secret_access_key"  # noqa: S105 - the name of an option

@@ -11,6 +11,7 @@ from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import (
     AwsError,
     IncompleteError,
@@ -19,11 +20,10 @@ from cml_iam.errors import (
     RefusedError,
     UnreachableError,
 )
+from cml_iam.secret import Secret
 from cml_iam.workers import Verdict, WorkerManager, launch_to_try
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.secret import Secret
     from cml_iam.site import Site
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.credentials._env_file import EnvFile
 from cml_iam.credentials._file_store import STATE_FOLDER
 from cml_iam.credentials._formats import SECRET_NAME, Manifest, ManifestFile, ProfileFile
 from cml_iam.credentials._remote import Parameter, SecretsManager
+from cml_iam.credentials._store import Store
 from cml_iam.errors import InputError
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.credentials._store import Store
-
 
 _NAMES: Final = {
     "env": "PATH",

@@ -9,17 +9,15 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.credentials._env_file import ID, SECRET, refuse_session_token
 from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
 from cml_iam.credentials._store import Contents, Store, check_held
 from cml_iam.errors import AwsError, DeniedError, NotFoundError, RefusedError
 from cml_iam.secret import Secret
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
 
 
 def parsed(value: Secret | None, name: str) -> dict[str, Any]:

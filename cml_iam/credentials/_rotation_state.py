@@ -11,19 +11,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
+from cml_iam.aws.port import Aws
 from cml_iam.credentials import _files
 from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._store import Delivery, Store
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.principal import tags_of
 from cml_iam.tag import as_aws
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.credentials._store import Delivery, Store
-
 
 _VERSION: Final = 1
 _NAME: Final = "journal.json"

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cml_iam.credentials._files import close_folder, locked
+from cml_iam.credentials._keys import AccessKey, SignIn
 from cml_iam.errors import CmlIamError, InputError
-
-if TYPE_CHECKING:
-    from cml_iam.credentials._keys import AccessKey, SignIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from cml_iam.aws.port import Aws, Session
+from cml_iam.tag import Tag
 from cml_iam.workers._manager import WorkerManager
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws, Session
-    from cml_iam.tag import Tag
 
 THREADS: Final = 16
 """The maximum number of concurrent calls; further calls wait for a thread."""

@@ -8,17 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import AwsError, InputError, RefusedError
 from cml_iam.tag import Tag, as_aws
 from cml_iam.visible import unseen, visible
 from cml_iam.workers._model import Worker, check_id, is_instance_id
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-
 
 _MAX_TOKEN: Final = 64
 _MAX_USER_DATA: Final = 16 * 1024

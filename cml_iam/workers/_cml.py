@@ -17,16 +17,13 @@ from functools import lru_cache
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import open_regular
+from cml_iam.secret import Secret
 from cml_iam.visible import visible
-
-if TYPE_CHECKING:
-    from cml_iam.secret import Secret
-    from cml_iam.workers._model import Worker
-
+from cml_iam.workers._model import Worker
 
 _LARGEST: Final = 64 * 1024
 _TRUST: Final = "pass its certificate, or its CA's, as --cml-ca FILE"

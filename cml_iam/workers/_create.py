@@ -33,11 +33,11 @@ from cml_iam.errors import (
 )
 from cml_iam.files import regular_text
 from cml_iam.workers._changes import Disk, Launch
+from cml_iam.workers._model import Worker
 from cml_iam.workers._site_workers import Placement
 
 if TYPE_CHECKING:
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._model import Worker
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, CredentialsError, InputError, ThrottledError, UnreachableError
 from cml_iam.workers._changes import Change, Launch
+from cml_iam.workers._health import Health
+from cml_iam.workers._metric import Utilization
 from cml_iam.workers._model import InstanceStatus, StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
-    from cml_iam.workers._health import Health
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._metric import Utilization
 
 
 BATCH: Final = 100

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.catalogue import Permission, granting, load_catalogue
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
 from cml_iam.restrict import send_fix
+from cml_iam.tag import Tag
 from cml_iam.workers._changes import (
     DRY_RUN_PASSED,
     Change,
@@ -23,10 +25,6 @@ from cml_iam.workers._changes import (
     untag_change,
 )
 from cml_iam.workers._model import Worker, worker_from
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.tag import Tag
 
 ToTry = Launch | Callable[[], Launch | None] | None
 

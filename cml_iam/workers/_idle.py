@@ -18,13 +18,13 @@ from cml_iam.clock import short_span
 from cml_iam.errors import InputError
 from cml_iam.report import plural
 from cml_iam.visible import visible
+from cml_iam.workers._cml import Activity
 from cml_iam.workers._metric import Measure, Metric, Utilization
 from cml_iam.workers._model import Worker, in_utc
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.site import Idle
-    from cml_iam.workers._cml import Activity
     from cml_iam.workers._manager import WorkerManager
 
 

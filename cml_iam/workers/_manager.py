@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cml_iam import clock
 from cml_iam.aws import connect
+from cml_iam.aws.port import Aws, Session
 from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, UnreachableError
 from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers._changes import (
@@ -38,9 +39,6 @@ from cml_iam.workers._model import (
     status_from,
     worker_from,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws, Session
 
 PAGE = 500
 """The number of elements per page, half of EC2's maximum.

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from cml_iam import errors
-
-if TYPE_CHECKING:
-    from cml_iam.workers._model import Worker
+from cml_iam.workers._model import Worker
 
 Dimensions = tuple[tuple[str, str], ...]
 

@@ -10,16 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import AwsError, CredentialsError, DeniedError, InputError
 from cml_iam.workers._metric import Dimensions, Point
 from cml_iam.workers._model import in_utc
 from cml_iam.workers._threads import in_threads
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-
 
 DEFAULT_WINDOW: Final = timedelta(minutes=15)
 """Three periods of basic monitoring; a shorter window often has no data point."""

@@ -8,22 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cml_iam import clock
+from cml_iam.aws.port import Identity
 from cml_iam.errors import IncompleteError
+from cml_iam.workers._changes import Launch
+from cml_iam.workers._cml import CmlAnswer
 from cml_iam.workers._fleet import Listing, list_fleet, statuses, try_permissions
 from cml_iam.workers._health import Health, Verdict, failure_lines, health_lines
 from cml_iam.workers._manager import WorkerManager
+from cml_iam.workers._metric import Utilization
 from cml_iam.workers._metric_series import DEFAULT_WINDOW
+from cml_iam.workers._model import InstanceStatus, Worker
 from cml_iam.workers._threads import Cache, Cached, in_threads
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Identity
-    from cml_iam.workers._changes import Launch
-    from cml_iam.workers._cml import CmlAnswer
-    from cml_iam.workers._metric import Utilization
-    from cml_iam.workers._model import InstanceStatus, Worker
 
 PATIENCE: Final = 4.0
 """Maximum seconds per answer: a probe with a timeout of 5 seconds still receives the reason."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.clock import short_span
 from cml_iam.report import (
@@ -22,12 +22,10 @@ from cml_iam.report import (
     plural,
 )
 from cml_iam.report.html import Page, page_of
+from cml_iam.workers._cml import CmlAnswer
 from cml_iam.workers._metric import Measure, Utilization
-
-if TYPE_CHECKING:
-    from cml_iam.workers._cml import CmlAnswer
-    from cml_iam.workers._model import InstanceStatus, Worker
-    from cml_iam.workers._monitor import Watched
+from cml_iam.workers._model import InstanceStatus, Worker
+from cml_iam.workers._monitor import Watched
 
 Row = tuple[Cell, ...]
 

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError
+from cml_iam.tag import Tag
 from cml_iam.visible import visible
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._fleet import FILTER_VALUES
@@ -21,7 +22,6 @@ from cml_iam.workers._model import Image, Worker, is_image_id
 
 if TYPE_CHECKING:
     from cml_iam.site import Site, WorkerProfile
-    from cml_iam.tag import Tag
     from cml_iam.workers._manager import WorkerManager
 
 

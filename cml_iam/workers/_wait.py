@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import ThrottledError, UnreachableError
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
 from cml_iam.workers._fleet import by_region, statuses
+from cml_iam.workers._model import InstanceStatus, Worker
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._model import InstanceStatus, Worker
 
 DEFAULT_TIMEOUT: Final = timedelta(minutes=20)
 """The default timeout: a metal instance takes 5 to 10 minutes to start, its checks a few more."""

@@ -25,12 +25,11 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
 from cml_iam.workers._health import Verdict
+from cml_iam.workers._model import Worker
+from cml_iam.workers._monitor import Monitor, Watched
 from cml_iam.workers._page import fleet_page
 
 if TYPE_CHECKING:
-    from cml_iam.workers._model import Worker
-    from cml_iam.workers._monitor import Monitor, Watched
-
     Sample = tuple[Mapping[str, str], float]
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
