@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.check._texts import secrets_in_text
@@ -69,7 +71,9 @@ def _names(finding: AuditFinding, texts: Mapping[str, str]) -> Sequence[str]:
 
 def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) -> Excerpt | None:
     lines, spot = text.split("\n"), finding.spot
-    labels = [spot.statement] if spot.statement else _deciding(finding)
+    # In a sequence, only the last request counts, because it is the one to prevent.
+    labels = [label for ask in reversed(finding.witness) for label in ask.statements]
+    labels = [spot.statement] if spot.statement else labels
     found = next((statements[label] for label in labels if label in statements), None)
     at = spot.line if spot.file else None
     if at and not 1 <= at <= len(lines):
@@ -96,15 +100,6 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
     )
 
 
-def _deciding(finding: AuditFinding) -> list[str]:
-    """Return the labels of the statements that decide the requests, of the last request first.
-
-    In a sequence, only the last request counts, because it is the one to prevent; all examples
-    count.
-    """
-    return [label for ask in reversed(finding.witness) for label in ask.statements]
-
-
 def _naming(finding: AuditFinding, lines: Sequence[str], within: Lines) -> list[int]:
     """Return the lines that name an action of the finding's requests."""
     actions = {ask.action.lower() for ask in finding.witness}
@@ -129,9 +124,7 @@ def _statements(text: str) -> Iterator[tuple[str, Lines]]:
     for path, span in located.values.items():
         if len(path) < 2 or path[-2] != "Statement" or not isinstance(path[-1], int):
             continue
-        value = located.value
-        for step in path:
-            value = value[step]
+        value = reduce(getitem, path, located.value)
         if isinstance(value, dict):
             sid = value.get("Sid")
             label = sid if isinstance(sid, str) and sid else f"statement {path[-1] + 1}"

@@ -19,16 +19,15 @@ from cml_iam.report import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.catalogue import Permission
     from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene
-    from cml_iam.site import Site
+    from cml_iam.credentials import KeyInfo
 
 
-MOST_DAYS: Final = 90
-"""Days without use after which a permission counts as unused."""
+MOST_UNUSED: Final = timedelta(days=90)
+"""The time without use after which a permission counts as unused."""
 
 PATIENCE: Final = 20.0
 """Seconds to wait for IAM to finish its report."""
@@ -36,61 +35,61 @@ PATIENCE: Final = 20.0
 _PAUSE: Final = 0.5
 
 
-def last_accessed(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+def last_accessed(
+    check: Check,
+    scene: AccountScene,
+    _before: Answer,
+    pause: Callable[[float], None] = time.sleep,
+) -> Answer:
     """Report which permissions of the site were not used for 90 days.
 
     IAM tracks only some actions individually; the report only counts the others. Refused attempts
-    count as use.
+    count as use. *pause* waits until IAM has finished its report.
     """
-    return usage_of(check, scene.aws, scene.site, scene.account, scene.now)
-
-
-def usage_of(
-    check: Check,
-    aws: Aws,
-    site: Site,
-    account: str,
-    now: datetime,
-    pause: Callable[[float], None] = time.sleep,
-) -> Answer:
-    """Do the work of `last_accessed`; *pause* waits until IAM has finished its report."""
-    arn = site.principal_arn
-    job = aws.call(
-        "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
-    )["JobId"]
-    services = _answer(aws, job, pause)
+    site, account = scene.site, scene.account
+    services = _services(scene.aws, site.principal_arn, pause)
     if services is None:
         reason = f"IAM did not finish its report within {PATIENCE:.0f} seconds"
         return check.not_checked(reason, "ask again", account)
-    used, idle = dict(_tracked(services)), _idle_services(services)
-    granted = _granted(site)
-    used |= {permission.action: None for permission in granted if permission.service in idle}
-    known = [permission for permission in granted if permission.action in used]
-    unused = tuple(
-        Unused(permission.action, permission.methods, used[permission.action], account)
-        for permission in known
-        if _is_unused(used[permission.action], now)
-    )
-    untracked = len(granted) - len(known)
-    detail = f"AWS tracks {len(known)} of {len(granted)} permissions; {len(unused)} not used"
     if not services:
         return check.answer(0, "AWS lists nothing as granted", account)
+    catalogue = load_catalogue()
+    optional = catalogue.granted(site.grant.active)
+    granted = (*catalogue.permissions, *optional)
+    used = _uses(services, granted)
+    known = [permission for permission in granted if permission.action in used]
     if not known:
         return check.not_checked(
             "AWS does not track any of this principal's permissions, or not yet",
             "try again some hours after the policy was attached",
             account,
         )
-    if untracked:
-        detail += f"; {untracked} that AWS does not track individually"
-    findings = _idle_grants(check, site, unused, account)
+    unused = tuple(
+        Unused(permission.action, permission.methods, when, account)
+        for permission in known
+        if (when := used[permission.action]) is None or scene.now - when > MOST_UNUSED
+    )
+    detail = f"AWS tracks {len(known)} of {len(granted)} permissions; {len(unused)} not used"
+    if len(granted) > len(known):
+        detail += f"; {len(granted) - len(known)} that AWS does not track individually"
+    # Documented permissions only appear in the list: it is not a fault if the manager has not
+    # terminated a worker lately.
+    added = {permission.action for permission in optional}
+    spot = Spot(resource=site.principal_arn, account=account)
+    findings = (
+        check.finding("CML714", _unused_words(each), spot, about=each.permission)
+        for each in unused
+        if each.permission in added
+    )
     return check.answer(len(known), detail, account, findings, unused=unused)
 
 
-def _answer(
-    aws: Aws, job: str, pause: Callable[[float], None]
+def _services(
+    aws: Aws, arn: str, pause: Callable[[float], None]
 ) -> tuple[Mapping[str, Any], ...] | None:
     """Return the services in the finished report, or None if it is not finished in time."""
+    operation = "generate_service_last_accessed_details"
+    job = aws.call("iam", operation, Arn=arn, Granularity="ACTION_LEVEL")["JobId"]
     waited = 0.0
     services: list[Mapping[str, Any]] = []
     marker: dict[str, Any] = {}
@@ -109,51 +108,18 @@ def _answer(
     return None
 
 
-def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime | None]]:
-    return [
-        (
-            f"{service['ServiceNamespace']}:{action['ActionName']}",
-            _second_of(action.get("LastAccessedTime")),
-        )
-        for service in services
-        for action in service.get("TrackedActionsLastAccessed", ())
-    ]
-
-
-def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the services that were never used, for which AWS lists no actions."""
-    return frozenset(
-        service["ServiceNamespace"]
-        for service in services
-        if service.get("LastAuthenticated") is None
-        and not service.get("TrackedActionsLastAccessed")
-    )
-
-
-def _granted(site: Site) -> tuple[Permission, ...]:
-    catalogue = load_catalogue()
-    return (*catalogue.permissions, *catalogue.granted(site.grant.active))
-
-
-def _is_unused(used: datetime | None, now: datetime) -> bool:
-    return used is None or now - used > timedelta(days=MOST_DAYS)
-
-
-def _idle_grants(
-    check: Check, site: Site, unused: Sequence[Unused], account: str
-) -> tuple[AuditFinding, ...]:
-    """Return a finding for each unused permission that the site has added.
-
-    Documented permissions only appear in the list: it is not a fault if the manager has not
-    terminated a worker lately.
-    """
-    optional = {permission.action for permission in load_catalogue().granted(site.grant.active)}
-    spot = Spot(resource=site.principal_arn, account=account)
-    return tuple(
-        check.finding("CML714", _unused_words(each), spot, about=each.permission)
-        for each in unused
-        if each.permission in optional
-    )
+def _uses(
+    services: Sequence[Mapping[str, Any]], granted: Sequence[Permission]
+) -> dict[str, datetime | None]:
+    """Return when each action that AWS tracks was last used; for an idle service it lists none."""
+    uses: dict[str, datetime | None] = {}
+    for service in services:
+        name, tracked = service["ServiceNamespace"], service.get("TrackedActionsLastAccessed")
+        for action in tracked or ():
+            uses[f"{name}:{action['ActionName']}"] = _second_of(action.get("LastAccessedTime"))
+        if not tracked and service.get("LastAuthenticated") is None:
+            uses |= {each.action: None for each in granted if each.service == name}
+    return uses
 
 
 def _unused_words(grant: Unused) -> str:
@@ -188,37 +154,35 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     user, account, now = scene.site.user, scene.account, scene.now
     if user is None:
         return check.answer(0, "a role has no access keys", account)
-    lines = tuple(
-        _line(scene.aws, key.id, key.status, key.created or now, now, user, account)
-        for key in list_keys(scene.aws, user)
-    )
-    findings = [finding for line in lines for finding in _findings(check, line, scene)]
-    findings += _second(check, lines, scene)
-    detail = ", ".join(f"{each.id} {plural(each.age, 'day')}" for each in lines) or "no access key"
+    lines = tuple(_line(scene, key, user) for key in list_keys(scene.aws, user))
+    findings = []
+    for line in lines:
+        rule, said, remedy = _fault(line, scene.site.account, now)
+        if rule:
+            spot = Spot(resource=line.id, account=account)
+            findings.append(check.finding(rule, said, spot, remedy=remedy))
+    active = [f"`{line.id}`" for line in lines if line.status == "Active"]
+    if len(active) > 1 and scene.tags.get(_ROTATION, "idle").startswith("idle"):
+        spot = Spot(resource=scene.site.principal_arn, account=account)
+        said = f"two keys are active: {' and '.join(active)}"
+        findings.append(check.finding("CML803", said, spot))
+    detail = ", ".join(f"{line.id} {plural(line.age, 'day')}" for line in lines) or "no access key"
     return check.answer(len(lines), detail, account, findings, keys=lines)
 
 
-def _line(
-    aws: Aws, key: str, status: str, created: datetime, now: datetime, user: str, account: str
-) -> KeyLine:
-    use = key_use(aws, key)
+def _line(scene: AccountScene, key: KeyInfo, user: str) -> KeyLine:
+    use, created = key_use(scene.aws, key.id), key.created or scene.now
     return KeyLine(
-        id=key,
-        status=status,
+        id=key.id,
+        status=key.status,
         created=created.astimezone(UTC).replace(microsecond=0),
-        age=(now - created).days,
+        age=(scene.now - created).days,
         last_used=_second_of(use.when),
         service=use.service or None,
         region=use.region or None,
         user=user,
-        account=account,
+        account=scene.account,
     )
-
-
-def _findings(check: Check, line: KeyLine, scene: AccountScene) -> list[AuditFinding]:
-    spot = Spot(resource=line.id, account=line.account)
-    rule, said, remedy = _fault(line, scene.site.account, scene.now)
-    return [check.finding(rule, said, spot, remedy=remedy)] if rule else []
 
 
 def _fault(line: KeyLine, account: str, now: datetime) -> tuple[str, str, str | None]:
@@ -237,16 +201,6 @@ def _fault(line: KeyLine, account: str, now: datetime) -> tuple[str, str, str | 
     if used is None and line.age > GRACE_DAYS:
         return "CML805", f"the key `{key}` is {line.age} days old and was never used", None
     return "", "", None
-
-
-def _second(check: Check, lines: Sequence[KeyLine], scene: AccountScene) -> list[AuditFinding]:
-    active = [line for line in lines if line.status == "Active"]
-    rotating = not scene.tags.get(_ROTATION, "idle").startswith("idle")
-    if len(active) < 2 or rotating:
-        return []
-    spot = Spot(resource=scene.site.principal_arn, account=scene.account)
-    said = f"two keys are active: {' and '.join(f'`{each.id}`' for each in active)}"
-    return [check.finding("CML803", said, spot)]
 
 
 def _second_of(moment: datetime | None) -> datetime | None:

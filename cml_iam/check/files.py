@@ -44,11 +44,11 @@ _OPENED, _CLOSED = '{"Version": "2012-10-17", "Statement": [', "]}"
 _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
-_CARRIERS: Final = {
-    ".tf": "policies in Terraform code are not judged; pass the plan: `terraform show -json`",
-}
-_CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
-"""Words that every policy contains, in any format."""
+_TERRAFORM: Final = (
+    "policies in Terraform code are not judged; pass the plan: `terraform show -json`"
+)
+_HAS_POLICY: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
+"""Words that every policy in Terraform code contains."""
 
 
 class Given(NamedTuple):
@@ -123,7 +123,7 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     read: dict[str, Given] = {}
     for path in paths:
         if path.is_dir():
-            met = [each for each in map(_met, sorted(_files(path))) if each is not None]
+            met = list(filter(None, map(_met, sorted(_files(path)))))
             for given in met or [_not_read(path, "no file in it is read")]:
                 read.setdefault(given.name, given)
         else:
@@ -154,8 +154,8 @@ def content_of(
     if source := _source(given, named=named):
         return _kept(source, site, parameters)
     if not given.name.endswith(".json"):
-        carrier = _CARRIERS.get(Path(given.name).suffix)
-        return Content(skipped=carrier if carrier and _CARRIED.search(given.text) else None)
+        terraform = given.name.endswith(".tf") and _HAS_POLICY.search(given.text)
+        return Content(skipped=_TERRAFORM if terraform else None)
     try:
         value = json.loads(given.text)
     except (ValueError, RecursionError):
@@ -203,12 +203,8 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
         elif path.is_dir():
             yield from _files(path)
-        elif path.suffix == ".json" or _is_text(path):
+        elif path.suffix in TEXTS or path.suffix == ".json" or path.name.startswith(".env"):
             yield path
-
-
-def _is_text(path: Path) -> bool:
-    return path.suffix in TEXTS or path.name.startswith(".env")
 
 
 def _met(path: Path) -> Given | None:
@@ -267,15 +263,11 @@ def _kind(value: Any, role: str | None) -> Kind:
 
 
 def _role(stem: str, site: Site | None) -> str | None:
-    match = _PART.fullmatch(stem)
-    for name in (stem, match[1] if match else stem):
-        if name in DOCUMENTS:
-            return name
-        if site is not None:
-            named = {site.policy: "policy", site.boundary: "boundary", site.guard: "guard"}
-            if name in named:
-                return named[name]
-    return None
+    roles = {name: name for name in DOCUMENTS}
+    if site is not None:
+        roles = {site.policy: "policy", site.boundary: "boundary", site.guard: "guard"} | roles
+    part = _PART.fullmatch(stem)  # a policy that was split has a number at the end
+    return roles.get(stem) or (roles.get(part[1]) if part else None)
 
 
 def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
@@ -283,11 +275,13 @@ def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
 
     A single statement is only a part of a policy.
     """
-    for roles in (("policy",), (profile,), ("hardened", "base")):
-        named = [policy for policy in policies if policy.role in roles[:1]]
-        named = named or [policy for policy in policies if policy.role in roles]
+    for role in ("policy", profile, "hardened", "base"):
+        named = [policy for policy in policies if policy.role == role]
         if named:
             return [*named, *(policy for policy in policies if policy.role == "guard")]
-    identity = [policy for policy in policies if policy.kind == "identity" and policy.role is None]
-    identity = [each for each in identity if not each.snippet]
-    return identity if len(identity) == 1 else []
+    others = [
+        policy
+        for policy in policies
+        if policy.kind == "identity" and policy.role is None and not policy.snippet
+    ]
+    return others if len(others) == 1 else []

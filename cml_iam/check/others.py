@@ -5,9 +5,8 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationD
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.audit import Ask, AuditFinding, Cell, Matrix, Spot
 from cml_iam.check.answer import Answer, ask_of
@@ -36,22 +35,11 @@ SCPS_UNREAD: Final = "service control policies were not passed (--scps)"
 MAX_REASONS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What one principal may do within a topic; *step* is set if it needs intermediate calls."""
+class _Held(NamedTuple):
+    """What one principal may do within a topic."""
 
     topic: Topic
     holder: Holder
-
-    @property
-    def known(self) -> bool:
-        """Whether it was decided."""
-        return self.holder.standing != "undecided"
-
-    @property
-    def by_steps(self) -> bool:
-        """Whether intermediate calls are needed."""
-        return self.holder.standing == "by steps"
 
 
 def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
@@ -64,66 +52,66 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     if scene.scps is not None:
         whole = with_scps(whole, scene.scps)
     asker = Asker(whole, scene.now)
-    paths = Paths(asker)
-    asked = topics(site)
-    held: dict[str, list[_Held]] = {}
+    paths, asked = Paths(asker), topics(site)
+    by_member: dict[str, list[_Held]] = {}
     for topic in asked:
         for holder in _worst(topic, asker, paths):
             member = holder.member
             theirs = member.arn == site.principal_arn or member.service_linked
             if holder.standing != "no" and not theirs:
-                held.setdefault(member.arn, []).append(_Held(topic, holder))
-    unexpected = [
-        [each for each in several if not is_expected(each.holder.member, each.topic, site)]
-        for several in held.values()
-    ]
-    undecided = [e for several in unexpected for e in several if not e.known]
-    findings = tuple(
-        _finding(check, known, asker, paths, account)
-        for several in unexpected
-        if (known := [each for each in several if each.known])
-    )
-    matrices = tuple(_matrices(asked, held, site, account))
+                by_member.setdefault(member.arn, []).append(_Held(topic, holder))
+    findings, undecided = [], []
+    for held in by_member.values():
+        unexpected = [
+            each for each in held if not is_expected(each.holder.member, each.topic, site)
+        ]
+        known = [each for each in unexpected if each.holder.standing != "undecided"]
+        undecided += [each.holder for each in unexpected if each.holder.standing == "undecided"]
+        if known:
+            findings.append(_finding(check, known, asker, paths, account))
+    cells = tuple(_cell(each, site) for held in by_member.values() for each in held)
+    rows = tuple(dict.fromkeys(cell.permission for cell in cells))
+    columns = tuple(topic.title for topic in asked)
+    matrices = (Matrix("others", rows, columns, cells, account),) if cells else ()
     if undecided:
         lost = check.not_checked(_reasons(undecided), None, account)
-        return lost + Answer(findings=findings, matrices=matrices)
+        return lost + Answer(findings=tuple(findings), matrices=matrices)
     number = len(whole.members) * len(asked)
     limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
     detail = f"{plural(len(whole.members), 'principal')}{limits}"
     return check.answer(number, detail, account, findings, matrices=matrices)
 
 
-def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterator[Holder]:
-    """Yield each principal once, with the most certain answer among the topic's questions."""
+def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterable[Holder]:
+    """Return each principal once, with the most certain answer among the topic's questions."""
     best: dict[str, Holder] = {}
     for question in topic.questions:
         for holder in holders(question, asker, paths):
             known = best.get(holder.member.arn)
             if known is None or holder.rank < known.rank:
                 best[holder.member.arn] = holder
-    yield from best.values()
+    return best.values()
 
 
 def _finding(
     check: Check, held: Sequence[_Held], asker: Asker, paths: Paths, account: str
 ) -> AuditFinding:
-    own = [each for each in held if not each.by_steps]
-    first = (own or held)[0]
-    member = first.holder.member
+    own = [each for each in held if each.holder.standing != "by steps"]
+    first = (own or held)[0].holder
+    member = first.member
     sentences = []
     if own:
-        sentences.append(f"`{member.label}` may {_titles(own)}: {_why(first.holder)}")
-    others = [each for each in held if each.by_steps]
+        sentences.append(f"`{member.label}` may {_titles(own)}: {_why(first)}")
     by_route: dict[str, list[_Held]] = {}
-    for other in others:
-        by_route.setdefault(_route(other.holder), []).append(other)
+    for each in held:
+        if each.holder.standing == "by steps":
+            by_route.setdefault(_route(each.holder), []).append(each)
     for route, several in by_route.items():
         who = "it" if sentences else f"`{member.label}`"
         sentences.append(f"{who} may {_titles(several)} through others: {route}")
-    if first.holder.opened_to:
-        sentences.append(f"{', '.join(first.holder.opened_to)} may start its sessions")
-    openers = paths.openers(member)
-    if openers:
+    if first.opened_to:
+        sentences.append(f"{', '.join(first.opened_to)} may start its sessions")
+    if openers := paths.openers(member):
         sentences.append(f"{', '.join(openers)} may assume it")
     sure = any(each.holder.standing != "depends" for each in held)
     return check.finding(
@@ -132,7 +120,7 @@ def _finding(
         Spot(resource=member.arn, account=account),
         remedy=_remedy(held, asker, paths),
         severity=Severity.ERROR if sure else Severity.WARNING,
-        witness=tuple(_asks(first.holder)),
+        witness=_asks(first),
     )
 
 
@@ -155,14 +143,14 @@ def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
     """Return the smallest change that prevents all of this, and whether that is proved."""
     member = held[0].holder.member
     questions = [question for each in held for question in each.topic.questions]
-    listed = f"list `{member.label}` under `[expected]` of the site file"
+    expected = f"list `{member.label}` under `[expected]` of the site file"
     change = remedy(member, questions, asker, paths)
     if change is None:
-        return f"change the policies that allow it, or {listed}"
+        return f"change the policies that allow it, or {expected}"
     if change.proved:
-        return f"{change.words} (proved: none of this is possible afterwards), or {listed}"
+        return f"{change.words} (proved: none of this is possible afterwards), or {expected}"
     remains = f"{', '.join(change.remains)} may still be possible"
-    return f"{change.words} (a suggestion, not proved: {remains}), or {listed}"
+    return f"{change.words} (a suggestion, not proved: {remains}), or {expected}"
 
 
 def _asks(holder: Holder) -> Iterator[Ask]:
@@ -178,11 +166,11 @@ def _asks(holder: Holder) -> Iterator[Ask]:
         yield ask_of(cell.example, "allowed", (origin.words for origin in cell.by), says=says)
 
 
-def _reasons(undecided: Sequence[_Held]) -> str:
+def _reasons(undecided: Sequence[Holder]) -> str:
     """Return why some questions have no answer, grouped by reason, as there are many principals."""
     reasons: dict[str, set[str]] = {}
-    for each in undecided:
-        reasons.setdefault(each.holder.cell.reason, set()).add(each.holder.member.label)
+    for holder in undecided:
+        reasons.setdefault(holder.cell.reason, set()).add(holder.member.label)
     said = [
         f"{len(names)} principals: {reason}" if len(names) > 1 else f"{min(names)}: {reason}"
         for reason, names in reasons.items()
@@ -191,31 +179,19 @@ def _reasons(undecided: Sequence[_Held]) -> str:
     return "; ".join(said[:MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
 
 
-def _matrices(
-    asked: Sequence[Topic], held: Mapping[str, Sequence[_Held]], site: Site, account: str
-) -> Iterator[Matrix]:
-    """Yield the matrices of what others may do, except those without any permission."""
-    cells = []
-    for each in (one for several in held.values() for one in several):
-        met = is_expected(each.holder.member, each.topic, site)
-        cells.append(
-            Cell(
-                each.holder.member.label,
-                each.topic.title,
-                "allowed" if met else "refused",
-                "allowed" if each.known else "unknown",
-                met if each.known else None,
-                tuple(_asks(each.holder)) or (_asked(each.topic),),
-                each.holder.standing,
-            )
-        )
-    if cells:
-        rows = tuple(dict.fromkeys(cell.permission for cell in cells))
-        columns = tuple(topic.title for topic in asked)
-        yield Matrix("others", rows, columns, tuple(cells), account)
-
-
-def _asked(topic: Topic) -> Ask:
+def _cell(held: _Held, site: Site) -> Cell:
+    topic, holder = held
+    met, known = is_expected(holder.member, topic, site), holder.standing != "undecided"
     question = topic.questions[0]
-    request = Request(question.action, question.resource)
-    return ask_of(request, "not checked", says=question.action)
+    unasked = ask_of(
+        Request(question.action, question.resource), "not checked", says=question.action
+    )
+    return Cell(
+        holder.member.label,
+        topic.title,
+        "allowed" if met else "refused",
+        "allowed" if known else "unknown",
+        met if known else None,
+        tuple(_asks(holder)) or (unasked,),
+        holder.standing,
+    )

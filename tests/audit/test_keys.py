@@ -11,7 +11,7 @@ import pytest
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.check._usage import keys as check_keys
-from cml_iam.check._usage import usage_of
+from cml_iam.check._usage import last_accessed
 from cml_iam.check.answer import Answer
 from cml_iam.check.checks import check_named
 from cml_iam.site import Grants, Site
@@ -146,9 +146,8 @@ def tracked(*actions: tuple[str, int | None]) -> dict[str, Any]:
 
 def usage(*jobs: dict[str, Any], site: Site = SITE) -> tuple[Answer, list[float]]:
     waited: list[float] = []
-    return usage_of(
-        check_named("last-accessed"), Iam(jobs=jobs), site, site.account, NOW, waited.append
-    ), waited
+    scene: Any = SimpleNamespace(aws=Iam(jobs=jobs), site=site, account=site.account, now=NOW)
+    return last_accessed(check_named("last-accessed"), scene, Answer(), waited.append), waited
 
 
 def test_what_was_not_used_is_told_with_the_methods_that_would() -> None:
