@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cml_iam.audit import GROUPS
 from cml_iam.audit import _words as words
-from cml_iam.audit._items import item_of
+from cml_iam.audit._words import item_of
 from cml_iam.report import shown
 from cml_iam.report.text import item_lines
 

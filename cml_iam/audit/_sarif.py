@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from cml_iam.audit import _words as words
-from cml_iam.audit._items import item_of
+from cml_iam.audit._words import item_of
 from cml_iam.lint import Severity
 from cml_iam.report import shown
 

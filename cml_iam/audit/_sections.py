@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import GROUPS
 from cml_iam.audit import _words as words
-from cml_iam.audit._items import findings_alike, grids_of, items_of, request_of
-from cml_iam.audit._words import date_text
+from cml_iam.audit._words import date_text, findings_alike, grids_of, items_of, request_of
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import (
     FAILED,

@@ -1,22 +1,32 @@
-"""Compare what policies permit with the rendered ones, and with the site's promises."""
+"""What policies mean beside the rendered ones and the site's promises, in files and in AWS."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit import Changed
-from cml_iam.check.answer import Answer, ask_of
+from cml_iam.audit import Changed, Input, Spot
+from cml_iam.catalogue import load_catalogue
+from cml_iam.check.answer import Answer, add_up, ask_of
 from cml_iam.check.checks import failed, not_made
-from cml_iam.prove import WIDER, differences, policies_of, prove_site
+from cml_iam.errors import NotFoundError
+from cml_iam.policy import canonical
+from cml_iam.prove import WIDER, Policies, differences, policies_of, prove_site
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cml_iam.audit import Ask, AuditFinding, Spot
+    from cml_iam.aws.port import Aws
     from cml_iam.check.checks import Check
+    from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.policy import PolicyDocument
+    from cml_iam.principal import Held
     from cml_iam.prove import Answered, Comparison, Difference, Policies, Proof
     from cml_iam.site import Site
+
 
 MOST_CHANGES = 12
 """The maximum number of differences in the report; the finding counts all of them."""
@@ -146,3 +156,158 @@ def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
     by = f", by {', '.join(labels)}" if labels else ""
     said = f"could not prove{by}: {proof.promise.title}"
     return check.finding("CML717", said, spot, about=proof.promise.id, witness=witness)
+
+
+def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
+    """Return the documents that were read, each with its ARN."""
+    return tuple(
+        Input(
+            attached.name_of(held),
+            "live",
+            hashlib.sha256(canonical(held.document).encode()).hexdigest(),
+            account,
+        )
+        for held in attached.with_boundary
+    )
+
+
+def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Compare the site's policies, guardrail and boundary with the rendered ones, by meaning."""
+    site, account, attached, limits = scene.site, scene.account, scene.attached, scene.limits
+    arn, boundary = attached.holder.arn, attached.holder.boundary
+    pairs: list[tuple[str, Sequence[PolicyDocument], Sequence[PolicyDocument]]] = []
+    if attached.own:
+        live = tuple(held.document for held in attached.own)
+        pairs.append((site.policy_arn, scene.rendered, live))
+    if attached.guard and "guard" in limits:
+        pairs.append((site.guard_arn, (limits["guard"],), (attached.guard[0].document,)))
+    if boundary and boundary.arn == site.boundary_arn and "boundary" in limits:
+        pairs.append((site.boundary_arn, (limits["boundary"],), (boundary.document,)))
+    named = ", ".join(name.rpartition("/")[2] for name, _, _ in pairs) or "none attached"
+    parts = [check.answer(len(pairs), f"compared by meaning: {named}", account)]
+    if not attached.own:
+        said = f"`{site.policy_arn}` is not attached to `{arn}`"
+        spot = Spot(resource=arn, account=account)
+        parts.append(Answer(findings=(check.finding("CML707", said, spot),)))
+    for name, ours, there in pairs:
+        spot = Spot(resource=name, account=account)
+        parts.append(compared(check, ours, there, spot, f"`{name}`", site.partition))
+    return add_up(parts)
+
+
+def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Report what each further policy of the principal permits that the site does not."""
+    attached = scene.attached
+    findings = (_extra(check, scene, held) for held in attached.extra)
+    detail = f"{plural(len(attached.all), 'policy')} read, {len(attached.extra)} not of the site"
+    return check.answer(len(attached.all), detail, scene.account, findings)
+
+
+def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
+    site, holder = scene.site, scene.attached.holder
+    both = policies_of((*scene.rendered, held.document), site.partition)
+    comparison = differences(policies_of(scene.rendered, site.partition), both)
+    more = sorted(filter(wider, comparison.differences), key=_by_weight)
+    spot = Spot(resource=holder.arn, account=scene.account)
+    about, remedy = f"{held.arn or held.name} {held.group or ''}", _take_away(site, held)
+    if not more and "newly allowed" in comparison.undecided:
+        said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
+        return check.finding("CML709", said, spot, about=about, remedy=remedy)
+    if not more:
+        said = f"the principal has {held.words}, which is not the site's; it adds nothing"
+        return check.finding("CML710", said, spot, about=about)
+    said = f"{held.words} permits what the site does not: {actions_of(more)}"
+    if holder.boundary_arn == site.boundary_arn:
+        said += "; only the boundary prevents it"
+    witness = difference_asks(more)
+    return check.finding("CML709", said, spot, about=about, remedy=remedy, witness=witness)
+
+
+def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
+    """Sort actions that no statement of the site names first, then unneeded ones."""
+    known = load_catalogue().actions
+    needed = all(action in known for action in difference.actions)
+    return difference.unlisted, not difference.others, needed
+
+
+def _take_away(site: Site, held: Held) -> str:
+    kind, name = site.principal
+    if held.group:
+        return (
+            f"`aws iam remove-user-from-group --user-name {name} --group-name {held.group}`, or "
+            "remove the policy from the group"
+        )
+    if held.arn:
+        return f"`aws iam detach-{kind}-policy --{kind}-name {name} --policy-arn {held.arn}`"
+    return f"`aws iam delete-{kind}-policy --{kind}-name {name} --policy-name {held.name}`"
+
+
+def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Look for AWS's quarantine policy."""
+    attached = scene.attached
+    spot = Spot(resource=attached.holder.arn, account=scene.account)
+    findings = [
+        check.finding("CML713", f"`{each.arn}` is attached", spot, about=each.name)
+        for each in attached.quarantine
+    ]
+    return check.answer(1, f"{len(findings)} attached", scene.account, findings)
+
+
+def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Report whether the site's boundary or guardrail limits policies that are attached later.
+
+    If one is missing, ask AWS whether it exists and is merely not attached.
+    """
+    site, attached = scene.site, scene.attached
+    if not site.restrict.active:
+        detail = "the site has no restrictions, so it needs no boundary"
+        return check.answer(2, detail, scene.account)
+    on = [
+        *(["boundary"] if attached.holder.boundary_arn == site.boundary_arn else []),
+        *(["guard"] if attached.guard else []),
+    ]
+    detail = f"there: {', '.join(on) or 'neither boundary nor guard'}"
+    return check.answer(2, detail, scene.account, _unbounded(check, scene, on))
+
+
+def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator[AuditFinding]:
+    aws, site, holder = scene.aws, scene.site, scene.attached.holder
+    spot = Spot(resource=holder.arn, account=scene.account)
+    idle_guard = "guard" not in on and _is_there(aws, site.guard_arn)
+    if holder.boundary_arn and "boundary" not in on:
+        said = f"the principal's boundary is `{holder.boundary_arn}`, not the site's boundary"
+        yield check.finding("CML711", said, spot)
+    elif "boundary" not in on and "boundary" in scene.limits and _is_there(aws, site.boundary_arn):
+        said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
+        yield check.finding("CML711", said, spot)
+    elif not on and not idle_guard:
+        said = "the principal has neither the site's boundary nor its guardrail"
+        yield check.finding("CML711", said, spot)
+    if idle_guard:
+        said = f"the guardrail `{site.guard_arn}` exists, but is not attached to the principal"
+        yield check.finding("CML712", said, spot)
+
+
+def _is_there(aws: Aws, arn: str) -> bool:
+    try:
+        aws.call("iam", "get_policy", PolicyArn=arn)
+    except NotFoundError:
+        return False
+    return True
+
+
+def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
+    """Prove the site's promises for all policies of the principal, within its boundary.
+
+    If its policies are not the site's, another check reports that already.
+    """
+    if scene.profile == "base":  # which promises no restriction
+        return Answer()
+    attached = scene.attached
+    policies = Policies(attached.documents, (attached.boundary,) if attached.boundary else None)
+    spot = Spot(resource=attached.holder.arn, account=scene.account)
+    explained = any(finding.rule in _UNLIKE_THE_SITE for finding in before.findings)
+    return proved(check, scene.site, policies, spot, explained=explained)
+
+
+_UNLIKE_THE_SITE: Final = frozenset({"CML704", "CML705", "CML706", "CML707", "CML709"})

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import Account, Spot
 from cml_iam.aws import Counted
-from cml_iam.check._excerpts import document_text, with_excerpts
 from cml_iam.check._expected import decided_here, matrix_of
-from cml_iam.check._principal import inputs_of
+from cml_iam.check._meaning import inputs_of
+from cml_iam.check._texts import document_text, with_excerpts
 from cml_iam.check.answer import Answer, trimmed
 from cml_iam.check.checks import AUDIT_ACCOUNT, answers
 from cml_iam.check.scene import AccountScene, Live

@@ -125,7 +125,7 @@ _BOTH: Final = ("identity", "principal")
 
 _of_files = partial(Check, of="files", module="documents")
 _of_account = partial(Check, of="account", needs=("identity",))
-_of_principal = partial(Check, of="account", group="principal", needs=_BOTH, module="_principal")
+_of_principal = partial(Check, of="account", group="principal", needs=_BOTH, module="_meaning")
 _of_permissions = partial(Check, of="account", group="permissions", needs=_BOTH)
 _of_bootstrap = partial(Check, of="bootstrap", group="principal", module="bootstrap")
 _of_machine = partial(Check, of="machine")
@@ -173,7 +173,7 @@ CHECKS: Final = (
     ),
     _of_principal("boundary", "A boundary or guardrail limits it", finds=("CML711", "CML712")),
     _of_principal("quarantine", "AWS has not quarantined the principal", finds=("CML713",)),
-    _of_permissions("proof", _KEPT, module="_principal", finds=("CML717",)),
+    _of_permissions("proof", _KEPT, module="_meaning", finds=("CML717",)),
     _of_permissions(
         "simulation",
         "AWS's simulator answers every expectation as required",

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Input, Skipped, Spot
-from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import decided_here, expectation_findings, matrix_of
-from cml_iam.check._texts import lint_many, secrets_in
+from cml_iam.check._texts import lint_many, secrets_in, with_excerpts
 from cml_iam.check.answer import Answer, add_up, trimmed
 from cml_iam.check.checks import AUDIT_FILES, answers, fact, failed, not_made
 from cml_iam.check.files import Content, Given, Policy, content_of, in_force

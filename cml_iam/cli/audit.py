@@ -206,7 +206,7 @@ class Options:
 def _audited(options: Options) -> Report:
     """Return the report of the files, of the accounts, and of what changed since the earlier."""
     from cml_iam.audit import About
-    from cml_iam.audit.stored import compare_reports
+    from cml_iam.audit.write import compare_reports
     from cml_iam.check.report import make_report
 
     scps = read_json(options.scps) if options.scps else None
@@ -347,7 +347,7 @@ def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
 
 
 def _earlier(path: Path) -> Report:
-    from cml_iam.audit.stored import read_report
+    from cml_iam.audit.write import read_report
 
     return read_report(read_text(path), str(path))
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from textwrap import dedent
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.files import shipped_text
 from cml_iam.report import capital, is_page, shown
@@ -34,30 +33,20 @@ _ICON: Final = (
 _SEVERITIES: Final = {"error": "errors", "warning": "warnings", "info": "for information"}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page and its Content-Security-Policy, to be sent as a header."""
 
     text: str
     policy: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A filter for items: each option hides the items of other kinds."""
+class _Choice(NamedTuple):
+    """A filter for items: each option, a CSS class with its label, hides the other items."""
 
     id: str
     label: str
     everything: str
     options: tuple[tuple[str, str], ...]
-
-    @property
-    def rules(self) -> str:
-        """The CSS that hides items, so that filtering needs no script."""
-        return "".join(
-            f'\nbody:has(#{self.id} [value="{kind}"]:checked) .finding:not(.{kind}){{display:none}}'
-            for kind, _ in self.options
-        )
 
 
 def page_of(document: Document) -> Page:
@@ -65,9 +54,13 @@ def page_of(document: Document) -> Page:
     from markupsafe import Markup
 
     items = [item for section in document.sections for item in section.items]
-    choices = _choices(items) if items[1:] else []
-    rules = "".join(choice.rules for choice in choices)
-    # Hidden items are still printed, because the head of the report counts them.
+    choices, kinds = _filters(items)
+    # Filtering needs no script. Hidden items are still printed, because the head counts them.
+    rules = "".join(
+        f'\nbody:has(#{choice.id} [value="{kind}"]:checked) .finding:not(.{kind}){{display:none}}'
+        for choice in choices
+        for kind, _ in choice.options
+    )
     style = _style() + (f"\n@media screen{{{rules}\n}}" if rules else "")
     script = shipped_text("templates", "page.js").strip() if document.live else ""
     policy = "; ".join(
@@ -86,7 +79,7 @@ def page_of(document: Document) -> Page:
         script=Markup(script),  # noqa: S704 - our own file
         icon=_ICON.format(_ICONS.get(document.level, "cf222e")),
         choices=choices,
-        kinds=_kinds(items),
+        kinds=kinds,
     )
     return Page(re.sub(r"\n{2,}", "\n", text) + "\n", policy)
 
@@ -95,36 +88,26 @@ def _digest(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _files(items: Iterable[Item]) -> list[str]:
-    return list(dict.fromkeys(item.file for item in items))
-
-
-def _rules(items: Iterable[Item]) -> list[str]:
-    return sorted({f"{item.rule} {item.name}" for item in items})
-
-
-def _choices(items: list[Item]) -> list[_Choice]:
-    """Return the filters that would hide some of *items*."""
+def _filters(items: list[Item]) -> tuple[list[_Choice], dict[Item, str]]:
+    """Return the filters that would hide some of *items*, and the CSS classes of each item."""
     words = {item.word for item in items}
     severities = [(f"s-{word}", name) for word, name in _SEVERITIES.items() if word in words]
-    files = [(f"f{number}", each or "no file") for number, each in enumerate(_files(items))]
-    rules = [(f"r{number}", each) for number, each in enumerate(_rules(items))]
+    file_names = list(dict.fromkeys(item.file for item in items))
+    rule_names = sorted({f"{item.rule} {item.name}" for item in items})
+    files = [(f"f{number}", name or "no file") for number, name in enumerate(file_names)]
+    rules = [(f"r{number}", name) for number, name in enumerate(rule_names)]
     choices = (
         _Choice("by-severity", "Severity", "all severities", tuple(severities)),
         _Choice("by-file", "File or resource", "all files", tuple(files)),
         _Choice("by-rule", "Rule", "all rules", tuple(rules)),
     )
-    return [choice for choice in choices if choice.options[1:]]
-
-
-def _kinds(items: list[Item]) -> dict[Item, str]:
-    """Return the CSS classes that filters use for each of *items*."""
-    files = {each: number for number, each in enumerate(_files(items))}
-    rules = {each: number for number, each in enumerate(_rules(items))}
-    return {
-        item: f"s-{item.word} f{files[item.file]} r{rules[f'{item.rule} {item.name}']}"
+    file_kinds = {name: kind for name, (kind, _) in zip(file_names, files, strict=True)}
+    rule_kinds = {name: kind for kind, name in rules}
+    kinds = {
+        item: f"s-{item.word} {file_kinds[item.file]} {rule_kinds[f'{item.rule} {item.name}']}"
         for item in items
     }
+    return [choice for choice in choices if choice.options[1:]], kinds
 
 
 @cache

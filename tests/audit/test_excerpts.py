@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.audit import Ask, Spot
-from cml_iam.check._excerpts import MOST_COLUMNS, MOST_LINES, with_excerpts
+from cml_iam.check._texts import MOST_COLUMNS, MOST_LINES, with_excerpts
 from cml_iam.check.answer import Answer
 from cml_iam.check.checks import check_named
 from cml_iam.check.documents import Offline, audit_documents

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from cml_iam.audit import Report
-from cml_iam.audit.stored import VERSION
+from cml_iam.audit.write import VERSION
 from cml_iam.lint import Severity
 
 Schema = dict[str, Any]

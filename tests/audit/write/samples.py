@@ -22,7 +22,7 @@ from cml_iam.audit import (
     Unused,
     Waiver,
 )
-from cml_iam.audit.stored import compare_reports
+from cml_iam.audit.write import compare_reports
 from cml_iam.lint import Severity
 from cml_iam.report import Excerpt
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.audit import Report
-from cml_iam.audit.stored import read_report
-from cml_iam.audit.write import FORMS, write_report
+from cml_iam.audit.write import FORMS, read_report, write_report
 from cml_iam.errors import InputError
 from tests.audit.write import samples
 from tests.audit.write.test_html import page

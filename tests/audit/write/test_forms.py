@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.audit import Cell, Check, Matrix, Report, Spot
-from cml_iam.audit.stored import compare_reports
-from cml_iam.audit.write import FORMS, Form, form_of, write_report
+from cml_iam.audit.write import FORMS, Form, compare_reports, form_of, write_report
 from cml_iam.errors import InputError
 from cml_iam.lint import Severity
 from tests.audit.write import samples

@@ -23,7 +23,7 @@ from cml_iam.audit import (
     Spot,
     Unused,
 )
-from cml_iam.audit._items import path_of
+from cml_iam.audit._words import path_of
 from cml_iam.audit.write import Form, write_report
 from cml_iam.check.checks import check_named
 from cml_iam.expectations import SITUATIONS, derive_expectations

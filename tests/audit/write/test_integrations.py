@@ -377,8 +377,7 @@ def test_nothing_that_is_shipped_installs_by_a_name_that_anybody_may_take() -> N
 @pytest.mark.skipif(not SHARED.exists(), reason="the specification is not here")
 def test_the_specification_audited_in_every_form_is_read_again(tmp_path: Path) -> None:
     """The exit code and the files of one real run."""
-    from cml_iam.audit.stored import read_report
-    from cml_iam.audit.write import FORMS
+    from cml_iam.audit.write import FORMS, read_report
 
     outs = [tmp_path / f"r{end}" for end in (".txt", ".json", ".sarif", ".xml", ".md", ".html")]
     options = [word for out in outs for word in ("--out", str(out))]

@@ -9,8 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cml_iam.audit import Report
-from cml_iam.audit.stored import read_report
-from cml_iam.audit.write import write_report
+from cml_iam.audit.write import read_report, write_report
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
