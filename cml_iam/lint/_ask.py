@@ -18,7 +18,7 @@ from cml_iam.prove import Policies, Shape, is_sent, never, taken_over, within
 
 if TYPE_CHECKING:
     from cml_iam.engine import Authorizer, Request
-    from cml_iam.lint._subject import Item, Said
+    from cml_iam.lint._subject import Content, Item
     from cml_iam.prove import Verdict
 
 KEPT: Final = 1 << 12
@@ -61,14 +61,14 @@ def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
 
     These are the requests that would remain allowed if *item* were a Deny.
     """
-    said = (*(other.said for other in items), _denied(_alone(item)))
-    witness = _never(said, _kind(Shape((action,)))).witness
+    contents = (*(other.content for other in items), _denied(_alone(item)))
+    witness = _never(contents, _kind(Shape((action,)))).witness
     return witness.request if witness else None
 
 
 def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
     """Prove that *items* never allow a request of *shape*; a witness is an allowed request."""
-    return _never(tuple(item.said for item in items), _kind(shape))
+    return _never(tuple(item.content for item in items), _kind(shape))
 
 
 def can_be(authorizer: Authorizer, items: Sequence[Item], action: str, arns: Sequence[str]) -> bool:
@@ -93,11 +93,11 @@ def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
 
     If *item* is a Deny, *shape* must be the requests that it does not match.
     """
-    said = [other.said for other in items]
+    contents = [other.content for other in items]
     if item.allows:
         others = (other for other in items if other.allows and other is not item)
-        said += [_denied(other.said) for other in others]
-    return request_of(_never(tuple(said), _kind(shape)))
+        contents += [_denied(other.content) for other in others]
+    return request_of(_never(tuple(contents), _kind(shape)))
 
 
 def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tuple[Request, ...]:
@@ -105,7 +105,10 @@ def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tupl
 
     Returns one call if the tag is not required, and none if nothing is proved.
     """
-    return _taken_over(tuple(item.said for item in items), tag, _kind(shape))
+    from cml_iam.site import Tag  # few policies need it, and starting counts
+
+    calls = taken_over(_policies(item.content for item in items), Tag(*tag), shape).calls
+    return tuple(call.request for call in calls)
 
 
 def request_of(verdict: Verdict) -> Request | None:
@@ -119,16 +122,16 @@ def sent(shape: Shape) -> Request | None:
     return _sent(_kind(shape))
 
 
-def _denied(said: Said) -> Said:
-    statement, version = said
+def _denied(content: Content) -> Content:
+    statement, version = content
     return replace(statement, effect="Deny"), version
 
 
 def _alone(
     item: Item, action: str | None = None, conditions: Sequence[Condition] | None = None
-) -> Said:
+) -> Content:
     """Return *item* as an Allow; *action* and *conditions*, if given, replace its own."""
-    statement, version = item.said
+    statement, version = item.content
     other: dict[str, Any] = {"index": 0, "effect": "Allow"}
     if action is not None:
         other |= {"action": (action,), "not_action": None}
@@ -151,9 +154,9 @@ def _shape(kind: _Kind) -> Shape:
 
 
 @lru_cache(KEPT)
-def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
+def _never(contents: tuple[Content, ...], kind: _Kind) -> Verdict:
     # What lint suspects is seldom so: most statements match, and most kinds are allowed.
-    verdict = never(policies_of(said), _shape(kind), is_likely=True)
+    verdict = never(_policies(contents), _shape(kind), is_likely=True)
     request = request_of(verdict)
     if request:
         _witnesses(request.action).append(request)
@@ -167,28 +170,20 @@ def _witnesses(_action: str) -> deque[Request]:
 
 
 @lru_cache(KEPT)
-def _taken_over(said: tuple[Said, ...], tag: tuple[str, str], kind: _Kind) -> tuple[Request, ...]:
-    from cml_iam.site import Tag  # few policies need it, and starting counts
-
-    calls = taken_over(policies_of(said), Tag(*tag), _shape(kind)).calls
-    return tuple(call.request for call in calls)
-
-
-@lru_cache(KEPT)
 def _sent(kind: _Kind) -> Request | None:
     witness = is_sent(_shape(kind)).witness
     return witness.request if witness else None
 
 
 @lru_cache(KEPT)
-def _within(narrow: Said, wide: Said) -> bool:
-    return within(policies_of((narrow,)), policies_of((wide,))).holds
+def _within(narrow: Content, wide: Content) -> bool:
+    return within(_policies((narrow,)), _policies((wide,))).holds
 
 
-def policies_of(said: Iterable[Said]) -> Policies:
+def _policies(contents: Iterable[Content]) -> Policies:
     """Return statements as the policies of a principal, one per policy version."""
     by_version: dict[str, list[Any]] = {}
-    for statement, version in said:
+    for statement, version in contents:
         kept = by_version.setdefault(version, [])
         kept.append(replace(statement, index=len(kept)))
     return Policies(

@@ -139,7 +139,7 @@ def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
     found = []
     twins: dict[Any, list[Item]] = {}
     for item in subject.allows:
-        twins.setdefault((item.said, item.written.principal), []).append(item)
+        twins.setdefault((item.content, item.written.principal), []).append(item)
     for item in subject.allows:
         best: dict[int, Cover] = {}
         # Of equal statements, one other is enough.

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cml_iam.engine import Request
     from cml_iam.errors import Place
@@ -278,30 +278,23 @@ def recognized_kind(value: Any) -> Kind:
     policy, so they are never recognized.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
     """
-    statements = _statements(value)
-    named = [
-        statement
-        for statement in statements
-        if "Principal" in statement or "NotPrincipal" in statement
-    ]
-    if not named:
-        lone_trust = statements and all(_about_sts(e) and not _on_resource(e) for e in statements)
-        return "trust" if lone_trust else "identity"
-    if all(_of_organization(statement) for statement in statements):
-        return "rcp"
-    if all(_about_sts(each) for each in named):
-        return "trust"
-    if any(_on_resource(each) for each in named):
-        return "resource"
-    actions = [action for each in named for action in _actions(each)]
-    without = any(action.startswith(_WITHOUT_RESOURCE) for action in actions)
-    return "resource" if without else "trust"
-
-
-def _statements(value: Any) -> list[Mapping[str, Any]]:
     raw = value.get("Statement", value) if isinstance(value, dict) else ()
-    listed = raw if isinstance(raw, list) else [raw]
-    return [each for each in listed if isinstance(each, dict)]
+    every = [statement for statement in _listed(raw) if isinstance(statement, dict)]
+    named = [one for one in every if "Principal" in one or "NotPrincipal" in one]
+    if not named:
+        lone_trust = every and all(_about_sts(one) and not _on_resource(one) for one in every)
+        return "trust" if lone_trust else "identity"
+    if all(_of_organization(one) for one in every):
+        return "rcp"
+    if all(_about_sts(one) for one in named):
+        return "trust"
+    actions = [action for one in named for action in _actions(one)]
+    without = any(action.startswith(_WITHOUT_RESOURCE) for action in actions)
+    return "resource" if without or any(map(_on_resource, named)) else "trust"
+
+
+def _listed(raw: Any) -> list[Any]:
+    return raw if isinstance(raw, list) else [raw]
 
 
 def _about_sts(statement: Mapping[str, Any]) -> bool:
@@ -318,6 +311,5 @@ def _on_resource(statement: Mapping[str, Any]) -> bool:
 
 
 def _actions(statement: Mapping[str, Any]) -> list[str]:
-    raw = statement.get("Action", statement.get("NotAction", ()))
-    listed: Iterable[Any] = raw if isinstance(raw, list) else [raw]
-    return [each.lower() for each in listed if isinstance(each, str)]
+    texts = _listed(statement.get("Action", statement.get("NotAction", ())))
+    return [text.lower() for text in texts if isinstance(text, str)]

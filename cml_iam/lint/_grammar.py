@@ -90,11 +90,11 @@ _WITHOUT_PRINCIPAL: Final = {
 
 
 def elements(item: Item) -> Iterator[Found]:
-    kind, said = item.subject.kind, item.written
-    on_principal = said.principal is not None or said.not_principal is not None
-    on_resource = said.resource is not None or said.not_resource is not None
+    kind, written = item.subject.kind, item.written
+    on_principal = written.principal is not None or written.not_principal is not None
+    on_resource = written.resource is not None or written.not_resource is not None
     if on_principal and kind in _WITHOUT_PRINCIPAL:
-        name = "NotPrincipal" if said.principal is None else "Principal"
+        name = "NotPrincipal" if written.principal is None else "Principal"
         yield item.found(
             f"`{name}` is not allowed in {_WITHOUT_PRINCIPAL[kind]}",
             "remove it; if this is a role's trust policy or a resource's policy, "
@@ -107,7 +107,7 @@ def elements(item: Item) -> Iterator[Found]:
             "add `Principal` with the principals to which it applies",
         )
     if on_resource and kind == "trust":
-        name = "NotResource" if said.resource is None else "Resource"
+        name = "NotResource" if written.resource is None else "Resource"
         yield item.found(
             f"`{name}` is not allowed in a trust policy: its resource is the role itself",
             "remove it",
@@ -122,8 +122,8 @@ def elements(item: Item) -> Iterator[Found]:
 
 
 def control(item: Item) -> Iterator[Found]:
-    said, principal = item.written, item.written.principal
-    if said.effect != "Deny":
+    written, principal = item.written, item.written.principal
+    if written.effect != "Deny":
         yield item.found(
             "a resource control policy of your own can have only `Deny` statements: AWS's "
             "`RCPFullAWSAccess` allows",
@@ -136,7 +136,7 @@ def control(item: Item) -> Iterator[Found]:
             "exempt callers with a condition, for example on `aws:PrincipalArn`",
             ("NotPrincipal" if principal is None else "Principal",),
         )
-    if said.not_action is not None:
+    if written.not_action is not None:
         yield item.found(
             "a resource control policy has no `NotAction`",
             "list the actions in `Action`",

@@ -141,11 +141,11 @@ def lint_policies(
         for finding in rule.findings(subject)
     ]
     if few:
-        told = {(_file(f), f.statement) for f in found if f.severity > Severity.INFO}
+        reported = {(_file(f), f.statement) for f in found if f.severity > Severity.INFO}
         rule = rule_named(MATCHES_NOTHING)
         for item in subject.items:
             place = item.place()
-            if (place.file if place else "", item.label) not in told:
+            if (place.file if place else "", item.label) not in reported:
                 found += map(rule.finding, matches_nothing(item))
     return tuple(sorted(found, key=_order))
 

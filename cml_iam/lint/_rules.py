@@ -20,7 +20,7 @@ from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
 from cml_iam.policy import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from cml_iam.lint._subject import Subject
 
@@ -80,14 +80,11 @@ class Rule:
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """Yield what the rule finds in *subject*."""
-        parts: Mapping[str, Iterable[Any]] = {
-            "subject": (subject,),
-            "statement": subject.items,
-            "condition": subject.asked,
-            "principal": subject.principals,
-        }
-        for part in parts[self.each]:
-            yield from map(self.finding, _function(self.check)(part))
+        if parts := subject.parts[self.each]:
+            check = _function(self.check)
+            for part in parts:
+                for found in check(part):
+                    yield self.finding(found)
 
 
 @cache

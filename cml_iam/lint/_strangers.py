@@ -317,5 +317,5 @@ def example_of(item: Item) -> tuple[str, str] | None:
 
 def _unnamed(subject: Subject, texts: Sequence[str]) -> str:
     """Return the first of *texts* that the documents do not mention."""
-    said = repr([item.written for item in subject.items])
-    return next((text for text in texts if text not in said), texts[-1])
+    written = repr([item.written for item in subject.items])
+    return next((text for text in texts if text not in written), texts[-1])

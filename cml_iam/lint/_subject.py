@@ -31,7 +31,7 @@ _ALL: Final = {
 }
 _TAG_OPERATORS: Final = {"stringequals", "stringlike", "stringequalsignorecase"}
 
-Said = tuple[Statement, str]
+Content = tuple[Statement, str]
 """A statement and the version of its document, which decides whether it has policy variables."""
 
 
@@ -136,8 +136,8 @@ class Item(Part):
     def asked(self) -> tuple[Asked, ...]:
         """Its conditions."""
         return tuple(
-            Asked(each.condition, each.test, self.variables, self, each.problems)
-            for each in self.compiled.conditions
+            Asked(compiled.condition, compiled.test, self.variables, self, compiled.problems)
+            for compiled in self.compiled.conditions
         )
 
     @property
@@ -162,7 +162,7 @@ class Item(Part):
         return "grants" if self.allows else "refuses"
 
     @cached_property
-    def said(self) -> Said:
+    def content(self) -> Content:
         """The statement without number and Sid, and the version; equal for equal statements."""
         return replace(self.statement, index=0, sid=None), self.document.version
 
@@ -198,11 +198,11 @@ class Item(Part):
         """Return a finding about the statement, or about the element with the path *at*."""
         return Found(message, self.place(*at), remedy, self.label, witness, correction)
 
-    @property
+    @cached_property
     def elements(self) -> dict[str, tuple[str, ...]]:
         """The texts of (Not)Action and (Not)Resource as written, by element."""
-        said = self.written
-        texts = (said.action, said.not_action, said.resource, said.not_resource)
+        one = self.written
+        texts = (one.action, one.not_action, one.resource, one.not_resource)
         names = ("Action", "NotAction", "Resource", "NotResource")
         return {name: values or () for name, values in zip(names, texts, strict=True)}
 
@@ -363,6 +363,16 @@ class Subject:
     def asked(self) -> tuple[Asked, ...]:
         """Every condition of every statement."""
         return tuple(asked for item in self.items for asked in item.asked)
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[Any, ...]]:
+        """What rules are asked about: the whole, or each of its parts of one kind."""
+        return {
+            "subject": (self,),
+            "statement": self.items,
+            "condition": self.asked,
+            "principal": self.principals,
+        }
 
     @property
     def attached(self) -> bool:

@@ -53,12 +53,12 @@ MOST_PAIRS: Final = 1_000
 def gate_open(subject: Subject) -> Iterator[Found]:
     for gate in judged(subject):
         if gate.way:
-            yield _opened(gate, gate.way, gate.key)
+            yield _opened(gate, gate.way, gate.test.key)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
     for gate in judged(subject):
-        twin = other_case(gate.key)
+        twin = other_case(gate.test.key)
         way = gate.way_in(twin) if not gate.way else ()
         if way:
             yield _opened(gate, way, twin)
@@ -86,16 +86,34 @@ def gates(subject: Subject) -> list[Gate]:
 
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
-    found = []
-    for asked in subject.asked if subject.attached else ():
-        name = same_key(asked.key)
-        if not name.startswith(RESOURCE_TAG) or name.startswith(f"{RESOURCE_TAG}aws:"):
-            continue
-        if asked.demands if asked.item.allows else asked.forbids:
-            gate = Gate(asked)
-            if gate.values and gate.resources:
-                found.append(gate)
-    return found
+    names = ((asked, same_key(asked.key)) for asked in subject.asked if subject.attached)
+    found = (
+        _gate(asked)
+        for asked, name in names
+        if name.startswith(RESOURCE_TAG) and not name.startswith(f"{RESOURCE_TAG}aws:")
+        if (asked.demands if asked.item.allows else asked.forbids)
+    )
+    return [gate for gate in found if gate.test.values and gate.resources]
+
+
+def _gate(asked: Asked) -> Gate:
+    item = asked.item
+    operating = tuple(filter(item.says, lifecycle()))
+    actions = operating or tuple(
+        action
+        for action in item.actions.values()
+        if action.service == "ec2" and action.full not in TAGGING and action.writes
+    )
+    targets = tuple(
+        target
+        for action in actions
+        for target in item.targets(action)
+        if target.type and target.keys.has(asked.key)
+    )
+    base = asked.operator.base.replace("not", "", 1)
+    values = tuple(value for value in asked.values if "${" not in value)
+    test = TagTest(asked.key.partition("/")[2], values, *OPERATORS[base])
+    return Gate(asked, test, operating, actions, targets)
 
 
 def judged(subject: Subject) -> list[Gate]:
@@ -106,57 +124,23 @@ def judged(subject: Subject) -> list[Gate]:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """The condition *asked* on a tag of a resource."""
+    """The condition *asked*, as the *test* that a tag must pass: a Deny's condition is inverted.
+
+    *operating* are the manager's actions on instances that it covers, and *actions* all EC2 actions
+    that depend on the tag, except those that set tags themselves; those on instances represent all.
+    *targets* are the targets of the actions that have the tag among their condition keys.
+    """
 
     asked: Asked
+    test: TagTest
+    operating: tuple[Action, ...]
+    actions: tuple[Action, ...]
+    targets: tuple[Target, ...]
 
     @property
     def item(self) -> Item:
         """Its statement."""
         return self.asked.item
-
-    @property
-    def key(self) -> str:
-        """The tag's key."""
-        return self.asked.key.partition("/")[2]
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The tag values in the condition, without those that contain policy variables."""
-        return tuple(value for value in self.asked.values if "${" not in value)
-
-    @property
-    def test(self) -> TagTest:
-        """The test that the tag must pass: an Allow's condition, or a Deny's inverted one."""
-        base = self.asked.operator.base.replace("not", "", 1)
-        return TagTest(self.key, self.values, *OPERATORS[base])
-
-    @cached_property
-    def operating(self) -> tuple[Action, ...]:
-        """The manager's actions on instances that the tag condition covers."""
-        return tuple(filter(self.item.says, lifecycle()))
-
-    @cached_property
-    def actions(self) -> tuple[Action, ...]:
-        """The EC2 actions that depend on the tag, except those that set tags themselves.
-
-        If the statement is about instances, those on instances represent all.
-        """
-        return self.operating or tuple(
-            action
-            for action in self.item.actions.values()
-            if action.service == "ec2" and action.full not in TAGGING and action.writes
-        )
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The targets of the actions that have the tag among their condition keys."""
-        return tuple(
-            target
-            for action in self.actions
-            for target in self.item.targets(action)
-            if target.type and target.keys.has(self.asked.key)
-        )
 
     @cached_property
     def resources(self) -> tuple[str, ...]:
@@ -166,7 +150,7 @@ class Gate:
     @cached_property
     def way(self) -> tuple[Request, ...]:
         """The calls that set the tag as the condition spells it, and then an allowed call."""
-        return self.way_in(self.key)
+        return self.way_in(self.test.key)
 
     def way_in(self, spelled: str) -> tuple[Request, ...]:
         """Return calls that set the tag (its key *spelled*) on a resource, and then operate it.
@@ -187,7 +171,7 @@ class Gate:
                     and _agree(tagging, opened)
                 ):
                     return tagging, opened
-        return self._longer_way(setting) if spelled == self.key else ()
+        return self._longer_way(setting) if spelled == self.test.key else ()
 
     def way_out(self) -> tuple[Request, Request] | None:
         """Return a call that removes the tag from a resource, and a call that is then refused."""
@@ -231,11 +215,11 @@ class Gate:
         if self._tagging(setting) is None:
             return ()
         operate = self._operate(self.resources)
-        calls = overtaken(self.item.subject.items, (self.key, self.values[0]), operate)
+        calls = overtaken(self.item.subject.items, (self.test.key, self.test.values[0]), operate)
         if len(calls) < 2:
             return ()
         tags = tags_of(calls[-1], RESOURCE_TAG)
-        tags.pop(self.key.lower(), None)
+        tags.pop(self.test.key.lower(), None)
         return calls if self._decides(calls[-1], with_tags(calls[-1], tags)) else ()
 
     def _decides(self, opened: Request, shut: Request) -> bool:
@@ -302,15 +286,17 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
         which, instead = f"an existing {kind} with `{having}`", f"with {having}"
     else:
         which, instead = f"any {kind} without it", "without the tag"
-    _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
-    spelled = "" if tag == gate.key else f", spelled `{tag}` because condition keys ignore case"
+    _, value = tags_of(opened, RESOURCE_TAG)[gate.test.key.lower()]
+    spelled = (
+        "" if tag == gate.test.key else f", spelled `{tag}` because condition keys ignore case"
+    )
     shut = with_tags(opened, before)
     return gate.asked.found(
         f"the caller can meet the tag condition itself: {_granter(gate, tagging[0])} lets it set "
-        f"the tag `{gate.key}={value}` on {which}{spelled}; then {opened.action} is allowed",
+        f"the tag `{gate.test.key}={value}` on {which}{spelled}; then {opened.action} is allowed",
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
         "only on resources that have the tag and never for this key: "
-        f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
+        f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.test.key}`",
         witness=(
             step(shut, f"{opened.action} on {opened.resource}, {instead}"),
             *(step(request, _change(request, tag, "it")) for request in tagging),
@@ -324,12 +310,12 @@ def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
     step = gate.item.subject.step
     shut = with_tags(opened, after(wipe, tags_of(opened, RESOURCE_TAG)))
     return gate.asked.found(
-        f"the tag `{gate.key}` can be removed from a managed {gate.type_of(opened)}: "
+        f"the tag `{gate.test.key}` can be removed from a managed {gate.type_of(opened)}: "
         f"{_granter(gate, wipe)} allows it, and then {opened.action} is refused",
         "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
-        f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
+        f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.test.key}`",
         witness=(
-            step(wipe, _change(wipe, gate.key, wipe.resource)),
+            step(wipe, _change(wipe, gate.test.key, wipe.resource)),
             step(shut, f"{opened.action} on it, now without the tag"),
         ),
         correction=_guarded(gate, wipe),
@@ -368,7 +354,7 @@ def _guarded(gate: Gate, request: Request) -> Correction | None:
     elsewhere = any(other.says(create) and _only_at_launch(other) for other in others)
     if launches and create.full in item.actions and not elsewhere:
         return None
-    return guarded_tag(item, gate.key)
+    return guarded_tag(item, gate.test.key)
 
 
 def _only_at_launch(item: Item) -> bool:

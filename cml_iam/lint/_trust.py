@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cml_iam.lint._finding import Found
     from cml_iam.lint._strangers import Values
     from cml_iam.lint._subject import Asked, Item, Subject
+    from cml_iam.policy import Path
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 SAML: Final = "sts:AssumeRoleWithSAML"
@@ -226,8 +227,7 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
                 f"{issuer_of(host).holders} may assume the role: {why}",
                 f"require exactly the intended values: `StringEquals` on `{key}`, or `StringLike` "
                 "with wildcards only after the names of the owner and the project",
-                ("Principal",),
-                _token_step(request, host),
+                *_by_token(request, host),
             )
 
 
@@ -241,8 +241,7 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
                 "other repositories or projects of the same owner may assume the role too, "
                 "including those created later",
                 f"name the repositories or projects in `{host}:sub`",
-                ("Principal",),
-                _token_step(request, host),
+                *_by_token(request, host),
             )
 
 
@@ -262,8 +261,7 @@ def guests(subject: Subject) -> Iterator[Found]:
                 f"guests: no `{host}:{claim}` is required",
                 f'add `"ForAnyValue:StringLike": {{"{host}:{claim}": "authenticated"}}`, or '
                 f"`{value}` in a role for guests",
-                ("Principal",),
-                _token_step(request, host),
+                *_by_token(request, host),
             )
 
 
@@ -387,14 +385,15 @@ def _admitted(item: Item, principal: str, token: Token) -> Request | None:
     return admitted(item, (WEB_IDENTITY, ROLE), principal, values, always=claims)
 
 
-def _token_step(request: Request, host: str) -> tuple[Step, ...]:
+def _by_token(request: Request, host: str) -> tuple[Path, tuple[Step, ...]]:
+    """Return the place and the witness of a finding about a token."""
     claims = ", ".join(
         f"{key.rpartition(':')[2]} `{value if isinstance(value, str) else value[0]}`"
         for key, value in request.context.items()
         if key.lower().startswith(f"{host.lower()}:")
     )
     says = f"a token of {host} with {claims}" if claims else f"any token of {host}"
-    return (Step(request, "allowed", says),)
+    return ("Principal",), (Step(request, "allowed", says),)
 
 
 def _asks(item: Item, *keys: str) -> bool:

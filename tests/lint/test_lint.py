@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cml_iam.lint import KINDS, Severity, is_complete, lint_text, lint_texts
+from cml_iam.lint import KINDS, Severity, is_complete, lint_policies, lint_text, lint_texts
 from cml_iam.lint._lint import MANY
-from tests.lint.documents import documents
+from cml_iam.policy import load_policy
+from tests.lint.documents import EXAMPLES, documents
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -408,3 +409,12 @@ def test_a_service_in_capital_letters_is_reported_once() -> None:
     }
 
     assert [each.rule for each in lint_text(document([statement]))] == ["CML206"]
+
+
+def test_a_document_without_a_text_is_judged_like_its_text() -> None:
+    text = (EXAMPLES / "CML402-bad.json").read_text("utf-8")
+
+    found = lint_policies([load_policy(json.loads(text))])
+
+    assert [finding.rule for finding in found] == ["CML402"]
+    assert [finding.rule for finding in lint_text(text)] == ["CML402"]
