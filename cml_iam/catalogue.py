@@ -123,63 +123,55 @@ def load_catalogue() -> Catalogue:
     """Return the catalogue that cml-iam ships."""
     raw = tomllib.loads(shipped_text("policies", "permissions.toml"))
     return Catalogue(
-        groups=tuple(_group(each) for each in raw["group"]),
-        options=tuple((each["grant"], _permission(each["permission"])) for each in raw["option"]),
+        groups=tuple(
+            Group(group["sid"], group["title"], tuple(map(_permission, group["permission"])))
+            for group in raw["group"]
+        ),
+        options=tuple(
+            (option["grant"], _permission(option["permission"])) for option in raw["option"]
+        ),
     )
 
 
 def granting(action: str) -> str:
     """Return what grants *action*: a statement of the base policy or an option of the site."""
     catalogue = load_catalogue()
-    for group in catalogue.groups:
-        if any(each.action == action for each in group.permissions):
-            return (
-                f"grant `{action}`: statement `{group.sid}` of the base policy does; "
-                "then look for conditions, a boundary and explicit Deny"
-            )
-    for grant, permission in catalogue.options:
-        if permission.action == action:
-            return (
-                f"grant `{action}`: the policy of a site with `[grant] {grant}` does; "
-                "then look for conditions, a boundary and explicit Deny"
-            )
-    return f"grant `{action}`"
+    grants = {
+        permission.action: f"the policy of a site with `[grant] {option}`"
+        for option, permission in catalogue.options
+    } | {
+        permission.action: f"statement `{group.sid}` of the base policy"
+        for group in catalogue.groups
+        for permission in group.permissions
+    }
+    if action not in grants:
+        return f"grant `{action}`"
+    then = "then look for conditions, a boundary and explicit Deny"
+    return f"grant `{action}`: {grants[action]} does; {then}"
 
 
 def permission_tables(catalogue: Catalogue) -> str:
     """Return the catalogue as the documentation's Markdown tables, one per group."""
-    return "\n\n".join(_table(group) for group in catalogue.groups) + "\n"
+    return "\n\n".join(map(_table, catalogue.groups)) + "\n"
 
 
 def _table(group: Group) -> str:
     rows = [
         f"| `{permission.action}` | {permission.purpose} "
-        f"| {', '.join(f'`{m}()`' for m in permission.methods)} |"
+        f"| {', '.join(f'`{method}()`' for method in permission.methods)} |"
         for permission in group.permissions
     ]
     head = ["| Permission | Purpose | Used In |", "|------------|---------|---------|"]
     return "\n".join([f"### {group.title}", "", *head, *rows])
 
 
-def _group(raw: dict[str, Any]) -> Group:
-    permissions = tuple(_permission(each) for each in raw["permission"])
-    return Group(raw["sid"], raw["title"], permissions)
-
-
 def _permission(raw: dict[str, Any]) -> Permission:
-    return Permission(
-        action=raw["action"],
-        purpose=raw["purpose"],
-        methods=tuple(raw["methods"]),
-        access=raw["access"],
-        dry_run=raw["dry_run"],
-        region_keys=tuple(raw["region_keys"]),
-        resources=tuple(
-            ResourceUse(resource["type"], resource["use"], tuple(resource["keys"]))
-            for resource in raw["resources"]
-        ),
-        any_region=raw.get("any_region", False),
+    resources = (
+        ResourceUse(resource["type"], resource["use"], tuple(resource["keys"]))
+        for resource in raw["resources"]
     )
+    lists = {name: tuple(raw[name]) for name in ("methods", "region_keys")}
+    return Permission(**{**raw, **lists, "resources": tuple(resources)})
 
 
 class PolicyVersion(NamedTuple):
@@ -193,13 +185,8 @@ class PolicyVersion(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the version as JSON values."""
-        return {
-            "version": self.version,
-            "date": str(self.date),
-            "changes": self.changes,
-            "actions": list(self.actions),
-            "optional": dict(self.optional),
-        }
+        plain = {"date": str(self.date), "actions": list(self.actions)}
+        return {**self._asdict(), **plain, "optional": dict(self.optional)}
 
 
 class Upgrade(NamedTuple):
@@ -229,8 +216,16 @@ class Upgrade(NamedTuple):
 @cache
 def load_history() -> tuple[PolicyVersion, ...]:
     """Return the history that cml-iam ships, oldest version first; the last version is current."""
+    versions = tomllib.loads(shipped_text("policies", "history.toml"))["version"]
     return tuple(
-        map(_policy_version, tomllib.loads(shipped_text("policies", "history.toml"))["version"])
+        PolicyVersion(
+            **{
+                **version,
+                "actions": tuple(version["actions"]),
+                "optional": MappingProxyType(version.get("optional", {})),
+            }
+        )
+        for version in versions
     )
 
 
@@ -241,40 +236,22 @@ def upgrade(
 
     Raises InputError for a version that the history does not have.
     """
-    versions = tuple(load_history() if history is None else history)
-    before, after = (
-        _version_named(versions, start),
-        _version_named(versions, end) if end else versions[-1],
-    )
-    had = {*before.actions, *before.optional.values()}
-    needed = {*after.actions, *after.optional.values()}
+    versions = load_history() if history is None else tuple(history)
+    before, after = _named(versions, start), _named(versions, end or versions[-1].version)
+    had = (*before.actions, *before.optional.values())
+    needed = (*after.actions, *after.optional.values())
     return Upgrade(
         start=before,
         end=after,
         grant=tuple(action for action in after.actions if action not in before.actions),
-        revoke=tuple(
-            action
-            for action in (*before.actions, *before.optional.values())
-            if action not in needed
-        ),
-        optional={name: each for name, each in after.optional.items() if each not in had},
+        revoke=tuple(action for action in had if action not in needed),
+        optional={name: action for name, action in after.optional.items() if action not in had},
     )
 
 
-def _version_named(versions: tuple[PolicyVersion, ...], wanted: str) -> PolicyVersion:
-    for version in versions:
-        if version.version == wanted:
-            return version
-    names = [version.version for version in versions]
-    hint = did_you_mean(wanted, names) or f"the history has {', '.join(names)}"
-    raise InputError(f"no such version of the policy: `{wanted}`", remedy=hint)
-
-
-def _policy_version(raw: dict[str, Any]) -> PolicyVersion:
-    return PolicyVersion(
-        version=raw["version"],
-        date=raw["date"],
-        changes=raw["changes"],
-        actions=tuple(raw["actions"]),
-        optional=MappingProxyType(raw.get("optional", {})),
-    )
+def _named(versions: tuple[PolicyVersion, ...], name: str) -> PolicyVersion:
+    named = {version.version: version for version in versions}
+    if name not in named:
+        hint = did_you_mean(name, [*named]) or f"the history has {', '.join(named)}"
+        raise InputError(f"no such version of the policy: `{name}`", remedy=hint)
+    return named[name]

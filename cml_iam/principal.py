@@ -24,7 +24,7 @@ from cml_iam.errors import (
 from cml_iam.policy import Arn, load_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cml_iam.aws.port import Aws
     from cml_iam.policy import PolicyDocument
@@ -119,8 +119,8 @@ class Holdings:
 
     def whole(self) -> Holdings:
         """Return this value, or raise the error of the first policy that could not be read."""
-        for each in self.unread:
-            raise each.error
+        if self.unread:
+            raise self.unread[0].error
         return self
 
 
@@ -161,7 +161,11 @@ def read_holdings(aws: Aws, kind: Kind, name: str, *, account: str | None = None
     does not answer.
     """
     raw = _entity(aws, kind, name)
-    _check_account(raw["Arn"], account)
+    if account is not None and Arn.parse(raw["Arn"]).account != account:
+        raise NotFoundError(
+            f"these credentials see `{raw['Arn']}`, but the principal is in account {account}",
+            remedy="use credentials of that account",
+        )
     reader = _Reader(aws)
     policies = [*reader.policies(kind, name)]
     if kind == "user":
@@ -233,23 +237,18 @@ class _Reader:
             self.unread.append(Unread(what, error))
             return None
 
-    def policies(self, owner: Owner, name: str) -> Iterator[Held]:
-        """Yield the attached and inline policies of *name*."""
+    def policies(self, owner: Owner, name: str) -> list[Held]:
+        """Return the attached and inline policies of *name*."""
         aws = self.aws
         group = name if owner == "group" else None
         whose = f"of the {owner} `{name}`"
         attached = self.tried(
             lambda: attached_policies(aws, owner, name), f"the policies attached {whose}"
         )
-        for arn in attached or ():
-            held = self.managed(arn, f"the policy `{arn}`", group)
-            if held is not None:
-                yield held
+        policies = [self.managed(arn, f"the policy `{arn}`", group) for arn in attached or ()]
         names = self.tried(lambda: inline_policies(aws, owner, name), f"inline policies {whose}")
-        for each in names or ():
-            held = self._inline(owner, name, each, group)
-            if held is not None:
-                yield held
+        policies += [self._inline(owner, name, policy, group) for policy in names or ()]
+        return [policy for policy in policies if policy is not None]
 
     def managed(self, arn: str, what: str, group: str | None = None) -> Held | None:
         """Return the managed policy at *arn*."""
@@ -274,15 +273,6 @@ class _Reader:
 def _entity(aws: Aws, kind: Kind, name: str) -> dict[str, Any]:
     raw: dict[str, Any] = aws.call("iam", f"get_{kind}", **address_of(kind, name))[kind.title()]
     return raw
-
-
-def _check_account(arn: str, account: str | None) -> None:
-    there = Arn.parse(arn).account
-    if account is not None and there != account:
-        raise NotFoundError(
-            f"these credentials see `{arn}`, but the principal is in account {account}",
-            remedy="use credentials of that account",
-        )
 
 
 def _boundary_arn(raw: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from cml_iam.errors import DocumentError, InputError, NotFoundError, Problem
-from cml_iam.policy import Arn, PolicyDocument, load_policy
+from cml_iam.policy import Arn, PolicyDocument, Principals, load_policy
 from cml_iam.principal import NAME, Held, Holdings, Kind, Owner, Unread, tags_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,16 @@ def session_of(arn: str) -> Session | None:
     return Session(kind.rpartition(":")[2], role, name) if name and ":sts:" in kind else None
 
 
+def named(principals: Principals | None) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the name of each of *principals*; everyone is `*` of the kind AWS."""
+    if principals is None:
+        return
+    if principals.everyone:
+        yield "AWS", "*"
+    for kind, names in principals.ids:
+        yield from ((kind, name) for name in names)
+
+
 @dataclass(frozen=True)
 class Account:
     """The *members* of an account, the policies of its *groups*, and the policies that limit all.
@@ -124,12 +134,9 @@ class Account:
         if action.lower().startswith(OF_TRUST):
             role = self.by_arn.get(resource)
             return role.trust if role else None
-        if resource in self.resources:
-            return self.resources[resource]
-        for arn, document in self.resources.items():
-            if Arn.parse(arn).service == "s3" and resource.startswith(f"{arn}/"):
-                return document
-        return None
+        bucket = (arn for arn in self.resources if resource.startswith(f"{arn}/"))
+        known = (arn for arn in bucket if Arn.parse(arn).service == "s3")
+        return self.resources.get(resource if resource in self.resources else next(known, ""))
 
 
 def read_account(aws: Aws) -> Account:
@@ -177,12 +184,12 @@ def with_scps(account: Account, raw: Any, name: str = "the service control polic
             f"`{name}` must be a list of levels, each a list of policies, from the root to the "
             "account"
         )
-    said = raw if isinstance(raw, Mapping) else {}
-    organization = said.get("org")
-    if said.get("management") == account.number:
-        return replace(account, organization=organization)
-    scps = tuple(tuple(_of_level(each, f"{name}, level {n}")) for n, each in enumerate(levels, 1))
-    return replace(account, scps=scps, organization=organization)
+    about = raw if isinstance(raw, Mapping) else {}
+    account = replace(account, organization=about.get("org"))
+    if about.get("management") == account.number:
+        return account
+    scps = (tuple(_of_level(level, f"{name}, level {n}")) for n, level in enumerate(levels, 1))
+    return replace(account, scps=tuple(scps))
 
 
 def with_resources(account: Account, raw: Any, name: str = "the resource policies") -> Account:
@@ -195,10 +202,10 @@ def with_resources(account: Account, raw: Any, name: str = "the resource policie
 
 def _of_level(raw: Any, name: str) -> Iterator[PolicyDocument]:
     policies = raw.get("policies", ()) if isinstance(raw, Mapping) else raw
-    for number, each in enumerate(policies, 1):
-        own = each.get("Name") if isinstance(each, Mapping) else None
-        content = each["Content"] if isinstance(each, Mapping) and "Content" in each else each
-        yield _document(content, own or f"{name}, policy {number}")
+    for number, policy in enumerate(policies, 1):
+        described = policy if isinstance(policy, Mapping) else {}
+        own = described.get("Name") or f"{name}, policy {number}"
+        yield _document(described.get("Content", policy), own)
 
 
 def _document(raw: Any, name: str) -> PolicyDocument:
@@ -234,19 +241,21 @@ class _Reader:
     def _member(self, kind: Kind, raw: Mapping[str, Any], groups: Mapping[str, Holdings]) -> Member:
         own = self._holdings(kind, raw)
         policies, unread = [*own.policies], [*own.unread]
-        for each in raw.get("GroupList", ()):
-            if each in groups:
-                policies += groups[each].policies
-                unread += groups[each].unread
+        for name in raw.get("GroupList", ()):
+            if name in groups:
+                policies += groups[name].policies
+                unread += groups[name].unread
             else:
-                unread.append(_missing(f"the group `{each}`"))
+                unread.append(_missing(f"the group `{name}`"))
+        document = raw.get("AssumeRolePolicyDocument") if kind == "role" else None
+        trust = None if document is None else self._shared(document)
         return Member(
             kind,
             raw[NAME[kind]],
             raw.get(f"{kind.title()}Id", ""),
             replace(own, policies=tuple(policies), unread=tuple(unread)),
             tuple(raw.get("GroupList", ())),
-            self._trust(raw) if kind == "role" else None,
+            trust,
         )
 
     def _holdings(self, kind: Owner, raw: Mapping[str, Any]) -> Holdings:
@@ -276,10 +285,6 @@ class _Reader:
             if each.get("IsDefaultVersion") and "Document" in each:
                 return self._shared(each["Document"])
         return None
-
-    def _trust(self, raw: Mapping[str, Any]) -> PolicyDocument | None:
-        said = raw.get("AssumeRolePolicyDocument")
-        return None if said is None else self._shared(said)
 
     def _shared(self, raw: Any) -> PolicyDocument:
         text = raw if isinstance(raw, str) else json.dumps(raw)

@@ -155,7 +155,7 @@ class Paths:
         for target, standing, hop in self._next(member):
             end = found.get(target.arn) or new.get(target.arn)
             if end:
-                steps = (*map(self._step, (*standing.hops, hop)), *end.steps)
+                steps = (*self._steps((*standing.hops, hop)), *end.steps)
                 return Path(member, steps, end.actor, end.cell)
             prepared = self._prepare(target, standing, hop, question)
             if prepared:
@@ -188,8 +188,8 @@ class Paths:
         """Return the path of *member* without others: as it is, or after changing itself."""
         for standing in self._ways.standings(member):
             if self._asker.possible(question, standing.state):
-                steps = tuple(map(self._step, standing.hops))
-                return Path(member, steps, member, self._asker.cell(question, standing.state))
+                cell = self._asker.cell(question, standing.state)
+                return Path(member, self._steps(standing.hops), member, cell)
         return None
 
     def _by_new_role(self, question: Question) -> list[Path]:
@@ -207,7 +207,7 @@ class Paths:
             for standing, hop in self._leading_to(path.member, search):
                 member = standing.state.member
                 if member.arn not in search.found:
-                    steps = (*map(self._step, (*standing.hops, hop)), *path.steps)
+                    steps = (*self._steps((*standing.hops, hop)), *path.steps)
                     search.found[member.arn] = Path(member, steps, path.actor, path.cell)
                     pending.append(search.found[member.arn])
 
@@ -220,10 +220,9 @@ class Paths:
 
     def _targets(self, way: Escalation, question: Question) -> Iterator[Member]:
         """Yield the members that would reach the goal if somebody gave them a policy by *way*."""
-        kind = resource_kind(way)
-        for member in self._account.members if kind in {"user", "role"} else ():
-            linked = member.kind != kind or member.service_linked
-            if not linked and self._asker.possible(question, State(member, granted=True)):
+        for member in self._account.members:
+            fits = member.kind == resource_kind(way) and not member.service_linked
+            if fits and self._asker.possible(question, State(member, granted=True)):
                 yield member
 
     def _through(
@@ -251,8 +250,7 @@ class Paths:
                 continue
             if target.service_linked or not self._asker.possible(question, granted):
                 return None
-            hops = (*standing.hops, Hop(standing.state, put), hop)
-            steps = tuple(map(self._step, hops))
+            steps = self._steps((*standing.hops, Hop(standing.state, put), hop))
             return Path(standing.state.member, steps, target, self._asker.cell(question, granted))
         return None
 
@@ -274,7 +272,7 @@ class Paths:
             "StringNotEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()},
         }
         hop = Hop(State(member), Question(TAG, question.resource, conditions))
-        return self._step(hop) if self._asker.possible(hop.question, hop.state) else None
+        return self._steps([hop])[0] if self._asker.possible(hop.question, hop.state) else None
 
     def openers(self, member: Member) -> tuple[str, ...]:
         """Return the labels of the members that can become the role *member* in one step."""
@@ -284,9 +282,9 @@ class Paths:
         labels = (e.state.member.label for e, _ in leading if e.state.member is not member)
         return tuple(dict.fromkeys(labels))
 
-    def _step(self, hop: Hop) -> Step:
-        cell = self._asker.cell(hop.question, hop.state, hop.trust)
-        return Step(hop.question, hop.also, cell.by, cell.remains)
+    def _steps(self, hops: Iterable[Hop]) -> tuple[Step, ...]:
+        cells = ((hop, self._asker.cell(hop.question, hop.state, hop.trust)) for hop in hops)
+        return tuple(Step(hop.question, hop.also, cell.by, cell.remains) for hop, cell in cells)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
         """Yield the principals without a path that can become *target*."""

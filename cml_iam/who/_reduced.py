@@ -36,7 +36,7 @@ from cml_iam.policy import (
     Statement,
     pattern_matches,
 )
-from cml_iam.who._account import session_of
+from cml_iam.who._account import named, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +132,11 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
     None if the statement is only about other resources. If *resource* is a full ARN that the
     statement matches, the result matches every resource.
     """
-    named = statement.resource if statement.not_resource is None else statement.not_resource
-    if named is None or statement.resource == ("*",):
+    texts = statement.resource if statement.not_resource is None else statement.not_resource
+    if texts is None or statement.resource == ("*",):
         return statement
     plain = not {"*", "?"} & set(resource)
-    answers = [_named(each, kind, resource) if plain else None for each in named]
+    answers = [_named(each, kind, resource) if plain else None for each in texts]
     if statement.not_resource is not None:
         if plain and None not in answers:
             return None if any(answers) else replace(statement, resource=("*",), not_resource=None)
@@ -146,7 +146,7 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
     asked = arn_pattern(resource)
     left = tuple(
         each
-        for each, answer in zip(named, answers, strict=True)
+        for each, answer in zip(texts, answers, strict=True)
         if answer is None and _meets(arn_pattern(each), asked)
     )
     return replace(statement, resource=left) if left else None
@@ -191,21 +191,18 @@ def _users_of_sessions(statement: Statement, member: Member) -> Iterator[str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-role-session
     """
-    principals = statement.principal or statement.not_principal
-    for kind, names in principals.ids if principals and member.kind == "role" else ():
-        for name in names if kind == "AWS" else ():
-            session = session_of(name)
-            if session and (session.account, session.role) == (member.account, member.name):
-                yield f"{member.id}:{session.name}"
+    for kind, name in named(statement.principal or statement.not_principal):
+        session = session_of(name) if kind == "AWS" and member.kind == "role" else None
+        if session and (session.account, session.role) == (member.account, member.name):
+            yield f"{member.id}:{session.name}"
 
 
 def federated_users(document: PolicyDocument, account: str) -> Iterator[str]:
     """Yield the federated-user sessions of *account* that an Allow of *document* names."""
     start = f":sts::{account}:federated-user/"
     for statement in document.statements:
-        named = statement.principal.ids if statement.principal else ()
-        for name in (name for kind, names in named if kind == "AWS" for name in names):
-            if start in name and statement.effect == "Allow":
+        for kind, name in named(statement.principal) if statement.effect == "Allow" else ():
+            if kind == "AWS" and start in name:
                 yield name.partition(start)[2]
 
 
@@ -224,33 +221,28 @@ class _Putting:
 
     def conditions(self, said: CompiledStatement) -> tuple[Condition, ...] | None:
         """Return the conditions that remain undecided; None if one certainly does not hold."""
-        left = []
-        for each in said.conditions:
-            condition = each.condition
+        left: list[Condition | None] = []
+        for compiled in said.conditions:
+            condition = compiled.condition
             keys = [condition.key, *self._needed(condition.values)]
-            if all(map(self._facts.knows, keys)):
-                if not each.test(self._facts.context):
-                    return None
-                continue
-            put = self._condition(condition)
-            if put is None:
+            if not all(map(self._facts.knows, keys)):
+                left.append(self._condition(condition))
+            elif not compiled.test(self._facts.context):
                 return None
-            left.append(put)
-        return tuple(left)
+        known = tuple(condition for condition in left if condition is not None)
+        return known if len(known) == len(left) else None
 
-    def _condition(self, said: Condition) -> Condition | None:
-        """Return the condition *said* with known values; None if it never holds.
+    def _condition(self, condition: Condition) -> Condition | None:
+        """Return *condition* with known values; None if it never holds.
 
         A variable without a value neither equals anything nor certainly differs from it.
         """
-        name = OperatorName.parse(said.operator)
-        values = self.texts(said.values, arns=name.base.startswith("arn"))
-        if values == said.values:
-            return said
-        if values and (len(values) == len(said.values) or not name.negated):
-            return replace(said, values=values)
+        name = OperatorName.parse(condition.operator)
+        values = self.texts(condition.values, arns=name.base.startswith("arn"))
+        if values and (len(values) == len(condition.values) or not name.negated):
+            return replace(condition, values=values)
         if name.matches_missing_key(negated=name.negated):
-            return Condition("Null", said.key, ("true",))
+            return Condition("Null", condition.key, ("true",))
         return None
 
     def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
@@ -335,8 +327,8 @@ def passes_tags(trust: PolicyDocument) -> bool:
     """
     for statement in trust.statements:
         if statement.effect == "Allow":
-            named = statement.action or statement.not_action or ()
-            matches = any(pattern_matches(each.lower(), "sts:tagsession") for each in named)
+            actions = statement.action or statement.not_action or ()
+            matches = any(pattern_matches(action.lower(), "sts:tagsession") for action in actions)
             if matches is (statement.action is not None):
                 return True
     return False
@@ -370,5 +362,5 @@ def facts_of_question(shape: Shape) -> dict[str, str | None]:
 
 def _region(resource: str) -> str | None:
     fields = resource.split(":", 5)
-    named = fields[3] if len(fields) == 6 else ""
-    return None if not named or {"*", "?", "$"} & set(named) else named
+    region = fields[3] if len(fields) == 6 else ""
+    return None if not region or {"*", "?", "$"} & set(region) else region

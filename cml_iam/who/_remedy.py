@@ -125,8 +125,12 @@ def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_C
 def _without_group(member: Member, group: str) -> _Change:
     held = tuple(policy for policy in member.holdings.policies if policy.group != group)
     groups = tuple(name for name in member.groups if name != group)
-    changed = replace(member, holdings=replace(member.holdings, policies=held), groups=groups)
+    changed = replace(_holding(member, held), groups=groups)
     return _Change(f"remove `{member.label}` from the group {group}", changed)
+
+
+def _holding(member: Member, policies: Iterable[Held]) -> Member:
+    return replace(member, holdings=replace(member.holdings, policies=tuple(policies)))
 
 
 def _lists(member: Member, still: _Open) -> bool:
@@ -172,7 +176,7 @@ def _edited(
 ) -> Member:
     """Return *member* with *edit* applied to the statements of *origins*; None removes one."""
 
-    def document_of(held: Held) -> Held:
+    def edited_policy(held: Held) -> Held:
         kept = [
             edit(statement) if _is_in(statement, held, origins) else statement
             for statement in held.document.statements
@@ -181,11 +185,13 @@ def _edited(
         return replace(held, document=replace(held.document, statements=statements))
 
     edited = {(origin.policy, origin.group) for origin in origins}
-    policies = tuple(
-        document_of(held) if (held.name, held.group) in edited else held
-        for held in member.holdings.policies
+    return _holding(
+        member,
+        (
+            edited_policy(held) if (held.name, held.group) in edited else held
+            for held in member.holdings.policies
+        ),
     )
-    return replace(member, holdings=replace(member.holdings, policies=policies))
 
 
 def _is_in(statement: Statement, held: Held, origins: Iterable[Origin]) -> bool:
@@ -211,16 +217,13 @@ def _denied(member: Member, calls: Sequence[Question]) -> _Change:
         for call in calls
     ]
     document = load_policy({"Version": VERSION_2012, "Statement": statements}, DENY)
-    policies = (*member.holdings.policies, Held(DENY, None, document))
     words = f"deny {_listed(dict.fromkeys(call.action for call in calls))}"
     resources = dict.fromkeys(call.resource for call in calls)
     if len(resources) == 1:
         (resource,) = resources
         words += f" on {'every resource' if resource == '*' else resource}"
-    return _Change(
-        f"{words} to `{member.label}`",
-        replace(member, holdings=replace(member.holdings, policies=policies)),
-    )
+    changed = _holding(member, (*member.holdings.policies, Held(DENY, None, document)))
+    return _Change(f"{words} to `{member.label}`", changed)
 
 
 def _listed(names: Iterable[str]) -> str:

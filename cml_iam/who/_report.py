@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.policy import pattern_matches
 from cml_iam.render import audit_values
+from cml_iam.who._account import named
 from cml_iam.who._asking import Cell, Question, State
 from cml_iam.who._paths import Path, Paths, Step
 
@@ -84,21 +85,16 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
 
 def opened_to(member: Member, account: Account) -> tuple[str, ...]:
     """Return the principals outside the account that may start sessions of a role."""
-    names: dict[str, None] = {}
+    opened: dict[str, None] = {}
     for statement in member.trust.statements if member.trust else ():
-        if statement.effect != "Allow" or statement.principal is None:
-            continue
-        if statement.principal.everyone:
-            names["everyone"] = None
-        for kind, ids in statement.principal.ids:
-            for each in ids:
-                if kind != "AWS":
-                    names[f"{'service' if kind == 'Service' else 'provider'} {each}"] = None
-                elif each == "*":
-                    names["everyone"] = None
-                elif account.number not in each and each != account.number:
-                    names[f"another account's {each}"] = None
-    return tuple(names)
+        for kind, name in named(statement.principal) if statement.effect == "Allow" else ():
+            if kind != "AWS":
+                opened[f"{'service' if kind == 'Service' else 'provider'} {name}"] = None
+            elif name == "*":
+                opened["everyone"] = None
+            elif account.number not in name:
+                opened[f"another account's {name}"] = None
+    return tuple(opened)
 
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
@@ -117,52 +113,45 @@ def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> 
     }
 
 
-def _holder_json(one: Holder) -> dict[str, Any]:
-    path = one.path if one.standing == "by steps" else None
-    cell = path.cell if path else one.cell
+def _holder_json(holder: Holder) -> dict[str, Any]:
+    path = holder.path if holder.standing == "by steps" else None
+    cell = path.cell if path else holder.cell
+    request = cell.example
     return {
-        "arn": one.member.arn,
-        "answer": one.standing,
+        "arn": holder.member.arn,
+        "answer": holder.standing,
         "by": [_origin_json(origin) for origin in cell.by],
         "remains": list(cell.remains),
-        "example": _request_json(cell),
+        "example": request
+        and {
+            "action": request.action,
+            "resource": request.resource,
+            "context": dict(request.context),
+        },
         "steps": [_step_json(step) for step in (path.steps if path else ())],
-        "tagging": _step_json(one.tagging) if one.tagging else None,
-        "acts_as": one.path.actor.arn
-        if one.path and one.standing == "by steps"
-        else one.member.arn,
-        "opened_to": list(one.opened_to),
+        "tagging": holder.tagging and _step_json(holder.tagging),
+        "acts_as": path.actor.arn if path else holder.member.arn,
+        "opened_to": list(holder.opened_to),
         "reason": cell.reason or None,
         "other_reading": cell.colon or None,
     }
 
 
-def _step_json(one: Step) -> dict[str, Any]:
+def _step_json(step: Step) -> dict[str, Any]:
     return {
-        "action": one.action,
-        "on": one.on,
-        "by": [_origin_json(origin) for origin in one.by],
-        "remains": list(one.remains),
+        "action": step.action,
+        "on": step.on,
+        "by": [_origin_json(origin) for origin in step.by],
+        "remains": list(step.remains),
     }
 
 
-def _origin_json(one: Origin) -> dict[str, Any]:
+def _origin_json(origin: Origin) -> dict[str, Any]:
     return {
-        "policy": one.policy,
-        "statement": one.statement,
-        "group": one.group,
-        "type": one.kind,
-    }
-
-
-def _request_json(cell: Cell) -> dict[str, Any] | None:
-    if cell.example is None:
-        return None
-    request = cell.example
-    return {
-        "action": request.action,
-        "resource": request.resource,
-        "context": dict(request.context),
+        "policy": origin.policy,
+        "statement": origin.statement,
+        "group": origin.group,
+        "type": origin.kind,
     }
 
 
@@ -186,65 +175,75 @@ class Topic:
 
 
 def topics(site: Site) -> tuple[Topic, ...]:
-    """Return the questions to answer for everybody in the account of *site*.
+    """Return the questions to answer for everybody in the account of *site*."""
+    arn, (kind, _), start = site.principal_arn, site.principal, f"arn:{site.partition}:"
+    title, passed = kind.title(), site.grant.pass_role or site.role
+    stops = ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
 
-    The workers are the instances with the guard tag, in the site's region if there is only one.
-    """
-    return tuple(_topics(site))
+    def on(resource: str, *actions: str) -> list[Question]:
+        return [Question(action, resource) for action in actions]
+
+    rows = (
+        *_worker_topics(site, start),
+        (
+            "make_keys",
+            "create keys for the manager",
+            on(arn, "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
+            if kind == "user"
+            else [],
+        ),
+        (
+            "read_keys",
+            "read the manager's keys",
+            [_read(store, start, site) for store in site.credentials.stores],
+        ),
+        (
+            "change_policies",
+            "change the manager's policies",
+            on(arn, *(f"iam:{verb}{title}Policy" for verb in ("Put", "Attach", "Detach", "Delete")))
+            + on(site.policy_arn, *NEW_VERSION),
+        ),
+        (
+            "change_trust",
+            "change the manager's trust policy",
+            on(arn, "iam:UpdateAssumeRolePolicy") if kind == "role" else [],
+        ),
+        (
+            "change_boundary",
+            "change the manager's boundary",
+            on(arn, *(f"iam:{verb}{title}PermissionsBoundary" for verb in ("Delete", "Put")))
+            + on(site.boundary_arn, *NEW_VERSION),
+        ),
+        (
+            "pass_role",
+            f"pass the role {passed}",
+            on(f"{start}iam::{site.account}:role/{passed}", "iam:PassRole") if passed else [],
+        ),
+        (
+            "stop_trail",
+            "stop or redirect the trail",
+            on(audit_values(site)["trail_arn"], *(f"cloudtrail:{stop}" for stop in stops)),
+        ),
+    )
+    return tuple(Topic(id_, words, tuple(asked)) for id_, words, asked in rows if asked)
 
 
-def _topics(site: Site) -> Iterator[Topic]:
-    regions = site.restrict.regions
+def _worker_topics(site: Site, start: str) -> Iterator[tuple[str, str, list[Question]]]:
+    """Yield topics on the instances with the guard tag, in the site's region if it has only one."""
+    regions, tag = site.restrict.regions, site.restrict.guard_tag
     region = regions[0] if len(regions) == 1 else "*"
-    start = f"arn:{site.partition}:"
     instances = f"{start}ec2:{region}:{site.account}:instance/*"
-    tag = site.restrict.guard_tag
     tagged: dict[str, Any] = (
         {"StringEquals": {f"aws:ResourceTag/{tag.key}": tag.value}} if tag else {}
     )
     for verb in ("Start", "Stop", "Terminate"):
         question = Question(f"ec2:{verb}Instances", instances, tagged)
-        yield Topic(f"{verb.lower()}_workers", f"{verb.lower()} a worker", (question,))
-    yield Topic("retag_workers", "retag a worker", (Question("ec2:CreateTags", instances, tagged),))
+        yield f"{verb.lower()}_workers", f"{verb.lower()} a worker", [question]
+    yield "retag_workers", "retag a worker", [Question("ec2:CreateTags", instances, tagged)]
     if tag:
         listed = {"ForAnyValue:StringEquals": {"aws:TagKeys": tag.key}}
         untag = Question("ec2:DeleteTags", instances, {**tagged, **listed})
-        yield Topic("take_off_guard_tag", "remove the guard tag", (untag,))
-    arn, (kind, _) = site.principal_arn, site.principal
-    named = kind.title()
-    if kind == "user":
-        keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
-        questions = tuple(Question(key, arn) for key in keys)
-        yield Topic("make_keys", "create keys for the manager", questions)
-    stores = site.credentials.stores
-    if stores:
-        reads = tuple(_read(store, start, site) for store in stores)
-        yield Topic("read_keys", "read the manager's keys", reads)
-    questions = (
-        *(
-            Question(f"iam:{verb}{named}Policy", arn)
-            for verb in ("Put", "Attach", "Detach", "Delete")
-        ),
-        *(Question(each, site.policy_arn) for each in NEW_VERSION),
-    )
-    yield Topic("change_policies", "change the manager's policies", questions)
-    if kind == "role":
-        question = Question("iam:UpdateAssumeRolePolicy", arn)
-        yield Topic("change_trust", "change the manager's trust policy", (question,))
-    bounds = (f"iam:Delete{named}PermissionsBoundary", f"iam:Put{named}PermissionsBoundary")
-    questions = (
-        *(Question(bound, arn) for bound in bounds),
-        *(Question(each, site.boundary_arn) for each in NEW_VERSION),
-    )
-    yield Topic("change_boundary", "change the manager's boundary", questions)
-    passed = site.grant.pass_role or site.role
-    if passed:
-        question = Question("iam:PassRole", f"{start}iam::{site.account}:role/{passed}")
-        yield Topic("pass_role", f"pass the role {passed}", (question,))
-    trail = str(audit_values(site)["trail_arn"])
-    stops = ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
-    questions = tuple(Question(f"cloudtrail:{stop}", trail) for stop in stops)
-    yield Topic("stop_trail", "stop or redirect the trail", questions)
+        yield "take_off_guard_tag", "remove the guard tag", [untag]
 
 
 def _read(store: str, start: str, site: Site) -> Question:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.lint import Escalation, escalations
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Holdings
-from cml_iam.who._account import Member
+from cml_iam.who._account import Member, named
 from cml_iam.who._asking import Asker, Question, State
 from cml_iam.who._reduced import EVERYONE
 
@@ -192,12 +192,12 @@ class Ways:
         return None
 
     def _may_all(self, calls: Iterable[Wanted], state: State) -> bool:
-        return all(self._may_one(call.action, state) for call in calls)
-
-    def _may_one(self, action: str, state: State) -> bool:
-        if (action, state) not in self._may:
-            self._may[action, state] = self._asker.possible(Question(action), state)
-        return self._may[action, state]
+        for action in (call.action for call in calls):
+            if (action, state) not in self._may:
+                self._may[action, state] = self._asker.possible(Question(action), state)
+            if not self._may[action, state]:
+                return False
+        return True
 
     def _calls_to(self, target: Member) -> Iterator[Call]:
         if target.kind == "user":
@@ -209,9 +209,10 @@ class Ways:
         else:
             whom = _audience(target.trust, self._account)
             yield Call(Question(ASSUME, target.arn), target.trust, whom)
-            services = frozenset(_services(target.trust))
-            roles = gives("a role")
-            ways = tuple(w for w in roles if w.steps[0].service in {None, *services})
+            allows = (s for s in target.trust.statements if s.effect == "Allow")
+            trusted = (pair for statement in allows for pair in named(statement.principal))
+            services = {None, *(name for kind, name in trusted if kind == "Service")}
+            ways = tuple(way for way in gives("a role") if way.steps[0].service in services)
         for way in ways:
             first, *others = way.steps
             rewritten = target.kind == "role" and first.service is None
@@ -243,15 +244,6 @@ def _also(others: Iterable[Wanted]) -> str:
     return "".join(f" and {call.action}" for call in others)
 
 
-def _services(trust: PolicyDocument) -> Iterator[str]:
-    """Yield the services that may assume a role with this trust policy."""
-    for statement in trust.statements:
-        if statement.effect == "Allow" and statement.principal is not None:
-            for kind, names in statement.principal.ids:
-                if kind == "Service":
-                    yield from names
-
-
 def _audience(trust: PolicyDocument, account: Account) -> Audience:
     """Return the principals of *account* that the trust policy names."""
     arns: set[str] = set()
@@ -260,16 +252,13 @@ def _audience(trust: PolicyDocument, account: Account) -> Audience:
         conditional = conditional or bool(statement.conditions) or statement.effect == "Deny"
         if statement.effect == "Deny":
             continue
-        if statement.principal is None or statement.principal.everyone:
-            everyone = True
-            continue
-        for kind, names in statement.principal.ids:
-            for name in names if kind == "AWS" else ():
-                if name == "*":
-                    everyone = True
-                elif name == account.number or name.endswith(f"::{account.number}:root"):
-                    whole = True
-                else:
-                    role = account.role_of_session(name)
-                    arns.add(role.arn if role else name)
+        everyone = everyone or statement.principal is None
+        for name in (name for kind, name in named(statement.principal) if kind == "AWS"):
+            if name == "*":
+                everyone = True
+            elif name == account.number or name.endswith(f"::{account.number}:root"):
+                whole = True
+            else:
+                role = account.role_of_session(name)
+                arns.add(role.arn if role else name)
     return Audience(frozenset(arns), whole, everyone, conditional or everyone or bool(arns))
