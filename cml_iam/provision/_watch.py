@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -82,36 +83,22 @@ def _query(name: str, expression: str, *, result: bool = False) -> dict[str, Any
     return {"Id": name, "Expression": expression, "ReturnData": result}
 
 
-def _clock(zone: ZoneInfo, year: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+def _clock(zone: ZoneInfo, year: int) -> tuple[int, list[tuple[int, int]]]:
     """Return the UTC offset in seconds at the start of *year*, and its later changes with times."""
-    start = datetime(year, 1, 1, tzinfo=UTC)
-    return _offset(zone, start), tuple(_changes(zone, start, start.replace(year=year + YEARS)))
 
+    def offset(moment: int) -> int:
+        shift = datetime.fromtimestamp(moment, zone).utcoffset() or timedelta()
+        return int(shift.total_seconds())
 
-def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[int, int]]:
-    step = timedelta(hours=12)
-    while start < end:
-        shift = _offset(zone, start + step) - _offset(zone, start)
-        if shift:
-            yield _moment(zone, start, start + step), shift
-        start += step
-
-
-def _moment(zone: ZoneInfo, before: datetime, after: datetime) -> int:
-    """Return the time, in seconds, at which the UTC offset at *after* takes effect."""
-    old, low, high = _offset(zone, before), int(before.timestamp()), int(after.timestamp())
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _offset(zone, datetime.fromtimestamp(middle, UTC)) == old:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _offset(zone: ZoneInfo, moment: datetime) -> int:
-    offset = moment.astimezone(zone).utcoffset()
-    return int(offset.total_seconds()) if offset is not None else 0
+    start, end = (int(datetime(n, 1, 1, tzinfo=UTC).timestamp()) for n in (year, year + YEARS))
+    changes = []
+    for low in range(start, end, _DAY // 2):
+        before, after = offset(low), offset(low + _DAY // 2)
+        if before != after:
+            moments = range(low, low + _DAY // 2 + 1)
+            first = bisect_left(moments, True, key=lambda moment: offset(moment) == after)
+            changes.append((moments[first], after - before))
+    return offset(start), changes
 
 
 NAMESPACE: Final = "CmlCloudManager"

@@ -8,7 +8,7 @@ decide each step.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -62,7 +62,7 @@ class Path:
     cell: Cell
 
 
-class Able:
+class _Able:
     """The principals that may make one call, grouped by what their policies say about it.
 
     Groups are looked up by the beginnings of the resources on which their policies allow the call.
@@ -70,26 +70,23 @@ class Able:
     """
 
     def __init__(self, action: str, standings: Iterable[Standing], asker: Asker) -> None:
-        self.groups: dict[Hashable, list[Standing]] = {}
-        self._by_beginning: dict[str, list[list[Standing]]] = {}
+        groups: dict[Hashable, list[Standing]] = {}
+        self._by_beginning: dict[str, list[list[Standing]]] = defaultdict(list)
         for standing in standings:
             reach = asker.reach(action, standing.state)
             if reach is None:
                 continue
-            key = standing.state.member.kind, reach.key
-            if key not in self.groups:
-                self.groups[key] = []
+            group = groups.setdefault((standing.state.member.kind, reach.key), [])
+            if not group:
                 for beginning in reach.beginnings:
-                    self._by_beginning.setdefault(beginning, []).append(self.groups[key])
-            self.groups[key].append(standing)
+                    self._by_beginning[beginning].append(group)
+            group.append(standing)
 
-    def on(self, arn: str) -> Iterator[list[Standing]]:
-        """Yield the groups whose policies may allow the call on *arn*, each once."""
+    def on(self, arn: str) -> Iterable[list[Standing]]:
+        """Return the groups whose policies may allow the call on *arn*, each once."""
         beginnings = (arn[:length] for length in range(len(arn) + 1))
-        groups = (
-            group for beginning in beginnings for group in self._by_beginning.get(beginning, ())
-        )
-        yield from {id(group): group for group in groups}.values()
+        groups = (group for text in beginnings for group in self._by_beginning.get(text, ()))
+        return {id(group): group for group in groups}.values()
 
 
 class _Search:
@@ -115,7 +112,7 @@ class Paths:
         self._asker = asker
         self._account = asker.account
         self._ways = Ways(asker)
-        self._able: dict[str, Able] = {}
+        self._able: dict[str, _Able] = {}
         self._callers: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
         self._open: dict[tuple[Member, int], bool] = {}
         self._found: dict[Question, Mapping[str, Path]] = {}
@@ -331,8 +328,8 @@ class Paths:
             self._open[key] = self._asker.possible(call.question, first, call.trust)
         return self._open[key]
 
-    def _able_to(self, action: str) -> Able:
+    def _able_to(self, action: str) -> _Able:
         if action not in self._able:
             everybody = (s for m in self._account.members for s in self._ways.standings(m))
-            self._able[action] = Able(action, everybody, self._asker)
+            self._able[action] = _Able(action, everybody, self._asker)
         return self._able[action]
