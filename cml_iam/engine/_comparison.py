@@ -209,7 +209,7 @@ def _boolean(text: str) -> bool:
     return text.lower() in _BOOLEANS
 
 
-def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], what: str) -> Prepare:
+def ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], what: str) -> Prepare:
     """Compare the results of *read* for both sides; it returns None for unreadable text."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
@@ -230,16 +230,6 @@ def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], wh
         return Comparison(plain=test, problems=odd)
 
     return prepare
-
-
-def numbers(compare: Callable[[Any, Any], bool]) -> Prepare:
-    """Compare as numbers."""
-    return _ordered(number, compare, "a number")
-
-
-def dates(compare: Callable[[Any, Any], bool]) -> Prepare:
-    """Compare as points in time."""
-    return _ordered(moment, compare, "a date")
 
 
 def addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here

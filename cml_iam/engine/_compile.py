@@ -97,7 +97,7 @@ def _test(name: str) -> Callable[[str], bool]:
     if not _is_wild(name):
         return name.__eq__
     fullmatch = pattern_regex(name).fullmatch
-    return lambda asked: fullmatch(asked) is not None
+    return lambda action: fullmatch(action) is not None
 
 
 def _is_wild(name: str) -> bool:

@@ -21,8 +21,9 @@ from cml_iam.engine._comparison import (
     addresses,
     arns,
     booleans,
-    dates,
-    numbers,
+    moment,
+    number,
+    ordered,
     texts,
 )
 from cml_iam.engine._request import all_texts, single_text
@@ -55,18 +56,18 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         Operator("StringNotEqualsIgnoreCase", texts(any_case=True), negated=True),
         Operator("StringLike", texts(wildcards=True)),
         Operator("StringNotLike", texts(wildcards=True), negated=True),
-        Operator("NumericEquals", numbers(eq)),
-        Operator("NumericNotEquals", numbers(eq), negated=True),
-        Operator("NumericLessThan", numbers(lt)),
-        Operator("NumericLessThanEquals", numbers(le)),
-        Operator("NumericGreaterThan", numbers(gt)),
-        Operator("NumericGreaterThanEquals", numbers(ge)),
-        Operator("DateEquals", dates(eq)),
-        Operator("DateNotEquals", dates(eq), negated=True),
-        Operator("DateLessThan", dates(lt)),
-        Operator("DateLessThanEquals", dates(le)),
-        Operator("DateGreaterThan", dates(gt)),
-        Operator("DateGreaterThanEquals", dates(ge)),
+        Operator("NumericEquals", ordered(number, eq, "a number")),
+        Operator("NumericNotEquals", ordered(number, eq, "a number"), negated=True),
+        Operator("NumericLessThan", ordered(number, lt, "a number")),
+        Operator("NumericLessThanEquals", ordered(number, le, "a number")),
+        Operator("NumericGreaterThan", ordered(number, gt, "a number")),
+        Operator("NumericGreaterThanEquals", ordered(number, ge, "a number")),
+        Operator("DateEquals", ordered(moment, eq, "a date")),
+        Operator("DateNotEquals", ordered(moment, eq, "a date"), negated=True),
+        Operator("DateLessThan", ordered(moment, lt, "a date")),
+        Operator("DateLessThanEquals", ordered(moment, le, "a date")),
+        Operator("DateGreaterThan", ordered(moment, gt, "a date")),
+        Operator("DateGreaterThanEquals", ordered(moment, ge, "a date")),
         Operator("Bool", booleans),
         Operator("BinaryEquals", texts(variables=False)),
         Operator("IpAddress", addresses),
@@ -199,10 +200,10 @@ def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> Compile
 def _test(
     key: str, keys: Keys, name: OperatorName, operator: Operator, comparison: Comparison
 ) -> ConditionTest:
-    wanted = not operator.negated
+    expected = not operator.negated
     missing = name.matches_missing_key(negated=operator.negated)
     if comparison.plain is not None and not name.qualifier:
-        return _plain_test(key, keys, comparison.plain, wanted=wanted, missing=missing)
+        return _plain_test(key, keys, comparison.plain, expected=expected, missing=missing)
     get, matches, qualified = keys.get, comparison.matches, name.qualifier != ""
     quantify = any if name.qualifier == FOR_ANY else all
 
@@ -219,13 +220,13 @@ def _test(
             if text is None:
                 return False
             texts = (text,)
-        return quantify([matches(text, context) is wanted for text in texts])
+        return quantify([matches(text, context) is expected for text in texts])
 
     return condition
 
 
 def _plain_test(
-    key: str, keys: Keys, test: PlainTest, *, wanted: bool, missing: bool
+    key: str, keys: Keys, test: PlainTest, *, expected: bool, missing: bool
 ) -> ConditionTest:
     """Test a single-valued key; a key with several values never matches, whatever the operator."""
     search = keys.search
@@ -233,12 +234,12 @@ def _plain_test(
     def condition(context: Context) -> bool:
         value = context.get(key)
         if value.__class__ is str:  # by far the most common, so asked first
-            return test(value) is wanted
+            return test(value) is expected
         if value is None:
             value = search(context, key)
             if value is None:
                 return missing
         text = single_text(value)
-        return text is not None and test(text) is wanted
+        return text is not None and test(text) is expected
 
     return condition

@@ -158,7 +158,7 @@ def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
 
 def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
     """Substitute variables; None if one has no value, or a colon outside the last field."""
-    found = []
+    literals = []
     for index, field in enumerate(fields):
         literal = resolved(field, context)
         if literal is None:
@@ -166,8 +166,8 @@ def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
         colon = any(isinstance(part, str) and ":" in part for part in literal)
         if colon and index < FIELDS - 1:
             return None
-        found.append(literal)
-    return tuple(found)
+        literals.append(literal)
+    return tuple(literals)
 
 
 def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:

@@ -42,8 +42,8 @@ class Variable:
 
     def value(self, context: Mapping[str, Any]) -> str | None:
         """Return the value; None if the key is absent or has several values."""
-        found = self.keys.get(context, self.key)
-        text = None if found is None else single_text(found)
+        value = self.keys.get(context, self.key)
+        text = None if value is None else single_text(value)
         return self.default if text is None else text
 
 
@@ -61,16 +61,16 @@ def tokens(text: str, *, variables: bool, wildcards: bool, keys: Keys) -> tuple[
     """
     if not variables or "${" not in text:
         return tuple(_wild(text, wildcards))
-    found: list[Token] = []
+    parts: list[Token] = []
     at = 0
     while (start := text.find("${", at)) >= 0:
         match = _VARIABLE.match(text, start)
         if match is None:
             raise MalformedVariableError(MALFORMED)
-        found += _wild(text[at:start], wildcards)
-        found.append(_variable(match, keys))
+        parts += _wild(text[at:start], wildcards)
+        parts.append(_variable(match, keys))
         at = match.end()
-    return merged((*found, *_wild(text[at:], wildcards)))
+    return merged((*parts, *_wild(text[at:], wildcards)))
 
 
 def merged(parts: Iterable[Token]) -> tuple[Token, ...]:
@@ -95,13 +95,8 @@ def resolved(parts: Iterable[Token], context: Mapping[str, Any]) -> tuple[Token,
 
     None if a variable has no value; the whole text then matches nothing.
     """
-    found: list[Token] = []
-    for part in parts:
-        value = part.value(context) if isinstance(part, Variable) else part
-        if value is None:
-            return None
-        found.append(value)
-    return merged(found)
+    values = [part.value(context) if isinstance(part, Variable) else part for part in parts]
+    return None if None in values else merged(filter(None, values))
 
 
 def _variable(match: re.Match[str], keys: Keys) -> Token:

@@ -27,7 +27,7 @@ def arn_pattern(text: str, *, variables: bool = True) -> ArnPattern | None:
 
     Missing fields become `*`; a policy variable counts as any text.
     """
-    plain = _VARIABLE.sub(lambda found: "?" if found[1] else "*", text) if variables else text
+    plain = _VARIABLE.sub(lambda match: "?" if match[1] else "*", text) if variables else text
     if plain == "*":
         return ANY
     fields = plain.split(":", FIELDS - 1)

@@ -131,8 +131,8 @@ class Service:
     def names_matching(self, pattern: str) -> tuple[str, ...]:
         """Return the names of the actions that match *pattern*, ignoring case."""
         if "*" not in pattern and "?" not in pattern:
-            found = self.name_of(pattern)
-            return (found,) if found else ()
+            name = self.name_of(pattern)
+            return (name,) if name else ()
         fullmatch = pattern_regex(pattern.lower()).fullmatch
         return tuple(spelt for name, spelt in self._spelt.items() if fullmatch(name))
 

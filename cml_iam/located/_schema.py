@@ -168,8 +168,8 @@ def schema_problems(
 
     numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, held: _is_number(held))
     errors = extend(Draft202012Validator, type_checker=numbers)(schema).iter_errors(value)
-    found = {problem for error in errors for problem in _explain(error, located, schema)}
-    return tuple(sorted(found, key=lambda p: (p.place or Place("", 0, 0), p.message)))
+    problems = {problem for error in errors for problem in _explain(error, located, schema)}
+    return tuple(sorted(problems, key=lambda p: (p.place or Place("", 0, 0), p.message)))
 
 
 def located_problems(located: Located, schema: Schema) -> tuple[Problem, ...]:

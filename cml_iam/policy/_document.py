@@ -209,16 +209,16 @@ def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
     """
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for statement in document.statements:
         if statement.principal is not None or statement.not_principal is not None:
             name = "NotPrincipal" if statement.principal is None else "Principal"
             message = f"`{name}` is not allowed in a policy of a user or role"
-            found.append(Problem(message, document.place(statement, name), "remove it"))
+            problems.append(Problem(message, document.place(statement, name), "remove it"))
         if statement.resource is None and statement.not_resource is None:
             message = f"{statement.label} has neither `Resource` nor `NotResource`"
-            found.append(Problem(message, document.place(statement), 'add `"Resource": "*"`'))
-    return tuple(found)
+            problems.append(Problem(message, document.place(statement), 'add `"Resource": "*"`'))
+    return tuple(problems)
 
 
 Conditions = dict[str, dict[str, Any]]
