@@ -148,7 +148,7 @@ def _principal(case):
     anonymous = isinstance(case["value"], dict)
     caller = Caller.parse(None if anonymous else case["value"])
     found = naming(document.statements[0], caller, bounded=False)
-    in_session = caller.identity is not None
+    in_session = caller.arn is not None and caller.arn.service == "sts"
     words = {
         Naming.NOT: "NoMatch",
         Naming.ACCOUNT: "AccountLevelMatch",
