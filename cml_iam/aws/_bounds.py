@@ -85,8 +85,8 @@ class _Deadline:
     def _end(self) -> None:
         with self._lock:
             self.passed = True
-            for each in self._sockets:
-                _shut_down(each)
+            for sock in self._sockets:
+                _shut_down(sock)
 
 
 _current = threading.local()

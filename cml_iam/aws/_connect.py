@@ -81,15 +81,15 @@ def connect(
     """
     if session is None:
         own = make_session(profile, access_key, secret_key, session_token, origin)
-        found = configured_region(own)
+        default = configured_region(own)
     elif profile or access_key:
         raise errors.InputError("pass either a session, or a profile or access key")
     else:
         own = session_like(session)
-        found = session.region_name
+        default = session.region_name
     return _RealAws(
         session=own,
-        region=region or found,
+        region=region or default,
         endpoint_url=endpoint_url,
         read_only=read_only,
         expect_account=expect_account,
@@ -102,7 +102,10 @@ def connect(
 
 
 def source_of(aws: Aws) -> Source | None:
-    """Return where the credentials of the connection *aws* come from; see `find_source`."""
+    """Return where the credentials of the connection *aws* come from, or None without any.
+
+    Raises CredentialsError if a configured provider fails.
+    """
     return source_in(aws.session) if isinstance(aws, _RealAws) else None
 
 

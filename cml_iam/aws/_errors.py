@@ -147,9 +147,9 @@ _CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
 def _by_remedy(code: str, status: int, message: str) -> tuple[type[errors.AwsError], str | None]:
     """Return our exception class and the remedy for AWS's *code*, HTTP *status* and *message*."""
     for codes, part, kind, remedy in _CODES:
-        found = re.search(part, message) if re.fullmatch(codes, code) else None
-        if found:
-            values = {name: value.lower() for name, value in found.groupdict().items()}
+        match = re.search(part, message) if re.fullmatch(codes, code) else None
+        if match:
+            values = {name: value.lower() for name, value in match.groupdict().items()}
             return kind, remedy.format(**values) if remedy else None
     if status >= 500:
         return errors.UnreachableError, _AGAIN

@@ -79,8 +79,8 @@ def _kind(body: bytes) -> str:
 
 
 def _root(body: bytes) -> str | None:
-    found = _ROOT.match(body)
-    return found[1].decode("utf-8", "replace") if found else None
+    match = _ROOT.match(body)
+    return match[1].decode("utf-8", "replace") if match else None
 
 
 def _has_required(shape: Any, parsed: Mapping[str, Any]) -> bool:
@@ -147,9 +147,9 @@ def reader() -> Any:
             vars(parser)["parse"] = in_turn
             return parser
 
-    made = Reader()
-    made.set_parser_defaults(timestamp_parser=read_time)
-    return made
+    factory = Reader()
+    factory.set_parser_defaults(timestamp_parser=read_time)
+    return factory
 
 
 def leave_unread(client: Any) -> None:

@@ -183,7 +183,7 @@ _LEAKING = ("boto3", "botocore")
 def wrap(answer: Any) -> Any:
     """Return *answer* with every secret in it wrapped in a `Secret`."""
     if isinstance(answer, list):
-        return [wrap(each) for each in answer]
+        return [wrap(element) for element in answer]
     if not isinstance(answer, dict):
         return answer
     # The type of a Systems Manager parameter shows that it is a secret.

@@ -122,37 +122,35 @@ _FAILURES_OF_PROVIDERS: Final = (
     GetPassWarning,
 )
 _BY_HAND: Final = "run it by hand to see its output"
-_ON_A_TERMINAL: Final = (
-    "run the command on a terminal, or sign in first and use the session: `aws sts assume-role`"
-)
 
 
 def _failed(session: Any, error: Exception) -> errors.CredentialsError:
     """Translate *error* of a provider, without showing any of the provider's output."""
+    remedy = _BY_HAND
+    match error:
+        case EOFError() | GetPassWarning():
+            problem = "needs an MFA code, but there is no terminal to enter it"
+            remedy = (
+                "run the command on a terminal, or sign in first and use the session: "
+                "`aws sts assume-role`"
+            )
+        case OSError():
+            program = f"`{error.filename}`: " if error.filename else ""
+            problem = f"cannot be used: {program}{(error.strerror or str(error)).lower()}"
+            remedy = "install the program, or correct its path in the profile"
+        case RuntimeError() if "expired" in str(error):
+            problem = "returned an expired credential"
+            remedy = f"renew it; {_BY_HAND}"
+        case _:
+            what = "JSON" if isinstance(error, ValueError) else "a credential"
+            problem = f"did not return {what}"
     source = _in_words(session, _configured(session))
-    if isinstance(error, EOFError | GetPassWarning):
-        return errors.CredentialsError(
-            f"{source} needs an MFA code, but there is no terminal to enter it",
-            remedy=_ON_A_TERMINAL,
-        )
-    if isinstance(error, OSError):
-        program = f"`{error.filename}`: " if error.filename else ""
-        reason = (error.strerror or str(error)).lower()
-        return errors.CredentialsError(
-            f"{source} cannot be used: {program}{reason}",
-            remedy="install the program, or correct its path in the profile",
-        )
-    if isinstance(error, RuntimeError) and "expired" in str(error):
-        return errors.CredentialsError(
-            f"{source} returned an expired credential", remedy=f"renew it; {_BY_HAND}"
-        )
-    what = "JSON" if isinstance(error, ValueError) else "a credential"
-    return errors.CredentialsError(f"{source} did not return {what}", remedy=_BY_HAND)
+    return errors.CredentialsError(f"{source} {problem}", remedy=remedy)
 
 
 def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:
     """Return *failure* with the credential's source added, unless it already names the source."""
-    named = f"profile `{_profile(session)}`"
+    named = f"profile `{session.profile or 'default'}`"
     if isinstance(failure, errors.CredentialsError) and named not in failure.message:
         failure.message = f"{_in_words(session, _configured(session))}: {failure.message}"
         failure.args = (failure.message,)
@@ -181,7 +179,7 @@ def _check(session: Any, method: str, frozen: Any) -> None:
 
 def _wrong_in(value: str) -> str:
     """Describe what is invalid in *value*, as a phrase to follow its name."""
-    if value[:1] in ("'", '"') and value[:1]:
+    if value.startswith(("'", '"')):
         return "is in quotation marks"
     odd = _NOT_VISIBLE_ASCII.search(value)
     if odd is None:
@@ -196,17 +194,13 @@ _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]")
 _NOT_VISIBLE_ASCII: Final = re.compile(r"[^\x21-\x7e]")
 
 
-def _profile(session: Any) -> str:
-    return str(session.profile or "default")
-
-
 def _in_words(session: Any, method: str) -> str:
     origin = session.get_component(ORIGIN)
     if method == "explicit":
         return origin or "the caller"
     named = session.instance_variables().get("profile")
     how = f"named by {origin or '--profile'}" if named else ""
-    name = f"profile `{_profile(session)}`"
+    name = f"profile `{session.profile or 'default'}`"
     return _PROVIDERS.get(method, ("", method))[1].format(
         name=name,
         named=f" ({how})" if how else "",
@@ -237,16 +231,16 @@ _SETTINGS: Final = {
 
 def _unused(method: str, profile: str | None) -> tuple[str, ...]:
     """Return the other places with a credential, which are overridden but may seem to be in use."""
-    found = []
+    places = []
     if method != "env" and os.environ.get("AWS_ACCESS_KEY_ID"):
-        found.append(f"AWS_ACCESS_KEY_ID of the environment, because profile `{profile}` is named")
+        places.append(f"AWS_ACCESS_KEY_ID of the environment, because profile `{profile}` is named")
     if method == "env" and (named := os.environ.get("AWS_PROFILE")):
-        found.append(f"AWS_PROFILE (`{named}`), because the environment's key comes first")
+        places.append(f"AWS_PROFILE (`{named}`), because the environment's key comes first")
     if method == "env" and os.environ.get("AWS_ROLE_ARN"):
-        found.append("AWS_ROLE_ARN, because the environment's key comes first")
+        places.append("AWS_ROLE_ARN, because the environment's key comes first")
     if method in ("env", "shared-credentials-file") and _in_container():
-        found.append("the container's role, because a key comes first")
-    return tuple(found)
+        places.append("the container's role, because a key comes first")
+    return tuple(places)
 
 
 def _in_container() -> bool:

@@ -24,7 +24,6 @@ from cml_iam.sandbox._conditions import (
 from cml_iam.sandbox._moto import check_installed
 from cml_iam.sandbox._sandbox import (
     ACCOUNT,
-    CANONICAL,
     NOT_EXECUTABLE,
     NOT_FOUND,
     OWN_IMAGE,
@@ -43,7 +42,6 @@ __all__ = [
     "ACCOUNT",
     "AS_AWS",
     "AUDIENCE",
-    "CANONICAL",
     "NOT_EXECUTABLE",
     "NOT_FOUND",
     "OWN_IMAGE",

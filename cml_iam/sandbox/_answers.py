@@ -57,7 +57,6 @@ _QUERY_ERROR: Final = (
 
 
 def unauthenticated(error: Unauthenticated, service: str) -> Fault:
-    """Return the response of *service* to an unauthenticated caller."""
     known = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
     code, message, status = known.get(error.reason) or known["others"]
     return Fault(code, error.detail or message, status)
@@ -107,7 +106,7 @@ def result_answer(call: Call, result: dict[str, Any]) -> Answer:
 
 def as_cbor(call: Call, answer: Answer) -> Answer:
     """Return the JSON *answer* to *call* as CBOR."""
-    if not answer.ok:
+    if answer.status >= 300:
         error = json.loads(answer.body or b"{}")
         message = error.get("message", error.get("Message", ""))
         body = wire.write_cbor_error(str(error.get("__type", "InternalFailure")), str(message))
@@ -132,7 +131,6 @@ Execute = Callable[..., Answer]
 
 
 def check_page(call: Call) -> None:
-    """Raise Fault for a page size that is too small or too large."""
     shortest, longest = rows("pages").get(call.operation, (0, 0))
     size = call.params.get("MaxResults")
     if longest and size is not None and not shortest <= size <= longest:

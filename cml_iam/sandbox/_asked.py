@@ -358,7 +358,6 @@ def _s3_keys(world: World, call: Call) -> Context:
 
 
 def bucket_policy(world: World, name: str | None) -> str | None:
-    """Return the policy of the bucket *name*."""
     bucket = world.moto.backend("s3", world.partition).buckets.get(name)
     policy = bucket.policy if bucket is not None else None
     return policy.decode() if policy else None

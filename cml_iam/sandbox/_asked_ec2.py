@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-cont
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +25,7 @@ from cml_iam.engine.authorization import (
     use,
 )
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._wire import Call, Fault, operation_model, resource_types, rows
+from cml_iam.sandbox._wire import Call, Fault, kind_of, operation_model, resource_types, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,24 +33,13 @@ if TYPE_CHECKING:
     from cml_iam.engine.authorization import Caller, Tags
     from cml_iam.sandbox._world import World
 
-_KINDS: Final = {
-    "flow-logs": "vpc-flow-log",
-    "managed-prefix-list": "prefix-list",
-    "nat-gateway": "natgateway",
-    "vpc-elastic-ip": "elastic-ip",
-}
-"""IAM's names of resource types that moto names differently."""
-
 _OVERRIDES: Final = frozenset(
     {"BlockDeviceMappings", "ImageId", "InstanceType", "Placement", "SubnetId"}
 )
 """The launch template members that a fleet may override."""
 
-_ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
-
 
 def ec2_asked(world: World, caller: Caller, call: Call) -> list[Request]:
-    """Return every authorization *call* needs; all must be allowed."""
     match call.operation:
         case "RunInstances":
             return _launching(world, caller, call)
@@ -86,18 +74,8 @@ def _tags(world: World, region: str, resource_id: str) -> dict[str, str]:
     return dict(world.ec2(region).tags.get(resource_id, {}))
 
 
-def _kind_of(resource_id: str) -> str | None:
-    """Return IAM's type of the resource with this id; None if it is not an id."""
-    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
-
-    match = _ID.fullmatch(resource_id)
-    kind = EC2_PREFIX_TO_RESOURCE.get(match[1]) if match else None
-    return _KINDS.get(kind, kind) if kind else None
-
-
 def _resource(world: World, region: str, resource_id: str) -> Resource:
-    """Return a resource of any type as IAM sees it."""
-    kind = _kind_of(resource_id)
+    kind = kind_of(resource_id)
     if kind is None:
         raise Fault("InvalidID", f"The ID '{resource_id}' is not valid")
     return Resource(kind, resource_id, region, world.account, _tags(world, region, resource_id))
@@ -140,9 +118,8 @@ def _others(world: World, caller: Caller, call: Call) -> list[Request]:
 
 
 def _ids(value: Any) -> Iterator[str]:
-    """Yield every string in *value* that is a resource id."""
     match value:
-        case str() if _kind_of(value):
+        case str() if kind_of(value):
             yield value
         case dict():
             for held in value.values():
@@ -393,7 +370,6 @@ def _groups(world: World, call: Call, subnet: Any, network: dict[str, Any]) -> t
 
 
 def profile_and_role(world: World, call: Call) -> tuple[str, str]:
-    """Return the ARNs of the instance profile and of its role."""
     named = call.params.get("IamInstanceProfile")
     if not named:
         return "", ""
@@ -411,7 +387,6 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
 
 
 def _specified_tags(call: Call) -> dict[str, dict[str, str]]:
-    """Return the tags that *call* sets on new resources, by resource type."""
     tags: dict[str, dict[str, str]] = {}
     for row in call.params.get("TagSpecifications", ()):
         held = {tag["Key"]: tag.get("Value", "") for tag in row.get("Tags", ())}

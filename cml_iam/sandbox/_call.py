@@ -29,7 +29,7 @@ from cml_iam.sandbox._wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -51,7 +51,7 @@ def protocol_of(message: Message, scope: str) -> Protocol:
         spoken.insert(0, "json")
         if not models:
             return "json"
-    understood = (each for each in spoken if any(speaks(model, each) for model in models))
+    understood = (name for name in spoken if any(speaks(model, name) for model in models))
     return next(understood, "query")
 
 
@@ -62,10 +62,8 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     if not models:
         raise Fault(_NO_SUCH, f"The sandbox has no service {scope} with this protocol.", 404)
     match protocol:
-        case "cbor":
-            model, params = _read_cbor(message, models)
-        case "json":
-            model, params = _read_json(message, models)
+        case "cbor" | "json":
+            model, params = _read_object(message, models, cbor=protocol == "cbor")
         case "ec2" | "query":
             model, params = _read_form(message, models)
         case _:
@@ -73,22 +71,29 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     return Call(prefix_of(scope), model.name, region, protocol, params, model)
 
 
-def _read_cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
-    named = [model for model in models if _target(model) == service]
-    model = _operation(named, operation, _NO_SUCH)
-    return model, _read_members(message, model, wire.read_cbor)
-
-
-def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    service, _, operation = message.headers["x-amz-target"].rpartition(".")
-    # Some SDKs omit the first parts of the service's name, as for CloudTrail.
-    name = service.rpartition(".")[2]
-    named = [model for model in models if _target(model).rpartition(".")[2] == name]
-    model = _operation(named, operation, _NO_SUCH)
-    return model, _read_members(
-        message, model, lambda body: json.loads(body, object_pairs_hook=_once)
-    )
+def _read_object(message: Message, models: list[Any], *, cbor: bool) -> tuple[Any, dict[str, Any]]:
+    if cbor:
+        service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
+        models = [model for model in models if _target(model) == service]
+    else:
+        service, _, operation = message.headers["x-amz-target"].rpartition(".")
+        # Some SDKs omit the first parts of the service's name, as for CloudTrail.
+        name = service.rpartition(".")[2]
+        models = [model for model in models if _target(model).rpartition(".")[2] == name]
+    model = _operation(models, operation, _NO_SUCH)
+    if message.fields:
+        raise Fault("MalformedQueryString", "Parameters belong in the body.")
+    try:
+        given: Any = {}
+        if body := _inflated(message):
+            given = wire.read_cbor(body) if cbor else json.loads(body, object_pairs_hook=_once)
+        if model.input_shape is None:
+            return model, {}
+        if not isinstance(given, dict):
+            raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
+        return model, _value(model.input_shape, given)
+    except (ValueError, RecursionError) as error:
+        raise Fault(_UNREADABLE, f"The body cannot be read: {error}.") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,29 +103,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
-def _read_members(message: Message, model: Any, parse: Callable[[bytes], Any]) -> dict[str, Any]:
-    if message.fields:
-        raise Fault("MalformedQueryString", "Parameters belong in the body.")
-    try:
-        given = parse(body) if (body := _inflated(message)) else {}
-        if model.input_shape is None:
-            return {}
-        if not isinstance(given, dict):
-            raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
-        params: dict[str, Any] = _value(model.input_shape, given)
-    except (ValueError, RecursionError) as error:
-        raise Fault(_UNREADABLE, f"The body cannot be read: {error}.") from error
-    return params
-
-
 def _value(shape: Any, value: Any, where: str = "this request") -> Any:
     """Convert the JSON or CBOR *value* to botocore's names and types.
 
     Raises Fault for unknown members; `_check_members` reports wrong types.
     """
-    kind = shape.type_name
+    kind, free = shape.type_name, getattr(shape, "is_document_type", False)
     match value:
-        case dict() if kind == "structure" and not _is_free(shape):
+        case dict() if kind == "structure" and not free:
             names = {m.serialization.get("name", name): name for name, m in shape.members.items()}
             for key in value:
                 if key not in names:
@@ -131,7 +121,7 @@ def _value(shape: Any, value: Any, where: str = "this request") -> Any:
             return {key: _value(shape.value, held, key) for key, held in value.items()}
         case list() if kind == "list":
             return [_value(shape.member, held, where) for held in value]
-        case bool() if kind != "boolean" and not _is_free(shape):
+        case bool() if kind != "boolean" and not free:
             raise Fault(_UNREADABLE, f"{where} has a value of the wrong type.")
         case float() if kind in ("integer", "long") and value.is_integer():
             return int(value)
@@ -141,10 +131,6 @@ def _value(shape: Any, value: Any, where: str = "this request") -> Any:
             except ValueError as error:
                 raise Fault(_UNREADABLE, f"{where} is not base64.") from error
     return moment(value) if kind == "timestamp" else value
-
-
-def _is_free(shape: Any) -> bool:
-    return bool(getattr(shape, "is_document_type", False))
 
 
 def moment(value: Any) -> datetime:
@@ -301,6 +287,5 @@ def _unchunked(message: Message) -> bytes:
             content += body[end + 2 : end + 2 + size]
             at = end + 2 + size + 2
     except ValueError as error:
-        raise Fault(
-            "IncompleteBody", "The chunks of the body do not match their headers."
-        ) from error
+        text = "The chunks of the body do not match their headers."
+        raise Fault("IncompleteBody", text) from error

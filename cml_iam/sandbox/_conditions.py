@@ -152,7 +152,6 @@ _UNNARROWED: Final = "ec2 without pages, filters or ids"
 
 @cache
 def _published() -> dict[str, dict[str, Buckets]]:
-    """Return AWS's buckets, by service and operation."""
     return {service: _buckets(limits) for service, limits in rows("limits").items()}
 
 

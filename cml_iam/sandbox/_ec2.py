@@ -161,7 +161,6 @@ def _check_launch(world: World, call: Call, hibernates: bool) -> None:
 
 
 def _offered(instance_type: str, region: str) -> bool:
-    """Return whether *region* has *instance_type*."""
     from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
     offers = INSTANCE_TYPE_OFFERINGS["region"].get(region, ())

@@ -64,17 +64,10 @@ class Server(ThreadingHTTPServer):
         self._thread = Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    @property
-    def url(self) -> str:
-        """The URL of the server."""
-        return f"http://{LOOPBACK}:{self.server_port}"
-
     def respond(self, message: Message) -> Answer:
-        """Answer *message*."""
         return respond(self.world, message)
 
     def stop(self) -> None:
-        """Stop answering, and release the port."""
         self.shutdown()
         self.server_close()
         self._thread.join()
@@ -118,14 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
         if int(length) > MOST_BYTES:
             self.close_connection = True
             return Answer(413, b"the request is too large", "text/plain")
-        return self.server.respond(self._message(self.rfile.read(int(length))))
-
-    def _message(self, body: bytes) -> Message:
+        body = self.rfile.read(int(length))
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
             headers[key] = f"{headers[key]},{value}" if key in headers else value
-        return Message(self.command, self.path, headers, body, self.client_address[0])
+        message = Message(self.command, self.path, headers, body, self.client_address[0])
+        return self.server.respond(message)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return the sandbox's time, not this machine's, for the Date header."""
@@ -133,7 +125,6 @@ class _Handler(BaseHTTPRequestHandler):
         return super().date_time_string(int(now if timestamp is None else timestamp))
 
     def version_string(self) -> str:
-        """Return the Server header."""
         return "cml-iam-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name

@@ -78,7 +78,7 @@ def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
         answer = execute(call)
     else:
         answer = in_pages(world, call, execute, complete)
-    if not answer.ok:
+    if answer.status >= 300:
         return answer
     if call.operation == "CreateAccessKey":
         known = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)

@@ -56,7 +56,6 @@ _STATISTICS: Final = ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
 
 
 def check_cloudwatch(call: Call) -> None:
-    """Raise Fault for values that CloudWatch refuses."""
     match call.operation:
         case "PutMetricData" if call.params["Namespace"].startswith("AWS/"):
             text = f"The value {call.params['Namespace']} for parameter Namespace is invalid."
@@ -236,7 +235,7 @@ def _periods(
     pairs = ((row["Name"], row["Value"]) for row in named.get("Dimensions") or ())
     metric = _Metric(named["Namespace"], named["MetricName"], frozenset(pairs))
     period = timedelta(seconds=seconds)
-    now = world.now().replace(tzinfo=None)
+    now = world.naive_now()
     start = _rounded(call.params["StartTime"], period)
     end = call.params["EndTime"].replace(tzinfo=None)
     samples = [
@@ -316,7 +315,7 @@ def _measured(
     every = timedelta(seconds=DETAILED if instance.monitored else BASIC)
     if world.conditions.metrics_since_launch:
         start = max(start, instance.launch_time)
-    end = min(end, world.now().replace(tzinfo=None))
+    end = min(end, world.naive_now())
     mean, spread, amplitude, unit = measured
     apart = _number_of(instance.id + metric.name) % 1000 / 1000 * spread
     at = _rounded(start, every)

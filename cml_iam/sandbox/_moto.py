@@ -91,7 +91,6 @@ class Moto:
         return _backends(service)[self.account][region]
 
     def regions(self, service: str) -> frozenset[str]:
-        """Return the regions that have *service*."""
         return frozenset(_backends(service)[self.account].regions)
 
     def execute(self, call: Call, access_key_id: str, edit: Edit | None = None) -> Answer:
@@ -124,8 +123,11 @@ class Moto:
             return self._answer(environ_of(written["method"], target, headers, content))
         except ModuleNotFoundError as error:
             service = call.model.service_model.service_name
-            said = f"The sandbox has no {service} without the package {error.name}, not installed"
-            raise Fault(_UNKNOWN, f"{said} here: pip install 'moto[{service}]'") from error
+            raise Fault(
+                _UNKNOWN,
+                f"The sandbox has no {service} without the package {error.name}, not installed "
+                f"here: pip install 'moto[{service}]'",
+            ) from error
         finally:
             _EDIT.reset(before)
 

@@ -292,7 +292,6 @@ def boundary_arn(entity: Any) -> str | None:
 
 
 def default_document(policy: Any) -> str:
-    """Return the text of the default version of moto's managed *policy*."""
     return str(next(version.document for version in policy.versions if version.is_default))
 
 

@@ -65,7 +65,6 @@ _NO_CERTIFICATES: Final = ("false", "N/A", "false", "N/A")
 
 @answers("iam:GetCredentialReport")
 def _credential_report(world: World, *_: Any) -> Values:
-    """Report on the root and all users, with the last use of their keys."""
     if not world.iam.report_generated():
         text = "No report exists. Call GenerateCredentialReport first."
         raise Fault("ReportNotPresent", text, 410)
@@ -78,7 +77,7 @@ def _credential_report(world: World, *_: Any) -> Values:
     ]
     lines += [_line(user) for user in world.entities("user")]
     content = "\n".join([_REPORT, *map(",".join, lines)])
-    generated = world.now().replace(tzinfo=None)
+    generated = world.naive_now()
     return {"Content": content.encode(), "ReportFormat": "text/csv", "GeneratedTime": generated}
 
 
@@ -157,7 +156,7 @@ def note_use(world: World, principal: Principal, call: Call) -> None:
     """Record that *principal* tries *call* now; actions of the root are not tracked."""
     from moto.iam.models import AccessKeyLastUsed
 
-    used = (world.now().replace(tzinfo=None), call.service, call.region)
+    used = (world.naive_now(), call.service, call.region)
     if principal.is_root:
         world.root_used = used
         return
@@ -185,7 +184,7 @@ def _get_details(world: World, _: Principal, call: Call) -> Values:
     if job is None:
         raise Fault("NoSuchEntity", f"Job {call.params['JobId']} cannot be found.", 404)
     arn, granularity = job
-    now = world.now().replace(tzinfo=None)
+    now = world.naive_now()
     services = [
         _service(world, arn, name, actions if granularity == "ACTION_LEVEL" else set())
         for name, actions in sorted(_granted(world, arn).items())

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.sandbox._conditions import Conditions
-from cml_iam.sandbox._front import Server
+from cml_iam.sandbox._front import LOOPBACK, Server
 from cml_iam.sandbox._moto import Moto
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
+from cml_iam.sandbox._wire import kind_of
 from cml_iam.sandbox._world import AccessKey, World, system_clock
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ OWN_IMAGE: Final = "ami-0a1b2c3d4e5f60001"
 UBUNTU_IMAGE: Final = "ami-0c1c30571d2dae5c9"
 """A public image of another account."""
 
-CANONICAL: Final = "099720109477"
+_CANONICAL: Final = "099720109477"
 """https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 
 _ONE: Final = Lock()
@@ -45,10 +46,9 @@ class Sandbox:
 
     def __init__(self, world: World, server: Server, end: ExitStack) -> None:
         self._world = world
-        self._moto = world.moto
         self._server = server
         self._end = end
-        self.endpoint_url = server.url
+        self.endpoint_url = f"http://{LOOPBACK}:{server.server_port}"
         """The endpoint URL, the same for every service."""
 
     @property
@@ -102,7 +102,7 @@ class Sandbox:
         where, account = region or self.region, owner or self.account
         if where not in self._world.regions:
             raise InputError(f"no region `{where}` in the partition `{self._world.partition}`")
-        if not re.fullmatch(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})", image_id):
+        if kind_of(image_id) != "image":
             raise InputError(f"not the id of an image: `{image_id}`")
         from moto.ec2.models.amis import Ami
 
@@ -186,7 +186,7 @@ def start_sandbox(
         sandbox = Sandbox(world, server, end.pop_all())
         sandbox.register_image(OWN_IMAGE, name="cml-2.9-worker")
         ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server"
-        sandbox.register_image(UBUNTU_IMAGE, owner=CANONICAL, name=ubuntu, public=True)
+        sandbox.register_image(UBUNTU_IMAGE, owner=_CANONICAL, name=ubuntu, public=True)
         return sandbox
 
 

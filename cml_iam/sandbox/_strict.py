@@ -17,7 +17,7 @@ from cml_iam.errors import CmlIamError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
 from cml_iam.sandbox._answers import check_page
 from cml_iam.sandbox._guard import compiled
-from cml_iam.sandbox._wire import Call, Fault, rows
+from cml_iam.sandbox._wire import ID, Call, Fault, rows
 from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ def _check_conflicts(call: Call, shape: Any, value: dict[str, Any]) -> None:
             raise Fault(codes.get(call.service, "InvalidParameterException"), text)
 
 
-_ID: Final = re.compile(r"[a-z]+-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 MOST_IDS: Final = 100
 """The maximum number of ids in one DescribeInstanceStatus call."""
 
@@ -135,7 +134,7 @@ def check_ec2(call: Call) -> None:
     for name, (code, prefix) in rows("ids").items():
         ids = params.get(name, ())
         for resource_id in [ids] if isinstance(ids, str) else ids:
-            if not _ID.fullmatch(resource_id) or not resource_id.startswith(f"{prefix}-"):
+            if not ID.fullmatch(resource_id) or not resource_id.startswith(f"{prefix}-"):
                 expected = (
                     "" if resource_id.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
                 )

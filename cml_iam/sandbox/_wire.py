@@ -45,12 +45,10 @@ class Message:
 
     @property
     def path(self) -> str:
-        """The undecoded path."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
-        """The undecoded query."""
         return self.target.partition("?")[2]
 
     @property
@@ -90,11 +88,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
     seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether the service did what was requested."""
-        return self.status < 300
 
 
 @dataclass(eq=False)
@@ -172,7 +165,6 @@ def prefix_of(scope: str) -> str:
 
 
 def action_of(prefix: str, operation: str) -> str:
-    """Return the IAM action of an *operation*."""
     return f"{prefix}:{_s3_action(operation) if prefix == 's3' else operation}"
 
 
@@ -188,7 +180,6 @@ def _s3_action(operation: str) -> str:
 
 
 def is_s3_action(action: str) -> bool:
-    """Return whether S3 has this action."""
     return known_action("s3", action) is not None
 
 
@@ -197,6 +188,27 @@ def resource_types(service: str, operation: str) -> dict[str, bool]:
     action = known_action(service, operation)
     targets = action.targets if action is not None else ()
     return {target.type: target.required for target in targets if target.type}
+
+
+ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+"""The id of a resource of EC2."""
+
+_KINDS: Final = {
+    "flow-logs": "vpc-flow-log",
+    "managed-prefix-list": "prefix-list",
+    "nat-gateway": "natgateway",
+    "vpc-elastic-ip": "elastic-ip",
+}
+"""IAM's names of resource types that moto names differently."""
+
+
+def kind_of(resource_id: str) -> str | None:
+    """Return IAM's type of the EC2 resource with this id; None if it is not an id."""
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
+
+    match = ID.fullmatch(resource_id)
+    kind = EC2_PREFIX_TO_RESOURCE.get(match[1]) if match else None
+    return _KINDS.get(kind, kind) if kind else None
 
 
 def known_action(service: str, name: str) -> facts.Action | None:
@@ -218,7 +230,6 @@ class Call:
 
     @property
     def action(self) -> str:
-        """The IAM action."""
         return action_of(self.service, self.operation)
 
     @property

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def system_clock() -> datetime:
-    """Return the time of this machine."""
     return datetime.now(UTC)
 
 
@@ -128,7 +127,6 @@ def new_id(prefix: str) -> str:
 
 
 def new_key(prefix: str = "AKIA") -> AccessKey:
-    """Return a random access key."""
     return AccessKey(prefix + _random(16), Secret(_random(40, _SECRET_ALPHABET)))
 
 
@@ -182,7 +180,6 @@ class World:
 
     @property
     def iam(self) -> Any:
-        """Moto's model of IAM."""
         return self.moto.backend("iam", self.partition)
 
     def entities(self, kind: str) -> list[Any]:
@@ -202,11 +199,9 @@ class World:
         return entity
 
     def ec2(self, region: str) -> Any:
-        """Moto's model of EC2 in *region*."""
         return self.moto.backend("ec2", region)
 
     def now(self) -> datetime:
-        """Return the time, with its time zone."""
         return self.clock()
 
     def naive_now(self) -> datetime:

@@ -71,7 +71,7 @@ def watched(sandbox: Sandbox, root: Identity) -> Iterator[tuple[Seen, Identity]]
         authorize(world, principal, call)
 
     class Recorder:
-        backend_url_patterns = sandbox._moto._application.backend_url_patterns
+        backend_url_patterns = sandbox._world.moto._application.backend_url_patterns
 
         def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
             seen.asked.append(dict(environ, body=environ["wsgi.input"].read()))
@@ -80,7 +80,7 @@ def watched(sandbox: Sandbox, root: Identity) -> Iterator[tuple[Seen, Identity]]
 
     patch = pytest.MonkeyPatch()
     patch.setattr(_front, "authorize", judge)
-    patch.setattr(sandbox._moto, "_application", Recorder())
+    patch.setattr(sandbox._world.moto, "_application", Recorder())
     yield seen, Identity(sandbox, key["AccessKeyId"], key["SecretAccessKey"])
     patch.undo()
 
