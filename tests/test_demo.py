@@ -26,6 +26,10 @@ def test_the_demo_runs_the_main_job_and_is_plain_when_piped(tmp_path: Path) -> N
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "checks have the expected result" in ran.stdout
+    assert ran.stdout.endswith(
+        "Next, with your own account:\n"
+        "  cml-iam init, cml-iam policy verify, cml-iam bootstrap plan\n"
+    )
     assert ran.stdout.count("UnauthorizedOperation") == 5
     assert "\x1b" not in ran.stdout + ran.stderr
     assert "✖" not in ran.stdout

@@ -7,12 +7,12 @@ import sys
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cml_iam.cli._options import FILE, option, pairs, repeatable
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import FILE, pairs
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
@@ -20,13 +20,12 @@ from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.sources import may_hold_policy, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cml_iam.errors import Problem
     from cml_iam.render import Profile
     from cml_iam.sources import Kept, Source, Subject
 
-Command = TypeVar("Command", bound="Callable[..., Any]")
 _PARAMETERS: Final = "cml_iam.parameters"
 
 MOST = 512 << 20
@@ -99,7 +98,7 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
     if not attached:
         raise _several(path, read)
     if len(read) > 1:
-        note(f"{INFO} {path}: judged together: {', '.join(each.label for each in attached)}")
+        note(f"{INFO} {path}: judged together: {', '.join(kept.label for kept in attached)}")
     return tuple(map(_document, attached))
 
 
@@ -165,33 +164,28 @@ def _document(kept: Kept) -> PolicyDocument:
     return document_of(kept, {**parameters(), **known})
 
 
-boundary_option = click.option(
-    "--boundary", type=FILE, metavar="FILE", help="Permissions boundary of the principal."
-)
-
-
-def parameter_option(command: Command) -> Command:
-    """Add --parameter, for the values of template parameters; see `parameters()`."""
-    return click.option(
-        "--parameter",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=_store_parameters,
-        expose_value=False,
-        help="Value of a CloudFormation template's parameter. Repeatable.",
-    )(command)
-
-
-def parameters() -> Mapping[str, str]:
-    """Return the values of template parameters given to the running command."""
-    given: Mapping[str, str] = click.get_current_context().meta.get(_PARAMETERS, {})
-    return given
+boundary_option = option("--boundary FILE", "Permissions boundary of the principal.", type=FILE)
 
 
 def _store_parameters(
     context: click.Context, _parameter: click.Parameter, values: Sequence[str]
 ) -> None:
     context.meta[_PARAMETERS] = dict(pairs(values, "the value of a parameter", "NAME=VALUE"))
+
+
+parameter_option = repeatable(
+    "--parameter NAME=VALUE",
+    "Value of a CloudFormation template's parameter.",
+    callback=_store_parameters,
+    expose_value=False,
+)
+"""The option for the values of template parameters; see `parameters()`."""
+
+
+def parameters() -> Mapping[str, str]:
+    """Return the values of template parameters given to the running command."""
+    given: Mapping[str, str] = click.get_current_context().meta.get(_PARAMETERS, {})
+    return given
 
 
 @dataclass(frozen=True, slots=True)

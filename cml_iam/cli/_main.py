@@ -15,8 +15,8 @@ import click
 from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._options import all_options, flags, option
 from cml_iam.cli._output import fitted
-from cml_iam.cli._settings import all_options, flags
 from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
@@ -29,7 +29,7 @@ COMMANDS = {
     "audit": ("audit:audit", "Report on policy files and accounts, for CI and auditors."),
     "worker": ("groups:worker", "Create and operate workers."),
     "health": ("health:health", "Check that the manager can reach and use EC2."),
-    "serve": ("serve:serve", "Serve /health, /metrics and a status page."),
+    "serve": ("health:serve", "Serve /health, /metrics and a status page."),
     "doctor": ("health:doctor", "Diagnose why the manager cannot work."),
     "sandbox": ("sandbox:sandbox", "Run an embedded AWS that enforces policies."),
     "help": ("_topics:topics", "Show help on a topic or a command."),
@@ -54,13 +54,12 @@ def _print_versions(context: click.Context, _: click.Parameter, given: bool) -> 
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="To try it without an AWS account:  cml-iam demo",
 )
-@click.option(
+@option(
     "--version",
-    is_flag=True,
+    "Show the versions of cml-iam, Python and the AWS data, and exit.",
     expose_value=False,
     is_eager=True,
     callback=_print_versions,
-    help="Show the versions of cml-iam, Python and the AWS data, and exit.",
 )
 @all_options
 def cli() -> None:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import click
 
+from cml_iam.cli._options import on_command_line, option, settings
 from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
-from cml_iam.cli._settings import on_command_line, settings
 from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
 from cml_iam.files import regular_text, shipped_text
 
@@ -71,14 +71,10 @@ def site_with(section: str) -> Site | None:
     if path.is_file():
         with suppress(tomllib.TOMLDecodeError):  # load_site says where
             names = tomllib.loads(regular_text(path)).keys()
-            if section not in names and names <= _sections():
+            schema = json.loads(shipped_text("policies", "site.schema.json"))
+            if section not in names and names <= schema["properties"].keys():
                 return None
     return load_site()
-
-
-def _sections() -> set[str]:
-    """Return the names of all sections of a site file."""
-    return set(json.loads(shipped_text("policies", "site.schema.json"))["properties"])
 
 
 def find_site() -> Site | None:
@@ -86,25 +82,25 @@ def find_site() -> Site | None:
     return load_site() if has_site() else None
 
 
-POLICIES: Final = ("base", "hardened")
-"""The documents of the site's policy, without and with the restrictions."""
-
-
 def document_option(text: str) -> Callable[[Any], Any]:
     """Return the option with the help *text*; the command receives it as *document*."""
-    return click.option(
-        "--document",
-        type=click.Choice(POLICIES),
-        default="hardened",
-        show_default=True,
-        help=text,
-    )
+    documents = click.Choice(["base", "hardened"])
+    return option("--document", text, type=documents, default="hardened")
 
 
 def refuse_document(beside: str) -> None:
     """Raise UsageError if --document is given together with *beside*."""
     if on_command_line("document"):
         raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")
+
+
+def refuse_trust(site: Site, trust: str) -> None:
+    """Raise InputError if *site* has no role that *trust* may assume."""
+    if trust != "ec2" and not site.role:
+        raise InputError(
+            "--trust needs a role, and the site's principal is a user",
+            remedy="name a `role` in the site",
+        )
 
 
 Role = Literal["manager", "administrator"]
@@ -146,7 +142,7 @@ def connect_as(
     Raises CredentialsError for a missing credential, RefusedError for one that other users may
     read, and InputError if the site file and --expect-account contradict each other.
     """
-    from cml_iam.aws import connect
+    from cml_iam.aws import connect, source_of
 
     chosen = settings()
     expected = expected_account(None if any_account else site)
@@ -169,7 +165,10 @@ def connect_as(
             error.message += f" ({credential.origin})"
         raise
     if told:
-        _say_credential(aws)
+        with suppress(CmlIamError):  # the first call says it, and what to do about it
+            if source := source_of(aws):
+                kind = "temporary credential" if source.temporary else "access key"
+                note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
     return aws
 
 
@@ -261,6 +260,14 @@ def place_of(role: Role, site: Site) -> str | None:
     return f"env:{site_path().absolute().parent / Path(name).expanduser()}"
 
 
+def own_store(env_file: Path | None = None) -> str:
+    """Return the store of the manager's key: *env_file*, the site's, or `.env` here."""
+    if env_file is not None:
+        return f"env:{env_file}"
+    site = find_site()
+    return (place_of("manager", site) if site else None) or "env:.env"
+
+
 def region_of(site: Site | None) -> str | None:
     """Return the region to use; None leaves it to the AWS configuration."""
     if settings().region or site is None:
@@ -295,18 +302,6 @@ def _doubt_region(site: Site | None) -> None:
     if region not in known:
         hint = meant_region(region, known) or "it is used as written"
         note(f"{WARN} unknown AWS region `{region}` ({hint})")
-
-
-def _say_credential(aws: Aws) -> None:
-    from cml_iam.aws import source_of
-
-    try:
-        source = source_of(aws)
-    except CmlIamError:  # the first call says it, and what to do about it
-        return
-    if source is not None:
-        kind = "temporary credential" if source.temporary else "access key"
-        note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
 
 
 def refuse_account_of_others(aws: Aws, site: Site | None) -> None:

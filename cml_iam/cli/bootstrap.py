@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._bootstrap import (
-    acting_options,
-    carry_out,
-    drift_options,
-    planned,
-    shared_policy_option,
-    site_and_documents,
-    status_options,
-    wanted_options,
-    watch_of,
-    watch_options,
-    where_of,
-    wishes,
-)
-from cml_iam.cli._delivery import Where, own_store, stores_from
+from cml_iam import provision
+from cml_iam.check.bootstrap import BootstrapScene, Drift, Status
+from cml_iam.check.checks import ask, check_named
+from cml_iam.cli import _bootstrap as common
+from cml_iam.cli._delivery import Where
 from cml_iam.cli._exit import Exit, judged
+from cml_iam.cli._options import (
+    FILE,
+    on_command_line,
+    option,
+    options,
+    shared_options,
+)
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -31,28 +28,27 @@ from cml_iam.cli._output import (
     answer,
     early,
     note,
-    print_table,
     say,
     say_lines,
     typed,
 )
-from cml_iam.cli._settings import on_command_line, shared_options
 from cml_iam.cli._site import connect_as, load_site
+from cml_iam.cli._table import print_table
+from cml_iam.credentials import absolute_store
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cml_iam.aws.port import Aws
-    from cml_iam.check.bootstrap import Drift, Status
-    from cml_iam.provision import AuditForm, Piece, SavedPlan
 
 
-@wanted_options
-@shared_policy_option
-@click.option(
-    "--save",
+@common.wanted_options
+@common.shared_policy_option
+@option(
+    "--save FILE",
+    "Save the plan to FILE (mode 0600), for `bootstrap apply FILE`.",
     type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Save the plan to FILE (mode 0600), for `bootstrap apply FILE`.",
 )
 def plan(save: Path | None, **wanted: Any) -> None:
     """Show what `bootstrap apply` would change, without changing anything.
@@ -63,22 +59,20 @@ def plan(save: Path | None, **wanted: Any) -> None:
       cml-iam bootstrap plan --profile admin
       cml-iam bootstrap plan --save plan.json
     """
-    from cml_iam.provision import plan_data, plan_lines, save_plan
-
-    _, made = planned(wanted)
-    answer(plan_data(made), lambda: say_lines(plan_lines(made)))
+    _, plan = common.planned(wanted)
+    answer(provision.plan_data(plan), provision.plan_lines(plan))
     if save is not None:
-        save_plan(made, _kept(wanted), save)
+        provision.save_plan(plan, _kept(wanted), save)
         note(
             f"{INFO} saved: `cml-iam bootstrap apply {save}` applies exactly this plan, or nothing"
         )
-    if made.changes:
+    if plan.changes:
         click.get_current_context().exit(Exit.CHANGES)
 
 
-@click.argument("plan_file", required=False, type=click.Path(path_type=Path), metavar="[PLAN]")
-@wanted_options
-@shared_policy_option
+@click.argument("plan_file", required=False, type=FILE, metavar="[PLAN]")
+@common.wanted_options
+@common.shared_policy_option
 @shared_options("yes", "dry_run")
 def apply(plan_file: Path | None, **wanted: Any) -> None:
     """Create and update the user or role, its policy and its access key.
@@ -93,34 +87,33 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
       cml-iam bootstrap apply --guard --boundary --yes
       cml-iam bootstrap apply plan.json
     """
-    from cml_iam.provision import check_fresh, load_plan
-
     saved = None
     if plan_file is not None:
-        _refuse_others(wanted)
-        saved = load_plan(plan_file)
+        for name in filter(on_command_line, wanted):
+            raise InputError(
+                f"a saved plan already contains its options: `--{name.replace('_', '-')}`",
+                remedy="omit one of them",
+            )
+        saved = provision.load_plan(plan_file)
         wanted = {**wanted, **_options_of(saved)}
-    aws, made = planned(wanted)
+    aws, plan = common.planned(wanted)
     if saved is not None:
-        check_fresh(saved, made)
-    done = carry_out(aws, made)
-    if done and done.key_id and made.key:
-        early(say, f"{OK} access key {done.key_id} is in {made.key.store}")
-        if made.key.changes and made.delivery:
-            early(say, *(f"{WARN} {word}" for word in made.delivery.store.afterwards()))
+        provision.check_fresh(saved, plan)
+    done = common.carry_out(aws, plan)
+    if done and done.key_id and plan.key:
+        early(say, f"{OK} access key {done.key_id} is in {plan.key.store}")
+        if plan.key.changes and plan.delivery:
+            early(say, *(f"{WARN} {word}" for word in plan.delivery.store.afterwards()))
 
 
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the options for the plan file; the path of the key file becomes absolute."""
-    from cml_iam.credentials import absolute_store
-
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
-    stores = wanted["to"] or (own_store(wanted["env_file"]),)
-    files = {"env_file": None, "to": [absolute_store(store) for store in stores]}
-    return {**wanted, **lists, **files}
+    stores = [absolute_store(store) for store in common.where_of(wanted).texts]
+    return {**wanted, **lists, "env_file": None, "to": stores}
 
 
-def _options_of(saved: SavedPlan) -> dict[str, Any]:
+def _options_of(saved: provision.SavedPlan) -> dict[str, Any]:
     """Return the options of the plan file as the command line gives them; raises InputError."""
     context = click.get_current_context()
     known = {param.name: param for param in context.command.params}
@@ -136,16 +129,7 @@ def _options_of(saved: SavedPlan) -> dict[str, Any]:
         ) from None
 
 
-def _refuse_others(wanted: dict[str, Any]) -> None:
-    for name in filter(on_command_line, wanted):
-        option = name.replace("_", "-")
-        raise InputError(
-            f"a saved plan already contains its options: `--{option}`",
-            remedy="omit one of them",
-        )
-
-
-@wanted_options
+@common.wanted_options
 @shared_options("yes", "dry_run")
 def adopt(**wanted: Any) -> None:
     """Take over an existing user, role or policy: tag it, and show what apply would change.
@@ -153,17 +137,13 @@ def adopt(**wanted: Any) -> None:
     Examples:
       cml-iam bootstrap adopt --profile admin
     """
-    from cml_iam.provision import plan_adoption
-
-    aws, made = planned({**wanted, "no_key": True})
-    carry_out(aws, plan_adoption(aws, made))
+    aws, plan = common.planned({**wanted, "no_key": True})
+    common.carry_out(aws, provision.plan_adoption(aws, plan))
 
 
-@click.option("--policy", metavar="NAME", help="Name of the policy.  [default: the site's]")
-@click.option(
-    "--to", "version", metavar="VERSION", help="Version to restore.  [default: the previous one]"
-)
-@acting_options
+@option("--policy NAME", "Name of the policy.  [default: the site's]")
+@option("--to VERSION", "Version to restore.  [default: the previous one]", name="version")
+@common.acting_options
 def rollback(policy: str | None, version: str | None) -> None:
     """Restore the previous version of the policy, in one call.
 
@@ -173,16 +153,14 @@ def rollback(policy: str | None, version: str | None) -> None:
       cml-iam bootstrap rollback
       cml-iam bootstrap rollback --to v3
     """
-    from cml_iam.provision import plan_rollback
-
     site = load_site()
     aws = connect_as("administrator", site)
-    carry_out(aws, plan_rollback(aws, site, policy, version))
+    common.carry_out(aws, provision.plan_rollback(aws, site, policy, version))
 
 
-@click.option("--guard", is_flag=True, help="Also delete the site's guardrail.")
-@click.option("--boundary", is_flag=True, help="Also delete the site's boundary.")
-@acting_options
+@option("--guard", "Also delete the site's guardrail.")
+@option("--boundary", "Also delete the site's boundary.")
+@common.acting_options
 def destroy(guard: bool, boundary: bool) -> None:
     """Delete the user or role, its keys and its policies, after you type its name.
 
@@ -192,25 +170,19 @@ def destroy(guard: bool, boundary: bool) -> None:
       cml-iam bootstrap destroy --dry-run
       cml-iam bootstrap destroy --guard --boundary
     """
-    from cml_iam.provision import plan_destruction
-
     site = load_site()
     aws = connect_as("administrator", site)
-    pieces: set[Piece] = {"principal"}
-    pieces |= {"guard"} if guard else set()
-    pieces |= {"boundary"} if boundary else set()
-    made = plan_destruction(aws, site, pieces)
+    plan = provision.plan_destruction(aws, site, common.pieces_of(guard=guard, boundary=boundary))
     name = str(site.role or site.user)
-    done = carry_out(aws, made, lambda aws, _: typed(aws, name, "to delete it"))
-    if done and site.user:
-        _name_dead_keys(aws, {step.name for step in made.changes if step.resource == "access key"})
+    done = common.carry_out(aws, plan, lambda aws, _: typed(aws, name, "to delete it"))
+    deleted = {step.name for step in plan.changes if step.resource == "access key"}
+    if done and site.user and deleted:
+        _name_dead_keys(aws, deleted)
 
 
 def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
     """Name the deleted keys, and the one that the site's store still holds, if any."""
-    if not deleted:
-        return
-    store = stores_from(Where(None, allow_tracked=True), aws)
+    store = Where(None, allow_tracked=True).open(aws)
     try:
         held = store.look().key
     except CmlIamError:  # another store than a file, which may not be read, says nothing
@@ -219,7 +191,7 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
     note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove every copy of them{where}")
 
 
-@status_options
+@options(common.policy_option, common.key_options, common.common_options)
 def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys.
 
@@ -227,24 +199,27 @@ def status(**wanted: Any) -> None:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
     """
-    from cml_iam.check.bootstrap import BootstrapScene
-    from cml_iam.check.checks import ask, check_named
-
-    site, documents = site_and_documents(wanted["document"])
+    site, documents = common.site_and_documents(wanted)
     aws = connect_as("administrator", site)
-    store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
+    store = None if wanted["no_key"] else common.where_of(wanted).open(aws)
     (found,) = ask(check_named("status"), BootstrapScene(aws, site, documents, store)).details
-    answer(found, lambda: _say_status(found))
+    answer(found, lambda: _print_status(found))
 
 
-def _say_status(found: Status) -> None:
-    from cml_iam.provision import summary
+_STATES = {
+    "create": f"{WARN} missing",
+    "change": f"{WARN} differs",
+    "delete": f"{WARN} left over",
+    "keep": f"{OK} as wanted",
+}
 
-    say(f"principal  {found.plan.principal}")
-    say("")
+
+def _print_status(found: Status) -> None:
+    say_lines([f"principal  {found.plan.principal}", ""])
+    steps = found.plan.all_steps
     print_table(
         ("state", "resource", "name"),
-        [(_STATES[step.mark], step.resource, step.name) for step in found.plan.all_steps],
+        [(_STATES[step.mark], step.resource, step.name) for step in steps],
     )
     if found.keys:
         say("")
@@ -266,19 +241,11 @@ def _say_status(found: Status) -> None:
     if found.inactive:
         say(f"{WARN} the store's key `{found.stored_id}` is inactive")
         say(f"  fix: {found.remedy}")
-    _say_rest(found.plan.warnings, found.plan.unchecked)
-    say(summary(found.plan))
+    say_lines(_doubts(found.plan.warnings, found.plan))
+    say(provision.summary(found.plan))
 
 
-_STATES = {
-    "create": f"{WARN} missing",
-    "change": f"{WARN} differs",
-    "delete": f"{WARN} left over",
-    "keep": f"{OK} as wanted",
-}
-
-
-@drift_options
+@options(common.policy_option, common.principal_options, common.common_options)
 def drift(**wanted: Any) -> None:
     """Show how the account differs from the site in meaning, and what else the principal has.
 
@@ -289,29 +256,44 @@ def drift(**wanted: Any) -> None:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
     """
-    from cml_iam.check.bootstrap import BootstrapScene
-    from cml_iam.check.checks import ask, check_named
-
-    site, documents = site_and_documents(wanted["document"])
+    site, documents = common.site_and_documents(wanted)
     aws = connect_as("administrator", site)
-    options = wishes(site, wanted)
-    pieces = options.pop("pieces")
-    scene = BootstrapScene(aws, site, documents, pieces=pieces, options=options)
+    wishes = common.wishes_of(site, wanted)
+    pieces = wishes.pop("pieces")
+    scene = BootstrapScene(aws, site, documents, pieces=pieces, options=wishes)
     (found,) = ask(check_named("differences"), scene).details
     code = judged(findings=False, unchecked=bool(found.plan.unchecked))
-    answer(found, lambda: _say_drift(found), Exit.CHANGES if found.differs else code)
+    answer(found, _drift_lines(found), Exit.CHANGES if found.differs else code)
 
 
-@click.option(
+def _drift_lines(found: Drift) -> Iterator[str]:
+    plan = found.plan
+    yield f"principal  {plan.principal}"
+    yield ""
+    yield from provision.steps_lines(plan.changes)
+    yield from _doubts(found.also, plan)
+    if found.differs:
+        yield (
+            f"{WARN} differs: {len(plan.changes)} from the site file, {len(found.also)} outside it"
+        )
+    else:
+        yield f"{OK} matches the site file: {len(plan.steps) - len(plan.changes)} compared"
+
+
+def _doubts(warnings: tuple[str, ...], plan: provision.Plan) -> Iterator[str]:
+    yield from (f"{WARN} {text}" for text in warnings)
+    yield from (f"{UNKNOWN} {text}" for text in plan.unchecked)
+
+
+@option(
     "--form",
+    "Output format.",
     type=click.Choice(["terraform", "cloudformation"]),
     default="terraform",
-    show_default=True,
-    help="Output format.",
 )
-@watch_options
+@common.watch_options
 @shared_options("site")
-def render(form: AuditForm, **wanted: Any) -> None:
+def render(form: provision.AuditForm, **wanted: Any) -> None:
     """Print the trail and alarms of `--with audit` for another tool, without calling AWS.
 
     For the principal and its policy, use `cml-iam policy render --form`.
@@ -319,28 +301,4 @@ def render(form: AuditForm, **wanted: Any) -> None:
     Examples:
       cml-iam bootstrap render --form cloudformation
     """
-    from cml_iam.provision import render_audit
-
-    click.echo(render_audit(load_site(), watch_of(wanted), form), nl=False)
-
-
-def _say_drift(found: Drift) -> None:
-    from cml_iam.provision import steps_lines
-
-    say(f"principal  {found.plan.principal}")
-    say("")
-    say_lines(steps_lines(found.plan.changes))
-    _say_rest(found.also, found.plan.unchecked)
-    if found.differs:
-        say(
-            f"{WARN} differs: {len(found.plan.changes)} from the site file, {len(found.also)} "
-            "outside it"
-        )
-    else:
-        checked = len(found.plan.steps) - len(found.plan.changes)
-        say(f"{OK} matches the site file: {checked} compared")
-
-
-def _say_rest(warnings: tuple[str, ...], unchecked: tuple[str, ...]) -> None:
-    say_lines(f"{WARN} {text}" for text in warnings)
-    say_lines(f"{UNKNOWN} {text}" for text in unchecked)
+    click.echo(provision.render_audit(load_site(), common.watch_of(wanted), form), nl=False)

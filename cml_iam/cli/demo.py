@@ -10,18 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-import click
 
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.verify import verify_live, verify_offline
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._options import FILE, option, shared_options
 from cml_iam.cli._output import BAD, OK, answer, early, heading, progress, say
-from cml_iam.cli._settings import FILE, shared_options
 from cml_iam.credentials import AccessKey, Delivery, EnvFile
 from cml_iam.errors import AwsError, DeniedError, InputError
 from cml_iam.expectations import derive_expectations
@@ -32,12 +30,13 @@ from cml_iam.report import plural
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, check_installed, start_sandbox
 from cml_iam.site import Site, parse_site, site_text
 from cml_iam.tag import Tag
-from cml_iam.workers import Launch, Utilization, Worker, WorkerManager
+from cml_iam.workers import Launch, Metric, Worker, WorkerManager
 
-REGIONS: Final = ("us-east-1", "us-west-2")
+EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
 WEST_IMAGE: Final = "ami-0a1b2c3d4e5f60002"
 STRANGERS_IMAGE: Final = "ami-0bad00000000000ff"
 STRANGER: Final = "999999999999"
+GUARD: Final = Tag("ManagedBy", "lablet-cloud-manager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Check:
     ok: bool
 
 
-@click.option("--keep", type=FILE, metavar="DIR", help="Keep the site file and the .env in DIR.")
+@option("--keep DIR", "Keep the site file and the .env in DIR.", type=FILE)
 @shared_options("output")
 def demo(keep: Path | None) -> None:
     """Run the whole workflow in an embedded AWS: no account, no network, under a minute.
@@ -61,15 +60,23 @@ def demo(keep: Path | None) -> None:
       cml-iam demo
       cml-iam demo --keep demo/
     """
-    begun = time.monotonic()
+    begun, told = time.monotonic(), _Told()
     with _folder(keep) as folder:
-        checks = run_demo(folder)
-    wrong = [check for check in checks if not check.ok]
-    answer(
-        {"checks": checks, "failed": len(wrong)},
-        lambda: _summary(checks, wrong, time.monotonic() - begun),
-        Exit.FINDINGS if wrong else Exit.OK,
-    )
+        check_installed()
+        with told.act("Start an embedded AWS that enforces policies"):
+            sandbox = start_sandbox(region=EAST)
+        with sandbox:
+            told(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
+            _Play(folder, sandbox, told).all_acts()
+    took = f"{time.monotonic() - begun:.0f} s"
+    total, wrong = len(told.checks), sum(not check.ok for check in told.checks)
+    lines = ["", f"{OK} all {total} checks have the expected result, {took}", ""]
+    lines += ["Next, with your own account:"]
+    lines += ["  cml-iam init, cml-iam policy verify, cml-iam bootstrap plan"]
+    if wrong:
+        lines = ["", f"{BAD} {wrong} of {total} checks have an unexpected result, {took}"]
+    told_json = {"checks": told.checks, "failed": wrong}
+    answer(told_json, lines, Exit.FINDINGS if wrong else Exit.OK)
 
 
 @contextmanager
@@ -84,40 +91,12 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep
 
 
-def _summary(checks: tuple[Check, ...], wrong: list[Check], seconds: float) -> None:
-    say("")
-    if wrong:
-        say(
-            f"{BAD} {len(wrong)} of {len(checks)} checks have an unexpected result, {seconds:.0f} s"
-        )
-    else:
-        say(f"{OK} all {len(checks)} checks have the expected result, {seconds:.0f} s")
-        say("")
-        say("Next, with your own account:  cml-iam init  ·  cml-iam policy verify  ·")
-        say("cml-iam bootstrap plan")
-
-
-def run_demo(folder: Path) -> tuple[Check, ...]:
-    """Run the whole workflow with its files in *folder*; return every check that was made.
-
-    Raises MissingExtraError when moto is not installed.
-    """
-    check_installed()
-    told = _Told()
-    with told.act("Start an embedded AWS that enforces policies"):
-        sandbox = start_sandbox(region=REGIONS[0])
-    with sandbox:
-        told(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
-        _Play(folder, sandbox, told).all_acts()
-    return tuple(told.checks)
-
-
+@dataclass
 class _Told:
     """Prints acts as numbered headings with the checks below them, and collects the checks."""
 
-    def __init__(self) -> None:
-        self.acts = 0
-        self.checks: list[Check] = []
+    acts: int = 0
+    checks: list[Check] = field(default_factory=list)
 
     @contextmanager
     def act(self, title: str) -> Iterator[None]:
@@ -135,151 +114,25 @@ class _Play:
     """The steps, in order; each uses the results of earlier steps."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, told: _Told) -> None:
-        self.folder = folder
+        self.env_file = EnvFile(folder / ".env")
         self.sandbox = sandbox
         self.told = told
-        self.act = told.act
+        self.site = _site(folder / "cml-iam.toml", sandbox.account)
         self.admin = self._connect(AccessKey(sandbox.root.id, sandbox.root.secret))
-        sandbox.register_image(WEST_IMAGE, region=REGIONS[1], name="cml-worker-west")
+        sandbox.register_image(WEST_IMAGE, region=WEST, name="cml-worker-west")
         sandbox.register_image(STRANGERS_IMAGE, owner=STRANGER, name="cml-worker", public=True)
         # Somebody else's machine, which the manager must not touch.
-        self.foreign = _run(self.admin, REGIONS[0], OWN_IMAGE, {"ManagedBy": "another-team"})
+        self.foreign = _run(self.admin, EAST, OWN_IMAGE, {"ManagedBy": "another-team"})
 
     def all_acts(self) -> None:
-        site = self._site()
-        policy = self._render(site)
-        self._lint(site, policy)
-        manager = self._bootstrap(site, policy)
-        self._verify(site, policy)
+        policy = self._render()
+        self._lint(policy)
+        aws = self._bootstrap(policy)
+        self._verify(policy)
+        manager = WorkerManager(aws, guard=self.site.restrict.guard_tag)
         worker = self._work(manager)
-        self._refusals(manager)
-        self._terminate(manager, worker)
-
-    def _site(self) -> Site:
-        path = self.folder / "cml-iam.toml"
-        text = site_text(
-            account=self.sandbox.account,
-            regions=REGIONS,
-            guard_tag=Tag("ManagedBy", "lablet-cloud-manager"),
-            instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
-            images={REGIONS[0]: (OWN_IMAGE,), REGIONS[1]: (WEST_IMAGE,)},
-            manager="env:.env",
-        )
-        path.write_text(text, "utf-8")
-        return parse_site(text, str(path))
-
-    def _render(self, site: Site) -> RenderedPolicy:
-        with self.act("Render the hardened policy of the site"):
-            policy = render_policy(site)
-            again = render_policy(site)
-        size = f"{len(policy.document.statements)} statements, {policy.size} of 6144 characters"
-        self.told(f"{size}, the same bytes each time", ok=policy.text == again.text)
-        return policy
-
-    def _lint(self, site: Site, policy: RenderedPolicy) -> None:
-        with self.act("Lint it, and lint what a reader of the setup guide might attach"):
-            clean = lint_texts([("hardened.json", policy.text)])
-            base = render_policy(None, "base").text
-            beside = lint_texts(
-                [("base.json", base), ("hardened.json", policy.text)], together=True
-            )
-            offline = verify_offline(derive_expectations(site), [policy.document])
-            both = [render_policy(None, "base").document, policy.document]
-            let_through = verify_offline(derive_expectations(site), both).failed
-        errors = [finding for finding in clean if finding.severity > Severity.INFO]
-        self.told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
-        useless = [finding for finding in beside if finding.name == "restricts-nothing"]
-        self.told(
-            f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
-            ok=bool(useless),
-        )
-        self.told(
-            f"and {len(let_through)} calls that must be refused would go through",
-            ok=bool(let_through),
-        )
-        count = len(offline.judgements)
-        self.told(f"{count} expectations hold according to our own engine", ok=not offline.failed)
-
-    def _bootstrap(self, site: Site, policy: RenderedPolicy) -> WorkerManager:
-        env_file = self.folder / ".env"
-        delivery = Delivery(EnvFile(env_file), self._connect)
-        with self.act("Bootstrap: user, policy, attachment, access key"):
-            plan = plan_bootstrap(self.admin, site, policy.text, delivery=delivery)
-            apply_plan(self.admin, plan)
-            again = plan_bootstrap(self.admin, site, policy.text, delivery=delivery)
-        key = EnvFile(env_file).look().key
-        mode = f"{env_file.stat().st_mode & 0o777:04o}"
-        self.told(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
-        self.told(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
-        self.told("a second run has nothing to do", ok=not again.changes)
-        if key is None:
-            raise AwsError("the bootstrap left no key in the file")
-        manager = self._connect(key)
-        identity = manager.identity()
-        self.told(f"the key signs in as {identity.arn}", ok=identity.arn == site.principal_arn)
-        return WorkerManager(manager, guard=site.restrict.guard_tag)
-
-    def _verify(self, site: Site, policy: RenderedPolicy) -> None:
-        expectations = derive_expectations(site)
-        with self.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
-            live = verify_live(self.admin, site.principal_arn, expectations)
-            offline = verify_offline(expectations, [policy.document])
-        same = [one.answer for one in live.judgements] == [one.answer for one in offline.judgements]
-        held = not live.failed and not live.unchecked
-        self.told(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
-        self.told("the answers match the offline check", ok=same)
-
-    def _work(self, manager: WorkerManager) -> Worker:
-        with self.act("Work with the new key: create a worker"):
-            worker = manager.create_instance(
-                Launch(name="cml-worker-01", image_id=OWN_IMAGE, instance_type="m5zn.metal")
-            )
-            manager.update_instance_tags(worker.id, {"Owner": "network-lab"})
-            tags = manager.get_instance_tags(worker.id)
-            status = manager.get_instance_status(worker.id)
-            usage = manager.get_instance_resources_utilization(
-                manager.get_instance_details(worker.id)
-            )
-        tagged = {"ManagedBy": "lablet-cloud-manager", "Owner": "network-lab"}
-        self.told(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
-        self.told(f"tags: {_pairs(tags)}", ok=tagged.items() <= tags.items())
-        self.told(f"utilization: {_usage(usage)}", ok=_is_known(usage))
-        with self.act("Stop it and start it again"):
-            stopped = manager.stop_instance(worker.id)
-            started = manager.start_instance(worker.id)
-            state = manager.get_instance_details(worker.id).state
-        self.told(
-            f"{stopped.previous} → {stopped.current} → {started.current}, now {state}",
-            ok=state == "running",
-        )
-        return worker
-
-    def _refusals(self, manager: WorkerManager) -> None:
-        ours = self._connect(_key_in(self.folder / ".env"))
-        launch = {"ManagedBy": "lablet-cloud-manager"}
-        east = REGIONS[0]
-        attempts: Mapping[str, Callable[[], object]] = {
-            "launch in another region": lambda: _run(ours, "eu-central-1", OWN_IMAGE, launch),
-            "launch another type": lambda: _run(ours, east, OWN_IMAGE, launch, "p5.48xlarge"),
-            "launch a stranger's image": lambda: _run(ours, east, STRANGERS_IMAGE, launch),
-            "terminate another team's instance": lambda: ours.call(
-                "ec2", "terminate_instances", InstanceIds=[self.foreign]
-            ),
-            "mark another team's instance as a worker": lambda: ours.call(
-                "ec2", "create_tags", Resources=[self.foreign], Tags=_tags(launch)
-            ),
-        }
-        with self.act("Try five things the policy forbids"):
-            answers = {words: _refusal(attempt) for words, attempt in attempts.items()}
-        for words, code in answers.items():
-            self.told(f"{words}: {code}", ok=code == "UnauthorizedOperation")
-        left = manager.get_all_instances(managed_only=False)
-        foreign = next(worker for worker in left if worker.id == self.foreign)
-        untouched = (foreign.state, foreign.tags.get("ManagedBy")) == ("running", "another-team")
-        self.told("and nothing happened: the other team's instance is still running", ok=untouched)
-
-    def _terminate(self, manager: WorkerManager, worker: Worker) -> None:
-        with self.act("Terminate the worker"):
+        self._refusals(manager, aws)
+        with self.told.act("Terminate the worker"):
             manager.terminate_instance(worker.id)
             state = manager.get_instance_details(worker.id).state
             others = manager.get_all_instances(states=("pending", "running", "stopped"))
@@ -292,6 +145,127 @@ class _Play:
             access_key=key.id,
             secret_key=key.secret,
         )
+
+    def _render(self) -> RenderedPolicy:
+        with self.told.act("Render the hardened policy of the site"):
+            policy, again = render_policy(self.site), render_policy(self.site)
+        size = f"{len(policy.document.statements)} statements, {policy.size} of 6144 characters"
+        self.told(f"{size}, the same bytes each time", ok=policy.text == again.text)
+        return policy
+
+    def _lint(self, policy: RenderedPolicy) -> None:
+        told, hardened = self.told, ("hardened.json", policy.text)
+        with told.act("Lint it, and lint what a reader of the setup guide might attach"):
+            errors = [f for f in lint_texts([hardened]) if f.severity > Severity.INFO]
+            base = render_policy(None, "base")
+            beside = lint_texts([("base.json", base.text), hardened], together=True)
+            expectations = derive_expectations(self.site)
+            offline = verify_offline(expectations, [policy.document])
+            let_through = verify_offline(expectations, [base.document, policy.document]).failed
+        useless = [finding for finding in beside if finding.name == "restricts-nothing"]
+        count = len(offline.judgements)
+        told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
+        told(
+            f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
+            ok=bool(useless),
+        )
+        told(
+            f"and {len(let_through)} calls that must be refused would go through",
+            ok=bool(let_through),
+        )
+        told(f"{count} expectations hold according to our own engine", ok=not offline.failed)
+
+    def _bootstrap(self, policy: RenderedPolicy) -> Aws:
+        """Return the connection with the new key."""
+        delivery = Delivery(self.env_file, self._connect)
+        with self.told.act("Bootstrap: user, policy, attachment, access key"):
+            plan = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
+            apply_plan(self.admin, plan)
+            again = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
+        key = self.env_file.look().key
+        mode = f"{self.env_file.path.stat().st_mode & 0o777:04o}"
+        self.told(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
+        self.told(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
+        self.told("a second run has nothing to do", ok=not again.changes)
+        if key is None:
+            raise AwsError("the bootstrap left no key in the file")
+        aws = self._connect(key)
+        arn = aws.identity().arn
+        self.told(f"the key signs in as {arn}", ok=arn == self.site.principal_arn)
+        return aws
+
+    def _verify(self, policy: RenderedPolicy) -> None:
+        expectations = derive_expectations(self.site)
+        with self.told.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
+            live = verify_live(self.admin, self.site.principal_arn, expectations)
+            offline = verify_offline(expectations, [policy.document])
+        answers = [[one.answer for one in done.judgements] for done in (live, offline)]
+        held = not live.failed and not live.unchecked
+        self.told(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
+        self.told("the answers match the offline check", ok=answers[0] == answers[1])
+
+    def _work(self, manager: WorkerManager) -> Worker:
+        with self.told.act("Work with the new key: create a worker"):
+            worker = manager.create_instance(
+                Launch(name="cml-worker-01", image_id=OWN_IMAGE, instance_type="m5zn.metal")
+            )
+            manager.update_instance_tags(worker.id, {"Owner": "network-lab"})
+            tags = manager.get_instance_tags(worker.id)
+            status = manager.get_instance_status(worker.id)
+            details = manager.get_instance_details(worker.id)
+            usage = manager.get_instance_resources_utilization(details)
+        tagged = {GUARD.key: GUARD.value, "Owner": "network-lab"}
+        written = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
+        used = f"{_mean('CPU', usage.cpu)}, {_mean('memory', usage.memory)}"
+        known = usage.cpu.mean is not None and usage.memory.mean is not None
+        self.told(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
+        self.told(f"tags: {written}", ok=tagged.items() <= tags.items())
+        self.told(f"utilization: {used}", ok=known)
+        with self.told.act("Stop it and start it again"):
+            stopped = manager.stop_instance(worker.id)
+            started = manager.start_instance(worker.id)
+            state = manager.get_instance_details(worker.id).state
+        self.told(
+            f"{stopped.previous} → {stopped.current} → {started.current}, now {state}",
+            ok=state == "running",
+        )
+        return worker
+
+    def _refusals(self, manager: WorkerManager, ours: Aws) -> None:
+        launch, foreign = {GUARD.key: GUARD.value}, [self.foreign]
+        attempts: Mapping[str, Callable[[], object]] = {
+            "launch in another region": lambda: _run(ours, "eu-central-1", OWN_IMAGE, launch),
+            "launch another type": lambda: _run(ours, EAST, OWN_IMAGE, launch, "p5.48xlarge"),
+            "launch a stranger's image": lambda: _run(ours, EAST, STRANGERS_IMAGE, launch),
+            "terminate another team's instance": lambda: ours.call(
+                "ec2", "terminate_instances", InstanceIds=foreign
+            ),
+            "mark another team's instance as a worker": lambda: ours.call(
+                "ec2", "create_tags", Resources=foreign, Tags=_tags(launch)
+            ),
+        }
+        with self.told.act("Try five things the policy forbids"):
+            answers = {words: _refusal(attempt) for words, attempt in attempts.items()}
+        for words, code in answers.items():
+            self.told(f"{words}: {code}", ok=code == "UnauthorizedOperation")
+        left = manager.get_all_instances(managed_only=False)
+        other = next(worker for worker in left if worker.id == self.foreign)
+        untouched = (other.state, other.tags.get(GUARD.key)) == ("running", "another-team")
+        self.told("and nothing happened: the other team's instance is still running", ok=untouched)
+
+
+def _site(path: Path, account: str) -> Site:
+    """Write the site file to *path*, and read it."""
+    text = site_text(
+        account=account,
+        regions=REGIONS,
+        guard_tag=GUARD,
+        instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
+        images={EAST: (OWN_IMAGE,), WEST: (WEST_IMAGE,)},
+        manager="env:.env",
+    )
+    path.write_text(text, "utf-8")
+    return parse_site(text, str(path))
 
 
 def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str = "c5.large") -> str:
@@ -306,8 +280,11 @@ def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str =
         MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": _tags(tags)}],
     )
-    identifier: str = answer["Instances"][0]["InstanceId"]
-    return identifier
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _refusal(attempt: Callable[[], object]) -> str:
@@ -321,30 +298,7 @@ def _refusal(attempt: Callable[[], object]) -> str:
     return "ALLOWED"
 
 
-def _key_in(path: Path) -> AccessKey:
-    key = EnvFile(path).look().key
-    if key is None:
-        raise AwsError(f"there is no key in `{path}`")
-    return key
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _pairs(tags: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
-
-
-def _usage(usage: Utilization) -> str:
-    metrics = (("CPU", usage.cpu), ("memory", usage.memory))
-    return ", ".join(
-        f"{name} {metric.mean:.1f} %"
-        if metric.mean is not None
-        else f"{name} unknown ({metric.unknown})"
-        for name, metric in metrics
-    )
-
-
-def _is_known(usage: Utilization) -> bool:
-    return usage.cpu.mean is not None and usage.memory.mean is not None
+def _mean(name: str, metric: Metric) -> str:
+    if metric.mean is None:
+        return f"{name} unknown ({metric.unknown})"
+    return f"{name} {metric.mean:.1f} %"

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cml_iam.cli._headings import HelpContext, write_options
-from cml_iam.cli._settings import common_options, flags, refuse_ignored
+from cml_iam.cli._options import HelpContext, common_options, flags, refuse_ignored, write_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +116,7 @@ POLICY = {
     "rules": ("policy_render:rules", "List and explain the lint rules."),
     "verify": ("policy_verify:verify", "Check that a policy grants and denies what it must."),
     "prove": ("policy_prove:prove", "Prove what policies can never permit."),
-    "who-can": ("policy_who_can:who_can", "List who in an account may do something."),
+    "who-can": ("policy_explain:who_can", "List who in an account may do something."),
     "explain": ("policy_explain:explain", "Explain why a request is allowed or denied."),
     "diff": ("policy_diff:diff", "Show what one policy allows that another does not."),
     "history": ("policy_render:history", "List the versions of the policy."),
@@ -149,13 +148,13 @@ def bootstrap() -> None:
 
 
 KEY = {
-    "list": ("key_list:list_keys", "List the access keys with age, last use and due date."),
-    "rotate": ("key_rotate:rotate", "Replace the access key."),
-    "resume": ("key_rotate:resume", "Resume an interrupted or waiting rotation."),
-    "rollback": ("key_rotate:rollback", "Undo the rotation in progress."),
-    "status": ("key_rotate:status", "Show the phase of a rotation."),
-    "revoke": ("key_list:revoke", "Deactivate a leaked key immediately."),
-    "delete": ("key_list:delete", "Delete an inactive access key."),
+    "list": ("key:list_keys", "List the access keys with age, last use and due date."),
+    "rotate": ("key:rotate", "Replace the access key."),
+    "resume": ("key:resume", "Resume an interrupted or waiting rotation."),
+    "rollback": ("key:rollback", "Undo the rotation in progress."),
+    "status": ("key:status", "Show the phase of a rotation."),
+    "revoke": ("key:revoke", "Deactivate a leaked key immediately."),
+    "delete": ("key:delete", "Delete an inactive access key."),
     "deliver": ("key_deliver:deliver", "Write one working key to several stores."),
     "exec": ("key_deliver:execute", "Run a command with the key in its environment."),
     "credential-process": (
@@ -181,12 +180,12 @@ WORKER = {
     "tag": ("worker_act:tag", "Add or change tags on workers."),
     "untag": ("worker_act:untag", "Remove tags from workers."),
     "status": ("worker_show:status", "Show the EC2 status checks of workers."),
-    "wait": ("worker_wait:wait", "Wait until workers reach a state."),
+    "wait": ("worker_act:wait", "Wait until workers reach a state."),
     "metrics": ("worker_metrics:metrics", "Show the CPU, memory, network and disk use of workers."),
-    "watch": ("worker_watch:watch", "Show a live table of the workers."),
-    "idle": ("worker_idle:idle", "Find running workers that are not in use."),
-    "orphans": ("worker_orphans:orphans", "Find CML instances without the guard tag."),
-    "adopt": ("worker_orphans:adopt", "Tag existing instances as workers."),
+    "watch": ("worker_metrics:watch", "Show a live table of the workers."),
+    "idle": ("worker_find:idle", "Find running workers that are not in use."),
+    "orphans": ("worker_find:orphans", "Find CML instances without the guard tag."),
+    "adopt": ("worker_find:adopt", "Tag existing instances as workers."),
     "images": ("worker_show:images", "List images by name, newest first."),
 }
 

@@ -1,19 +1,30 @@
-"""`cml-iam health` and `doctor`: whether the manager can work, and what prevents it."""
+"""`cml-iam health`, `doctor` and `serve`: whether the manager can work, and what prevents it."""
 
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cml_iam.check.answer import Diagnosis, State
 from cml_iam.check.checks import DOCTOR, ask, check_named
-from cml_iam.cli._delivery import own_store
-from cml_iam.cli._exit import Exit, exit_code, judged
+from cml_iam.cli._exit import Exit, end_on_signal, exit_code, judged
+from cml_iam.cli._options import (
+    FILE,
+    aws_options,
+    on_command_line,
+    option,
+    settings,
+    shared_options,
+)
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -23,26 +34,31 @@ from cml_iam.cli._output import (
     complain_remedies,
     heading,
     note,
-    print_table,
     progress,
     say,
 )
-from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import connect_beside
+from cml_iam.cli._site import (
+    connect_as,
+    connect_beside,
+    own_store,
+    refuse_account_of_others,
+    site_path,
+)
+from cml_iam.cli._table import print_table
+from cml_iam.cli.worker_act import cml_options
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.errors import Problem
+from cml_iam.errors import AwsError, InputError, Problem
 from cml_iam.report import plural
-from cml_iam.workers import Health, Verdict, health_json, health_lines, launch_to_try
+from cml_iam.workers import CmlAccess, Health, Verdict, health_json, health_lines, launch_to_try
 
 if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene as Machine
+    from cml_iam.workers import Monitor
 
 _VERDICT_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
 
-@click.option(
-    "--connection-only", is_flag=True, help="Check only the connection, not the permissions."
-)
+@option("--connection-only", "Check only the connection, not the permissions.")
 @shared_options("site", "output")
 @aws_options
 def health(connection_only: bool) -> None:
@@ -63,38 +79,34 @@ def health(connection_only: bool) -> None:
     with progress(f"asking EC2 in {', '.join(where)}"):
         found = ask(check, _machine(here, explains=False)).details
     # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
-    tried = any(each.connected for each in found) and not connection_only
+    tried = any(region.connected for region in found) and not connection_only
     warning = here.site.launch_warning if here.site and tried else None
     told = health_json(found) | {
         "warning": warning and warning.message,
         "remedy": warning and warning.remedy,
     }
-    answer(told, lambda: print_health(found, warning), health_code(found))
+    answer(told, lambda: _print_health(found, warning), health_code(found))
 
 
-def print_health(found: Sequence[Health], warning: Problem | None = None) -> None:
+def _print_health(found: Sequence[Health], warning: Problem | None) -> None:
     """Print the log lines in the documented form, then each permission and *warning*.
 
     The fix of a failure or of *warning* is below it.
     """
     for level, line in health_lines(*found):
         say(f"{logging.getLevelName(level)}  {line}")
-    complain_remedies(each.failure.remedy for each in found if each.failure)
-    checks = [(each, check) for each in found if each.connected for check in each.checks]
-    several = len(found) > 1
-    if checks:
-        print_table(
-            [*(["region"] if several else []), "permission", "verdict", "evidence"],
-            [
-                [
-                    *([health.region] if several else []),
-                    check.action,
-                    f"{_VERDICT_MARK[check.verdict]} {check.verdict}",
-                    check.detail,
-                ]
-                for health, check in checks
-            ],
-        )
+    complain_remedies(health.failure.remedy for health in found if health.failure)
+    checks = [
+        (health.region, check) for health in found if health.connected for check in health.checks
+    ]
+    rows = [
+        [region, check.action, f"{_VERDICT_MARK[check.verdict]} {check.verdict}", check.detail]
+        for region, check in checks
+    ]
+    if rows:
+        first = 0 if len(found) > 1 else 1
+        columns = ["region", "permission", "verdict", "evidence"]
+        print_table(columns[first:], [row[first:] for row in rows])
     if warning:
         note(f"{WARN} {warning.message}")
         complain_remedies([warning.remedy])
@@ -103,11 +115,11 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
 
 def health_code(found: Sequence[Health]) -> Exit:
     """Return the exit code: a refusal comes before an EC2 that does not answer."""
-    failures = [each.failure for each in found if each.failure]
-    refused = any(each.having(Verdict.REFUSED) for each in found if each.connected)
+    failures = [health.failure for health in found if health.failure]
+    refused = any(health.having(Verdict.REFUSED) for health in found if health.connected)
     if failures and not refused:
         return exit_code(failures[0])
-    unchecked = any(each.having(Verdict.UNCHECKED) for each in found)
+    unchecked = any(health.having(Verdict.UNCHECKED) for health in found)
     return judged(findings=refused, unchecked=unchecked)
 
 
@@ -115,15 +127,14 @@ _STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHE
 
 
 @click.argument("areas", nargs=-1, type=click.Choice([check.id for check in DOCTOR]))
-@click.option(
+@option(
     "--env-file",
-    type=click.Path(path_type=Path),
-    help="File from which the application reads its key.  [default: the site's, else .env]",
+    "File from which the application reads its key.  [default: the site's, else .env]",
+    type=FILE,
 )
-@click.option(
-    "--admin-profile",
-    metavar="NAME",
-    help="AWS profile that may read IAM, to also check the key's status and age, and the "
+@option(
+    "--admin-profile NAME",
+    "AWS profile that may read IAM, to also check the key's status and age, and the "
     "attached policies.",
 )
 @shared_options("site", "output")
@@ -144,14 +155,19 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
     from cml_iam.check.doctor import examine
 
     here = scene(examined=True)
+    kind, _, name = own_store().partition(":")
     machine = _machine(  # names its credentials, which a spinner would overwrite
         here,
         admin=connect_beside("administrator", here.site, admin_profile),
-        env_file=env_file or _own_file(),
+        env_file=env_file or Path(name if kind == "env" else ".env"),
     )
     with progress("checking the manager"):
         found = examine(machine, areas)
-    answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _doctor_code(found))
+    states = {diagnosis.state for diagnosis in found}
+    ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
+    worst = next((state for state in ranked if state in states), State.OK)
+    code = judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)
+    answer({"state": worst, "diagnoses": found}, lambda: _print_diagnoses(found), code)
 
 
 def _machine(here: Scene, **more: Any) -> Machine:
@@ -173,12 +189,7 @@ def _machine(here: Scene, **more: Any) -> Machine:
     )
 
 
-def _own_file() -> Path:
-    kind, _, name = own_store().partition(":")
-    return Path(name if kind == "env" else ".env")
-
-
-def _print(found: Sequence[Diagnosis]) -> None:
+def _print_diagnoses(found: Sequence[Diagnosis]) -> None:
     """Print the results by area, each remedy once, below the first problem that it fixes."""
     area, fixed = None, set[str]()
     for diagnosis in found:
@@ -199,11 +210,103 @@ def _print(found: Sequence[Diagnosis]) -> None:
     note(f"  {', '.join(parts)}")
 
 
-def _worst(found: Sequence[Diagnosis]) -> State:
-    ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
-    return next((state for state in ranked if any(one.state is state for one in found)), State.OK)
+PROBE_ATTEMPTS: Final = 2
+PROBE_SECONDS: Final = 1.4
+"""Timeout for connecting and for reading, in seconds. All attempts fit into the 4 s that a response
+may take, so that it can give the reason for a failure.
+"""
 
 
-def _doctor_code(found: Sequence[Diagnosis]) -> Exit:
-    states = {diagnosis.state for diagnosis in found}
-    return judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)
+@option("--host ADDRESS", "Address to listen on.", default="127.0.0.1")
+@option(
+    "--port PORT",
+    "Port to listen on; 0 is any free port.",
+    type=click.IntRange(0, 65535),
+    default=8030,
+)
+@option(
+    "--token TEXT",
+    "Token that clients must send; read from the environment, never from the command line.",
+    envvar="CML_IAM_SERVE_TOKEN",
+    hidden=True,
+)
+@option(
+    "--status-only",
+    "Listen on other addresses without a token; /health then shows only whether the "
+    "manager is healthy.",
+)
+@cml_options
+@shared_options("site")
+@aws_options
+def serve(host: str, port: int, token: str | None, status_only: bool, cml: CmlAccess) -> None:
+    """Serve /health (200, or 503 with the reason), /metrics (Prometheus) and a page at /.
+
+    Listens only on this machine. To listen on other addresses, set CML_IAM_SERVE_TOKEN: programs
+    send it as `Authorization: Bearer TOKEN`, browsers ask for it as a password. Without the token,
+    /health shows only healthy or not. Checks whether CML is ready on every running worker, which
+    needs no CML user. Ctrl-C and SIGTERM end it with exit code 0.
+
+    Examples:
+      cml-iam serve
+      cml-iam serve --host 0.0.0.0 --port 8030
+    """
+    if on_command_line("token"):
+        raise InputError(
+            "a token on the command line can be read by every process",
+            remedy="set CML_IAM_SERVE_TOKEN",
+        )
+    from cml_iam.workers.http_service import LOOPBACK, make_server
+
+    if host.strip("[]") not in LOOPBACK and not token and not status_only:
+        raise InputError(
+            f"refusing to listen on `{host}`, which others can reach, without a token",
+            remedy="set CML_IAM_SERVE_TOKEN, add --status-only, or listen on 127.0.0.1",
+        )
+    if status_only and not token:
+        token = token_urlsafe()  # which nobody knows
+    monitor = _monitor(cml)
+    # The log is what this command has to say: `docker logs … | grep` reads stdout alone.
+    logging.basicConfig(format="%(levelname)s  %(message)s", stream=sys.stdout)
+    logging.getLogger("cml_iam").setLevel(logging.INFO)
+    server = make_server(monitor, host, port, token)
+    # `shutdown` waits for the loop, which the handler of a signal interrupts.
+    end_on_signal(lambda: threading.Thread(target=server.shutdown).start())
+    named = f"[{host.strip('[]')}]" if ":" in host else host
+    note(
+        f"• http://{named}:{server.server_address[1]}/, /health and /metrics; press Ctrl-C to stop"
+    )
+    # The log tells before the first reader asks.
+    threading.Thread(target=monitor.report, daemon=True).start()
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def _monitor(cml: CmlAccess) -> Monitor:
+    from cml_iam.workers import Monitor, WorkerManager
+
+    here = scene()
+    impatient = connect_as(
+        "manager",
+        here.site,
+        region=here.home,
+        read_only=True,
+        told=False,
+        attempts=PROBE_ATTEMPTS,
+        connect_timeout=PROBE_SECONDS,
+        read_timeout=PROBE_SECONDS,
+    )
+    with suppress(AwsError):  # the monitor goes on asking, and says why
+        refuse_account_of_others(impatient, here.site)
+    return Monitor(
+        here.manager,
+        here.regions,
+        here.home,
+        probe=lambda region: launch_to_try(here.manager, here.site, region),
+        grants=here.grants,
+        prober=WorkerManager(impatient, guard=here.manager.guard),
+        identify=impatient.identity,
+        cml=cml.ask,
+        site=str(site_path()) if here.site else "",
+    )

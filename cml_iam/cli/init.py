@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cml_iam.cli._options import option, pairs, repeatable, settings, shared_options
 from cml_iam.cli._output import INFO, OK, WARN, complain_remedies, fitted, note, say
-from cml_iam.cli._settings import pairs, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
@@ -24,87 +24,42 @@ NONE: Final = "none"
 """The answer that omits a restriction."""
 
 
-@click.option("--account", metavar="ID", help="AWS account ID (12 digits).")
-@click.option(
-    "--partition",
-    type=click.Choice(PARTITIONS),
-    default="aws",
-    show_default=True,
-    help="AWS partition of the account.",
+@option("--account ID", "AWS account ID (12 digits).")
+@option(
+    "--partition", "AWS partition of the account.", type=click.Choice(PARTITIONS), default="aws"
 )
-@click.option("--user", metavar="NAME", help=f"Name of the IAM user.  [default: {DEFAULT_USER}]")
-@click.option("--role", metavar="NAME", help="Name of an IAM role to use instead of a user.")
-@click.option(
-    "--policy",
-    metavar="NAME",
-    default=DEFAULT_POLICY,
-    show_default=True,
-    help="Name of the IAM policy.",
+@option("--user NAME", f"Name of the IAM user.  [default: {DEFAULT_USER}]")
+@option("--role NAME", "Name of an IAM role to use instead of a user.")
+@option("--policy NAME", "Name of the IAM policy.", default=DEFAULT_POLICY)
+@repeatable("--allow-region REGION", "Region where workers may run.", name="regions")
+@option("--guard-tag KEY=VALUE", "Guard tag that marks the workers.")
+@repeatable(
+    "--instance-type PATTERN",
+    "Instance type that workers may have, such as m5zn.*.",
+    name="instance_types",
 )
-@click.option(
-    "--allow-region",
-    "regions",
-    metavar="REGION",
-    multiple=True,
-    help="Region where workers may run. Repeatable.",
+@repeatable("--image-owner ID", "Account whose images workers may use.", name="image_owners")
+@repeatable("--image REGION=AMI", "Image that workers may use in a region.", name="images")
+@repeatable(
+    "--application-tag KEY=VALUE",
+    "Tag that CML Cloud Manager sets on the instances it launches.",
+    name="application_tags",
 )
-@click.option("--guard-tag", metavar="KEY=VALUE", help="Guard tag that marks the workers.")
-@click.option(
-    "--instance-type",
-    "types",
-    metavar="PATTERN",
-    multiple=True,
-    help="Instance type that workers may have, such as m5zn.*. Repeatable.",
-)
-@click.option(
-    "--image-owner",
-    "owners",
-    metavar="ID",
-    multiple=True,
-    help="Account whose images workers may use. Repeatable.",
-)
-@click.option(
-    "--image",
-    "images",
-    metavar="REGION=AMI",
-    multiple=True,
-    help="Image that workers may use in a region. Repeatable.",
-)
-@click.option(
-    "--application-tag",
-    "application_tags",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Tag that CML Cloud Manager sets on the instances it launches. Repeatable.",
-)
-@click.option(
+@option(
     "--detailed-monitoring",
-    is_flag=True,
-    help="Grant ec2:MonitorInstances: CML Cloud Manager turns on one-minute metrics with it.",
+    "Grant ec2:MonitorInstances: CML Cloud Manager turns on one-minute metrics with it.",
 )
-@click.option(
-    "--manager",
-    metavar="CREDENTIAL",
-    help="Credential of the manager: profile:NAME, env:PATH or none.  [default for a user: "
-    "env:.env]",
+@option(
+    "--manager CREDENTIAL",
+    "Credential of the manager: profile:NAME, env:PATH or none.  [default for a user: env:.env]",
 )
-@click.option(
-    "--administrator",
-    metavar="CREDENTIAL",
-    help="Credential of the administrator: profile:NAME, env:PATH or none.  [default: none]",
+@option(
+    "--administrator CREDENTIAL",
+    "Credential of the administrator: profile:NAME, env:PATH or none.  [default: none]",
 )
-@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@option("--force", "Overwrite an existing file.")
 @shared_options("site", "dry_run")
-def init(
-    regions: tuple[str, ...],
-    types: tuple[str, ...],
-    guard_tag: str | None,
-    owners: tuple[str, ...],
-    images: tuple[str, ...],
-    application_tags: tuple[str, ...],
-    force: bool,
-    **given: Any,
-) -> None:
+def init(force: bool, **given: Any) -> None:
     r"""Write a site file; on a terminal, ask for the values that the options do not give.
 
     A restriction that you leave out has no effect. The site file also names the credential that
@@ -118,14 +73,10 @@ def init(
     path = site_path()
     if path.exists() and not force:
         raise RefusedError(f"`{path}` already exists", remedy="use --force to overwrite it")
-    values = {
-        **given,
-        "regions": regions,
-        "guard_tag": _tag(guard_tag),
-        "instance_types": types,
-        "image_owners": owners,
-        "images": _images(images),
-        "application_tags": _tags(application_tags),
+    values = given | {
+        "guard_tag": _tag(given["guard_tag"]),
+        "images": _images(given["images"]),
+        "application_tags": _tags(given["application_tags"]),
     }
     if sys.stdin.isatty() and values["account"] is None:
         values = _asked(values)

@@ -12,25 +12,30 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-from cml_iam.cli._delivery import delivery_of, key_options, own_store, stores_from, user_of
-from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note, say_lines
-from cml_iam.cli._settings import aws_options, length_or_zero, options, settings, shared_options
-from cml_iam.cli._site import connect_as, expected_account, find_site, load_site
+from cml_iam import credentials
+from cml_iam.cli._delivery import delivery_of, key_options, user_of
+from cml_iam.cli._options import (
+    aws_options,
+    length_or_zero,
+    option,
+    options,
+    settings,
+    shared_options,
+)
+from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note
+from cml_iam.cli._site import connect_as, expected_account, find_site, load_site, own_store
 from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
     from cml_iam.cli._delivery import Where
-    from cml_iam.credentials import AccessKey, KeyPlan, Store
 
 
 @key_options
-@click.option(
-    "--from",
-    "source",
-    metavar="STORE",
-    help="Copy the key from this store.  [default: the first working key in the stores]",
+@option(
+    "--from STORE",
+    "Copy the key from this store.  [default: the first working key in the stores]",
+    name="source",
 )
 @shared_options("yes", "dry_run")
 def deliver(where: Where, source: str | None) -> None:
@@ -44,27 +49,24 @@ def deliver(where: Where, source: str | None) -> None:
       cml-iam key deliver --to env:.env --to profile:cml-manager
       cml-iam key deliver --from env:.env --to secretsmanager:cml/manager
     """
-    from cml_iam.credentials import deliver as carry_out
-    from cml_iam.credentials import plan_key, read_user, store_locked
-
     if not where.to:
         raise InputError("no store to deliver to", remedy="name one or more: --to STORE")
     site = load_site()
     where.check()
     user, aws = user_of(site), connect_as("administrator", site)
-    store = stores_from(replace(where, to=_with_source(where, source)), aws)
+    store = replace(where, to=_with_source(where, source)).open(aws)
     delivery = delivery_of(site, store)
-    arn = read_user(aws, user).arn
+    arn = credentials.read_user(aws, user).arn
     if settings().dry_run:
-        _tell(plan_key(aws, user, arn, delivery), None, store)
+        _tell(credentials.plan_key(aws, user, arn, delivery), None, store)
         return
-    with store_locked(store):
-        plan = plan_key(aws, user, arn, delivery)
+    with credentials.store_locked(store):
+        plan = credentials.plan_key(aws, user, arn, delivery)
         for word in plan.words:
             note(f"{INFO} {word}")
         if plan.changes and not agreed(aws, f"{_action(plan)} in {store.name}?"):
             return
-        key_id = carry_out(aws, plan, delivery, pause=time.sleep)
+        key_id = credentials.deliver(aws, plan, delivery, pause=time.sleep)
     _tell(plan, key_id, store)
 
 
@@ -73,17 +75,17 @@ def _with_source(where: Where, source: str | None) -> tuple[str, ...]:
     if source is None:
         kind, _, name = own_store(where.env_file).partition(":")
         source = f"{kind}:{name}" if kind == "env" and Path(name).exists() else None
-    rest = tuple(each for each in where.to if each != source)
+    rest = tuple(store for store in where.to if store != source)
     return (source, *rest) if source else rest
 
 
-def _action(plan: KeyPlan) -> str:
+def _action(plan: credentials.KeyPlan) -> str:
     if plan.action == "create":
         return f"create a new key for {plan.user} and put it"
     return f"put {plan.key_id}"
 
 
-def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
+def _tell(plan: credentials.KeyPlan, key_id: str | None, store: credentials.Store) -> None:
     done = key_id is not None
     words = store.afterwards() if done and plan.changes else ()
     line = f"{INFO} would {_action(plan)} in {plan.store}"
@@ -99,16 +101,15 @@ def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
         "stores": plan.store.split(", "),
         "afterwards": words,
     }
-    answer(told, lambda: say_lines([line, *(f"{WARN} {word}" for word in words)]))
+    answer(told, [line, *(f"{WARN} {word}" for word in words)])
 
 
 _source_options = options(
-    click.option(
-        "--from",
-        "source",
-        metavar="STORE",
-        help="Read the key from this store, written as in `key deliver --to`.  [default: "
+    option(
+        "--from STORE",
+        "Read the key from this store, written as in `key deliver --to`.  [default: "
         "`credentials.manager` of the site file, else env:.env]",
+        name="source",
     ),
     aws_options,
     shared_options("site"),
@@ -129,9 +130,7 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
     Examples:
       cml-iam key exec -- docker compose up -d
     """
-    from cml_iam.credentials import child_environment
-
-    environment = child_environment(_key(source), os.environ)
+    environment = credentials.child_environment(_key(source), os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -141,16 +140,14 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
 
 
 @_source_options
-@click.option(
-    "--refresh",
+@option(
+    "--refresh TIME",
+    "Time after which the SDK asks for the key again; keep it shorter than --overlap of "
+    "`key rotate`.",
     type=length_or_zero,
     default="1h",
-    show_default=True,
-    metavar="TIME",
-    help="Time after which the SDK asks for the key again; keep it shorter than --overlap of "
-    "`key rotate`.",
 )
-@click.option("--unsafe-stdout", is_flag=True, help="Print the secret even to a terminal.")
+@option("--unsafe-stdout", "Print the secret even to a terminal.")
 def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bool) -> None:
     """Print the key for the `credential_process` setting of a profile in ~/.aws/config.
 
@@ -159,25 +156,21 @@ def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bo
     Examples:
       cml-iam key credential-process --from profile:cml-manager
     """
-    from cml_iam.credentials import process_answer
-
     _refuse_terminal(unsafe_stdout)
-    click.echo(process_answer(_key(source), datetime.now(UTC) + refresh))
+    click.echo(credentials.process_answer(_key(source), datetime.now(UTC) + refresh))
 
 
 @_source_options
-@click.option(
+@option(
     "--as",
-    "form",
+    "Output format: a manifest for `kubectl apply --server-side -f -`, or shell commands.",
+    name="form",
     type=click.Choice(["kubernetes", "export"]),
     required=True,
-    help="Output format: a manifest for `kubectl apply --server-side -f -`, or shell commands.",
 )
-@click.option("--name", metavar="NAME", help="Name of the Secret.  [default: cml-iam-credentials]")
-@click.option(
-    "--namespace", metavar="NAME", help="Namespace of the Secret.  [default: kubectl's current one]"
-)
-@click.option("--unsafe-stdout", is_flag=True, help="Print the secret even to a terminal.")
+@option("--name NAME", "Name of the Secret.  [default: cml-iam-credentials]")
+@option("--namespace NAME", "Namespace of the Secret.  [default: kubectl's current one]")
+@option("--unsafe-stdout", "Print the secret even to a terminal.")
 def print_key(
     source: str | None,
     form: Literal["kubernetes", "export"],
@@ -193,15 +186,13 @@ def print_key(
     Examples:
       cml-iam key print --as kubernetes | kubectl apply --server-side -f -
     """
-    from cml_iam.credentials import Manifest, export_lines
-
     _refuse_terminal(unsafe_stdout, always=form == "export")
     key = _key(source)
     if form == "export":
-        click.echo(export_lines(key))
+        click.echo(credentials.export_lines(key))
         return
-    manifest = Manifest(name, namespace) if name else Manifest(namespace=namespace)
-    click.echo(manifest.text(key), nl=False)
+    named = {"name": name} if name else {}
+    click.echo(credentials.Manifest(**named, namespace=namespace).text(key), nl=False)
 
 
 def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
@@ -212,18 +203,18 @@ def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
         )
 
 
-def _key(source: str | None) -> AccessKey:
-    from cml_iam.credentials import account_of, open_store
-
+def _key(source: str | None) -> credentials.AccessKey:
     expected = expected_account(find_site())
-    store = open_store(source or own_store(), _aws, allow_tracked=True)
-    found = store.look().key
-    if found is None or not found.secret.reveal():
+    store = credentials.open_store(
+        source or own_store(), lambda: connect_as("administrator", find_site()), allow_tracked=True
+    )
+    key = store.look().key
+    if key is None or not key.secret.reveal():
         raise InputError(
             f"`{store.name}` has no access key", remedy="name a store with a key: --from STORE"
         )
     # The id tells the account by itself, except for keys made before 2019.
-    account = account_of(found.id)
+    account = credentials.account_of(key.id)
     if expected and account and account != expected:
         raise RefusedError(
             f"the key in `{store.name}` belongs to account `{account}`, but account `{expected}` "
@@ -231,9 +222,4 @@ def _key(source: str | None) -> AccessKey:
             remedy="name a store with a key of the expected account (--from), or the site file "
             "for the key's account (--site)",
         )
-    return found
-
-
-def _aws() -> Aws:
-    """Return AWS in the region of the site, if there is a site file."""
-    return connect_as("administrator", find_site())
+    return key

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cml_iam import prove
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, read_policies
+from cml_iam.cli._options import FILE, settings, shared_options
 from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say, say_lines
-from cml_iam.cli._proof_text import assumption_lines, key_line
-from cml_iam.cli._settings import FILE, settings, shared_options
+from cml_iam.cli._proof_text import (
+    IF_COLONS,
+    assumption_lines,
+    key_line,
+    statement_name,
+    statement_names,
+)
 from cml_iam.cli._site import find_site
 
 if TYPE_CHECKING:
-    from cml_iam.engine import Request, StatementReason
-    from cml_iam.prove import Answered, Comparison, Difference, ExpectationChange
+    from cml_iam.prove import Comparison, Difference, ExpectationChange
 
 SIGNS = {
     "newly allowed": "+ newly allowed",
@@ -40,7 +46,6 @@ OTHER_READING = {
     "broken": "some request is {}",
     "undecided": "it is undecided whether any request is {}",
 }
-IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 
 
 @click.argument("old", type=FILE)
@@ -62,27 +67,25 @@ def diff(old: Path, new: Path) -> None:
     Examples:
       cml-iam policy render | cml-iam policy diff attached.json -
     """
-    from cml_iam.prove import differences, policies_of
-
-    before, after = policies_of(read_policies(old)), policies_of(read_policies(new))
+    before, after = map(prove.policies_of, (read_policies(old), read_policies(new)))
     with progress("comparing", only_on_terminal=True):
-        found = differences(before, after, find_site())
+        found = prove.differences(before, after, find_site())
     unsure = found.verdict == "same" and found.other_reading
     code = Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES)
-    answer(found, lambda: _show(found, old, new), code)
+    answer(found, lambda: _print(found, old, new), code)
 
 
-def _show(found: Comparison, old: Path, new: Path) -> None:
-    from cml_iam.prove import CHANGES
-
+def _print(found: Comparison, old: Path, new: Path) -> None:
     if found.same:
         say(f"{OK} same meaning: the statements are the same, except for order, spelling and names")
         return
-    for change in CHANGES:
-        differences = found.of(change)
-        if differences:
-            heading(f"{SIGNS[change]} ({len(differences)})")
-        for actions, group in _by_actions(differences).items():
+    for change in prove.CHANGES:
+        groups: dict[str, list[Difference]] = {}
+        for difference in found.of(change):
+            groups.setdefault(_actions(difference), []).append(difference)
+        if groups:
+            heading(f"{SIGNS[change]} ({len(found.of(change))})")
+        for actions, group in groups.items():
             say(f"  {SIGNS[change][0]} {actions}")
             for difference in group:
                 for line in _lines(difference):
@@ -91,33 +94,9 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
         heading(
             f"expectations of the site with a different answer ({len(found.expectation_changes)})"
         )
-        say_lines(map(_expectation_line, found.expectation_changes))
-    say_lines((*_doubts(found), *_notes(found)))
+    say_lines(map(_expectation_line, found.expectation_changes))
+    say_lines(_notes(found))
     say(_verdict(found, old, new))
-
-
-def _by_actions(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
-    """Return *differences* by the actions that they concern, in order of first appearance."""
-    groups: dict[str, list[Difference]] = {}
-    for difference in differences:
-        groups.setdefault(_actions(difference), []).append(difference)
-    return groups
-
-
-def _lines(difference: Difference) -> Iterator[str]:
-    request = difference.witness
-    yield f"      e.g.  {request.action} on {request.resource}{_by(request)}"
-    for line in _context(difference):
-        yield f"            {line}"
-    if len(difference.found) > 1:
-        values = ["(missing)" if each is None else each for each in difference.found]
-        more = ", …" if values[MAX_VALUES:] else ""
-        yield f"      also  {', '.join(values[1:MAX_VALUES])}{more}"
-    for name, side in (("old", difference.old), ("new", difference.new)):
-        missed = None if _decides(difference, side) else difference.missed
-        yield f"      {name}   {_side(side, missed)}"
-    if difference.unlisted:
-        yield f"      {WARN} AWS's service reference lists no such action; AWS may add one"
 
 
 def _actions(difference: Difference) -> str:
@@ -129,8 +108,25 @@ def _actions(difference: Difference) -> str:
     return ", ".join(names) + more
 
 
-def _by(request: Request) -> str:
-    return f" by {request.principal}" if request.principal else ""
+def _lines(difference: Difference) -> Iterator[str]:
+    request = difference.witness
+    by = f" by {request.principal}" if request.principal else ""
+    yield f"      e.g.  {request.action} on {request.resource}{by}"
+    for line in _context(difference):
+        yield f"            {line}"
+    if len(difference.found) > 1:
+        values = ["(missing)" if value is None else value for value in difference.found]
+        more = ", …" if values[MAX_VALUES:] else ""
+        yield f"      also  {', '.join(values[1:MAX_VALUES])}{more}"
+    outcomes = (difference.old.outcome, difference.new.outcome)
+    decisive = "explicitDeny" if "explicitDeny" in outcomes else "allowed"
+    for name, side in (("old", difference.old), ("new", difference.new)):
+        by = f" by {statement_names(side)}" if side.statements else ""
+        missed = None if side.outcome == decisive else difference.missed
+        why = f"; not by {statement_name(missed)}: {missed.reason}" if missed else ""
+        yield f"      {name}   {OUTCOMES[side.outcome]}{by}{why}"
+    if difference.unlisted:
+        yield f"      {WARN} AWS's service reference lists no such action; AWS may add one"
 
 
 def _context(difference: Difference) -> Iterator[str]:
@@ -154,31 +150,16 @@ def _context(difference: Difference) -> Iterator[str]:
         yield f"without {key}" if value is None else key_line(key, value)
 
 
-def _decides(difference: Difference, side: Answered) -> bool:
-    """Return whether *side* has the statement that makes the difference."""
-    outcomes = (difference.old.outcome, difference.new.outcome)
-    return side.outcome == ("explicitDeny" if "explicitDeny" in outcomes else "allowed")
-
-
-def _side(side: Answered, missed: StatementReason | None) -> str:
-    by = ", ".join(f"{statement.label}{_at(statement)}" for statement in side.statements)
-    why = f"; not by {missed.label}{_at(missed)}: {missed.reason}" if missed else ""
-    return f"{OUTCOMES[side.outcome]}{f' by {by}' if by else ''}{why}"
-
-
-def _at(reason: StatementReason) -> str:
-    return f" ({reason.place})" if reason.place else ""
-
-
 def _expectation_line(changed: ExpectationChange) -> str:
-    each = changed.expectation
+    expectation = changed.expectation
     sign = "+" if changed.new == "allowed" else "-"
-    means = "as the site intends" if changed.new == each.expected else "against the site"
-    return f"  {sign} {each.description}: {changed.old} -> {changed.new}, {means} [{each.id}]"
+    means = "as the site intends" if changed.new == expectation.expected else "against the site"
+    change = f"{changed.old} -> {changed.new}, {means}"
+    return f"  {sign} {expectation.description}: {change} [{expectation.id}]"
 
 
-def _doubts(found: Comparison) -> Iterator[str]:
-    """Yield what is uncertain: undecided, different in another reading, or left out."""
+def _notes(found: Comparison) -> Iterator[str]:
+    """Yield what is uncertain, and what the result rests on."""
     for change in found.undecided:
         reason = found.verdicts[change].reason
         yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
@@ -186,9 +167,6 @@ def _doubts(found: Comparison) -> Iterator[str]:
         yield f"{WARN} {OTHER_READING[reading].format(change)}, {IF_COLONS}"
     if found.more:
         yield f"{WARN} there may be more differences than these"
-
-
-def _notes(found: Comparison) -> Iterator[str]:
     if found.expectations:
         same = found.expectations - len(found.expectation_changes)
         yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
@@ -207,6 +185,6 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
         return f"{UNKNOWN} found no difference, but could not prove that there is none"
     if found.allows_the_same:
         return f"{WARN} {new} allows the same as {old}; they differ in explicit denies only"
-    return f"{WARN} {new} is {found.verdict} than {old}".replace(
-        "wider and narrower than", "wider in some and narrower in other ways than"
-    )
+    if found.verdict == "wider and narrower":
+        return f"{WARN} {new} is wider in some and narrower in other ways than {old}"
+    return f"{WARN} {new} is {found.verdict} than {old}"

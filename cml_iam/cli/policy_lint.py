@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam import lint as room
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import Given, parameter_option, read_given
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    SEVERITY,
-    UNKNOWN,
-    WARN,
-    answer,
-    say,
-    say_lines,
-    terminal_width,
-)
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._options import option, settings, shared_options
+from cml_iam.cli._output import INFO, OK, SEVERITY, UNKNOWN, WARN, answer, terminal_width
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.files import write_whole
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.errors import Problem
     from cml_iam.lint import Finding, Fixed, Kind
@@ -37,32 +29,25 @@ if TYPE_CHECKING:
 
 LEVELS = ("error", "warning", "info")
 
-together_option = click.option(
-    "--together", is_flag=True, help="Check all policies together, as attached to one principal."
-)
-fail_on_option = click.option(
+together_option = option("--together", "Check all policies together, as attached to one principal.")
+fail_on_option = option(
     "--fail-on",
+    "Exit with 3 on findings of this severity or worse.",
     type=click.Choice(LEVELS),
     default="warning",
-    show_default=True,
-    help="Exit with 3 on findings of this severity or worse.",
 )
 
 
 @click.argument("files", nargs=-1, metavar="[FILE|DIR|-]...")
 @document_option("The site's policy to check if no FILES are given.")
-@click.option(
+@option(
     "--kind",
+    "Kind of the policies.  [default: detected for each document; a `boundary` or `scp` "
+    "looks like `identity`]",
     type=click.Choice(["identity", "boundary", "resource", "trust", "scp", "rcp"]),
-    help="Kind of the policies.  [default: detected for each document; a `boundary` or "
-    "`scp` looks like `identity`]",
 )
 @together_option
-@click.option(
-    "--fix",
-    is_flag=True,
-    help="Apply the corrections that are proved safe, then report what is left.",
-)
+@option("--fix", "Apply the corrections that are proved safe, then report what is left.")
 @fail_on_option
 @parameter_option
 @shared_options("site", "output", "verbose", "dry_run")
@@ -94,7 +79,6 @@ def lint(
       cml-iam policy lint template.yaml
       cml-iam policy lint --fix policies/
     """
-    from cml_iam.lint import Severity
     from cml_iam.sources import plain_subject
 
     if fix and "-" in files:
@@ -106,65 +90,29 @@ def lint(
     elif fix:
         raise click.UsageError("--fix writes to files: name them")
     given = read_given(files)
-    texts = given.texts if files else rendered(document)
-    results: list[Fixed] = []
+    texts = given.texts if files else _rendered(document)
+    fixes: list[Fixed] = []
     if fix:
-        texts, results = fixed(texts, kind)
+        fixes = [_fixed(name, text, kind) for name, text in texts]
+        texts = [(name, fixed.text) for (name, _), fixed in zip(texts, fixes, strict=True)]
     subjects = [*(plain_subject(name, text) for name, text in texts), *given.kept]
     subjects = [subject for subject in subjects if subject.readings]
-    kinds = kinds_of(subjects, kind)
-    findings = judged_all(subjects, kinds, attached=together, every=kind is not None)
-    failed = any(finding.severity >= Severity[fail_on.upper()] for finding in findings)
+    kinds = _kinds(subjects, kind)
+    findings = _findings(subjects, kinds, attached=together, every=kind is not None)
+    failed = any(finding.severity >= room.Severity[fail_on.upper()] for finding in findings)
+    told = _as_json(findings, kinds, given) | (_fixes_as_json(fixes) if fix else {})
 
-    def show_all() -> None:
-        show_skipped(given.skipped)
-        show_fixed(results)
+    def lines() -> Iterator[str]:
+        yield from (f"{WARN} {name}: skipped: {reason}" for name, reason in given.skipped)
+        yield from _fixes_lines(fixes)
         if fix and given.kept:
-            say(f"{WARN} --fix corrects policies in JSON; templates and plans stay as they are")
-        show(findings, kinds, given.open)
+            yield f"{WARN} --fix corrects policies in JSON; templates and plans stay as they are"
+        yield from _lines(findings, kinds, given.open)
 
-    answer(
-        as_json(findings, kinds, given) | (fixed_as_json(results) if fix else {}),
-        show_all,
-        judged(findings=failed, unchecked=bool(given.open) or not kinds),
-    )
+    answer(told, lines(), judged(findings=failed, unchecked=bool(given.open) or not kinds))
 
 
-def judged_all(
-    subjects: Sequence[Subject], kinds: Mapping[str, Kind], *, attached: bool, every: bool
-) -> list[Finding]:
-    """Judge every policy as its kind, in order.
-
-    With *attached*, policies of one kind are judged together: only identity-based ones or, with
-    *every*, all kinds.
-    """
-    from cml_iam.lint import lint_subjects
-
-    groups: dict[Kind, list[Subject]] = {}
-    for subject in subjects:
-        groups.setdefault(kinds[subject.name], []).append(subject)
-    processes = os.cpu_count() or 1
-    found = [
-        finding
-        for kind, group in groups.items()
-        for finding in lint_subjects(
-            group,
-            kind=kind,
-            together=attached and (every or kind == "identity"),
-            processes=processes,
-        )
-    ]
-    files = [subject.start.file if subject.start else subject.name for subject in subjects]
-    order = {file: number for number, file in reversed(list(enumerate(files)))}
-
-    def position(finding: Finding) -> tuple[int, int, int]:
-        at = finding.place
-        return (order.get(at.file, 0), at.line, at.column) if at else (0, 0, 0)
-
-    return sorted(found, key=position)
-
-
-def rendered(document: Profile) -> list[tuple[str, str]]:
+def _rendered(document: Profile) -> list[tuple[str, str]]:
     """Return the site's policy *document* in its parts, each with its name."""
     from cml_iam.render import part_name, render_parts
 
@@ -174,71 +122,91 @@ def rendered(document: Profile) -> list[tuple[str, str]]:
     ]
 
 
-def fixed(
-    texts: list[tuple[str, str]], kind: Kind | None
-) -> tuple[list[tuple[str, str]], list[Fixed]]:
-    """Write every safe correction into the files of *texts*; return texts and results.
+def _fixed(name: str, text: str, kind: Kind | None) -> Fixed:
+    """Correct the policy, and write it to its file unless this is a dry run.
 
-    A dry run writes nothing.
+    The file keeps its mode, and a symbolic link to it. Raises InputError and OSError.
     """
-    from cml_iam.lint import fix_text
-
-    results = [fix_text(text, name, kind=kind) for name, text in texts]
-    for (name, text), result in zip(texts, results, strict=True):
-        if result.text != text and not settings().dry_run:
-            write(Path(name), result.text)
-    after = [(name, result.text) for (name, _), result in zip(texts, results, strict=True)]
-    return after, results
+    fixed = room.fix_text(text, name, kind=kind)
+    if fixed.text != text and not settings().dry_run:
+        path = Path(name).resolve()
+        write_whole(path, fixed.text, mode=path.stat().st_mode & 0o7777)
+    return fixed
 
 
-def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
-    """Return what was corrected, and what was not with the reason, as parsed JSON."""
+def _kinds(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
+    """Return the kind of each policy: from its file, otherwise *kind*.
+
+    Without *kind*, the site file (`[lint] kinds`) or the document determines it.
+    """
+    site = site_with("lint") if kind is None else None
+    patterns: Mapping[str, Any] = site.kinds if site else {}
+
+    def own(subject: Subject) -> Kind:
+        if subject.kind and not (kind == "boundary" and subject.kind == "identity"):
+            return subject.kind
+        path = PurePath(_file(subject))
+        mapped = next((of for glob, of in patterns.items() if path.match(glob)), None)
+        try:
+            read: Kind = (
+                kind or mapped or room.recognized_kind(json.loads(subject.readings[0].text))
+            )
+        except (ValueError, RecursionError):
+            return "identity"  # and a finding: nothing else was judged
+        return read
+
+    return {subject.name: own(subject) for subject in subjects}
+
+
+def _file(subject: Subject) -> str:
+    return subject.start.file if subject.start else subject.name
+
+
+def _findings(
+    subjects: Sequence[Subject], kinds: Mapping[str, Kind], *, attached: bool, every: bool
+) -> list[Finding]:
+    """Judge every policy as its kind, in order.
+
+    With *attached*, policies of one kind are judged together: only identity-based ones or, with
+    *every*, all kinds.
+    """
+    groups: dict[Kind, list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(kinds[subject.name], []).append(subject)
+    processes = os.cpu_count() or 1
+    findings = [
+        finding
+        for kind, group in groups.items()
+        for finding in room.lint_subjects(
+            group,
+            kind=kind,
+            together=attached and (every or kind == "identity"),
+            processes=processes,
+        )
+    ]
+    order = {file: number for number, file in reversed(list(enumerate(map(_file, subjects))))}
+
+    def position(finding: Finding) -> tuple[int, int, int]:
+        at = finding.place
+        return (order.get(at.file, 0), at.line, at.column) if at else (0, 0, 0)
+
+    return sorted(findings, key=position)
+
+
+def _as_json(
+    findings: Sequence[Finding], kinds: Mapping[str, Kind], given: Given
+) -> dict[str, Any]:
     return {
-        "fixed": [finding for result in results for finding in result.applied],
-        "not_fixed": [
-            suggestion.finding.as_json() | {"why": suggestion.why}
-            for result in results
-            for suggestion in result.suggested
-        ],
+        "files": [*kinds],
+        "findings": findings,
+        "summary": _counts(findings),
+        "kinds": kinds,
+        "skipped": [{"name": name, "reason": reason} for name, reason in given.skipped],
+        "not_judged": [_problem_as_json(problem) for problem in given.open],
     }
 
 
-def write(path: Path, text: str) -> None:
-    """Overwrite an existing file, completely or not at all.
-
-    Keeps its mode, and a symbolic link to it. Raises InputError and OSError.
-    """
-    path = path.resolve()
-    write_whole(path, text, mode=path.stat().st_mode & 0o7777)
-
-
-def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """Print the inputs that are not policies, and what they are."""
-    say_lines(f"{WARN} {name}: skipped: {reason}" for name, reason in skipped)
-
-
-def show_fixed(results: Sequence[Fixed]) -> None:
-    """Print each correction with its place: made, proposed, or not made with the reason."""
-    mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
-    for result in results:
-        for finding in result.applied:
-            say(f"{mark} {_at(finding)}{done} {finding.rule} {finding.name}: {finding.message}")
-        for suggestion in result.suggested:
-            finding = suggestion.finding
-            say(
-                f"{WARN} {_at(finding)}not corrected {finding.rule} {finding.name}: "
-                f"{suggestion.why}"
-            )
-    if any(result.applied or result.suggested for result in results):
-        say("")
-
-
-def _at(finding: Finding) -> str:
-    return f"{finding.place}: " if finding.place else ""
-
-
-def problem_as_json(problem: Problem) -> dict[str, Any]:
-    """Return what is not judged, and its place, as parsed JSON."""
+def _problem_as_json(problem: Problem) -> dict[str, Any]:
     place = problem.place
     return {
         "message": problem.message,
@@ -248,72 +216,69 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
     }
 
 
-def as_json(findings: Sequence[Finding], kinds: Mapping[str, Kind], given: Given) -> dict[str, Any]:
-    """Return the result as JSON values."""
+def _fixes_as_json(fixes: Sequence[Fixed]) -> dict[str, Any]:
+    """Return what was corrected, and what was not with the reason."""
     return {
-        "files": [*kinds],
-        "findings": findings,
-        "summary": counts(findings),
-        "kinds": kinds,
-        "skipped": [{"name": name, "reason": reason} for name, reason in given.skipped],
-        "not_judged": [problem_as_json(problem) for problem in given.open],
+        "fixed": [finding for fixed in fixes for finding in fixed.applied],
+        "not_fixed": [
+            suggestion.finding.as_json() | {"why": suggestion.why}
+            for fixed in fixes
+            for suggestion in fixed.suggested
+        ],
     }
 
 
-def counts(findings: Sequence[Finding]) -> dict[str, int]:
+def _fixes_lines(fixes: Sequence[Fixed]) -> Iterator[str]:
+    """Yield each correction with its place: made, proposed, or not made with the reason."""
+    mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
+    for fixed in fixes:
+        for finding in fixed.applied:
+            yield f"{mark} {_at(finding)}{done} {_rule(finding)}: {finding.message}"
+        for suggestion in fixed.suggested:
+            finding = suggestion.finding
+            yield f"{WARN} {_at(finding)}not corrected {_rule(finding)}: {suggestion.why}"
+    if any(fixed.applied or fixed.suggested for fixed in fixes):
+        yield ""
+
+
+def _at(finding: Finding) -> str:
+    return f"{finding.place}: " if finding.place else ""
+
+
+def _rule(finding: Finding) -> str:
+    return f"{finding.rule} {finding.name}"
+
+
+def _counts(findings: Iterable[Finding]) -> dict[str, int]:
     """Return how many findings there are of each severity."""
-    return {level: sum(1 for f in findings if f.severity.word == level) for level in LEVELS}
+    words = [finding.severity.word for finding in findings]
+    return {level: words.count(level) for level in LEVELS}
 
 
-def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
-    """Return the kind of each policy: from its file, otherwise *kind*.
-
-    Without *kind*, the site file (`[lint] kinds`) or the document determines it.
-    """
-    from cml_iam.lint import recognized_kind
-
-    site = site_with("lint") if kind is None else None
-    patterns: Mapping[str, Any] = site.kinds if site else {}
-
-    def mapped(subject: Subject) -> Kind | None:
-        name = subject.start.file if subject.start else subject.name
-        return next((of for glob, of in patterns.items() if PurePath(name).match(glob)), None)
-
-    def own(subject: Subject) -> Kind:
-        if subject.kind and not (kind == "boundary" and subject.kind == "identity"):
-            return subject.kind
-        try:
-            given = kind or mapped(subject)
-            return given or recognized_kind(json.loads(subject.readings[0].text))
-        except (ValueError, RecursionError):
-            return "identity"  # and a finding: nothing else was judged
-
-    return {each.name: own(each) for each in subjects if each.readings}
-
-
-def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]) -> None:
-    """Print the findings, each with remedy and witness, what is *left* open, and a summary.
+def _lines(
+    findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]
+) -> Iterator[str]:
+    """Yield the findings, each with remedy and witness, what is *left* open, and a summary.
 
     *kinds* has the kind of each policy by name. For kinds that are not attached to a principal,
-    also prints how they were judged.
+    also says how they were judged.
     """
-    from cml_iam.lint import JUDGED_AS, is_complete
-
-    for finding, folded in fold(findings):
-        show_one(finding, () if settings().verbose else folded)
-        for each in folded if settings().verbose else ():
-            show_one(each)
-    say_lines(f"{UNKNOWN} {problem}" for problem in left)
-    files = [each.place.file for each in findings if each.place]
+    verbose = bool(settings().verbose)
+    for finding, folded in _fold(findings):
+        yield from _finding_lines(finding, () if verbose else folded)
+        for other in folded if verbose else ():
+            yield from _finding_lines(other)
+    yield from (f"{UNKNOWN} {problem}" for problem in left)
+    files = [finding.place.file for finding in findings if finding.place]
     for name in dict.fromkeys((*kinds, *files)):
-        if not is_complete(findings, name):
-            say(f"{WARN} {name}: fix this first; until then the other rules cannot judge it")
-        elif kinds.get(name) in JUDGED_AS:
-            say(f"{INFO} {name}: judged as {JUDGED_AS[kinds[name]]}")
-    say(summary(findings, len(kinds), len(left)))
+        if not room.is_complete(findings, name):
+            yield f"{WARN} {name}: fix this first; until then the other rules cannot judge it"
+        elif kinds.get(name) in room.JUDGED_AS:
+            yield f"{INFO} {name}: judged as {room.JUDGED_AS[kinds[name]]}"
+    yield _summary(_counts(findings), len(kinds), len(left))
 
 
-def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
+def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     """Return the findings to show, each with those that say the same or matter less.
 
     That is the worst of each place, with the less severe ones of that place, and the worst of
@@ -328,8 +293,8 @@ def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
         groups.setdefault(where, []).append(finding)
     shown: list[tuple[Finding, list[Finding]]] = []
     for together in groups.values():
-        first = max(together, key=lambda each: each.severity)
-        others = [each for each in together if each is not first]
+        first = max(together, key=lambda finding: finding.severity)
+        others = [finding for finding in together if finding is not first]
         folded = [e for e in others if e.severity < first.severity or _same_cause(e, first)]
         shown += [(first, folded), *((other, []) for other in others if other not in folded)]
     return shown
@@ -341,24 +306,20 @@ def _same_cause(one: Finding, other: Finding) -> bool:
 
 
 def _cause(finding: Finding) -> str | None:
-    from cml_iam.lint import lint_rules
-
-    return next((rule.cause for rule in lint_rules() if rule.id == finding.rule), None)
+    return next((rule.cause for rule in room.lint_rules() if rule.id == finding.rule), None)
 
 
-def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
-    """Print one finding: place and message, then proof, remedy and page.
+def _finding_lines(finding: Finding, folded: Sequence[Finding] = ()) -> Iterator[str]:
+    """Yield one finding: place and message, then proof, remedy and page.
 
-    For the findings *folded* into it, prints only the rules.
+    For the findings *folded* into it, yields only the rules.
     """
-    from cml_iam.report import Item, Request
-    from cml_iam.report.text import item_lines  # a clean policy needs none of it
+    from cml_iam.report import Item, Request  # a clean policy needs none of it
+    from cml_iam.report.text import item_lines
 
     word = finding.severity.word
-    where = f"{finding.place}: " if finding.place else ""
     label = f" [{finding.statement}]" if finding.statement else ""
-    say(f"{SEVERITY[word]} {where}{word} {finding.rule} {finding.name}{label}")
-    requests = tuple(Request(step.says, outcome=step.outcome) for step in finding.witness)
+    yield f"{SEVERITY[word]} {_at(finding)}{word} {_rule(finding)}{label}"
     item = Item(
         SEVERITY[word],
         "plain",
@@ -366,42 +327,37 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
         finding.rule,
         finding.name,
         message=finding.message,
-        requests=requests,
+        requests=tuple(Request(step.says, outcome=step.outcome) for step in finding.witness),
         remedy=finding.remedy,
     )
-    say_lines(item_lines(item, terminal_width() or sys.maxsize))
+    yield from item_lines(item, terminal_width() or sys.maxsize)
     if finding.correction:
         guess = finding.correction.claim == "guess"
         note = "check that this is intended" if guess else "`--fix` writes it if it is proved safe"
-        say(f"    suggestion ({note}):")
+        yield f"    suggestion ({note}):"
         text = json.dumps(finding.correction.as_json(), indent=2)
-        say_lines(f"      {line}" for line in text.splitlines())
-    say(f"    see: {finding.page}")
+        yield from (f"      {line}" for line in text.splitlines())
+    yield f"    see: {finding.page}"
     if folded:
-        names = ", ".join(f"{each.rule} {each.name} ({each.severity.word})" for each in folded)
-        same = all(_same_cause(each, finding) for each in folded)
+        names = ", ".join(f"{_rule(other)} ({other.severity.word})" for other in folded)
+        same = all(_same_cause(other, finding) for other in folded)
         what = "the same" if same else "another fault at this place"
         rules = "1 more rule reports" if len(folded) == 1 else f"{len(folded)} more rules report"
-        say(f"    and {rules} {what}: {names}; -v shows each")
-    say("")
+        yield f"    and {rules} {what}: {names}; -v shows each"
+    yield ""
 
 
-def summary(findings: Sequence[Finding], files: int, left: int = 0) -> str:
+def _summary(number: Mapping[str, int], files: int, left: int) -> str:
     """Return the last line: how many findings of each severity, in how many policies.
 
     *left* is how many parts are not judged.
     """
-    number = counts(findings)
-    what = f"{files} {'policy' if files == 1 else 'policies'}"
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
-    rest = f"; {left} part{'s' if left > 1 else ''} not judged" if left else ""
-    if not findings:
+    what = plural(files, "policy")
+    rest = f"; {plural(left, 'part')} not judged" if left else ""
+    parts = [plural(count, level) for level, count in number.items() if count]
+    if not parts:
         return f"{UNKNOWN if left else OK} {what}: nothing found{rest}"
-    parts = [
-        f"{number[level]} {level}{'s' if number[level] != 1 and level != 'info' else ''}"
-        for level in LEVELS
-        if number[level]
-    ]
-    symbol = next(SEVERITY[level] for level in LEVELS if number[level])
+    symbol = next(SEVERITY[level] for level, count in number.items() if count)
     return f"{symbol} {what}: {', '.join(parts)}{rest}"

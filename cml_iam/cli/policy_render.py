@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    SEVERITY,
-    WARN,
-    answer,
-    heading,
-    note,
-    print_table,
-    say,
-    say_lines,
-)
-from cml_iam.cli._settings import on_command_line, shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._options import on_command_line, option, shared_options
+from cml_iam.cli._output import INFO, OK, SEVERITY, WARN, answer, heading, note, say, say_lines
+from cml_iam.cli._site import load_site, refuse_trust
+from cml_iam.cli._table import print_table
 from cml_iam.errors import InputError
 from cml_iam.render import (
     DOCUMENTS,
@@ -36,43 +26,38 @@ from cml_iam.render import (
 from cml_iam.site import TRUSTS, Site, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from cml_iam.audit import AuditRule
-    from cml_iam.catalogue import Catalogue, PolicyVersion, Upgrade
-    from cml_iam.lint import Example, Explained, Rule
+    from cml_iam.catalogue import Upgrade
+    from cml_iam.lint import Explained, Rule
 
 
-@click.option(
-    "--document",
+@option(
+    "--document NAME",
+    "Document to print: base (no restrictions), hardened (the site's restrictions), or "
+    "another one that `policy documents` lists.",
     type=click.Choice(list(DOCUMENTS)),
     default="hardened",
-    show_default=True,
-    metavar="NAME",
-    help="Document to print: base (no restrictions), hardened (the site's restrictions), "
-    "or another one that `policy documents` lists.",
 )
-@click.option(
+@option(
     "--form",
+    "Output format: the JSON document, Terraform, CloudFormation (also for StackSets), "
+    "AWS CLI commands, or Markdown.",
     type=click.Choice(FORMS),
     default="json",
-    show_default=True,
-    help="Output format: the JSON document, Terraform, CloudFormation (also for "
-    "StackSets), AWS CLI commands, or Markdown.",
 )
-@click.option(
+@option(
     "--trust",
+    "Service or identity that may assume the role, if the output creates one.",
     type=click.Choice(TRUSTS),
     default="ec2",
-    show_default=True,
-    help="Service or identity that may assume the role, if the output creates one.",
 )
-@click.option(
-    "--all",
-    "folder",
+@option(
+    "--all DIR",
+    "Write every document for which the site file has the values into DIR.",
+    name="folder",
     type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write every document for which the site file has the values into DIR.",
 )
 @shared_options("site")
 def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None:
@@ -86,25 +71,27 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
       cml-iam policy render --form terraform
       cml-iam policy render --all rendered/
     """
-    if folder or form == "json":
-        _refuse_trust(trust)
+    if (folder or form == "json") and on_command_line("trust"):
+        raise InputError(
+            "--trust has no effect on a single JSON document",
+            remedy=f"use --document trust-{trust}, or --form terraform",
+        )
     if folder:
         _write_all(folder)
-        return
-    if form != "json":
-        if document not in ("base", "hardened"):
-            raise InputError(
-                f"`{document}` does not support --form: it exists only as JSON",
-                remedy="omit --form, or render the policy: --document base or hardened",
-            )
+    elif form == "json":
+        _print_document(document)
+    elif document not in ("base", "hardened"):
+        raise InputError(
+            f"`{document}` does not support --form: it exists only as JSON",
+            remedy="omit --form, or render the policy: --document base or hardened",
+        )
+    else:
         site = load_site()
-        if trust != "ec2" and not site.role:
-            raise InputError(
-                "--trust needs a role, and the site's principal is a user",
-                remedy="name a `role` in the site",
-            )
+        refuse_trust(site, trust)
         click.echo(render_form(site, form, document, trust), nl=False)
-        return
+
+
+def _print_document(document: str) -> None:
     if document == "base":
         click.echo(render_policy(None, "base").text, nl=False)
         return
@@ -113,56 +100,6 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
     if document == "hardened" and not site.restrict.active:
         note(f"{WARN} the site file has no [restrict]: this permits what the base policy permits")
     click.echo(rendered.text, nl=False)
-
-
-@shared_options("output")
-def documents() -> None:
-    """List the documents that `policy render --document` prints, and what each is for.
-
-    Examples:
-      cml-iam policy documents
-    """
-    forms = DOCUMENTS.values()
-    answer(
-        [{"name": form.name, "kind": form.kind, "title": form.title} for form in forms],
-        lambda: print_table(
-            ("document", "kind", "purpose"),
-            ((form.name, form.kind, form.title) for form in forms),
-        ),
-    )
-
-
-@shared_options("output")
-def permissions() -> None:
-    """Print the manager's permissions and their purposes, as in the documentation's tables.
-
-    On a terminal, prints a list instead, which fits its width.
-
-    Examples:
-      cml-iam policy permissions
-    """
-    catalogue = load_catalogue()
-    answer(catalogue.permissions, lambda: _print_permissions(catalogue))
-
-
-def _print_permissions(catalogue: Catalogue) -> None:
-    if not sys.stdout.isatty():
-        click.echo(permission_tables(catalogue), nl=False)
-        return
-    for group in catalogue.groups:
-        heading(group.title)
-        for permission in group.permissions:
-            say(f"  {permission.action}: {permission.purpose}")
-            say(f"    used in {', '.join(f'{name}()' for name in permission.methods)}")
-
-
-def _refuse_trust(trust: Trust) -> None:
-    """Refuse --trust if it would not change the output."""
-    if on_command_line("trust"):
-        raise InputError(
-            "--trust has no effect on a single JSON document",
-            remedy=f"use --document trust-{trust}, or --form terraform",
-        )
 
 
 def _write_all(folder: Path) -> None:
@@ -188,11 +125,47 @@ def _texts(site: Site, name: str) -> tuple[str, ...]:
     return (render_document(site, name).text,)
 
 
-@click.option(
-    "--from",
-    "start",
-    metavar="VERSION",
-    help="Show what to grant and what may be removed to upgrade from VERSION to the current one.",
+@shared_options("output")
+def documents() -> None:
+    """List the documents that `policy render --document` prints, and what each is for.
+
+    Examples:
+      cml-iam policy documents
+    """
+    fields = ("name", "kind", "title")
+    rows = [{field: getattr(form, field) for field in fields} for form in DOCUMENTS.values()]
+    columns = ("document", "kind", "purpose")
+    answer(rows, lambda: print_table(columns, [tuple(row.values()) for row in rows]))
+
+
+@shared_options("output")
+def permissions() -> None:
+    """Print the manager's permissions and their purposes, as in the documentation's tables.
+
+    On a terminal, prints a list instead, which fits its width.
+
+    Examples:
+      cml-iam policy permissions
+    """
+    catalogue = load_catalogue()
+
+    def show() -> None:
+        if not sys.stdout.isatty():
+            click.echo(permission_tables(catalogue), nl=False)
+            return
+        for group in catalogue.groups:
+            heading(group.title)
+            for permission in group.permissions:
+                say(f"  {permission.action}: {permission.purpose}")
+                say(f"    used in {', '.join(f'{name}()' for name in permission.methods)}")
+
+    answer(catalogue.permissions, show)
+
+
+@option(
+    "--from VERSION",
+    "Show what to grant and what may be removed to upgrade from VERSION to the current one.",
+    name="start",
 )
 @shared_options("output")
 def history(start: str | None) -> None:
@@ -204,36 +177,33 @@ def history(start: str | None) -> None:
     """
     from cml_iam.catalogue import load_history, upgrade
 
-    if start is None:
-        _show_versions(load_history())
-    else:
+    if start is not None:
         way = upgrade(start)
-        answer(way, lambda: _say_upgrade(way))
+        answer(way, _upgrade_lines(way))
+        return
+    rows = [
+        (
+            version.version,
+            str(version.date),
+            f"{len(version.actions)} actions"
+            + (f" and {len(version.optional)} on request" if version.optional else ""),
+            version.changes,
+        )
+        for version in load_history()
+    ]
+    answer(load_history(), lambda: print_table(("version", "date", "grants", "changes"), rows))
 
 
-def _show_versions(versions: Sequence[PolicyVersion]) -> None:
-    rows = ((e.version, str(e.date), _granted(e), e.changes) for e in versions)
-    answer(versions, lambda: print_table(("version", "date", "grants", "changes"), rows))
-
-
-def _granted(version: PolicyVersion) -> str:
-    more = f" and {len(version.optional)} on request" if version.optional else ""
-    return f"{len(version.actions)} actions{more}"
-
-
-def _say_upgrade(way: Upgrade) -> None:
-    say_lines(f"+ grant {each}" for each in way.grant)
-    say_lines(f"- may be removed: {each}" for each in way.revoke)
-    optional = way.optional.items()
-    say_lines(f"{INFO} on request, by `{name}` in [grant]: {each}" for name, each in optional)
-    say(_verdict(way))
-
-
-def _verdict(way: Upgrade) -> str:
+def _upgrade_lines(way: Upgrade) -> Iterator[str]:
+    yield from (f"+ grant {action}" for action in way.grant)
+    yield from (f"- may be removed: {action}" for action in way.revoke)
+    for name, action in way.optional.items():
+        yield f"{INFO} on request, by `{name}` in [grant]: {action}"
     step = f"from {way.start.version} to {way.end.version}"
-    if not way.grant and not way.revoke:
-        return f"{OK} {step}: nothing to grant, nothing to remove"
-    return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be removed"
+    if way.grant or way.revoke:
+        yield f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be removed"
+    else:
+        yield f"{OK} {step}: nothing to grant, nothing to remove"
 
 
 @click.argument("rule", required=False, metavar="[ID]")
@@ -249,7 +219,7 @@ def rules(rule: str | None) -> None:
 
     if rule is not None:
         explained = explain_rule(rule)
-        answer(explained, lambda: print_explained(explained))
+        answer(explained, lambda: _print_explained(explained))
     else:
         answer(lint_rules(), lambda: print_rules(lint_rules()))
 
@@ -265,12 +235,11 @@ def print_rules(rules: Iterable[Rule | AuditRule]) -> None:
     )
 
 
-def print_explained(explained: Explained) -> None:
+def _print_explained(explained: Explained) -> None:
     """Print everything about one rule."""
     rule = explained.rule
     heading(f"{rule.id} {rule.name} ({rule.severity.word})")
-    say(f"{rule.title[:1].upper()}{rule.title[1:]}.")
-    say("")
+    say_lines([f"{rule.title[:1].upper()}{rule.title[1:]}.", ""])
     click.echo(click.wrap_text(explained.description))
     say("")
     if explained.aws_checks:
@@ -280,9 +249,6 @@ def print_explained(explained: Explained) -> None:
     say(f"see: {rule.page}")
     for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):
         say("")
-        heading(f"{title}{_of_kind(example)}:")
+        kind = "" if example.kind == "identity" else f" (--kind {example.kind})"
+        heading(f"{title}{kind}:")
         click.echo(example.text.rstrip("\n"))
-
-
-def _of_kind(example: Example) -> str:
-    return "" if example.kind == "identity" else f" (--kind {example.kind})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,19 +11,10 @@ import click
 from cml_iam.check.verify import verify_offline
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import boundary_option, parameter_option, read_documents, read_policy
-from cml_iam.cli._output import (
-    BAD,
-    OK,
-    UNKNOWN,
-    answer,
-    complain_remedies,
-    print_matrix,
-    progress,
-    say,
-    say_lines,
-)
-from cml_iam.cli._settings import FILE, aws_options, refuse_aws_options, shared_options
+from cml_iam.cli._options import FILE, aws_options, option, refuse_aws_options, shared_options
+from cml_iam.cli._output import BAD, OK, UNKNOWN, answer, complain_remedies, progress, say_lines
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
+from cml_iam.cli._table import print_matrix
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 
@@ -35,18 +25,12 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
-UNLISTED_ROW = "other actions (samples)"
-
 
 @click.argument("files", nargs=-1, type=FILE)
 @boundary_option
 @document_option("The site's policy to check if no FILES are given.")
-@click.option(
-    "--live", is_flag=True, help="Check the principal in AWS with iam:SimulatePrincipalPolicy."
-)
-@click.option(
-    "--principal", metavar="ARN", help="With --live: check this principal.  [default: the site's]"
-)
+@option("--live", "Check the principal in AWS with iam:SimulatePrincipalPolicy.")
+@option("--principal ARN", "With --live: check this principal.  [default: the site's]")
 @parameter_option
 @shared_options("site", "output")
 @aws_options
@@ -85,21 +69,17 @@ def verify(
         limit = read_policy(boundary) if boundary else None
         documents = read_documents(files, document)
         done = verify_offline(derive_expectations(site), documents, limit)
-    code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
-    remedy = _remedy(done, site)
-    answer(done.as_json() | {"remedy": remedy}, lambda: _print(done, remedy), code)
-
-
-def _remedy(done: Verification, site: Site) -> str | None:
-    """Return what to do where the launch fails with the tags that CML Cloud Manager sends."""
-    warning = site.launch_warning
+    # The launch fails with the tags that CML Cloud Manager sends.
     fails = any(judgement.expectation.as_sent for judgement in done.failed)
-    return warning.remedy if warning and fails else None
+    remedy = site.launch_warning.remedy if site.launch_warning and fails else None
 
+    def show() -> None:
+        print_matrix(*_table(done.judgements))
+        say_lines(_lines(done))
+        complain_remedies([remedy])
 
-def _print(done: Verification, remedy: str | None) -> None:
-    print_verification(done)
-    complain_remedies([remedy])
+    code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
+    answer(done.as_json() | {"remedy": remedy}, show, code)
 
 
 def _live(site: Site, principal: str) -> Verification:
@@ -114,24 +94,19 @@ def _live(site: Site, principal: str) -> Verification:
     return done
 
 
-def print_verification(done: Verification) -> None:
-    """Print the table of permissions by situations, the failures, and a verdict."""
-    columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
-    print_matrix(["permission", *columns], _rows(done.judgements, columns))
-    for judgement in (*done.failed, *done.unchecked):
-        say_lines(_lines(judgement))
-    say(_verdict(done))
-
-
-def _rows(judgements: Iterable[Judgement], columns: Sequence[str]) -> Iterable[list[str]]:
-    cells: dict[str, dict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
+def _table(judgements: Iterable[Judgement]) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of a table: permissions by situations."""
+    cells: dict[str, dict[str, list[Judgement]]] = {}
     for judgement in judgements:
-        situation = _situation(judgement)
+        situation = judgement.expectation.situation
         listed = situation != SITUATIONS[-1]
-        row = judgement.expectation.permission if listed else UNLISTED_ROW
-        cells[row][situation].append(judgement)
-    for row, by_situation in cells.items():
-        yield [row, *(_cell(by_situation.get(column, ())) for column in columns)]
+        row = judgement.expectation.permission if listed else "other actions (samples)"
+        cells.setdefault(row, {}).setdefault(situation, []).append(judgement)
+    used = {situation for row in cells.values() for situation in row}
+    columns = [situation for situation in SITUATIONS if situation in used]
+    return ["permission", *columns], [
+        [name, *(_cell(row.get(column, ())) for column in columns)] for name, row in cells.items()
+    ]
 
 
 def _cell(judgements: Sequence[Judgement]) -> str:
@@ -147,11 +122,21 @@ def _cell(judgements: Sequence[Judgement]) -> str:
     return f"{OK} {' / '.join(answers)}"
 
 
-def _situation(judgement: Judgement) -> str:
-    return judgement.expectation.situation
+def _lines(done: Verification) -> Iterator[str]:
+    """Yield the failures, and a verdict."""
+    for judgement in (*done.failed, *done.unchecked):
+        yield from _judgement_lines(judgement)
+    total, failed, unchecked = len(done.judgements), len(done.failed), len(done.unchecked)
+    how = f"({done.how}{f', {done.calls} calls to AWS' if done.calls else ''})"
+    if failed:
+        yield f"{BAD} {failed} of {total} expectations do not hold {how}"
+    elif unchecked:
+        yield f"{UNKNOWN} {unchecked} of {total} expectations could not be checked {how}"
+    else:
+        yield f"{OK} all {total} expectations hold {how}"
 
 
-def _lines(judgement: Judgement) -> Iterator[str]:
+def _judgement_lines(judgement: Judgement) -> Iterator[str]:
     expectation = judgement.expectation
     if judgement.verdict == "unchecked":
         yield f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
@@ -161,14 +146,3 @@ def _lines(judgement: Judgement) -> Iterator[str]:
         yield f"{BAD} {expectation.description}: {wrong} [{expectation.id}]"
     if judgement.hint:
         yield f"    {judgement.hint}"
-
-
-def _verdict(done: Verification) -> str:
-    total = len(done.judgements)
-    asked = f", {done.calls} calls to AWS" if done.calls else ""
-    if done.failed:
-        return f"{BAD} {len(done.failed)} of {total} expectations do not hold ({done.how}{asked})"
-    if done.unchecked:
-        count = len(done.unchecked)
-        return f"{UNKNOWN} {count} of {total} expectations could not be checked ({done.how}{asked})"
-    return f"{OK} all {total} expectations hold ({done.how}{asked})"

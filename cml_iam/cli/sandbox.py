@@ -13,41 +13,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import end_on_signal
+from cml_iam.cli._options import FILE, option, options, settings, shared_options
 from cml_iam.cli._output import in_form, note
-from cml_iam.cli._settings import FILE, options, settings, shared_options
 from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox import Conditions, Sandbox
+    from cml_iam.sandbox import Sandbox
 
-_DESCRIBE = "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]"
-_ENV_FILE = (
-    "Write the exports to FILE (mode 0600) instead of stdout, as soon as the sandbox answers."
-)
 _MARK = "# Written by `cml-iam sandbox start`, removed when it ends."
-_FAULTS = "Inject delays, limits and refusals from a TOML file (see docs/sandbox.md)."
-
 
 _sandbox_options = options(
     shared_options("region"),
-    click.option("--faults", type=FILE, metavar="FILE", help=_FAULTS),
-    click.option("--strict", is_flag=True, help="Simulate AWS's delays and eventual consistency."),
-    click.option(
-        "--throttle", is_flag=True, help="Throttle requests as EC2 does, with token buckets."
+    option(
+        "--faults FILE",
+        "Inject delays, limits and refusals from a TOML file (see docs/sandbox.md).",
+        type=FILE,
     ),
-    click.option("--state-delay", type=click.IntRange(0), metavar="N", help=_DESCRIBE),
-    click.option(
+    option("--strict", "Simulate AWS's delays and eventual consistency."),
+    option("--throttle", "Throttle requests as EC2 does, with token buckets."),
+    option(
+        "--state-delay N",
+        "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]",
+        type=click.IntRange(0),
+    ),
+    option(
         "--simulate-shape",
+        "Format of the Simulate* answers: new (since 2026-07-30) or old.",
         type=click.Choice(["new", "old"]),
         default="new",
-        help="Format of the Simulate* answers: new (since 2026-07-30) or old.  [default: new]",
     ),
-    click.option(
-        "--account", metavar="ID", help="Account ID of the sandbox.  [default: 111122223333]"
-    ),
+    option("--account ID", "Account ID of the sandbox.  [default: 111122223333]"),
 )
 
 
@@ -63,14 +61,18 @@ def sandbox() -> None:
     """Run an embedded AWS that enforces policies; nothing leaves this machine."""
 
 
-@click.option(
-    "--port",
-    metavar="PORT",
+@option(
+    "--port PORT",
+    "Port to listen on.  [default: any free port]",
     type=click.IntRange(0, 65535),
     default=0,
-    help="Port to listen on.  [default: any free port]",
+    show_default=False,
 )
-@click.option("--env-file", type=FILE, metavar="FILE", help=_ENV_FILE)
+@option(
+    "--env-file FILE",
+    "Write the exports to FILE (mode 0600) instead of stdout, as soon as the sandbox answers.",
+    type=FILE,
+)
 @_sandbox_options
 @shared_options("output")
 def start(port: int, env_file: Path | None, **given: Any) -> int:
@@ -125,15 +127,13 @@ def run(command: tuple[str, ...], **given: Any) -> int:
     return code
 
 
-@click.option(
-    "--provider", required=True, metavar="URL", help="URL of the OpenID Connect provider in IAM."
-)
-@click.option(
-    "--subject",
+@option("--provider URL", "URL of the OpenID Connect provider in IAM.", required=True)
+@option(
+    "--subject TEXT",
+    "Subject of the token, such as `system:serviceaccount:NAMESPACE:NAME`.",
     required=True,
-    help="Subject of the token, such as `system:serviceaccount:NAMESPACE:NAME`.",
 )
-@click.option("--audience", help="Audience of the token.  [default: sts.amazonaws.com]")
+@option("--audience TEXT", "Audience of the token.  [default: sts.amazonaws.com]")
 def token(provider: str, subject: str, audience: str | None) -> int:
     r"""Print a web identity token that the running sandbox accepts.
 
@@ -160,31 +160,30 @@ def token(provider: str, subject: str, audience: str | None) -> int:
 
 
 def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
-    from cml_iam.sandbox import ACCOUNT, REGION, start_sandbox
+    from cml_iam.sandbox import (
+        ACCOUNT,
+        AS_AWS,
+        REGION,
+        Conditions,
+        load_conditions,
+        start_sandbox,
+    )
 
+    faults, strict = given["faults"], given["strict"]
+    if faults is not None and strict:
+        raise InputError(
+            "`--strict` and `--faults` cannot be used together",
+            remedy="put all conditions into the file",
+        )
+    conditions = AS_AWS if strict else load_conditions(faults) if faults else Conditions()
     return start_sandbox(
         given["account"] or ACCOUNT,
         settings().region or REGION,
         port,
         simulate_shape=given["simulate_shape"],
         describes_until_arrived=given["state_delay"] or 0,
-        conditions=_conditions(given["faults"], strict=given["strict"], throttle=given["throttle"]),
+        conditions=replace(conditions, throttle=conditions.throttle or given["throttle"]),
     )
-
-
-def _conditions(faults: Path | None, *, strict: bool, throttle: bool) -> Conditions:
-    """Return the conditions that the options set for the sandbox."""
-    from cml_iam.sandbox import AS_AWS, Conditions, load_conditions
-
-    if faults is not None and strict:
-        raise InputError(
-            "`--strict` and `--faults` cannot be used together",
-            remedy="put all conditions into the file",
-        )
-    found = load_conditions(faults) if faults is not None else Conditions()
-    if strict:
-        found = AS_AWS
-    return replace(found, throttle=found.throttle or throttle)
 
 
 def _environment(running: Sandbox, in_the_way: list[str]) -> str:

@@ -1,17 +1,33 @@
-"""`cml-iam worker start`, `stop`, `terminate`, `tag` and `untag`."""
+"""`cml-iam worker start`, `stop`, `terminate`, `tag`, `untag` and `wait`."""
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._options import (
+    Heading,
+    aws_options,
+    length,
+    option,
+    options,
+    repeatable,
+    settings,
+    shared_options,
+)
 from cml_iam.cli._output import (
     BAD,
+    INFO,
     OK,
+    UNKNOWN,
     WARN,
     agreed,
     answer,
@@ -23,7 +39,6 @@ from cml_iam.cli._output import (
     say,
     typed,
 )
-from cml_iam.cli._settings import aws_options, options, settings, shared_options
 from cml_iam.cli.worker_scene import (
     Scene,
     complete_worker,
@@ -32,10 +47,12 @@ from cml_iam.cli.worker_scene import (
     tags_of,
     warn_of_namesakes,
 )
-from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
-from cml_iam.errors import StateError
+from cml_iam.errors import InputError, StateError
+from cml_iam.report import plural
 from cml_iam.workers import (
+    DEFAULT_TIMEOUT,
     Change,
+    CmlAccess,
     Goal,
     Outcome,
     Waited,
@@ -47,17 +64,94 @@ from cml_iam.workers import (
     tag_change,
     terminate_change,
     untag_change,
+    wait_for,
 )
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 Make = Callable[[Sequence[str]], Change]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_cml_option = partial(option, heading=Heading.CML)
+
+
+def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for access to CML; the command receives it as *cml*, a CmlAccess."""
+
+    @functools.wraps(command)
+    def called(*, cml_ca: Path | None, insecure: bool, cml_private: bool, **others: Any) -> Any:
+        if cml_ca and insecure:
+            raise InputError(
+                "--cml-ca and --insecure contradict each other", remedy="use only one of them"
+            )
+        access = CmlAccess(cml_ca, insecure=insecure, private=cml_private)
+        access.check()
+        return command(cml=access, **others)
+
+    return options(
+        _cml_option(
+            "--cml-ca FILE",
+            "Trust the certificates in FILE (PEM): CML's own or that of its CA.",
+            type=click.Path(path_type=Path, dir_okay=False),
+        ),
+        _cml_option(
+            "--insecure",
+            "Do not verify CML's certificate. Insecure: another host could impersonate CML.",
+        ),
+        _cml_option("--cml-private", "Connect to CML at the private address."),
+    )(called)
+
+
+_timeout_option = option(
+    "--timeout TIME",
+    "Maximum time to wait, such as 90s, 2m or 1h."
+    f"  [default: {int(DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
+    type=length,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What to wait for, at most for *timeout*; a *goal* of None is not waited for."""
+
+    goal: Goal | None = None
+    timeout: timedelta | None = None
+    cml: CmlAccess = field(default_factory=CmlAccess)
+
+
+def wait_options(goal: Goal, *, cml: bool = False) -> Decorator:
+    """Add --wait for *goal*, and if *cml* for CML; the command receives a `Wait` as *wait*."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def called(
+            *,
+            wait: bool,
+            timeout: timedelta | None,
+            until_cml: bool = False,
+            cml: CmlAccess | None = None,
+            **others: Any,
+        ) -> Any:
+            if until_cml and not wait:
+                raise InputError("--cml needs --wait", remedy="add --wait")
+            awaited = Goal.CML_READY if until_cml else goal
+            waiting = Wait(awaited if wait else None, timeout, cml or CmlAccess())
+            return command(wait=waiting, **others)
+
+        until = option("--cml", "With --wait: also wait until CML is ready.", name="until_cml")
+        return options(
+            option("--wait", "Wait until the state is reached, and show progress."),
+            _timeout_option,
+            *((until, cml_options) if cml else ()),
+        )(called)
+
+    return decorate
 
 
 _acting = options(
     click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker),
-    click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
+    option("--unmanaged", "Include instances without the guard tag."),
     shared_options("site", "output", "yes", "dry_run", "no_site"),
     aws_options,
 )
@@ -65,14 +159,8 @@ _acting = options(
 
 
 @_acting
-@wait_options
-@cml_wait_option
-def start(
-    workers: tuple[str, ...],
-    unmanaged: bool,
-    wait: bool,
-    timeout: timedelta | None,
-) -> None:
+@wait_options(Goal.RUNNING, cml=True)
+def start(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
     """Start stopped workers. WORKERS are IDs or names (* and ?).
 
     With --dry-run, EC2 only checks whether the call is permitted.
@@ -80,27 +168,17 @@ def start(
     Examples:
       cml-iam worker start lab-1 --wait --cml
     """
-    goal = start_goal(waiting=wait)
     here = scene(changes=True)
     found = _found(here, workers, start_change, unmanaged=unmanaged)
-    _do(here, found, start_change, "start", goal if wait else None, timeout)
+    _do(here, found, start_change, "start", wait)
 
 
-@click.option(
-    "--force", is_flag=True, help="Stop without waiting for the operating system to shut down."
-)
-@click.option(
-    "--hibernate", is_flag=True, help="Hibernate instead, if the instance was launched for it."
-)
+@option("--force", "Stop without waiting for the operating system to shut down.")
+@option("--hibernate", "Hibernate instead, if the instance was launched for it.")
 @_acting
-@wait_options
+@wait_options(Goal.STOPPED)
 def stop(
-    workers: tuple[str, ...],
-    unmanaged: bool,
-    force: bool,
-    hibernate: bool,
-    wait: bool,
-    timeout: timedelta | None,
+    workers: tuple[str, ...], unmanaged: bool, force: bool, hibernate: bool, wait: Wait
 ) -> None:
     """Stop running workers. WORKERS are IDs or names (* and ?).
 
@@ -117,17 +195,12 @@ def stop(
         if risk := risk_of_stopping(worker):
             note(f"{WARN} {worker.label} is {risk}")
     confirm(here, found, "stop")
-    _do(here, found, make, "stop", Goal.STOPPED if wait else None, timeout)
+    _do(here, found, make, "stop", wait)
 
 
 @_acting
-@wait_options
-def terminate(
-    workers: tuple[str, ...],
-    unmanaged: bool,
-    wait: bool,
-    timeout: timedelta | None,
-) -> None:
+@wait_options(Goal.TERMINATED)
+def terminate(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
     """Terminate workers permanently. WORKERS are IDs or names (* and ?).
 
     With --dry-run, EC2 only checks whether the call is permitted.
@@ -138,18 +211,10 @@ def terminate(
     here = scene(changes=True)
     found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
-    _do(here, found, terminate_change, "terminate", Goal.TERMINATED if wait else None, timeout)
+    _do(here, found, terminate_change, "terminate", wait)
 
 
-@click.option(
-    "-t",
-    "--tag",
-    "tags",
-    metavar="KEY=VALUE",
-    multiple=True,
-    required=True,
-    help="Set this tag. Repeatable.",
-)
+@repeatable("-t, --tag KEY=VALUE", "Set this tag.", name="tags", required=True)
 @_acting
 def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> None:
     """Add tags to workers, or change their values. WORKERS are IDs or names (* and ?).
@@ -171,15 +236,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     _do(here, found, make, "tag")
 
 
-@click.option(
-    "-t",
-    "--tag",
-    "keys",
-    metavar="KEY",
-    multiple=True,
-    required=True,
-    help="Remove the tag with this key. Repeatable.",
-)
+@repeatable("-t, --tag KEY", "Remove the tag with this key.", name="keys", required=True)
 @_acting
 def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> None:
     """Remove tags from workers, whatever their values. WORKERS are IDs or names (* and ?).
@@ -194,65 +251,52 @@ def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> N
 
 def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
     """Return the instances that *workers* name, after checking that *make* refuses none of them."""
-    make([_ANY_ID])
+    make(["i-00000000"])
     return here.find_managed(workers, unmanaged=unmanaged)
-
-
-_ANY_ID = "i-00000000"
 
 
 def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool = False) -> None:
     """Ask on a terminal, for the typed name if *by_name*; ends the command if declined."""
-    chosen = settings()
-    if chosen.yes or chosen.dry_run:
+    if settings().yes or settings().dry_run:
         return
     for worker in workers:
         complain(f"  {worker.label}  {worker.instance_type}  {worker.state}  {worker.region}")
     if by_name:
         complain(f"{WARN} terminating cannot be undone: it also deletes the disks")
-        confirmed = typed(here.aws, _words_to_type(workers), "to go on")
+        only = workers[0].name or workers[0].id
+        words = only if len(workers) == 1 else f"terminate {len(workers)}"
+        confirmed = typed(here.aws, words, "to go on")
     else:
-        confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
+        confirmed = agreed(here.aws, f"{verb} {_label(workers)}?")
     if not confirmed:
         click.get_current_context().exit(Exit.USAGE)
 
 
-def _words_to_type(workers: Sequence[Worker]) -> str:
-    if len(workers) == 1:
-        return workers[0].name or workers[0].id
-    return f"terminate {len(workers)}"
-
-
-def _count(workers: Sequence[Worker]) -> str:
+def _label(workers: Sequence[Worker]) -> str:
     return workers[0].label if len(workers) == 1 else f"{len(workers)} workers"
 
 
 def _do(
-    here: Scene,
-    workers: Sequence[Worker],
-    make: Make,
-    verb: str,
-    goal: Goal | None = None,
-    timeout: timedelta | None = None,
+    here: Scene, workers: Sequence[Worker], make: Make, verb: str, wait: Wait | None = None
 ) -> None:
-    """Make the change and print its outcomes; with a *goal*, wait for it up to *timeout*."""
+    """Make the change, print its outcomes, and wait for its goal."""
     outcomes = change(here, workers, make, verb)
     explain(here, outcomes)
     dry = settings().dry_run
     early(say, *(outcome_line(outcome, verb, dry=dry) for outcome in outcomes))
     code = failures(outcomes)
-    ended: tuple[Waited, ...] = ()
     changed = [outcome.worker for outcome in outcomes if not outcome.error]
-    if goal and changed and not dry:
-        ended = wait_until(here, changed, goal, timeout)
-    by_id = {each.worker.id: each for each in ended}
+    ended: tuple[Waited, ...] = ()
+    if wait and wait.goal and changed and not dry:
+        ended = wait_until(here, changed, wait)
+    by_id = {waited.worker.id: waited for waited in ended}
     told = [outcome_json(outcome, by_id.get(outcome.worker.id), dry=dry) for outcome in outcomes]
-    answer(told, lambda: None, code or wait_code(ended))  # the text was printed above
+    answer(told, (), code or wait_code(ended))  # the text was printed above
 
 
 def change(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> tuple[Outcome, ...]:
     """Make the change to *workers*, or with --dry-run only ask whether it is permitted."""
-    with progress(f"asking EC2 to {verb} {_count(workers)}"):
+    with progress(f"asking EC2 to {verb} {_label(workers)}"):
         return act(here.manager, workers, make, dry_run=settings().dry_run)
 
 
@@ -265,6 +309,9 @@ def failures(outcomes: Sequence[Outcome]) -> Exit:
     return exit_code(failed[0]) if failed else Exit.OK
 
 
+_ARRIVES = {"pending": "running", "stopping": "stopped"}
+
+
 def remedy_of(outcome: Outcome) -> str | None:
     """Return what to do about *outcome*; for a pending change, to wait."""
     arrived = _ARRIVES.get(outcome.worker.state)
@@ -273,23 +320,21 @@ def remedy_of(outcome: Outcome) -> str | None:
     return outcome.error.remedy if outcome.error else None
 
 
-_ARRIVES = {"pending": "running", "stopping": "stopped"}
-
-
 def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
     """Return a line with the outcome for one worker."""
-    label = outcome.worker.label
-    if isinstance(outcome.error, StateError):
-        return f"{BAD} {label}: it is {outcome.worker.state}: {outcome.error.message}"
-    if outcome.error:
-        return f"{BAD} {label}: {outcome.error.message}"
+    worker, error, changed = outcome.worker, outcome.error, outcome.change
+    if error:
+        why = f"it is {worker.state}: " if isinstance(error, StateError) else ""
+        return f"{BAD} {worker.label}: {why}{error.message}"
     if dry:
-        return f"{OK} {label}: {verb} is permitted (nothing was changed)"
-    if outcome.change and outcome.change.previous == outcome.change.current:
-        return f"{OK} {label}: {outcome.change.current} already"
-    if outcome.change:
-        return f"{OK} {label}: {outcome.change.previous} -> {outcome.change.current}"
-    return f"{OK} {label}: {verb} done"
+        end = f"{verb} is permitted (nothing was changed)"
+    elif changed is None:
+        end = f"{verb} done"
+    elif changed.previous == changed.current:
+        end = f"{changed.current} already"
+    else:
+        end = f"{changed.previous} -> {changed.current}"
+    return f"{OK} {worker.label}: {end}"
 
 
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
@@ -299,3 +344,69 @@ def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[s
     if said["error"]:
         said["error"]["remedy"] = remedy_of(outcome)
     return {**said, "dry_run": dry, "waited": waited}
+
+
+@click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker)
+@option(
+    "--for",
+    "State to wait for. ok: running with both EC2 status checks passed; cml-ready: also CML.",
+    name="goal",
+    type=click.Choice([goal.value for goal in Goal]),
+    default=Goal.OK.value,
+)
+@_timeout_option
+@cml_options
+@shared_options("site", "output")
+@aws_options
+def wait(workers: tuple[str, ...], goal: str, timeout: timedelta | None, cml: CmlAccess) -> None:
+    """Wait until WORKERS, IDs or names (* and ?), reach a state.
+
+    Exits with 3 when a worker can no longer reach the state, and with 7 on --timeout.
+
+    Examples:
+      cml-iam worker wait lab-1 --for cml-ready --timeout 30m
+    """
+    here = scene()
+    ended = wait_until(here, here.find(workers), Wait(Goal(goal), timeout, cml))
+    told = [{**waited.worker.as_json(), **waited.as_json()} for waited in ended]
+    answer(told, (), wait_code(ended))  # the text was printed as each worker ended
+
+
+_AWAITED = {Goal.OK: "to pass both status checks", Goal.CML_READY: "to have CML ready"}
+
+
+def wait_until(here: Scene, workers: Sequence[Worker], wait: Wait) -> tuple[Waited, ...]:
+    """Wait, reporting each change on stderr, and print the outcome for each worker."""
+    started, goal = time.monotonic(), wait.goal or Goal.RUNNING
+    wanted = _AWAITED.get(goal, f"to be {goal}")
+    with progress(f"waiting for {plural(len(workers), 'worker')} {wanted}"):
+        ended = wait_for(
+            here.manager,
+            workers,
+            goal,
+            timeout=DEFAULT_TIMEOUT if wait.timeout is None else wait.timeout,
+            tell=lambda worker, where: note(
+                f"{INFO} {time.monotonic() - started:>4.0f} s  {worker.label}: {where}"
+            ),
+            cml=wait.cml.ask,
+        )
+    early(say, *(_line(waited, goal, time.monotonic() - started) for waited in ended))
+    complain_remedies(waited.cml.remedy for waited in ended if waited.cml)
+    return ended
+
+
+def _line(waited: Waited, goal: Goal, seconds: float) -> str:
+    label, after = waited.worker.label, f"after {seconds:.0f} s"
+    if not waited.reached:
+        return f"{BAD if waited.given_up else UNKNOWN} {label}: not {goal} {after}, {waited.detail}"
+    if waited.cml:
+        return f"{OK} {label}: {waited.cml.said} {after}, {waited.cml.address}"
+    address = waited.worker.public_ip if goal in (Goal.RUNNING, Goal.OK) else None
+    return f"{OK} {label}: {goal} {after}{f', {address}' if address else ''}"
+
+
+def wait_code(ended: Sequence[Waited]) -> Exit:
+    """Return the exit code after waiting."""
+    if any(waited.given_up for waited in ended):
+        return Exit.FINDINGS
+    return Exit.OK if all(waited.reached for waited in ended) else Exit.RESUMABLE

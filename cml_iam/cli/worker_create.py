@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import click
 
-from cml_iam import clock
+from cml_iam import clock, workers
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
+from cml_iam.cli._options import aws_options, option, repeatable, settings, shared_options
 from cml_iam.cli._output import INFO, OK, answer, early, note, progress, say
-from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
+from cml_iam.cli.worker_act import Wait, wait_code, wait_options, wait_until
 from cml_iam.cli.worker_scene import (
     Scene,
     explained,
@@ -25,97 +26,45 @@ from cml_iam.cli.worker_scene import (
     tags_of,
     warn_of_namesakes,
 )
-from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.workers import (
-    Disk,
-    Image,
-    Launch,
-    PendingLaunches,
-    Placement,
-    Worker,
-    check_name,
-    create_worker,
-    image_owners,
-    is_image_id,
-    launch_change,
-    newest_image,
-    placements,
-    profile_image,
-    profile_launch,
-    root_disk,
-)
+from cml_iam.workers import Goal, Image, Launch, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cml_iam.site import Site, WorkerProfile
+    from cml_iam.site import WorkerProfile
 
 
 @click.argument("name")
-@click.option(
-    "--worker-profile",
-    metavar="NAME",
-    help="Worker profile: a [workers.NAME] table of the site file.",
-)
-@click.option(
-    "--image", metavar="ID", help="ID of the image.  [default: the site's image of the region]"
-)
-@click.option(
-    "--image-name",
-    metavar="PATTERN",
-    help="Use the newest image whose name matches PATTERN (* and ?).",
-)
-@click.option(
-    "--type",
-    "instance_type",
-    metavar="TYPE",
-    help="Instance type.  [default: the site's first type]",
-)
-@click.option(
-    "--subnet",
-    metavar="ID",
-    help="ID of the subnet.  [default: the site's, else the default VPC's]",
-)
-@click.option(
-    "--security-group",
-    "groups",
-    metavar="ID",
-    multiple=True,
-    help="ID of a security group. Repeatable.  [default: the site's]",
-)
-@click.option("--key-name", metavar="NAME", help="Key pair for SSH.")
-@click.option("--instance-profile", metavar="NAME|ARN", help="Instance profile of the worker.")
-@click.option(
-    "--disk",
+@option("--worker-profile NAME", "Worker profile: a [workers.NAME] table of the site file.")
+@option("--image ID", "ID of the image.  [default: the site's image of the region]")
+@option("--image-name PATTERN", "Use the newest image whose name matches PATTERN (* and ?).")
+@option("--type TYPE", "Instance type.  [default: the site's first type]", name="instance_type")
+@option("--subnet ID", "ID of the subnet.  [default: the site's, else the default VPC's]")
+@repeatable("--security-group ID", "ID of a security group.  [default: the site's]", name="groups")
+@option("--key-name NAME", "Key pair for SSH.")
+@option("--instance-profile NAME|ARN", "Instance profile of the worker.")
+@option(
+    "--disk GIB",
+    "Size of the encrypted gp3 root disk, in GiB.  [default: the image's]",
     type=click.IntRange(1),
-    metavar="GIB",
-    help="Size of the encrypted gp3 root disk, in GiB.  [default: the image's]",
 )
-@click.option(
+@option(
     "--user-data",
+    "File that cloud-init runs on the first boot.",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File that cloud-init runs on the first boot.",
 )
-@click.option(
-    "--nested", is_flag=True, help="Enable nested virtualization (c8i, m8i and r8i types)."
+@option("--nested", "Enable nested virtualization (c8i, m8i and r8i types).")
+@option("--detailed-monitoring", "Publish metrics every minute, at extra cost.")
+@repeatable("-t, --tag KEY=VALUE", "Add this tag.", name="tags")
+@option(
+    "--client-token TEXT",
+    "Idempotency token: repeating the command with the same TEXT creates no second worker.",
 )
-@click.option(
-    "--detailed-monitoring", is_flag=True, help="Publish metrics every minute, at extra cost."
-)
-@click.option(
-    "-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Add this tag. Repeatable."
-)
-@click.option(
-    "--client-token",
-    metavar="TEXT",
-    help="Idempotency token: repeating the command with the same TEXT creates no second worker.",
-)
-@wait_options
-@cml_wait_option
+@wait_options(Goal.RUNNING, cml=True)
 @shared_options("site", "output", "dry_run", "no_site")
 @aws_options
-def create(name: str, **given: Any) -> None:
+def create(name: str, wait: Wait, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
     First checks with EC2 whether the launch is permitted; --dry-run stops there. With a worker
@@ -127,86 +76,79 @@ def create(name: str, **given: Any) -> None:
       cml-iam worker create lab-1 --type m5zn.metal --disk 200
       cml-iam worker create lab-1 --worker-profile big --dry-run
     """
-    goal = start_goal(waiting=given["wait"])
-    check_name(name)
-    if given["image"] is not None and not is_image_id(given["image"]):
+    workers.check_name(name)
+    if given["image"] is not None and not workers.is_image_id(given["image"]):
         raise InputError(
             f"not an image id: `{given['image']}`", remedy="an id is `ami-` and 8 or 17 digits"
         )
-    _refuse_read_only()
-    here, tries, launch = _asked(name, given)
-    with explained(here, launch):
-        here.manager.permits(launch_change(launch, here.manager.guard), region=here.home)
-        if not launches().under_way(_key(here, name)):  # then it is the one asked for again
-            warn_of_namesakes(here, name)
-        if settings().dry_run:
-            _say_permitted(here, launch)
-            return
-        with progress(f"launching {name}: {tries[0]} in {here.home}"):
-            made = _create(here, launch, tries, keep_token=bool(given["client_token"]))
-    where = made.zone or made.region
-    early(say, f"{OK} {made.label}: {made.state}, {made.instance_type} in {where}")
-    launches().forget(_key(here, name))
-    code = Exit.OK
-    if given["wait"]:
-        (ended,) = wait_until(here, [made], goal, given["timeout"])
-        made, code = ended.worker, wait_code([ended])
-    answer(made, lambda: None, code)
-
-
-def _check_region(here: Scene) -> None:
-    """Raise for a region the site does not allow; a profile's was checked with the site."""
-    allowed = here.site.restrict.regions if here.site else ()
-    _refuse_outside("regions", "in", here.home, allowed)
-
-
-def _check_limits(here: Scene, launch: Launch) -> None:
-    """Raise for a launch the site does not allow; a profile was checked with the site."""
-    if here.site is None:
-        return
-    limits = here.site.restrict
-    _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
-    if launch.subnet_id:
-        _refuse_outside("subnets", "in", launch.subnet_id, limits.subnets)
-    for group in launch.security_group_ids:
-        _refuse_outside("security_groups", "with", group, limits.security_groups)
-    if launch.image_id != _ANY_IMAGE.id:
-        images = limits.images.get(here.home, ())
-        _refuse_outside(f"images.{here.home}", "from", launch.image_id, images)
-
-
-def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[str]) -> None:
-    if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
-        raise InputError(
-            f"the site does not allow a worker {how} `{value}`, and its policy denies it",
-            remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.{restriction}`",
-        )
-
-
-def _refuse_read_only() -> None:
-    """Raise before anything is called or written; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
             "a launch is a change, but only reads are allowed",
             remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
+    here, tries, launch = _asked(name, given)
+    pending, key = workers.PendingLaunches(state_folder() / "launches"), _key(here, name)
+    with explained(here, launch):
+        here.manager.permits(workers.launch_change(launch, here.manager.guard), region=here.home)
+        if not pending.under_way(key):  # then it is the one asked for again
+            warn_of_namesakes(here, name)
+        if settings().dry_run:
+            _say_permitted(here, launch)
+            return
+        with progress(f"launching {name}: {tries[0]} in {here.home}"):
+            if given["client_token"]:
+                worker = here.manager.create_instance(launch, region=here.home)
+            else:
+                worker = workers.create_worker(
+                    here.manager,
+                    launch,
+                    tries,
+                    region=here.home,
+                    key=key,
+                    pending=pending,
+                    now=clock.now,
+                    tell=lambda text: note(f"{INFO} {text}"),
+                )
+    where = worker.zone or worker.region
+    early(say, f"{OK} {worker.label}: {worker.state}, {worker.instance_type} in {where}")
+    pending.forget(key)
+    code = Exit.OK
+    if wait.goal:
+        (ended,) = wait_until(here, [worker], wait)
+        worker, code = ended.worker, wait_code([ended])
+    answer(worker, (), code)
+
+
+def _say_permitted(here: Scene, launch: Launch) -> None:
+    told = {"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)}
+    what = f"{launch.instance_type} from {launch.image_id} in {here.home}"
+    answer(told, [f"{OK} {launch.name}: permitted: {what} (nothing was created)"])
+
+
+def _key(here: Scene, name: str) -> str:
+    """Return what identifies a launch when the command is repeated."""
+    account = here.site.account if here.site else ""
+    endpoint = settings().endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    return "\n".join((account, here.home, name, endpoint))
 
 
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first one."""
     here = scene(changes=True)
-    _check_region(here)
+    allowed = here.site.restrict.regions if here.site else ()
+    _refuse_outside("regions", "in", here.home, allowed)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)
         return here, (Placement(launch.instance_type, launch.subnet_id),), launch
     profile = _profile(here, given)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
-    tries = placements(profile, here.home)
-    user_data, tags = _user_data(profile), tags_of(given["tags"])
+    tries = workers.placements(profile, here.home)
+    user_data = profile.user_data and read_text(site_path().parent / profile.user_data)
+    tags = tags_of(given["tags"])
 
     def of_image(image: Image) -> Launch:
-        launch = profile_launch(profile, name, image, user_data)
+        launch = workers.profile_launch(profile, name, image, user_data)
         return replace(
             launch,
             subnet_id=tries[0].subnet_id,
@@ -214,14 +156,13 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
             tags={**launch.tags, **tags},
         )
 
-    launch_change(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
-    image = profile_image(here.manager, here.site, profile, here.home)
+    workers.launch_change(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
+    image = workers.profile_image(here.manager, here.site, profile, here.home)
     return here, tries, of_image(image)
 
 
 _ANY_IMAGE = Image("ami-00000000", "", "", "", root_device="/dev/xvda")
 """Placeholder for the image while the other settings of a launch are checked."""
-
 
 _OF_A_PROFILE = {
     "image": "--image",
@@ -251,49 +192,16 @@ def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
     return known[given["worker_profile"]]
 
 
-def _user_data(profile: WorkerProfile) -> str | None:
-    if profile.user_data is None:
-        return None
-    return read_text(site_path().parent / profile.user_data)
-
-
-def _create(
-    here: Scene, launch: Launch, tries: tuple[Placement, ...], *, keep_token: bool
-) -> Worker:
-    if keep_token:
-        return here.manager.create_instance(launch, region=here.home)
-    return create_worker(
-        here.manager,
-        launch,
-        tries,
-        region=here.home,
-        key=_key(here, launch.name),
-        pending=launches(),
-        now=clock.now,
-        tell=lambda text: note(f"{INFO} {text}"),
-    )
-
-
-def launches() -> PendingLaunches:
-    """Return the launches without a known outcome, of all sites of this user."""
-    return PendingLaunches(state_folder() / "launches")
-
-
-def _key(here: Scene, name: str) -> str:
-    """Return what identifies a launch when the command is repeated."""
-    account = here.site.account if here.site else ""
-    endpoint = settings().endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
-    return "\n".join((account, here.home, name, endpoint))
-
-
 def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
-    image = _image(here, given["image"], given["image_name"])
-    made = Launch(
+    """Return the launch that the options and the site describe; raises for one it forbids."""
+    limits = here.site.restrict if here.site else None
+    image = _image(given, limits.images.get(here.home, ()) if limits else (), here.home)
+    launch = Launch(
         name=name,
         image_id=image or _ANY_IMAGE.id,
-        instance_type=given["instance_type"] or _type(here),
-        subnet_id=given["subnet"] or only_subnet(here.site),
-        security_group_ids=given["groups"] or only_group(here.site),
+        instance_type=given["instance_type"] or _type(limits.instance_types if limits else ()),
+        subnet_id=given["subnet"] or next(iter(_only(limits.subnets if limits else ())), None),
+        security_group_ids=given["groups"] or _only(limits.security_groups if limits else ()),
         key_name=given["key_name"],
         instance_profile=given["instance_profile"],
         user_data=read_text(given["user_data"]) if given["user_data"] else None,
@@ -302,71 +210,62 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=tags_of(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
-    _check_limits(here, made)
-    launch_change(made, here.manager.guard)  # refuses before EC2 is asked
+    if limits:
+        _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
+        if launch.subnet_id:
+            _refuse_outside("subnets", "in", launch.subnet_id, limits.subnets)
+        for group in launch.security_group_ids:
+            _refuse_outside("security_groups", "with", group, limits.security_groups)
+        if image:
+            allowed = limits.images.get(here.home, ())
+            _refuse_outside(f"images.{here.home}", "from", image, allowed)
+    workers.launch_change(launch, here.manager.guard)  # refuses before EC2 is asked
     if image:
         found = here.manager.get_image(image, region=here.home)
     else:
-        pattern, owners = given["image_name"], image_owners(here.site)
-        found = newest_image(here.manager, here.site, here.home, pattern, owners)
-    return replace(made, image_id=found.id, disk=_disk(here, given["disk"], found))
+        owners = workers.image_owners(here.site)
+        pattern = given["image_name"]
+        found = workers.newest_image(here.manager, here.site, here.home, pattern, owners)
+    disk = workers.root_disk(found, given["disk"])
+    if disk is None and (given["disk"] or (limits and limits.encrypted_volumes)):
+        raise InputError(
+            f"image `{found.id}` has no root device", remedy="use an image with an EBS root volume"
+        )
+    return replace(launch, image_id=found.id, disk=disk)
 
 
-def only_subnet(site: Site | None) -> str | None:
-    """Return the subnet of the site, if it allows just one."""
-    allowed = site.restrict.subnets if site else ()
-    return allowed[0] if len(allowed) == 1 else None
+def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise for a *value* the site does not allow; a profile was checked with the site."""
+    if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
+        raise InputError(
+            f"the site does not allow a worker {how} `{value}`, and its policy denies it",
+            remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.{restriction}`",
+        )
 
 
-def only_group(site: Site | None) -> tuple[str, ...]:
-    """Return the security group of the site, if it allows just one."""
-    allowed = site.restrict.security_groups if site else ()
+def _only(allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the value of a restriction that allows just one, else nothing."""
     return allowed if len(allowed) == 1 else ()
 
 
-def _disk(here: Scene, gib: int | None, image: Image) -> Disk | None:
-    disk = root_disk(image, gib)
-    if disk is None and (gib or (here.site and here.site.restrict.encrypted_volumes)):
-        raise InputError(
-            f"image `{image.id}` has no root device", remedy="use an image with an EBS root volume"
-        )
-    return disk
-
-
-def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
-    """Return the id of the image to launch; None if it must be found by *pattern*."""
+def _image(given: dict[str, Any], allowed: Sequence[str], region: str) -> str | None:
+    """Return the id of the image to launch; None if it must be found by its name."""
+    image, pattern = given["image"], given["image_name"]
     if image and pattern:
         raise click.UsageError("give --image or --image-name, not both")
     if image or pattern:
-        return image
-    allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
+        return str(image) if image else None
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
-        f"no image is given, and the site file names {len(allowed) or 'none'} for {here.home}",
+        f"no image is given, and the site file names {len(allowed) or 'none'} for {region}",
         remedy="name one: --image or --image-name",
     )
 
 
-def _type(here: Scene) -> str:
-    named = first_type(here.site)
-    if named is None:
-        raise InputError("which instance type?", remedy="name one: --type, such as m5zn.metal")
-    return named
-
-
-def first_type(site: Site | None) -> str | None:
+def _type(patterns: Sequence[str]) -> str:
     """Return the first instance type that the site names in full."""
-    patterns = site.restrict.instance_types if site else ()
-    return next((pattern for pattern in patterns if not set("*?") & set(pattern)), None)
-
-
-def _say_permitted(here: Scene, launch: Launch) -> None:
-    permitted = (
-        f"{OK} {launch.name}: permitted: {launch.instance_type} from {launch.image_id} "
-        f"in {here.home} (nothing was created)"
-    )
-    answer(
-        {"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)},
-        lambda: say(permitted),
-    )
+    for pattern in patterns:
+        if not set("*?") & set(pattern):
+            return pattern
+    raise InputError("which instance type?", remedy="name one: --type, such as m5zn.metal")

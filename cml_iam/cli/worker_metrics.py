@@ -1,78 +1,94 @@
-"""`cml-iam worker metrics`, and how measurements are written: amounts, sparklines, reasons."""
+"""`cml-iam worker metrics` and `watch`, and how measurements are written: amounts, sparklines."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from math import ceil
+from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from cml_iam import clock
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._metric_words import (
+    SIGNS,
+    known_values,
+    levels_for,
+    scale,
+    scale_words,
+    shown_amount,
+    trend,
+)
+from cml_iam.cli._options import aws_options, length, option, repeatable, shared_options
 from cml_iam.cli._output import (
+    BAD,
+    INFO,
     PIPED_WIDTH,
     UNKNOWN,
-    Columns,
+    WARN,
     answer,
-    columns_within,
-    print_columns,
+    answer_each,
+    console,
+    mark,
     progress,
-    room_beside,
     say_lines,
     terminal_width,
 )
-from cml_iam.cli._settings import aws_options, length, shared_options
-from cml_iam.cli.worker_scene import complete_worker, scene
-from cml_iam.cli.worker_show import short_names, wanted_workers
+from cml_iam.cli._table import (
+    Columns,
+    columns_within,
+    left_out,
+    print_columns,
+    room_beside,
+    table,
+)
+from cml_iam.cli.worker_scene import Scene, complete_worker, scene
+from cml_iam.cli.worker_show import short_names, state, uptime
 from cml_iam.report import plural
-from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Metric, Unknown, Utilization, Worker
+from cml_iam.workers import (
+    EVERY,
+    NOT_ASKED,
+    USAGE,
+    Frame,
+    Listing,
+    Measure,
+    Metric,
+    Unknown,
+    Utilization,
+    Watch,
+    Worker,
+)
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Callable, Iterator
 
-Values = Sequence[float | None]
+    from rich.console import Group
 
-BLOCKS: Final = "▁▂▃▄▅▆▇█"
-SIGNS: Final = "_.:-=+*#"
-"""The eight levels of a sparkline in ASCII."""
+_LEAST: Final = 8
+"""The smallest width of a sparkline."""
 
-_PERCENT_TOPS: Final = (10.0, 25.0, 50.0, 100.0)
-
-MEASURES = [*(each.value.replace("_", "-") for each in EVERY), "all"]
-
-_TREND_LEAST, _TREND_MOST = 8, 96
 _COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "trend")
-"""The metrics, in print order."""
+"""The columns of `worker metrics`, in print order."""
+
+_NAMES = {measure.value.replace("_", "-"): measure for measure in EVERY}
 
 
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
-@click.option(
-    "--window",
-    type=length,
-    metavar="TIME",
-    default="15m",
-    show_default=True,
-    help="Time to look back, such as 15m, 1h or 7d.",
-)
-@click.option(
+@option("--window TIME", "Time to look back, such as 15m, 1h or 7d.", type=length, default="15m")
+@repeatable(
     "--metric",
-    "named",
-    type=click.Choice(MEASURES),
-    multiple=True,
-    help="Metric to show. Repeatable.  [default: all for named WORKERS; cpu and memory for "
-    "the fleet]",
+    "Metric to show.  [default: all for named WORKERS; cpu and memory for the fleet]",
+    name="named",
+    type=click.Choice([*_NAMES, "all"]),
 )
-@click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters only.")
+@option("--ascii", "Draw with ASCII characters only.", name="plain")
 @shared_options("site", "output")
 @aws_options
 def metrics(
-    workers: tuple[str, ...],
-    window: timedelta,
-    named: tuple[str, ...],
-    *,
-    plain: bool,
+    workers: tuple[str, ...], window: timedelta, named: tuple[str, ...], *, plain: bool
 ) -> None:
     """Show the CPU, memory, network and disk use of WORKERS, IDs or names (* and ?), or of all.
 
@@ -85,25 +101,25 @@ def metrics(
       cml-iam worker metrics lab-1 --window 1h --metric cpu
     """
     here = scene()
-    found = wanted_workers(here, workers)
+    found = here.living(workers)
+    measures = tuple(measure for name, measure in _NAMES.items() if name in named)
+    if not measures:
+        measures = EVERY if workers or named else tuple(USAGE)
     with progress(f"asking CloudWatch about {plural(len(found), 'worker')}"):
         used = here.manager.get_utilization_of(
             found,
             window=window,
-            measures=measures_of(named, EVERY if workers else USAGE),
+            measures=EVERY if "all" in named else measures,
             metric_data=here.metric_data,
         )
-    answer(
-        [used[worker.id].as_json(worker) for worker in found],
-        lambda: _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding)),
-        could_ask(used),
-    )
 
+    def show() -> None:
+        pairs = _pairs(found, used)
+        levels = SIGNS if plain else levels_for(sys.stdout.encoding)
+        print_columns(metric_columns(pairs, used, terminal_width(), levels), _COLUMNS)
+        say_lines(reasons(pairs))
 
-def _print(found: Sequence[Worker], used: Mapping[str, Utilization], levels: str) -> None:
-    pairs = _pairs(found, used)
-    print_columns(metric_columns(pairs, used, terminal_width(), levels), _COLUMNS)
-    say_lines(reasons(pairs))
+    answer([used[worker.id].as_json(worker) for worker in found], show, could_ask(used))
 
 
 def metric_columns(
@@ -118,13 +134,16 @@ def metric_columns(
     """
     found = list({worker.id: worker for worker, _ in pairs}.values())
     named = short_names(found)
-    tops = [_top(metric, used[worker.id]) for worker, metric in pairs]
+    tops = [
+        scale(known_values(metric, used[worker.id]), rate=Measure(metric.name).is_rate)
+        for worker, metric in pairs
+    ]
     rows = [
         _row(named[worker.id], metric, top)
         for (worker, metric), top in zip(pairs, tops, strict=True)
     ]
     cells = {head: [row[at] for row in rows] for at, head in enumerate(_COLUMNS[:-1])}
-    least = [" " * _TREND_LEAST for _ in pairs]
+    least = [" " * _LEAST for _ in pairs]
     shown = columns_within(
         width,
         {head: cells[head] for head in ("worker", "metric", "mean")},
@@ -136,17 +155,13 @@ def metric_columns(
         ],
     )
     if "trend" in shown:
-        beside = {head: shown[head] for head in shown if head != "trend"}
-        room = max(_TREND_LEAST, room_beside(beside, width or PIPED_WIDTH))
+        beside = {heading: cells for heading, cells in shown.items() if heading != "trend"}
+        room = min(96, max(_LEAST, room_beside(beside, width or PIPED_WIDTH)))
         shown["trend"] = [
-            trend(metric, used[worker.id], min(_TREND_MOST, room), top, levels)
+            trend(metric, used[worker.id], room, top, levels)
             for (worker, metric), top in zip(pairs, tops, strict=True)
         ]
-    return {head: shown[head] for head in _COLUMNS if head in shown}
-
-
-def _top(metric: Metric, used: Utilization) -> float:
-    return scale(known_values(metric, used), rate=Measure(metric.name).is_rate)
+    return {heading: shown[heading] for heading in _COLUMNS if heading in shown}
 
 
 def _row(name: str, metric: Metric, top: float) -> list[str]:
@@ -160,81 +175,6 @@ def _row(name: str, metric: Metric, top: float) -> list[str]:
 
 def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
     return [(worker, metric) for worker in found for metric in used[worker.id].metrics.values()]
-
-
-def levels_for(encoding: str | None) -> str:
-    """Return the eight levels of a sparkline: blocks if *encoding* supports them, else ASCII."""
-    try:
-        BLOCKS.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return SIGNS
-    return BLOCKS
-
-
-def sparkline(values: Values, top: float, levels: str = BLOCKS) -> str:
-    """Draw *values* from 0 to *top* as bars of eight levels; an unknown value is a space."""
-    return "".join(
-        " " if value is None else levels[min(7, max(0, int(value / top * 8)))] for value in values
-    )
-
-
-def squeezed(values: Values, width: int) -> list[float | None]:
-    """Return *values* in at most *width* columns, each the mean of its known values."""
-    if len(values) <= width:
-        return list(values)
-    edges = [number * len(values) // width for number in range(width + 1)]
-    return [_mean(values[a:b]) for a, b in pairwise(edges)]
-
-
-def _mean(values: Values) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def scale(values: Sequence[float], *, rate: bool) -> float:
-    """Return the round number at or above all *values*: the full height of a sparkline."""
-    highest = max(values, default=0.0)
-    if not rate:
-        return next((top for top in _PERCENT_TOPS if highest <= top), ceil(highest))
-    if highest <= 0:
-        return 1024.0
-    return float(1 << (ceil(highest) - 1).bit_length())
-
-
-def amount(value: float, *, rate: bool) -> str:
-    """Return *value* with its unit, as the limits of `worker idle` have: `12.5 %`, `3.4 MiB/s`."""
-    if not rate:
-        return f"{value:.1f} %"
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1023.5:
-            return f"{_short(value)} {unit}/s"
-        value /= 1024
-    return f"{_short(value)} GiB/s"
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}" if 0 < value < 99.95 and value != int(value) else f"{value:.0f}"
-
-
-def scale_words(top: float, *, rate: bool) -> str:
-    """Return a scale from 0 to *top* with its unit: `0-25 %`, `0-2 MiB/s`."""
-    return f"0-{amount(top, rate=True)}" if rate else f"0-{_short(top)} %"
-
-
-def known_values(metric: Metric, used: Utilization) -> list[float]:
-    """Return the averages of *metric* over the window, without its gaps."""
-    return [value for value in metric.slots(used.start, used.end) if value is not None]
-
-
-def trend(metric: Metric, used: Utilization, width: int, top: float, levels: str) -> str:
-    """Draw the points of *metric* as at most *width* bars from 0 to *top*, with gaps."""
-    slots = metric.slots(used.start, used.end)
-    return sparkline(squeezed(slots, width), top, levels).rstrip()
-
-
-def shown_amount(value: float | None, metric: Metric) -> str:
-    """Return *value* of *metric* with its unit, or `-` for none."""
-    return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
 
 
 def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
@@ -268,9 +208,191 @@ def could_ask(used: Mapping[str, Utilization]) -> Exit:
     return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
 
 
-def measures_of(named: Sequence[str], default: Sequence[Measure]) -> tuple[Measure, ...]:
-    """Return the measures *named*; `all` means every one, and none means *default*."""
-    if "all" in named:
-        return EVERY
-    chosen = [each for each in EVERY if each.value.replace("_", "-") in named]
-    return tuple(chosen) or tuple(default)
+SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
+
+
+def interval(text: str) -> timedelta:
+    """Parse the refresh interval in *text*: `30s`, `5m`; at least 5 seconds."""
+    every = length(text)
+    if every < timedelta(seconds=5):
+        raise click.BadParameter("the minimum is 5 seconds")
+    return every
+
+
+@click.argument("workers", nargs=-1, shell_complete=complete_worker)
+@option(
+    "--every TIME",
+    "Refresh interval, at least 5s. Metrics refresh once a minute at most.",
+    type=interval,
+    default="30s",
+)
+@option("--count N", "Exit after N refreshes.", type=click.IntRange(min=1))
+@option(
+    "--window TIME", "Time span of the trend, such as 15m, 1h or 7d.", type=length, default="1h"
+)
+@shared_options("site", "output")
+@aws_options
+@click.pass_context
+def watch(
+    context: click.Context,
+    workers: tuple[str, ...],
+    every: timedelta,
+    count: int | None,
+    window: timedelta,
+) -> None:
+    """Show a live table of WORKERS, IDs or names (* and ?), or of all.
+
+    On a terminal, the table is updated in place; otherwise each refresh prints a new table, or a
+    line with -o json. Ctrl-C ends it with exit code 130; --count N ends it with 0, or with 8 if
+    something could not be checked in the last refresh.
+
+    Examples:
+      cml-iam worker watch
+      cml-iam worker watch --every 1m --count 10 -o json
+    """
+    here, levels = scene(), levels_for(sys.stdout.encoding)
+    frames = _frames(_watch(here, workers, window), every, count)
+    show = _live if sys.stdout.isatty() else _printed
+    last = answer_each(frames, lambda frames: show(frames, levels))
+    failed = last.listing.failures
+    if all(region in failed for region in here.regions):
+        context.exit(Exit.AWS)
+    context.exit(Exit.UNCHECKED if failed else could_ask(last.used))
+
+
+def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
+    def is_wanted(worker: Worker) -> bool:
+        return not wanted or any(
+            worker.id == word or fnmatchcase(worker.name, word) for word in wanted
+        )
+
+    def look() -> Listing:
+        listing = here.listing()
+        return Listing(tuple(filter(is_wanted, listing.workers)), listing.failures)
+
+    def measure(running: Sequence[Worker]) -> Mapping[str, Utilization]:
+        return here.manager.get_utilization_of(
+            running, window=window, measures=SHOWN, metric_data=here.metric_data
+        )
+
+    return Watch(look, measure, clock.now)
+
+
+def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:
+    """Yield a frame per interval, measured from the start of each; *count* limits them."""
+    number = 0
+    while True:
+        started = time.monotonic()
+        yield watching.next()
+        number += 1
+        if number == count:
+            return
+        time.sleep(max(0.0, every.total_seconds() - (time.monotonic() - started)))
+
+
+def _follow(frames: Iterator[Frame], show: Callable[[Frame], None]) -> Frame:
+    for frame in frames:
+        show(frame)
+        sys.stdout.flush()
+        last = frame
+    return last
+
+
+def _live(frames: Iterator[Frame], levels: str) -> Frame:
+    from rich.live import Live
+
+    out = console()
+    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        return _follow(
+            frames, lambda frame: live.update(_drawn(frame, out.width, levels), refresh=True)
+        )
+
+
+def _drawn(frame: Frame, width: int, levels: str) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    columns = frame_columns(frame, width, levels)
+    hidden = left_out(columns, frame_columns(frame, None, levels))
+    notes = [mark(line) for line in _notes(frame)]
+    if hidden:
+        notes.append(mark(f"{INFO} {hidden}"))
+    return Group(
+        Text(_heading(frame), style="bold"),
+        table(list(columns), zip(*columns.values(), strict=True), width),
+        *notes,
+    )
+
+
+def _printed(frames: Iterator[Frame], levels: str) -> Frame:
+    def show(frame: Frame) -> None:
+        say_lines([_heading(frame)])
+        print_columns(frame_columns(frame, None, levels))
+        say_lines((*_notes(frame), ""))
+
+    return _follow(frames, show)
+
+
+def _heading(frame: Frame) -> str:
+    found = frame.listing.workers
+    running = sum(worker.state == "running" for worker in found)
+    measured = f", metrics of {frame.measured_at:%H:%M:%S}" if frame.used else ""
+    workers = f"{plural(len(found), 'worker')}, {running} running"
+    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {workers}{measured}"
+
+
+def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
+    """Return the columns of *frame* that fit into *width* without a break, each with its cells."""
+    workers = frame.listing.workers
+    named = short_names(workers)
+    used = [frame.used.get(worker.id) for worker in workers]
+    # One scale for all, so that two workers can be compared.
+    top = scale([value for u in used if u for value in known_values(u.cpu, u)], rate=False)
+    drawn = f"cpu trend, {scale_words(top, rate=False)}"
+    values = {measure.words: [_value(usage, measure) for usage in used] for measure in SHOWN}
+    shown = columns_within(
+        width,
+        {
+            "name": [named[each.id] for each in workers],
+            "state": [_state(frame, each) for each in workers],
+            **{head: values[head] for head in ("cpu", "memory")},
+        },
+        [
+            {drawn: [" " * _LEAST for _ in workers]},
+            {head: values[head] for head in ("network in", "network out")},
+            {"up": [uptime(each) for each in workers]},
+            {"type": [each.instance_type for each in workers]},
+        ],
+    )
+    if drawn in shown:
+        del shown[drawn]
+        room = min(60, room_beside(shown, width or PIPED_WIDTH))
+        shown[drawn] = [trend(u.cpu, u, room, top, levels) if u else "" for u in used]
+    return shown
+
+
+def _state(frame: Frame, worker: Worker) -> str:
+    was = frame.before.get(worker.id)
+    return state(worker.state) + (f", was {was}" if was else "")
+
+
+def _value(used: Utilization | None, measure: Measure) -> str:
+    if used is None:
+        return "-"
+    metric = used.metrics[measure]
+    return UNKNOWN if metric.unknown else shown_amount(metric.latest, metric)
+
+
+def _notes(frame: Frame) -> list[str]:
+    said = [f"{INFO} {each.label}: no longer listed, was {each.state}" for each in frame.gone]
+    for region, error in frame.listing.failures.items():
+        said.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
+    if not frame.listing.workers and not frame.listing.failures:
+        said.append(f"{WARN} no worker matches")
+    pairs = [
+        (worker, metric)
+        for worker in frame.listing.workers
+        if worker.id in frame.used
+        for metric in frame.used[worker.id].metrics.values()
+    ]
+    return said + reasons(pairs)

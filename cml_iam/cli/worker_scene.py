@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 from click.shell_completion import CompletionItem
 
 from cml_iam import errors
-from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
-from cml_iam.cli._settings import pairs, settings, settings_of
+from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._options import pairs, settings
+from cml_iam.cli._output import BAD, INFO, UNKNOWN, WARN, complain, complain_remedies, note
 from cml_iam.cli._site import DEFAULT_SITE, Role, connect_as, connect_examined, find_site, site_path
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import click
 
     from cml_iam.aws.port import Aws
-    from cml_iam.cli._settings import Settings
+    from cml_iam.cli._options import Settings
     from cml_iam.engine import Request
     from cml_iam.site import Site
     from cml_iam.tag import Tag
@@ -69,6 +70,15 @@ class Scene:
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the instances that *wanted*, ids and names, refer to."""
         return find_workers(self.manager, wanted, self.regions)
+
+    def living(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
+        """Return the workers *wanted*, or all that are not terminated; fails if a region does."""
+        if wanted:
+            return self.find(wanted)
+        listing = self.listing()
+        for error in listing.failures.values():
+            raise error
+        return tuple(worker for worker in listing.workers if worker.state != "terminated")
 
     def find_managed(self, wanted: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
         """Like `find`, but refuse instances without the guard tag unless *unmanaged*."""
@@ -113,13 +123,17 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
     return Scene(manager, regions or (home,), home, site, aws)
 
 
-LIVING = ("pending", "running", "stopping", "stopped")
-"""The states of a worker that has not been terminated."""
+def report_failures(listing: Listing) -> Exit:
+    """Name on stderr the regions that could not be listed; return the exit code."""
+    for region, error in listing.failures.items():
+        complain(f"{BAD} {region}: request failed: {error.message}")
+    complain_remedies(error.remedy for error in listing.failures.values())
+    return next(map(exit_code, listing.failures.values()), Exit.OK)
 
 
 def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> None:
     """Warn of living workers called *name*, other than those with the ids *besides*."""
-    listing = here.listing(states=LIVING)
+    listing = here.listing(states=("pending", "running", "stopping", "stopped"))
     namesakes = [
         f"{worker.id}, {worker.state} in {worker.region}"
         for worker in listing.workers
@@ -147,7 +161,6 @@ def tags_of(texts: Iterable[str]) -> dict[str, str]:
     return tags
 
 
-_ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
 _ELSEWHERE = (
     "the site's policy allows it, so the attached policy may be out of date (see `cml-iam "
     "bootstrap plan`), or a boundary or a service control policy refuses it"
@@ -165,7 +178,10 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
         if error.action == "iam:PassRole":
             reasons = _not_passed(here.site, error.message, here.home)
         else:
-            image = _image(here, launch.image_id)
+            try:
+                image = here.manager.get_image(launch.image_id, region=here.home)
+            except errors.AwsError:
+                image = None
             reasons = refused_by(here.site, launch, image, here.home, here.manager.guard)
         error.remedy = "; ".join(reasons or [_ELSEWHERE])
         raise
@@ -174,16 +190,12 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
 def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
     """Add the statements that would have to allow the call to the DeniedError of each outcome."""
     for outcome in outcomes:
-        if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
-            reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
-            outcome.error.remedy = "; ".join(reasons or [_ELSEWHERE])
+        error, worker = outcome.error, outcome.worker
+        if here.site and isinstance(error, errors.DeniedError) and error.action:
+            from cml_iam.check.manager import supposed
 
-
-def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
-    """Return why the hardened policy of *site* refuses *action* on *worker*."""
-    from cml_iam.check.manager import supposed
-
-    return _refused(site, supposed(action, site.principal_arn, worker.region, worker, ()))
+            request = supposed(error.action, here.site.principal_arn, worker.region, worker, ())
+            error.remedy = "; ".join(_refused(here.site, request) or [_ELSEWHERE])
 
 
 def refused_by(
@@ -199,13 +211,13 @@ def refused_by(
 
 
 def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
-    """Return which of *requests* the hardened policy of *site* certainly refuses."""
+    """Return why the hardened policy of *site* certainly refuses some of *requests*."""
     from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_parts
 
     documents = tuple(part.document for part in render_parts(site))
-    deciding = Deciding(documents, live=False)
-    return [why.said for why in why_refused(requests, deciding) if why.sure]
+    refusals = why_refused(requests, Deciding(documents, live=False))
+    return [why.said for why in refusals if why.sure]
 
 
 def _not_passed(site: Site, message: str, region: str) -> list[str]:
@@ -216,31 +228,21 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
     from cml_iam.engine import Request
     from cml_iam.facts import service_principal
 
-    named = _ROLE.search(message)
-    if named is None:
+    role = re.search(r"on resource: (arn:\S+:role/\S+)", message)
+    if role is None:
         return []
-    service = service_principal("ec2", site.partition)
     context: dict[str, str | list[str]] = {
-        "iam:PassedToService": service,
+        "iam:PassedToService": service_principal("ec2", site.partition),
         "aws:RequestedRegion": region,
     }
-    reasons = _refused(site, [Request("iam:PassRole", named[1], site.principal_arn, context)])
+    reasons = _refused(site, [Request("iam:PassRole", role[1], site.principal_arn, context)])
     granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
     hint = f"`grant.pass_role` of the site file names the only role that it may pass: {granted}"
     return [*reasons, hint] if reasons else []
 
 
-def _image(here: Scene, image_id: str) -> Image | None:
-    try:
-        return here.manager.get_image(image_id, region=here.home)
-    except errors.AwsError:
-        return None
-
-
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that needs no shell quoting; a worker with another name is completed by its ID."""
-
-_GONE: Final = ("shutting-down", "terminated")
 
 
 def state_folder() -> Path:
@@ -252,7 +254,9 @@ def state_folder() -> Path:
 def keep_names(workers: Sequence[Worker], chosen: Settings) -> None:
     """Store the ids, names and states of *workers*, all workers of the site, for completion."""
     known = [
-        [worker.id, worker.name, worker.state] for worker in workers if worker.state not in _GONE
+        [worker.id, worker.name, worker.state]
+        for worker in workers
+        if worker.state not in ("shutting-down", "terminated")
     ]
     # Whatever keeps it from being written (also a user without a home): the command has its answer.
     with suppress(OSError, InputError, RuntimeError):
@@ -265,7 +269,7 @@ def complete_worker(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Return the workers that *incomplete* can become: by name, or by id where that says more."""
-    known = _known(settings_of(context))
+    known = _known(settings(context))
     given = context.params.get(parameter.name or "") or ()
     names = Counter(name for _, name, _ in known)
     offered = []

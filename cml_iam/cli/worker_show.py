@@ -3,67 +3,57 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 from typing import Final
 
 import click
 
-from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._options import (
+    aws_options,
+    option,
+    output_option,
+    repeatable,
+    settings,
+    shared_options,
+)
 from cml_iam.cli._output import (
     BAD,
     INFO,
     OK,
     UNKNOWN,
     WARN,
-    Columns,
     answer,
-    as_csv,
-    columns_within,
-    complain,
-    complain_remedies,
     json_text,
     note,
-    print_columns,
-    print_table,
     progress,
     terminal_width,
 )
-from cml_iam.cli._settings import aws_options, output_option, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, complete_worker, keep_names, scene, tags_of
+from cml_iam.cli._table import Columns, as_csv, columns_within, print_columns, print_table
+from cml_iam.cli.worker_scene import (
+    Scene,
+    complete_worker,
+    keep_names,
+    report_failures,
+    scene,
+    tags_of,
+)
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
-from cml_iam.workers import Image, InstanceStatus, Listing, Worker, image_owners, statuses
+from cml_iam.workers import Image, InstanceStatus, Worker, image_owners, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
 _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
 
 
-@click.option("--all", "everything", is_flag=True, help="List every instance, not only workers.")
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice(STATES),
-    multiple=True,
-    help="List only workers in this state. Repeatable.",
-)
-@click.option(
-    "--type",
-    "types",
-    metavar="PATTERN",
-    multiple=True,
-    help="List only workers of this instance type (* and ?). Repeatable.",
-)
-@click.option(
-    "--tag",
-    "tags",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="List only workers with this tag. Repeatable.",
-)
-@click.option("--name", metavar="PATTERN", help="List only workers with this name (* and ?).")
+@option("--all", "List every instance, not only workers.", name="everything")
+@repeatable("--state", "List only workers in this state.", name="states", type=click.Choice(STATES))
+@repeatable("--type PATTERN", "List only workers of this instance type (* and ?).", name="types")
+@repeatable("--tag KEY=VALUE", "List only workers with this tag.", name="tags")
+@option("--name PATTERN", "List only workers with this name (* and ?).")
 @output_option("csv")
 @shared_options("site")
 @aws_options
@@ -97,7 +87,7 @@ def list_workers(
     if answered:  # otherwise an empty list would be an answer
         answer(
             found,
-            lambda: _print_list(here, found, answered, everything=everything),
+            lambda: _print_list(found, answered, "" if everything else str(here.manager.guard)),
             csv=lambda: workers_csv(found),
         )
     context.exit(report_failures(listing))
@@ -115,16 +105,20 @@ def show(worker: str) -> None:
     found, *more = scene().find([worker])
     if more:
         raise InputError(f"`{worker}` matches {len(more) + 1} workers", remedy="name one")
-    answer(found, lambda: _print_worker(found))
+    answer(found, lambda: print_table(("", ""), _details(found)))
 
 
-def _print_worker(worker: Worker) -> None:
-    said = worker.as_json()
-    tags = said.pop("tags")
-    rows = [[name.replace("_", " "), _text(value)] for name, value in said.items()]
-    print_table(
-        ["", ""], [*rows, *([f"tag {visible(key)}", visible(value)] for key, value in tags.items())]
-    )
+def _details(worker: Worker) -> Iterable[tuple[str, str]]:
+    """Yield the rows of a table that shows *worker*."""
+    for name, value in worker.as_json().items():
+        if name == "tags":
+            continue
+        if name == "launched_at" and worker.launched_at:
+            yield "launched at", f"{worker.launched_at:%Y-%m-%d %H:%M:%S} UTC"
+        else:
+            yield name.replace("_", " "), _text(value)
+    for key, value in worker.tags.items():
+        yield f"tag {visible(key)}", visible(value)
 
 
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
@@ -140,7 +134,7 @@ def status(workers: tuple[str, ...]) -> None:
       cml-iam worker status lab-1
     """
     here = scene()
-    found = wanted_workers(here, workers)
+    found = here.living(workers)
     by_id = statuses(here.manager, found)
     answer(
         [_status_json(worker, by_id.get(worker.id)) for worker in found],
@@ -154,39 +148,26 @@ def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]
     headings = ["state", "system", "instance", "scheduled"]
     if (terminal_width() or _ROOM_FOR_IDS) < _ROOM_FOR_IDS:
         named = short_names(found)
-        rows = [[named[each.id], *row] for each, row in zip(found, rows, strict=True)]
-        print_table(["worker", *headings], rows)
-        return
-    rows = [[each.name or "-", each.id, *row] for each, row in zip(found, rows, strict=True)]
-    print_table(["name", "id", *headings], rows)
+        names, labels = ["worker"], [[named[worker.id]] for worker in found]
+    else:
+        names, labels = ["name", "id"], [[worker.name or "-", worker.id] for worker in found]
+    print_table(
+        [*names, *headings],
+        [[*label, *row] for label, row in zip(labels, rows, strict=True)],
+    )
 
 
 _ROOM_FOR_IDS = 100
 """The minimum terminal width, in columns, for a separate column with IDs beside the checks."""
 
 
-def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
-    """Return the named workers, or all that are not terminated; fails if a region does."""
-    if workers:
-        return here.find(workers)
-    listing = here.listing()
-    for error in listing.failures.values():
-        raise error
-    return tuple(worker for worker in listing.workers if worker.state != "terminated")
-
-
-def _print_list(
-    here: Scene, found: Sequence[Worker], answered: Sequence[str], *, everything: bool
-) -> None:
-    if not found:
-        note(f"{INFO} nothing found in {', '.join(answered)}")
-        if not everything:
-            note(
-                f"  lists only instances with the tag {here.manager.guard}; --all lists every "
-                "instance"
-            )
+def _print_list(found: Sequence[Worker], answered: Sequence[str], guard: str) -> None:
+    if found:
+        print_columns(list_columns(found, terminal_width()), _COLUMNS)
         return
-    print_columns(list_columns(found, terminal_width()), _COLUMNS)
+    note(f"{INFO} nothing found in {', '.join(answered)}")
+    if guard:
+        note(f"  lists only instances with the tag {guard}; --all lists every instance")
 
 
 def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:
@@ -197,12 +178,13 @@ def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:
     """
     cells = {heading: [cell(worker) for worker in workers] for heading, cell in _COLUMNS.items()}
     named = short_names(workers)
+    by_importance = ("address", "type", "up", "zone", "private", "image", "tags")
     shown = columns_within(
         width,
         {"name": [named[worker.id] for worker in workers], "state": cells["state"]},
         [
             {"id": cells["id"], "name": cells["name"]},
-            *({heading: cells[heading]} for heading in _BY_IMPORTANCE),
+            *({heading: cells[heading]} for heading in by_importance),
         ],
     )
     return {heading: shown[heading] for heading in _COLUMNS if heading in shown}
@@ -224,20 +206,14 @@ def _csv_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def report_failures(listing: Listing) -> Exit:
-    """Name on stderr the regions that could not be listed; return the exit code."""
-    for region, error in listing.failures.items():
-        complain(f"{BAD} {region}: request failed: {error.message}")
-    complain_remedies(error.remedy for error in listing.failures.values())
-    return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
-
-
 def short_names(workers: Sequence[Worker]) -> dict[str, str]:
     """Return a display name per worker id: its name, plus the id if several share it."""
     times = Counter(worker.name for worker in workers)
-    return {each.id: each.name if times[each.name] == 1 else each.label for each in workers} | {
-        each.id: each.id for each in workers if not each.name
-    }
+    names: dict[str, str] = {}
+    for worker in workers:
+        own = worker.name if times[worker.name] == 1 else worker.label
+        names[worker.id] = own if worker.name else worker.id
+    return names
 
 
 def state(name: str) -> str:
@@ -261,7 +237,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(str(each) for each in value) or "-"
+        return ", ".join(map(str, value)) or "-"
     return visible(str(value)) if value not in (None, "") else "-"
 
 
@@ -281,23 +257,17 @@ _COLUMNS: Final[Mapping[str, Cell]] = {
 }
 """The columns, in print order."""
 
-_BY_IMPORTANCE: Final = ("address", "type", "up", "zone", "private", "image", "tags")
-"""The columns besides name, state and id; a narrow terminal shows only the first ones."""
-
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:
     if found is None:
         return [state(worker.state), f"{UNKNOWN} unknown", f"{UNKNOWN} unknown", "-"]
-    events = "; ".join(event.code for event in found.events)
-    checks = [_check(found.system), _check(found.instance)]
-    return [state(found.state), *checks, events or "-"]
-
-
-def _check(name: str) -> str:
-    if name == "not-applicable":
-        return "-"
     marks = {"ok": OK, "impaired": BAD}
-    return f"{marks.get(name, WARN)} {name}"
+    checks = [
+        "-" if check == "not-applicable" else f"{marks.get(check, WARN)} {check}"
+        for check in (found.system, found.instance)
+    ]
+    events = "; ".join(event.code for event in found.events)
+    return [state(found.state), *checks, events or "-"]
 
 
 def _status_json(worker: Worker, found: InstanceStatus | None) -> dict[str, object]:
@@ -316,17 +286,14 @@ def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> E
     if any(worker.id not in by_id for worker in found):
         return Exit.UNCHECKED
     running = [by_id[worker.id] for worker in found if by_id[worker.id].state == "running"]
-    return Exit.OK if all(each.ok for each in running) else Exit.FINDINGS
+    return Exit.OK if all(status.ok for status in running) else Exit.FINDINGS
 
 
 @click.argument("pattern")
-@click.option(
-    "--owner",
-    "owners",
-    metavar="ID",
-    multiple=True,
-    help="Account that owns the images, or an alias such as amazon. Repeatable.  [default: "
-    "the site's, else self]",
+@repeatable(
+    "--owner ID",
+    "Account that owns the images, or an alias such as amazon.  [default: the site's, else self]",
+    name="owners",
 )
 @shared_options("site", "output")
 @aws_options

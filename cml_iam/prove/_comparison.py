@@ -183,8 +183,8 @@ class Comparison(NamedTuple):
             "allows_the_same": self.allows_the_same,
             "new_within_old": answers.get("newly allowed", "holds"),
             "old_within_new": answers.get("newly denied", "holds"),
-            "undecided": {change: self.verdicts[change].reason for change in self.undecided},
-            "other_reading": self.other_reading,
+            "undecided": _by_key({c: self.verdicts[c].reason for c in self.undecided}),
+            "other_reading": _by_key(self.other_reading),
             "complete": not self.more and not self.undecided,
             "beside_everything": self.beside_everything,
             "differences": [difference.as_json() for difference in self.differences],
@@ -196,6 +196,11 @@ class Comparison(NamedTuple):
     def of(self, change: Change) -> tuple[Difference, ...]:
         """Return the differences of one kind."""
         return tuple(difference for difference in self.differences if difference.change == change)
+
+
+def _by_key(told: Mapping[Change, str]) -> dict[str, str]:
+    """Return *told* under the names of changes as keys: `newly_allowed`."""
+    return {change.replace(" ", "_"): text for change, text in told.items()}
 
 
 def change_of(old: Outcome, new: Outcome) -> Change | None:

@@ -17,8 +17,8 @@ from mkdocs.structure.files import File
 
 from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._headings import sections
 from cml_iam.cli._main import cli
+from cml_iam.cli._options import sections
 from cml_iam.cli.groups import leaves
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import click
 
 from cml_iam import __version__
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._headings import Heading, sections
 from cml_iam.cli._main import cli
+from cml_iam.cli._options import Heading, sections
 from cml_iam.cli._topics import ENVIRONMENT
 from cml_iam.cli.groups import leaves
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.cli._main import cli
-from cml_iam.cli._settings import Settings
+from cml_iam.cli._options import Settings
 from cml_iam.cli._topics import TOPICS
 from cml_iam.cli.groups import leaves
 from cml_iam.cli.worker_scene import complete_worker, keep_names, state_folder

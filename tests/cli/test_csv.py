@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.cli._output import FORMULA, as_csv, cell
+from cml_iam.cli._table import FORMULA, as_csv
+from cml_iam.cli._table import csv_cell as cell
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from cml_iam.cli._main import cli
-from cml_iam.cli._settings import flags
+from cml_iam.cli._options import flags
 from cml_iam.cli.groups import LazyGroup, leaves
 
 if TYPE_CHECKING:

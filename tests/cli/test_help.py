@@ -13,8 +13,8 @@ import click
 import pytest
 
 from cml_iam import __version__
-from cml_iam.cli._headings import Heading, heading_of, sections
 from cml_iam.cli._main import cli
+from cml_iam.cli._options import Heading, heading_of, sections
 from cml_iam.cli._topics import ENVIRONMENT, TOPICS
 from tests.cli.test_global_options import LEAVES
 

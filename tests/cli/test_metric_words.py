@@ -7,19 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.cli._output import GAP, room_beside
-from cml_iam.cli.worker_metrics import (
+from cml_iam.cli._metric_words import (
     BLOCKS,
     SIGNS,
     amount,
     levels_for,
-    metric_columns,
     scale,
     scale_words,
     sparkline,
     squeezed,
 )
-from cml_iam.cli.worker_watch import frame_columns
+from cml_iam.cli._table import GAP, room_beside
+from cml_iam.cli.worker_metrics import frame_columns, metric_columns
 from cml_iam.workers import Frame, Listing, Measure, Metric, Point, Utilization, Worker
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cml_iam.cli._main import _report, cli
-from cml_iam.cli._output import note, print_json, print_table, say
+from cml_iam.cli._output import note, print_json, say
+from cml_iam.cli._table import print_table
 from cml_iam.cli.groups import Leaf, leaves
 from cml_iam.errors import InputError
 from cml_iam.visible import one_line, unseen, visible

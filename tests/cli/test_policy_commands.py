@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cml_iam.cli.policy_verify import _lines
+from cml_iam.cli.policy_verify import _judgement_lines as _lines
 from cml_iam.expectations import Judgement, derive_expectations
 from cml_iam.render import render_policy
 from cml_iam.site import Site, parse_site, site_text

@@ -108,7 +108,7 @@ def test_what_could_not_be_decided_exits_with_8_and_the_reason(files: Path) -> N
     assert "my:key" in ran.output
     answer = json.loads(run("one.json", "all.json", "-o", "json").output)
     assert (answer["verdict"], answer["complete"]) == ("undecided", False)
-    assert set(answer["undecided"]) == {"newly allowed", "newly denied"}
+    assert set(answer["undecided"]) == {"newly_allowed", "newly_denied"}
 
 
 def test_the_other_reading_of_a_short_arn_is_told(files: Path) -> None:
@@ -123,6 +123,8 @@ def test_the_other_reading_of_a_short_arn_is_told(files: Path) -> None:
     assert ran.exit_code == 8
     assert "▲ same meaning in this reading of ARN wildcards" in ran.output
     assert "some request is newly allowed, if a `*` in a short ARN" in ran.output
+    answer = json.loads(run("none.json", "short.json", "-o", "json").output)
+    assert answer["other_reading"] == {"newly_allowed": "broken", "newly_denied": "broken"}
 
 
 def test_json_has_the_witness_and_what_decided(files: Path) -> None:

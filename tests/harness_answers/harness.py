@@ -137,7 +137,7 @@ def _impatient(read_timeout: float) -> Iterator[None]:
         mock.patch.object(_session, "_READ_TIMEOUT", read_timeout),
         mock.patch.object(_bounds, "ANSWER_BYTES", 1024 * 1024),
         mock.patch.object(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None)),
-        mock.patch("cml_iam.cli.serve.make_server", _Once),
+        mock.patch("cml_iam.workers.http_service.make_server", _Once),
         mock.patch("signal.signal"),
         _no_new_handlers(),
     ):

@@ -127,7 +127,7 @@ class Later(datetime):
 
 
 def test_the_idle_ones_are_stopped_after_asking_and_no_others(shell: Shell, lab: str) -> None:
-    shell.patch.setattr("cml_iam.cli.worker_idle.datetime", Later)
+    shell.patch.setattr("cml_iam.cli.worker_find.datetime", Later)
     held = json.loads(shell("create", "held", "--image", IMAGE, "-o", "json").out)["id"]
     shell("tag", "held", "-t", "cml-iam:hold=exam")
     rules = ("--cpu", "100", "--network", "100000", "--without", "cml", "--stop")
@@ -135,6 +135,7 @@ def test_the_idle_ones_are_stopped_after_asking_and_no_others(shell: Shell, lab:
     unasked = shell("idle", *rules)
     assert (unasked.code, shell.names("stopped")) == (2, [])
     assert "confirmation required, but stdin is not a terminal: stop lab" in unasked.err
+    assert "fix: add --yes, or --dry-run to change nothing" in unasked.err
     assert f"idle: lab ({lab})" in unasked.err
     tried = shell("idle", *rules, "--dry-run")
     assert (tried.code, shell.names("stopped")) == (0, [])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cml_iam.aws import Aws, connect
-from cml_iam.cli.serve import PROBE_ATTEMPTS, PROBE_SECONDS
+from cml_iam.cli.health import PROBE_ATTEMPTS, PROBE_SECONDS
 from cml_iam.sandbox import start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.workers import Monitor, WorkerManager

@@ -169,6 +169,9 @@ def test_show_by_name_and_by_id_is_the_same(cli: Cli, lab: str) -> None:
 
     assert by_name.json["id"] == lab
     assert "tag ManagedBy" in by_id.out
+    lines = by_id.out.splitlines()
+    assert lines[0].split() == ["id", lab]
+    assert re.search(r"^launched at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", by_id.out, re.M)
 
 
 def test_stop_and_terminate_ask_nobody_without_a_terminal(cli: Cli, lab: str) -> None:
@@ -315,7 +318,7 @@ def test_watch_prints_a_table_each_time(
     cli: Cli, lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("cml_iam.cli.worker_watch.time.sleep", waited.append)
+    monkeypatch.setattr("cml_iam.cli.worker_metrics.time.sleep", waited.append)
 
     said = cli("worker", "watch", "la*", "--count", "2", "--every", "10s")
     lines = cli("worker", "watch", "--count", "2", "-o", "json").out.splitlines()
@@ -335,7 +338,7 @@ def test_watch_ends_by_the_keyboard_as_every_command(
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cml_iam.cli.worker_watch.time.sleep", interrupted)
+    monkeypatch.setattr("cml_iam.cli.worker_metrics.time.sleep", interrupted)
 
     assert cli("worker", "watch").code == 130
 
