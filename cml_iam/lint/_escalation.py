@@ -175,7 +175,7 @@ def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
     if wanted.service:
         given["iam:passedtoservice"] = wanted.service
     tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
-    tested = {key: key for item in items for key in item.variable_keys} | tested
+    tested = {key: key for item in items for key in item.named_in_variables} | tested
     conditions = {"StringEquals": {key: given[n] for n, key in tested.items() if n in given}}
     arn = "*"
     if wanted.resource is not None:

@@ -12,8 +12,7 @@ from cml_iam.facts import EXAMPLE_REGIONS, REQUEST_TAG, TAG_KEYS, is_region, nev
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._finding import listed
-from cml_iam.lint._subject import ec2_action, lifecycle
-from cml_iam.lint._tags import besides, other_case
+from cml_iam.lint._tags import besides, ec2_action, lifecycle, other_case
 from cml_iam.prove import Shape, where
 
 if TYPE_CHECKING:

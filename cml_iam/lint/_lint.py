@@ -167,7 +167,8 @@ def too_many(subject: Subject) -> Iterator[Found]:
             f"{len(every)} conditions on tags are too many; CML501, CML502 and CML503 judge only "
             f"the first {len(first)}, not this one and those after it"
         )
-        place = every[len(first)].asked.place
+        gate = every[len(first)]
+        place = gate.item.place(*gate.asked.at)
     yield Found(message, place, "split the policy, and check its parts")
 
 

@@ -17,7 +17,7 @@ from cml_iam import facts
 from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import EXAMPLE_ACCOUNT
-from cml_iam.lint._subject import authorizer_of
+from cml_iam.lint._ask import authorizer_of
 from cml_iam.space import KeyCondition, Query, values_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def admitted(
     *about* is the action and resource of the request. *values* returns the values that the stranger
     may send for a key; it is called for the keys in the document and for those *always* sent.
     """
-    keys = [key.lower() for key in (*always, *sorted(item.variable_keys))]
+    keys = [key.lower() for key in (*always, *sorted(item.named_in_variables))]
     own: dict[str, list[Asked]] = {key: [] for key in keys}
     for asked in item.asked:
         own.setdefault(asked.name, []).append(asked)

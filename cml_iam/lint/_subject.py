@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam import facts
-from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import compile_policies
 from cml_iam.facts import arn_pattern, overlap
 from cml_iam.lint._finding import Found, Step
@@ -18,17 +17,13 @@ from cml_iam.space import KeyCondition, Part
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.engine import Authorizer, Document, Request
+    from cml_iam.engine import Authorizer, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
     from cml_iam.lint._finding import Correction, Kind
     from cml_iam.policy import Path
 
 
-_ALL: Final = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-}
 _TAG_OPERATORS: Final = {"stringequals", "stringlike", "stringequalsignorecase"}
 
 Content = tuple[Statement, str]
@@ -54,7 +49,6 @@ class Asked(KeyCondition):
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values as written."""
         return self.condition.values
 
     @property
@@ -85,11 +79,6 @@ class Asked(KeyCondition):
     def at(self) -> Path:
         """The path of the key in the statement."""
         return ("Condition", self.condition.operator, self.condition.key)
-
-    @property
-    def place(self) -> Place | None:
-        """The place of the key."""
-        return self.item.place(*self.at)
 
     def found(
         self,
@@ -134,7 +123,6 @@ class Item(Part):
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:
-        """Its conditions."""
         return tuple(
             Asked(compiled.condition, compiled.test, self.variables, self, compiled.problems)
             for compiled in self.compiled.conditions
@@ -142,7 +130,6 @@ class Item(Part):
 
     @property
     def label(self) -> str:
-        """The display name of the statement."""
         return self.statement.label
 
     @property
@@ -153,7 +140,6 @@ class Item(Part):
 
     @property
     def allows(self) -> bool:
-        """Whether the effect is Allow."""
         return self.statement.effect == "Allow"
 
     @property
@@ -227,11 +213,6 @@ class Item(Part):
     def ids(self, kind: str) -> tuple[str, ...]:
         """Return the statement's principals of one *kind*, such as `AWS` or `Service`."""
         return tuple(n for named, names in self.principals() if named == kind for n in names)
-
-    @property
-    def variable_keys(self) -> frozenset[str]:
-        """The keys of the policy variables, by `same_key`."""
-        return self.needs.union(*(condition.needs() for condition in self.asked))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -330,7 +311,6 @@ class Subject:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """Every statement of every document."""
         written = [(document, one) for document in self.documents for one in document.statements]
         compiled = self.authorizer.gates[0].statements
         return tuple(
@@ -340,7 +320,6 @@ class Subject:
 
     @cached_property
     def principals(self) -> tuple[Principal, ...]:
-        """Every principal of every statement."""
         return tuple(
             Principal(item, kind, name, (element, kind, index))
             for item in self.items
@@ -351,17 +330,14 @@ class Subject:
 
     @cached_property
     def allows(self) -> tuple[Item, ...]:
-        """The statements whose effect is Allow."""
         return tuple(item for item in self.items if item.allows)
 
     @cached_property
     def denies(self) -> tuple[Item, ...]:
-        """The statements whose effect is Deny."""
         return tuple(item for item in self.items if not item.allows)
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:
-        """Every condition of every statement."""
         return tuple(asked for item in self.items for asked in item.asked)
 
     @cached_property
@@ -383,9 +359,8 @@ class Subject:
         """Return the statements about any of *actions*."""
         names = tuple(action.full for action in actions)
         if names not in self._concerning:
-            self._concerning[names] = tuple(
-                item for item in self.items if any(map(item.says, actions))
-            )
+            items = tuple(item for item in self.items if any(map(item.says, actions)))
+            self._concerning[names] = items
         return self._concerning[names]
 
     def granting(self, request: Request) -> Item | None:
@@ -428,31 +403,9 @@ def as_attached(statement: Statement) -> Statement:
     return statement
 
 
-def authorizer_of(document: Document) -> Authorizer:
-    """Return the engine for a resource's *document* and callers whose own policies allow all."""
-    return compile_policies(identity=[_ALL], resource=document)
-
-
-@cache
-def lifecycle() -> tuple[Action, ...]:
-    """Return the actions with which the manager changes its instances, the worst first."""
-    changing = (permission for permission in load_catalogue().changing if permission.on_worker)
-    return tuple(ec2_action(permission.name) for permission in changing)[::-1]
-
-
-def ec2_action(name: str) -> Action:
-    """Return the EC2 action *name*, which must exist."""
-    ec2 = facts.service("ec2")
-    action = ec2.action(name) if ec2 else None
-    assert action is not None  # noqa: S101 - a name of ours that AWS has
-    return action
-
-
 def _named(index: int, text: str) -> Named:
-    if text in {"*", "*:*"}:
-        return Named(index, text, (), everything=True, exact=False)
     prefix, _, name = text.partition(":")
     owner = facts.service(prefix)
-    exact = "*" not in text and "?" not in text
     actions = owner.matching(name) if owner and name else ()
-    return Named(index, text, actions, everything=False, exact=exact)
+    exact = "*" not in text and "?" not in text
+    return Named(index, text, actions, everything=text in {"*", "*:*"}, exact=exact)

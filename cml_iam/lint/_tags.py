@@ -9,9 +9,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-taggin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam import facts
+from cml_iam.catalogue import load_catalogue
 from cml_iam.facts import (
     REQUEST_TAG,
     RESOURCE_TAG,
@@ -24,7 +26,6 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
-from cml_iam.lint._subject import ec2_action, lifecycle
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
 
 if TYPE_CHECKING:
@@ -73,6 +74,21 @@ def tag_wiped(subject: Subject) -> Iterator[Found]:
         way = gate.way_out() if gate.operating else None
         if way:
             yield _wiped(gate, *way)
+
+
+@cache
+def lifecycle() -> tuple[Action, ...]:
+    """Return the actions with which the manager changes its instances, the worst first."""
+    changing = (permission for permission in load_catalogue().changing if permission.on_worker)
+    return tuple(ec2_action(permission.name) for permission in changing)[::-1]
+
+
+def ec2_action(name: str) -> Action:
+    """Return the EC2 action *name*, which must exist."""
+    ec2 = facts.service("ec2")
+    action = ec2.action(name) if ec2 else None
+    assert action is not None  # noqa: S101 - a name of ours that AWS has
+    return action
 
 
 def other_case(tag: str) -> str:

@@ -118,29 +118,24 @@ class Token(NamedTuple):
             return (None,) if self.inside else (issuer.subject,)
         own = {owner for owner in map(issuer.owner_of, patterns) if owner}
         fillable = patterns if issuer.owner else [text for text in patterns if text[:1] in "*?"]
-        texts = dict.fromkeys(
-            text
+        whose = {
+            text: owner
             for pattern in fillable
             for text in filled(pattern, _fills(issuer))
-            if issuer.issues(text) and self._is_other(issuer.owner_of(text), own)
-        )
+            if issuer.issues(text) and (owner := issuer.owner_of(text))
+        }
+        others = [text for text, owner in whose.items() if self._is_other(owner, own)]
         # Those with an obvious stranger first, then short ones.
-        others = sorted(texts, key=lambda text: (not _by_stranger(issuer, text), len(text)))[:TRIED]
+        others = sorted(others, key=lambda text: ("stranger" not in whose[text][0], len(text)))
+        others = others[:TRIED]
         return others if self.inside else [*others, issuer.subject]
 
-    def _is_other(self, whose: tuple[str, str] | None, own: Iterable[tuple[str, str]]) -> bool:
+    def _is_other(self, whose: tuple[str, str], own: Iterable[tuple[str, str]]) -> bool:
         """Return whether *whose* token it is: of none of the owners, or projects, in *own*."""
-        if whose is None:
-            return False
         owners = {name for name, _ in own if not _open(name)}
         if not self.inside:
             return whose[0] not in owners
         return whose[0] in owners and whose not in own
-
-
-def _by_stranger(issuer: Issuer, subject: str) -> bool:
-    owner = issuer.owner_of(subject)
-    return owner is not None and "stranger" in owner[0]
 
 
 def _open(text: str) -> bool:

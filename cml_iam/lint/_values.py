@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
-from cml_iam.lint._ask import always_holds, matched
+from cml_iam.lint._ask import always_holds, authorizer_of, matched
 from cml_iam.lint._corrections import with_wildcards
 from cml_iam.lint._finding import Step, listed
 from cml_iam.lint._names import SERVICE
-from cml_iam.lint._subject import authorizer_of
 from cml_iam.policy import Condition
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def test_the_documented_table_is_up_to_date() -> None:
 @pytest.mark.parametrize("path", cases("bad"))
 def test_every_witness_is_decided_by_the_engine_as_it_says(path: Path) -> None:
     from cml_iam.engine import compile_policies
-    from cml_iam.lint._subject import authorizer_of
+    from cml_iam.lint._ask import authorizer_of
 
     text = path.read_text("utf-8")
     for finding in judged(path):

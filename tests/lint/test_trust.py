@@ -16,8 +16,8 @@ import pytest
 from cml_iam.engine import Request, compile_policies
 from cml_iam.facts import services
 from cml_iam.lint import lint_text
+from cml_iam.lint._ask import authorizer_of
 from cml_iam.lint._principals import issuers
-from cml_iam.lint._subject import authorizer_of
 from cml_iam.render import DOCUMENTS, render_document
 from cml_iam.site import Eks
 from tests.render.test_keyless import SITE
