@@ -6,7 +6,7 @@ the same classes, so they cannot disagree on what a request can be.
 """
 
 from cml_iam.policy import Shape
-from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
+from cml_iam.space._boxes import Budget
 from cml_iam.space._examples import moments
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
@@ -19,7 +19,6 @@ from cml_iam.space._values import Query, values_of
 __all__ = [
     "ACCOUNT_ID",
     "REGION_NAME",
-    "Box",
     "Budget",
     "Class",
     "Glob",
@@ -37,10 +36,7 @@ __all__ = [
     "classes",
     "documents",
     "glob",
-    "leaving",
     "loose_places",
-    "lowest",
-    "meet",
     "moments",
     "representatives",
     "side_of",

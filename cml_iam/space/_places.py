@@ -49,18 +49,13 @@ POPULAR: Final = (
 )
 """Actions that represent all services that no policy names."""
 
-TELLING: Final = {
-    name: number
-    for number, name in enumerate(
-        (
-            *POPULAR,
-            "ec2:ModifyInstanceAttribute",
-            "ec2:CreateSnapshot",
-            "iam:CreateAccessKey",
-            "s3:PutObject",
-        )
-    )
-}
+_TELLING: Final = (
+    *POPULAR,
+    "ec2:ModifyInstanceAttribute",
+    "ec2:CreateSnapshot",
+    "iam:CreateAccessKey",
+    "s3:PutObject",
+)
 """Well-known actions, which are better examples of their class."""
 
 REGION_FIELD: Final = 3
@@ -139,19 +134,18 @@ def loose_places(action: str) -> tuple[Place, ...]:
 @lru_cache(1 << 10)
 def typed_places(action: Action) -> tuple[Place, ...]:
     """Return the resources for which AWS authorizes *action*, from its service reference."""
-    return tuple(_typed_places(action))
+    # Required types and instances make better examples.
+    targets = sorted(action.targets, key=lambda each: (not each.required, each.type != "instance"))
+    return tuple(place for target in targets for place in _of_target(action.full, target))
 
 
-def _typed_places(action: Action) -> Iterator[Place]:
-    for target in sorted(action.targets, key=_order):
-        if not target.type:
-            yield Place(action.full, None, "", target.keys)
-        elif target.arns:
-            for arn in target.arns:
-                fields = tuple(_field(text, n) for n, text in enumerate(arn) if n)
-                yield Place(action.full, fields, target.type, target.keys)
-        else:
-            yield from _of_any_type(action, target)
+def _of_target(action: str, target: Target) -> Iterator[Place]:
+    patterns = [
+        tuple(_field(text, index) for index, text in enumerate(arn) if index) for arn in target.arns
+    ]
+    any_type = [place.fields for place in loose_places(action)]
+    for fields in (patterns or any_type) if target.type else (None,):
+        yield Place(action, fields, target.type, target.keys)
 
 
 def together(
@@ -168,23 +162,13 @@ def together(
     for place in filter(wanted, typed_places(action)):
         groups[place.fields[:-1] if place.fields and place.type else ()].append(place)
     for shared, places in groups.items():
-        keys = [each.keys for each in places if each.keys is not None]
+        keys = [place.keys for place in places if place.keys is not None]
         if len(places) == 1 or not shared or len(keys) < len(places):
             yield None, tuple(places)
             continue
-        kinds = tuple(dict.fromkeys(each.fields[-1] for each in places if each.fields))
+        kinds = tuple(dict.fromkeys(place.fields[-1] for place in places if place.fields))
         every = Keys(frozenset().union(*(key.patterns for key in keys)))
         yield Place(action.full, (*shared, MANY), "", every, kinds), tuple(places)
-
-
-def _order(target: Target) -> tuple[bool, bool]:
-    """Sort an action's targets: required ones and instances make better examples."""
-    return not target.required, target.type != "instance"
-
-
-def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
-    for place in loose_places(action.full):
-        yield Place(action.full, place.fields, target.type, target.keys)
 
 
 @lru_cache(1 << 10)
@@ -201,19 +185,18 @@ def _field(text: str, index: int) -> Glob:
 
 def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
     """Return the classes of actions that *parts* distinguish and whose bits are *wanted*."""
-    naming = _Naming(parts, wanted)
-    found = (*naming.of_services(), *naming.rest())
+    found = _Naming(parts, wanted).classes()
     return [each for whole in found for each in _without_singular(whole)]
 
 
 def _without_singular(whole: Class) -> Iterator[Class]:
     """Split *whole* so that each action in `singular_actions` has a class of its own."""
     singular = {action.lower() for action in singular_actions()}
-    alone = [each for each in whole.listed if each.lower() in singular]
-    left = tuple(each for each in whole.listed if each not in alone)
+    alone = [action for action in whole.listed if action.lower() in singular]
+    left = tuple(action for action in whole.listed if action not in alone)
     others = bool(left or whole.named or whole.others or not alone)
-    for each in alone:
-        yield Class(whole.bits, (each,), None, open=whole.open and not others)
+    for action in alone:
+        yield Class(whole.bits, (action,), None, open=whole.open and not others)
     if others:
         yield whole._replace(listed=left)
 
@@ -224,14 +207,14 @@ class _Naming:
     def __init__(self, parts: Sequence[Part], wanted: Callable[[int], bool]) -> None:
         self._wanted = wanted
         self._negated = self._everything = 0
-        twins = (prefix for pair in TWINS for prefix in pair.services)
         named = any(part.asks_other_names for part in parts)
+        # Services that send keys under their own names.
+        twins = (prefix for pair in TWINS for prefix in pair.services)
         self._apart = tuple(dict.fromkeys(twins)) if named else ()
         self._patterns: dict[str, list[tuple[int, ActionPattern]]] = defaultdict(list)
         for number, part in enumerate(parts):
             bit = 1 << number
-            if part.compiled.not_action:
-                self._negated |= bit
+            self._negated |= bit if part.compiled.not_action else 0
             for pattern in part.compiled.actions:
                 if pattern.problem is not None:
                     continue
@@ -240,27 +223,25 @@ class _Naming:
                 else:
                     self._patterns[pattern.service].append((bit, pattern))
 
-    def rest(self) -> Iterator[Class]:
-        """Yield the actions of services that no statement names.
+    def _bits(self, hits: int) -> int:
+        return (hits | self._everything) ^ self._negated
 
-        Services that send keys under their own names form separate classes.
-        """
-        if not self._wanted(self._bits(0)):
-            return
-        known: dict[str, list[str]] = defaultdict(list)
-        for each in dict.fromkeys((*POPULAR, *singular_actions())):
-            prefix = each.partition(":")[0]
-            if prefix not in self._patterns:
-                known[prefix if prefix in self._apart else ""].append(each)
-        yield Class(self._bits(0), tuple(known[""]), f"example:{FRESH}", others=True)
-        for prefix in self._apart:
-            if prefix not in self._patterns:
-                yield Class(self._bits(0), tuple(known[prefix]), f"{prefix}:{FRESH}", others=True)
-
-    def of_services(self) -> Iterator[Class]:
-        """Yield the classes of the actions of the named services."""
+    def classes(self) -> Iterator[Class]:
+        """Yield the classes of the named services, then those of all others."""
         for prefix, patterns in self._patterns.items():
             yield from self._of_service(prefix, patterns)
+        bits = self._bits(0)
+        if not self._wanted(bits):
+            return
+        known: dict[str, list[str]] = defaultdict(list)
+        for action in dict.fromkeys((*POPULAR, *singular_actions())):
+            prefix = action.partition(":")[0]
+            if prefix not in self._patterns:
+                known[prefix if prefix in self._apart else ""].append(action)
+        for prefix in ("", *self._apart):
+            if prefix not in self._patterns:
+                example = f"{prefix or 'example'}:{FRESH}"
+                yield Class(bits, tuple(known[prefix]), example, others=True)
 
     def _of_service(
         self, prefix: str, patterns: list[tuple[int, ActionPattern]]
@@ -273,8 +254,8 @@ class _Naming:
             groups[self._bits(hits[name])].append(name)
         untouched = self._bits(0)
         if owner and untouched and self._wanted(untouched):
-            names = (each.lower() for each in owner.action_names)
-            groups[untouched] += [each for each in names if each not in hits]
+            names = map(str.lower, owner.action_names)
+            groups[untouched] += [name for name in names if name not in hits]
         for bits, grouped in groups.items():
             if self._wanted(bits):
                 yield _class(prefix, owner, bits, grouped, exact)
@@ -284,33 +265,34 @@ class _Naming:
         self, prefix: str, patterns: list[tuple[int, ActionPattern]], known: set[int]
     ) -> Iterator[Class]:
         """Yield classes to which no action of AWS belongs yet."""
-        wild = [each for _, each in patterns if not each.exact]
+        wild = [pattern.name for _, pattern in patterns if not pattern.exact]
         if not wild:
             return
-        globs = [glob(each.name) for _, each in patterns]
-        names, complete = representatives(globs, _filled(wild), FILLED_INSIDE)
+        filled = (name.replace("*", "somethingelse").replace("?", "x") for name in wild)
+        globs = [glob(pattern.name) for _, pattern in patterns]
+        names, complete = representatives(globs, filled, FILLED_INSIDE)
         if not complete:
             yield Class(0, (), None, partial=True)
         for name in names:
-            bits = 0
-            for bit, pattern in patterns:
-                bits |= bit if pattern.test(name) else 0
-            if self._bits(bits) not in known and self._wanted(self._bits(bits)):
-                known.add(self._bits(bits))
-                yield Class(self._bits(bits), (), f"{prefix}:{name}")
+            bits = self._bits(_matching(name, patterns))
+            if bits not in known and self._wanted(bits):
+                known.add(bits)
+                yield Class(bits, (), f"{prefix}:{name}")
 
-    def _bits(self, hits: int) -> int:
-        return (hits | self._everything) ^ self._negated
+
+def _matching(name: str, patterns: Iterable[tuple[int, ActionPattern]]) -> int:
+    """Return the bits of the *patterns* that match *name*."""
+    bits = 0
+    for bit, pattern in patterns:
+        bits |= bit if pattern.test(name) else 0
+    return bits
 
 
 def _hits(
     owner: Service | None, patterns: list[tuple[int, ActionPattern]], exact: Iterable[str]
 ) -> dict[str, int]:
     """Return the actions that *patterns* match, in lower case, with the patterns' bits."""
-    hits: dict[str, int] = defaultdict(int)
-    for name in exact:
-        for bit, pattern in patterns:
-            hits[name] |= bit if pattern.test(name) else 0
+    hits: dict[str, int] = defaultdict(int, {name: _matching(name, patterns) for name in exact})
     for bit, pattern in patterns:
         for name in owner.names_matching(pattern.name) if owner and not pattern.exact else ():
             hits[name.lower()] |= bit
@@ -318,21 +300,12 @@ def _hits(
 
 
 def _class(
-    prefix: str, owner: Service | None, bits: int, names: Iterable[str], exact: dict[str, str]
+    prefix: str, owner: Service | None, bits: int, names: list[str], exact: dict[str, str]
 ) -> Class:
-    listed, unlisted = [], None
-    names = tuple(names)
-    for name in names:
-        spelt = owner.name_of(name) if owner else None
-        if spelt:
-            listed.append(f"{prefix}:{spelt}")
-        elif unlisted is None:
-            unlisted = f"{prefix}:{exact[name]}"
+    spelt = [owner.name_of(name) if owner else None for name in names]
+    listed = [f"{prefix}:{name}" for name in spelt if name]
+    listed.sort(key=lambda each: _TELLING.index(each) if each in _TELLING else len(_TELLING))
+    new = (exact[name] for name, known in zip(names, spelt, strict=True) if not known)
+    unlisted = next((f"{prefix}:{name}" for name in new), None)
     wild = any(name not in exact for name in names)
-    listed.sort(key=lambda each: TELLING.get(each, len(TELLING)))
     return Class(bits, tuple(listed), unlisted, named=unlisted is not None, open=wild)
-
-
-def _filled(patterns: Iterable[ActionPattern]) -> Iterator[str]:
-    for pattern in patterns:
-        yield pattern.name.replace("*", "somethingelse").replace("?", "x")

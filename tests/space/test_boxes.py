@@ -7,8 +7,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cml_iam.space import leaving, meet
-from cml_iam.space._boxes import Budget, complement, merged
+from cml_iam.space._boxes import Budget, complement, leaving, meet, merged
 
 AXES = 4
 BITS = st.integers(1, 7)
