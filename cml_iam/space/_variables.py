@@ -17,16 +17,16 @@ patterns. In all other cases a search without a witness is undecided.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Token, Variable
-from cml_iam.facts import key_type, same_key
+from cml_iam.facts import key_type
 from cml_iam.space._examples import base_type
 from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
-from cml_iam.space._statements import FIELD_KEYS
+from cml_iam.space._statements import FIELD_KEYS, variable_keys
 from cml_iam.space._values import FORMS, compares_texts
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
     complete = _is_text(gathered, key) and not gathered.needs.get(key)
     starts: dict[Start, None] = {}
     for user in users:
-        patterns = list(_patterns(gathered, user))
-        varying = [pattern for pattern in patterns if _has(pattern, key)]
-        others = [pattern for pattern in patterns if any(isinstance(p, Variable) for p in pattern)]
-        befores = [_before(each) for each in varying]
-        known = list(dict.fromkeys(each for each in befores if each is not None))
+        conditions, fields = gathered.conditions.get(user, ()), gathered.fields.get(user, ())
+        parsed = [parts for condition in conditions for parts in condition.parsed()]
+        keys = {parts: variable_keys(parts) for parts in (*(f.parts for f in fields), *parsed)}
+        befores = [_before(parts) for parts, named in keys.items() if key in named]
+        known = list(dict.fromkeys(text for text in befores if text is not None))
         complete = complete and None not in befores and _apart(known)
-        complete = complete and all(_has(other, key) for other in others)
+        complete = complete and all(key in named for named in keys.values() if named)
         complete = complete and _is_text(gathered, user) and _is_exact(gathered, user)
         globs = tuple(_plain_globs(gathered, user))
         starts.update(dict.fromkeys((globs, before) for before in known))
@@ -88,12 +88,6 @@ def _is_exact(gathered: Gathered, user: str) -> bool:
     )
 
 
-def _patterns(gathered: Gathered, user: str) -> Iterator[tuple[Token, ...]]:
-    yield from (pattern.parts for pattern in gathered.fields.get(user, ()))
-    for condition in gathered.conditions.get(user, ()):
-        yield from condition.parsed()
-
-
 def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
     """Yield the patterns of *user* without variables, and those that all its values match."""
     for condition in gathered.conditions.get(user, ()):
@@ -109,10 +103,6 @@ def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
         yield from gathered.place.kinds if index == len(FIELD_KEYS) - 1 else ()
 
 
-def _has(parts: Iterable[Token], key: str) -> bool:
-    return any(isinstance(p, Variable) and same_key(p.key) == key for p in parts)
-
-
 def _before(parts: Sequence[Token]) -> str | None:
     """Return the plain text before the only variable of *parts*, or None."""
     variables = [p for p in parts if isinstance(p, Variable)]
@@ -124,7 +114,7 @@ def _before(parts: Sequence[Token]) -> str | None:
 
 def _apart(texts: Sequence[str]) -> bool:
     """Return whether none of *texts* is a prefix of another."""
-    return not any(a != b and b.startswith(a) for a in texts for b in texts)
+    return all(_is_end(text, texts) for text in texts)
 
 
 @lru_cache(1 << 9)
@@ -153,40 +143,39 @@ class _Walk:
         self._machines = [Machine(list(dict.fromkeys(globs))) for globs, _ in starts]
         self._wanted = wanted
         named = {char for machine in self._machines for char in machine.alphabet}
-        self._fresh = [*islice((c for c in OTHERS if c not in named), wanted)]
         # Beyond the usual characters there are always more that nobody names.
-        more = (chr(n) for n in range(0x2460, 0x2480))
-        self._fresh += [*islice((c for c in more if c not in named), wanted - len(self._fresh))]
+        more = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
+        self._fresh = [*islice((c for c in more if c not in named), wanted)]
         if any(Wild.DIGIT in each.symbols for globs, _ in starts for each in globs):
             self._fresh += [*islice((c for c in DIGITS if c not in named), wanted)]
         self._letters = [*sorted(named), *self._fresh]
-        begin = tuple(
+        self._begin: State = tuple(
             machine.run(before) for machine, (_, before) in zip(self._machines, starts, strict=True)
         )
-        self._begin = begin
-        self.states = {begin: ""}
+        self.states = {self._begin: ""}
         self._moves: dict[State, dict[str, State]] = {}
-        self._came: dict[State, set[State]] = {}
+        self._came: dict[State, set[State]] = defaultdict(set)
         self.complete = self._explore()
-        self.kinds: dict[State, list[State]] = {}
+        self.kinds: dict[State, list[State]] = defaultdict(list)
         for state in self.states:
-            self.kinds.setdefault(self._kind(state), []).append(state)
+            self.kinds[self._kind(state)].append(state)
 
     def _kind(self, state: State) -> State:
         return (self._machines[0].accepts(state[0]), *state[1:])
 
     def _after(self, state: State, text: str) -> State:
         pairs = zip(self._machines, state, strict=True)
-        return tuple(machine.run(text, each) for machine, each in pairs)
+        return tuple(machine.run(text, at) for machine, at in pairs)
 
     def _explore(self) -> bool:
+        """Find the states, each with a shortest text that leads to it; False if some are left."""
         pending = deque([self._begin])
         while pending:
             here = pending.popleft()
             moves = self._moves[here] = {}
             for char in self._letters:
                 after = moves[char] = self._after(here, char)
-                self._came.setdefault(after, set()).add(here)
+                self._came[after].add(here)
                 if after not in self.states:
                     if len(self.states) >= MAX_STATES:
                         return False
@@ -196,16 +185,14 @@ class _Walk:
 
     def texts(self, kind: State) -> tuple[list[str], bool]:
         """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
-        known = [
-            example for example in EXAMPLES if self._kind(self._after(self._begin, example)) == kind
-        ]
+        known = [text for text in EXAMPLES if self._kind(self._after(self._begin, text)) == kind]
         if len(known) >= self._wanted:
             return known[: self._wanted], True
         for state in self.kinds[kind]:
             moves = self._moves.get(state, {})
             longer = [c for c in self._fresh if c in moves and self._kind(moves[c]) == kind]
             if len(longer) >= self._wanted:
-                return [self.states[state] + each for each in longer[: self._wanted]], True
+                return [self.states[state] + char for char in longer[: self._wanted]], True
         return self._searched(kind)
 
     def _searched(self, kind: State) -> tuple[list[str], bool]:
@@ -218,7 +205,7 @@ class _Walk:
             state, text = pending.popleft()
             if self._kind(state) == kind:
                 found.append(text)
-                if _ends(found) >= self._wanted:
+                if sum(_is_end(one, found) for one in found) >= self._wanted:
                     return found, True
             pending.extend(
                 (after, text + char)
@@ -231,13 +218,12 @@ class _Walk:
         found = set(states)
         pending = deque(found)
         while pending:
-            for each in self._came.get(pending.popleft(), ()):
-                if each not in found:
-                    found.add(each)
-                    pending.append(each)
+            new = self._came[pending.popleft()] - found
+            found |= new
+            pending.extend(new)
         return found
 
 
-def _ends(texts: Sequence[str]) -> int:
-    """Count those of *texts* that are not prefixes of others."""
-    return sum(not any(b != a and b.startswith(a) for b in texts) for a in texts)
+def _is_end(text: str, texts: Iterable[str]) -> bool:
+    """Return whether *text* is not a prefix of another of *texts*."""
+    return not any(other != text and other.startswith(text) for other in texts)
