@@ -10,9 +10,8 @@ from cml_iam.space._boxes import Budget
 from cml_iam.space._examples import moments
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
-from cml_iam.space._search import Searcher, SliceResult
+from cml_iam.space._search import Goal, Searcher, SliceResult
 from cml_iam.space._sides import Policies, Side, apart, documents, side_of, taking_colons
-from cml_iam.space._slice import Goal
 from cml_iam.space._statements import KeyCondition, Part
 from cml_iam.space._values import Query, values_of
 
