@@ -46,7 +46,7 @@ from cml_iam.space import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cml_iam.engine import Request
     from cml_iam.expectations import Answer as ExpectedAnswer
@@ -78,11 +78,8 @@ def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Poli
     Raises InputError if some statements name principals and others do not, or if there are several
     policies of a resource.
     """
-    named = {
-        statement.principal is not None or statement.not_principal is not None
-        for document in attached
-        for statement in document.statements
-    }
+    statements = [statement for document in attached for statement in document.statements]
+    named = {each.principal is not None or each.not_principal is not None for each in statements}
     if named == {True, False}:
         raise InputError(
             "some statements name principals and some do not",
@@ -133,7 +130,12 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
             search = _Search(before, after, change, budget)
             found += search.differences(verdicts[change])
             more = more or search.more
-    expectations = _expectations(site) if site and old.resource is None else ()
+    expectations: tuple[Expectation, ...] = ()
+    if site and old.resource is None:
+        # Without a site file nothing is asked of them.
+        from cml_iam.expectations import derive_expectations
+
+        expectations = derive_expectations(site)
     answers = [(_answer(before, each), _answer(after, each)) for each in expectations]
     return Comparison(
         same=False,
@@ -152,13 +154,6 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
 def _meanings(side: Side) -> frozenset[object]:
     gates = (*enumerate(side.gates), (-1, side.denies))
     return frozenset((number, part.meaning) for number, gate in gates for part in gate)
-
-
-def _expectations(site: Site) -> tuple[Expectation, ...]:
-    # Without a site file nothing is asked of them.
-    from cml_iam.expectations import derive_expectations
-
-    return derive_expectations(site)
 
 
 def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
@@ -195,16 +190,16 @@ class _Search:
 
     def differences(self, verdict: Verdict) -> Iterator[Difference]:
         """Yield the differences; at least the witness of *verdict*, if it has one."""
+        witness = verdict.witness
         found = False
         for group, goal in self._question.groups():
-            is_known = verdict.witness and verdict.witness.request.action in group.listed
-            for difference in self._in_class(group, goal, is_known=bool(is_known)):
+            is_known = witness is not None and witness.request.action in group.listed
+            for difference in self._in_class(group, goal, is_known=is_known):
                 found = True
                 yield difference
         self.more = self.more or bool(self._question.incomplete)
-        if not found and verdict.witness:
-            request = verdict.witness.request
-            yield from self._explained(request, unlisted=verdict.witness.unlisted)
+        if not found and witness:
+            yield from self._explained(witness.request, unlisted=witness.unlisted)
 
     def _in_class(self, group: Class, goal: Goal, *, is_known: bool) -> Iterator[Difference]:
         met = self._met(group, goal, is_known=is_known)
@@ -218,11 +213,18 @@ class _Search:
 
     def _met(self, group: Class, goal: Goal, *, is_known: bool) -> _Met:
         """Search for *goal*, and for the ways to reach it, with the actions of *group*."""
-        searcher, goals = self._searcher(goal)
+        if id(goal) not in self._searchers:  # classes may share them
+            searcher = self._question.searcher(goal, assuming_all=True)
+            self._searchers[id(goal)] = searcher, (goal, *self._narrowed(goal))
+        searcher, goals = self._searchers[id(goal)]
         met = _Met()
         tried: dict[str, set[Any]] = defaultdict(set)
+        most = 1 if group.others else MAX_ACTIONS
         for place in self._question.places(group, searcher, is_known=is_known):
-            if self._is_enough(place, group, met, tried):
+            full = len(met.named) >= most or sum(map(len, tried.values())) > MAX_TRIED
+            is_enough = bool(met.named) and place.action not in tried and full
+            if is_enough or self._budget.left < 0:
+                self.more = self.more or self._budget.left < 0
                 listed = place.action in group.listed
                 met.alike = len(group.listed) - group.listed.index(place.action) if listed else 0
                 break
@@ -233,25 +235,6 @@ class _Search:
                 seen |= {reached, (reached, keys)}
                 self._look(place, searcher.every(place, goals), met)
         return met
-
-    def _searcher(self, goal: Goal) -> tuple[Searcher, tuple[Goal, ...]]:
-        """Return the searcher for *goal*, and all its targets; classes may share them."""
-        if id(goal) not in self._searchers:
-            goals = (goal, *self._narrowed(goal))
-            searcher = self._question.searcher(goal, assuming_all=True)
-            self._searchers[id(goal)] = searcher, goals
-        return self._searchers[id(goal)]
-
-    def _is_enough(
-        self, place: Place, group: Class, met: _Met, tried: Mapping[str, set[Any]]
-    ) -> bool:
-        """Return whether *place* and those after it need no search for actions of *group*."""
-        if self._budget.left < 0:
-            self.more = True
-            return True
-        most = 1 if group.others else MAX_ACTIONS
-        full = len(met.named) >= most or sum(map(len, tried.values())) > MAX_TRIED
-        return bool(met.named) and place.action not in tried and full
 
     def _look(self, place: Place, answers: Iterable[SliceResult], met: _Met) -> None:
         for number, found in enumerate(answers):
@@ -278,8 +261,8 @@ class _Search:
 
     def _explained(self, request: Request, *, unlisted: bool) -> Iterator[Difference]:
         """Yield the difference shown by *request*, if the engine confirms it."""
-        made = difference_of(self._old, self._new, request)
-        if made is None or made.change != self._change:
+        difference = difference_of(self._old, self._new, request)
+        if difference is None or difference.change != self._change:
             self.more = True
         else:
-            yield made._replace(unlisted=unlisted)
+            yield difference._replace(unlisted=unlisted)
