@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count, pairwise
+from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import NANOSECONDS, address, moment, network, number
@@ -65,8 +66,7 @@ def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     exact = sorted({Fraction(value) for value in read.values() if is_finite(value)})
     found = [text for low, high in pairwise(exact) for text in _between(low, high)]
     if exact:
-        found += [_decimal(Fraction(exact[0].__floor__() - 1))]
-        found += [_decimal(Fraction(exact[-1].__ceil__() + 1)), *_ENDLESS]
+        found += [str(floor(exact[0]) - 1), str(ceil(exact[-1]) + 1), *_ENDLESS]
     endless = [text for text in named if text in read and not is_finite(read[text])]
     spelt = (text for value in exact for text in _unlike(_spelt(value), plain))
     return [*spelt, *found, *endless, "10"]
@@ -78,9 +78,9 @@ def is_finite(found: float) -> bool:
 
 
 def _between(low: Fraction, high: Fraction) -> list[str]:
-    whole = Fraction(low.__floor__() + 1)
-    if low < whole < high:
-        return [_decimal(whole)]
+    whole = floor(low) + 1
+    if whole < high:
+        return [str(whole)]
     text = _decimal((low + high) / 2)
     read = number(text)
     return [text] if read is not None and low < Fraction(read) < high else []
@@ -97,9 +97,7 @@ def _spelt(value: Fraction) -> Iterator[str]:
 
 def _decimal(value: Fraction) -> str:
     """Return the shortest spelling that the engine reads as exactly this number."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    return repr(float(value)) if Fraction(float(value)) == value else str(float(value))
+    return str(value.numerator if value.denominator == 1 else float(value))
 
 
 def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:

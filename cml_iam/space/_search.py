@@ -277,12 +277,12 @@ class _Slice:
         return found
 
     def _all_boxes(self, parts: Iterable[Part]) -> list[Box]:
-        return [box for part in parts for box in self._boxes_of(part)]
-
-    def _boxes_of(self, part: Part) -> list[Box]:
-        if part not in self._boxes:
-            self._boxes[part] = self._made(part)
-        return self._boxes[part]
+        found: list[Box] = []
+        for part in parts:
+            if part not in self._boxes:
+                self._boxes[part] = self._made(part)
+            found += self._boxes[part]
+        return found
 
     def _made(self, part: Part) -> list[Box]:
         box = self._narrowed(self._whole, self._plain_tests(part))

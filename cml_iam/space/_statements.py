@@ -71,17 +71,15 @@ class KeyCondition:
 
     def parsed(self) -> tuple[tuple[Token, ...], ...]:
         """Return the parsed values, without those that can never match."""
-        return _parsed(self.condition, self.variables)
+        return _parsed(self)
 
     def needs(self) -> frozenset[str]:
         """Return the keys of the policy variables in the values, by `same_key`."""
-        return _needs(self.condition, self.variables)
+        return _needs(self)
 
     def globs(self, context: Choice) -> tuple[Glob, ...]:
         """Return the text patterns this distinguishes, with *context* for the variables."""
-        if self.needs():
-            return tuple(_globs(self.condition, self.variables, context))
-        return _plain_globs(self.condition, self.variables)
+        return tuple(_globs(self, context)) if self.needs() else _plain_globs(self)
 
 
 def all_plain(conditions: Iterable[KeyCondition]) -> bool:
@@ -100,21 +98,20 @@ def _family(base: str) -> str:
 
 
 @lru_cache(1 << 12)
-def _parsed(condition: Condition, variables: bool) -> tuple[tuple[Token, ...], ...]:
-    base = _operator(condition.operator).base
-    family = _family(base)
+def _parsed(asked: KeyCondition) -> tuple[tuple[Token, ...], ...]:
+    base, family = asked.operator.base, asked.family
     wild = family == "arn" or base in {"stringlike", "stringnotlike"}
-    takes = variables and family in {"string", "arn", "bool"}
+    variables = asked.variables and family in {"string", "arn", "bool"}
     parsed = []
-    for value in condition.values:
+    for value in asked.condition.values:
         with suppress(MalformedVariableError):
-            parsed.append(tokens(value, variables=takes, wildcards=wild, keys=Keys()))
+            parsed.append(tokens(value, variables=variables, wildcards=wild, keys=Keys()))
     return tuple(parsed)
 
 
 @lru_cache(1 << 12)
-def _needs(condition: Condition, variables: bool) -> frozenset[str]:
-    return variable_keys(part for parts in _parsed(condition, variables) for part in parts)
+def _needs(asked: KeyCondition) -> frozenset[str]:
+    return variable_keys(part for parts in asked.parsed() for part in parts)
 
 
 def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
@@ -123,23 +120,23 @@ def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
 
 
 @lru_cache(1 << 12)
-def _plain_globs(condition: Condition, variables: bool) -> tuple[Glob, ...]:
-    return tuple(_globs(condition, variables, {}))
+def _plain_globs(asked: KeyCondition) -> tuple[Glob, ...]:
+    return tuple(_globs(asked, {}))
 
 
-def _globs(condition: Condition, variables: bool, context: Choice) -> Iterable[Glob]:
-    base = _operator(condition.operator).base
-    family = _family(base)
+def _globs(asked: KeyCondition, context: Choice) -> Iterable[Glob]:
+    family = asked.family
+    fold = "ignorecase" in asked.operator.base or family == "bool"
     if family not in TEXTS or family == "null":
         return
     if family == "arn":
         yield ARN
-    for parts in _parsed(condition, variables):
+    for parts in asked.parsed():
         literal = resolved(parts, context)
         if literal is None:
             continue
         if family != "arn":
-            yield Glob(_symbols(literal), "ignorecase" in base or family == "bool")
+            yield Glob(_symbols(literal), fold)
             continue
         fields = split_fields(literal)
         if len(fields) == FIELDS:
