@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
-from typing import Any, Final
+from typing import Final
 
 from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
@@ -15,6 +15,7 @@ from cml_iam.prove._answers import Verdict, Witness, readings
 from cml_iam.space import (
     Budget,
     Class,
+    Frame,
     Goal,
     Part,
     Place,
@@ -248,19 +249,18 @@ class Question:
 
     def searcher(self, goal: Goal, *, assuming_all: bool = False) -> Searcher:
         """Return the searcher for *goal*; *assuming_all* suits searches that need no proof."""
-        return Searcher(goal, self.budget, **self._about_all, assuming_all=assuming_all)
+        return Searcher(goal, self.budget, self._frame, assuming_all=assuming_all)
 
     @cached_property
-    def _about_all(self) -> dict[str, Any]:
-        """What the sides say about all requests: of any caller, with which lists, and where."""
+    def _frame(self) -> Frame:
         sides = [side for side in (self.candidate, self.reference) if side]
         known = (side.policies.partition or _partition(side.policies.caller) for side in sides)
         kinds = [*sides, self.kind] if self.kind else sides
-        return {
-            "callers": any(side.of_resource for side in sides),
-            "lists": frozenset().union(*(side.lists for side in kinds)),
-            "partition": next(filter(None, known), ""),
-        }
+        return Frame(
+            callers=any(side.of_resource for side in sides),
+            lists=frozenset().union(*(side.lists for side in kinds)),
+            partition=next(filter(None, known), ""),
+        )
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request that meets *goal* for one of the actions of *group*, or None."""

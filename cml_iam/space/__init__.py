@@ -8,6 +8,7 @@ the same classes, so they cannot disagree on what a request can be.
 from cml_iam.policy import Shape
 from cml_iam.space._boxes import Budget
 from cml_iam.space._examples import moments
+from cml_iam.space._gathered import Frame
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
 from cml_iam.space._search import Goal, Searcher, SliceResult
@@ -20,6 +21,7 @@ __all__ = [
     "REGION_NAME",
     "Budget",
     "Class",
+    "Frame",
     "Glob",
     "Goal",
     "KeyCondition",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts import (
     OPERATORS,
@@ -35,7 +35,7 @@ from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, 
 from cml_iam.space._values import can_be_typed, compares_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.facts import KnownKey
     from cml_iam.space._places import Place
@@ -59,16 +59,27 @@ Memo = dict[Any, Any]
 """
 
 
+class Frame(NamedTuple):
+    """What is the same in a whole question: with *callers*, the caller may be anybody.
+
+    *lists* are the keys that some statement, perhaps about other actions, treats as a list.
+    *partition* is the account's; if it is unknown, all partitions are considered.
+    """
+
+    callers: bool = False
+    lists: frozenset[str] = frozenset()
+    partition: str = ""
+
+
 @dataclass(frozen=True)
 class Gathered:
     """What the statements at one place require, by key; keys are named by `same_key`.
 
     *spelt* has each condition key as first written. *needs* are the keys of the policy variables
     with which a key or field is compared; *in_fields* are those in any field of an ARN but the
-    last. *lists* are the keys that some statement, perhaps about other actions, treats as a list.
-    *by_other_name* are the keys that statements may test under EC2's own name; with *names_ec2*,
-    a policy variable may be such a name. *partitions* are those that resources and callers can be
-    in.
+    last. *lists* are those of the frame. *by_other_name* are the keys that statements may test
+    under EC2's own name; with *names_ec2*, a policy variable may be such a name. *partitions* are
+    those that resources and callers can be in.
     """
 
     place: Place
@@ -238,19 +249,8 @@ def _is_always_at(known: KnownKey | None, place: Place) -> bool:
     return not known.type or (place.type == known.type and has)
 
 
-def gather(
-    place: Place,
-    parts: Sequence[Part],
-    memo: Memo,
-    *,
-    principals: bool = False,
-    lists: frozenset[str] = frozenset(),
-    partition: str = "",
-) -> Gathered:
-    """Return what *parts* require of requests at *place*, with *principals* also of the caller.
-
-    *partition* is the account's; if it is unknown, all partitions are considered.
-    """
+def gather(place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> Gathered:
+    """Return what *parts* require of requests at *place*, and of the caller if they name any."""
     conditions: dict[str, list[KeyCondition]] = {}
     fields: dict[str, list[FieldPattern]] = {}
     spelt: dict[str, str] = {}
@@ -278,23 +278,24 @@ def gather(
         spelt,
         needs,
         frozenset(key for part in parts for key in part.named_in_fields),
-        lists,
-        principals or any(part.principal is not None for part in parts),
+        frame.lists,
+        frame.callers or any(part.principal is not None for part in parts),
         names_ec2,
         frozenset(
             key
             for key, asked_of in conditions.items()
             if names_ec2 or any(asked.has_ec2_key for asked in asked_of)
         ),
-        (partition,) if partition else tuple(dict.fromkeys((*PARTITIONS, *_partitions(parts)))),
+        (frame.partition,) if frame.partition else tuple(_partitions(parts)),
     )
 
 
-def _partitions(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield the partitions that the resources and principals of *parts* name."""
+def _partitions(parts: Sequence[Part]) -> Iterable[str]:
+    """Return all partitions, and those that the resources and principals of *parts* name."""
+    named = list(PARTITIONS)
     for part in parts:
         for pattern in (field for fields in part.patterns for field in fields):
             plain = pattern.index == 1 and not pattern.needs and pattern.glob({})
-            yield from (plain.plain,) if plain and plain.plain else ()
-        for _, text in part.principal_ids:
-            yield from (text.split(":")[1],) if text.startswith("arn:") else ()
+            named += [plain.plain] if plain and plain.plain else []
+        named += [text.split(":")[1] for _, text in part.principal_ids if text.startswith("arn:")]
+    return dict.fromkeys(named)

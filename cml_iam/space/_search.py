@@ -22,7 +22,7 @@ from cml_iam.space._boxes import (
     meet,
     merged,
 )
-from cml_iam.space._gathered import Gathered, Memo, gather
+from cml_iam.space._gathered import Frame, Gathered, Memo, gather
 from cml_iam.space._globs import beginning
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
 
@@ -75,23 +75,13 @@ class Searcher:
     """Searches places for one goal, and caches what places have in common."""
 
     def __init__(
-        self,
-        goal: Goal,
-        budget: Budget,
-        *,
-        callers: bool = False,
-        lists: frozenset[str] = frozenset(),
-        partition: str = "",
-        assuming_all: bool = False,
+        self, goal: Goal, budget: Budget, frame: Frame, *, assuming_all: bool = False
     ) -> None:
-        """Search for *goal*; with *callers*, consider the caller even if no statement names one.
+        """Search for *goal*; *assuming_all* makes all possible assumptions at once.
 
-        *partition* is the account's, if known. *lists* are the keys that some statement treats as a
-        list, even if it is about other actions. *assuming_all* makes all possible assumptions at
-        once, which suits a search for requests but not a proof.
+        That suits a search for requests but not a proof.
         """
-        self._goal, self._budget = goal, budget
-        self._callers, self._lists, self._partition = callers, lists, partition
+        self._goal, self._budget, self._frame = goal, budget, frame
         self._assuming_all = assuming_all
         self._parts = goal.parts()
         self._memo: Memo = {}
@@ -104,14 +94,7 @@ class Searcher:
         on_nothing = place.fields is None
         known = self._by_shape.get(on_nothing)
         if known is None:
-            known = gather(
-                place,
-                self._parts,
-                self._memo,
-                principals=self._callers,
-                lists=self._lists,
-                partition=self._partition,
-            )
+            known = gather(place, self._parts, self._memo, self._frame)
         if known.place is not place:
             known = known.at(place)
         self._by_shape[on_nothing] = known
