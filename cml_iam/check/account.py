@@ -107,19 +107,13 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class TemporaryKey:
-    """The credentials of an assumed role."""
-
-    id: str
-    secret: Secret
-    token: Secret
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
-    """The way into other accounts: the *role* there (with its path), and how to sign in."""
+    """The way into other accounts: the *role* there (with its path), and how to sign in.
 
-    sign_in: Callable[[TemporaryKey], Aws]
+    *sign_in* takes the id, secret and session token of a temporary key.
+    """
+
+    sign_in: Callable[[str, Secret, Secret], Aws]
     role: str = DEFAULT_ROLE
     external_id: str | None = None
     several: int = SEVERAL
@@ -230,9 +224,7 @@ def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
             remedy=f"create the role `{way.role}` there and let it trust these credentials: "
             "docs/audit.md",
         ) from None
-    return way.sign_in(
-        TemporaryKey(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
-    )
+    return way.sign_in(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
 
 
 def kept(answer: Answer) -> Answer:

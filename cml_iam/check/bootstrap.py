@@ -72,6 +72,13 @@ class Status:
         """What to do about an inactive key in the store."""
         return "replace it: `cml-iam key rotate`" if self.inactive else None
 
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the key in the store, in words."""
+        if self.stale:
+            return f"the store holds `{self.stored_id}`, which is not a key of this user"
+        return f"the store's key `{self.stored_id}` is inactive" if self.inactive else None
+
     def as_json(self) -> dict[str, Any]:
         """Return the status as JSON values."""
         return {
@@ -143,12 +150,8 @@ def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     )
     standing = Status(plan, keys, stored_id)
     diagnoses = [*_planned(check, plan)]
-    if standing.stale:
-        said = f"the store holds `{stored_id}`, which is not a key of this user"
-        diagnoses.append(check.diagnosis("stored key", State.FINDING, said))
-    if standing.inactive:
-        said = f"the store's key `{stored_id}` is inactive"
-        diagnoses.append(check.diagnosis("stored key", State.FINDING, said, standing.remedy))
+    if fault := standing.fault:
+        diagnoses.append(check.diagnosis("stored key", State.FINDING, fault, standing.remedy))
     return Answer(diagnoses=tuple(diagnoses), details=(standing,))
 
 
@@ -194,16 +197,6 @@ def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     return check.answer(1, said or f"{site.audit.trail} is logging", account, findings)
 
 
-def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report in one finding why alarms cannot fire."""
-    site, account = scene.site, scene.account
-    problems = alarm_problems(scene.aws, site)
-    spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)
-    detail = f"{len(problems)} of them cannot" if problems else "all there"
-    findings = [check.finding("CML822", "; ".join(problems), spot)] if problems else ()
-    return check.answer(1, detail, account, findings)
-
-
 def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
     """Return why the trail of *site* does not log, in words; empty if it does."""
     arn = audit_values(site)["trail_arn"]
@@ -215,11 +208,12 @@ def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
     return (*stopped, *lost_deliveries(status))
 
 
-def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
-    """Return why the alarms of *site* cannot fire, in words; empty if they can.
+def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Report in one finding why alarms cannot fire.
 
     An alarm needs its metric filter on the trail's log group, and a subscriber to notify.
     """
+    aws, site, account = scene.aws, scene.site, scene.account
     region, expected = site.audit.region, watched(site)
     names = [event.alarm for event in expected]
     answer = aws.call("cloudwatch", "describe_alarms", region=region, AlarmNames=names)
@@ -234,7 +228,10 @@ def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
             problems.append(f"the alarm `{event.alarm}` notifies nobody")
         elif event.filter not in filters:
             problems.append(f"the alarm `{event.alarm}` has no metric filter `{event.filter}`")
-    return tuple(problems)
+    spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)
+    detail = f"{len(problems)} of them cannot" if problems else "all there"
+    findings = [check.finding("CML822", "; ".join(problems), spot)] if problems else ()
+    return check.answer(1, detail, account, findings)
 
 
 def _filters(aws: Aws, site: Site) -> frozenset[str]:

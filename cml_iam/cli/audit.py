@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from cml_iam.audit import Account, AuditRule, Report
     from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
-    from cml_iam.check.account import TemporaryKey
     from cml_iam.check.answer import Answer
     from cml_iam.check.report import Waivers
     from cml_iam.check.scene import Live
     from cml_iam.lint import Rule
+    from cml_iam.secret import Secret
     from cml_iam.site import Site
 
 FORMS: Final[tuple[Form, ...]] = ("sarif", "junit", "markdown", "html")
@@ -294,17 +294,17 @@ def _many(asked: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]
     return list(audit_accounts(aws, targets, asked, way, report))
 
 
-def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
+def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:
     context = click.get_current_context()
 
-    def sign_in(key: TemporaryKey) -> Aws:
+    def sign_in(key_id: str, secret: Secret, token: Secret) -> Aws:
         with context.scope(cleanup=False):  # a thread has no context of its own
             return connect_with(
                 site,
                 read_only=True,
-                access_key=key.id,
-                secret_key=key.secret,
-                session_token=key.token,
+                access_key=key_id,
+                secret_key=secret,
+                session_token=token,
             )
 
     return sign_in

@@ -236,10 +236,9 @@ def _print_status(found: Status) -> None:
                 for key in found.keys
             ],
         )
-    if found.stale:
-        say(f"{WARN} the store holds `{found.stored_id}`, which is not a key of this user")
-    if found.inactive:
-        say(f"{WARN} the store's key `{found.stored_id}` is inactive")
+    if found.fault:
+        say(f"{WARN} {found.fault}")
+    if found.remedy:
         say(f"  fix: {found.remedy}")
     say_lines(_doubts(found.plan.warnings, found.plan))
     say(provision.summary(found.plan))

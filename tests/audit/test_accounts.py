@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,6 @@ import pytest
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.account import (
-    TemporaryKey,
     Way,
     audit_accounts,
     list_organization,
@@ -131,10 +131,7 @@ def trust(account: str) -> dict[str, Any]:
 
 
 def way(sandbox: Sandbox, **changed: Any) -> Way:
-    def enter(key: TemporaryKey) -> Aws:
-        return sign_in(sandbox, key.id, key.secret, key.token)
-
-    return replace(Way(enter, ROLE, "audit-7"), **changed)
+    return replace(Way(partial(sign_in, sandbox), ROLE, "audit-7"), **changed)
 
 
 def test_each_account_is_audited_and_one_that_is_closed_is_said(
