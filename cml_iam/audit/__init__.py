@@ -59,7 +59,7 @@ class Spot:
     @property
     def position(self) -> str:
         """`file:line:column`, or the ARN or id in the account."""
-        numbers = [str(each) for each in (self.line, self.column) if each is not None]
+        numbers = [str(number) for number in (self.line, self.column) if number is not None]
         if not self.file:
             return self.resource or self.account or ""
         where = ":".join([self.file, *numbers])
@@ -346,5 +346,5 @@ class AuditRule:
 def audit_rules() -> Mapping[str, AuditRule]:
     """Return every rule of the audit, by id."""
     raw = tomllib.loads(shipped_text("policies", "audit-rules.toml"))["rule"]
-    rules = (AuditRule(**each | {"severity": Severity[each["severity"].upper()]}) for each in raw)
+    rules = (AuditRule(**row | {"severity": Severity[row["severity"].upper()]}) for row in raw)
     return MappingProxyType({rule.id: rule for rule in rules})

@@ -98,7 +98,9 @@ def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case
         cases: list[_Case] = []
         for check in (check for check in report.checks if check.group == group):
             own = [finding for finding in left[check.id] if words.belongs(finding, check)]
-            left[check.id] = [each for each in left[check.id] if not words.belongs(each, check)]
+            left[check.id] = [
+                finding for finding in left[check.id] if not words.belongs(finding, check)
+            ]
             cases += _of_check(check, own, fail_on)
         if cases:
             yield group.capitalize(), cases

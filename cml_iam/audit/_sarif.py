@@ -124,7 +124,9 @@ def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -
         "properties": {"check": shown(finding.check)},
     }
     if item.is_sequence:
-        flow = [{"location": where | {"message": _text(_step(each))}} for each in item.requests]
+        flow = [
+            {"location": where | {"message": _text(_step(request))}} for request in item.requests
+        ]
         result["codeFlows"] = [{"threadFlows": [{"locations": flow}]}]
     # Even where nothing is waived: a log in which some results have it must have it in all.
     result["suppressions"] = list(_suppressions(finding))
@@ -179,7 +181,7 @@ def _invocation(report: Report, fail_on: Severity) -> Object:
     if report.skipped:
         properties["leftOut"] = list(map(shown, report.skipped))
     if report.passed_over:
-        over = [shown(f"{each.name}: {each.reason}") for each in report.passed_over]
+        over = [shown(f"{file.name}: {file.reason}") for file in report.passed_over]
         properties["notJudged"] = over
     return {
         "executionSuccessful": report.complete,

@@ -77,7 +77,9 @@ def document_of(report: Report, fail_on: Severity) -> Document:
         about=tuple(about.items()),
         lines=tuple(filter(None, lines)),
         tiles=_tiles(report),
-        sections=tuple(each for each in sections if each.rows or each.items or each.grids),
+        sections=tuple(
+            section for section in sections if section.rows or section.items or section.grids
+        ),
         foot="Made by cml-iam from files and AWS's answers. This page loads and sends nothing.",
     )
 
@@ -104,8 +106,8 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
 
 def _documents(report: Report) -> str:
     """Return the subject: the files that may contain policies, or else the site's document."""
-    over = {each.name for each in report.passed_over}
-    names = [each.name for each in report.inputs if each.account is None and each.name not in over]
+    over = {file.name for file in report.passed_over}
+    names = [file.name for file in report.inputs if file.account is None and file.name not in over]
     files = [name for name in names if name.endswith(_POLICY_FILES)]
     if files:
         more = f" and {len(files) - 3} more" if files[3:] else ""
@@ -133,7 +135,9 @@ def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:
 
 def _columns(*columns: str | tuple[str, str]) -> tuple[Column, ...]:
     """Return columns by their names, or by name and joint."""
-    return tuple(Column(each) if isinstance(each, str) else Column(*each) for each in columns)
+    return tuple(
+        Column(column) if isinstance(column, str) else Column(*column) for column in columns
+    )
 
 
 def _findings(report: Report) -> Iterator[Section]:
@@ -147,7 +151,11 @@ def _findings(report: Report) -> Iterator[Section]:
         lead="The account or files may have faults that this report does not show.",
     )
     groups = [
-        (_HEADINGS[severity.word], [each for each in report.open if each.severity is severity], "")
+        (
+            _HEADINGS[severity.word],
+            [finding for finding in report.open if finding.severity is severity],
+            "",
+        )
         for severity in words.SEVERITIES
     ]
     waived = [finding for finding in report.findings if finding.waiver]
@@ -222,11 +230,11 @@ def _of_files(report: Report) -> Iterator[Section]:
         _columns("kind", "name", ("SHA-256", " sha256:")),
         tuple(
             (
-                Cell(each.kind, NOTED),
-                Cell(each.name, code=True),
-                Cell(each.sha256, code=True, brief=each.sha256[:12]),
+                Cell(source.kind, NOTED),
+                Cell(source.name, code=True),
+                Cell(source.sha256, code=True, brief=source.sha256[:12]),
             )
-            for each in report.inputs
+            for source in report.inputs
         ),
     )
     yield Section(
@@ -234,7 +242,7 @@ def _of_files(report: Report) -> Iterator[Section]:
         "Not judged as policies",
         _columns("file", ("why", ": ")),
         tuple(
-            (Cell(each.name, NOTED, code=True), Cell(each.reason)) for each in report.passed_over
+            (Cell(file.name, NOTED, code=True), Cell(file.reason)) for file in report.passed_over
         ),
         short="Not judged",
     )
@@ -258,9 +266,9 @@ def _since(report: Report) -> Iterator[Row]:
         return
     new = frozenset(report.since.new)
     fresh = [finding for finding in report.findings if finding.fingerprint in new]
-    groups = [(Cell("new", WARNED, level="info"), each) for each in findings_alike(fresh, new)]
+    groups = [(Cell("new", WARNED, level="info"), group) for group in findings_alike(fresh, new)]
     gone = findings_alike(report.since.gone, ())
-    groups += [(Cell("gone", PASSED, level="good"), each) for each in gone]
+    groups += [(Cell("gone", PASSED, level="good"), group) for group in gone]
     for cell, group in groups:
         finding, others = group[0], len(group) - 1
         more = f" and in {plural(others, 'more account')}" if others else ""
@@ -315,10 +323,10 @@ def _key(key: KeyLine, span: int) -> Row:
 def _unused(report: Report) -> Iterator[Row]:
     """Yield a row for each permission: name, account (or how many), last use, methods."""
     groups: dict[tuple[str, tuple[str, ...]], list[Unused]] = {}
-    for each in report.unused:
-        groups.setdefault((each.permission, each.methods), []).append(each)
+    for unused in report.unused:
+        groups.setdefault((unused.permission, unused.methods), []).append(unused)
     for (permission, methods), group in groups.items():
-        accounts = [each.account for each in group if each.account]
+        accounts = [unused.account for unused in group if unused.account]
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
         yield (
             Cell(permission, NOTED, code=True),
@@ -329,7 +337,7 @@ def _unused(report: Report) -> Iterator[Row]:
 
 
 def _uses(group: Sequence[Unused]) -> str:
-    times = [each.last_used for each in group if each.last_used]
+    times = [unused.last_used for unused in group if unused.last_used]
     unknown = len(group) - len(times)
     if not times:
         return "no use known"

@@ -71,7 +71,11 @@ def lost_accounts(report: Report) -> tuple[Account, ...]:
 def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
     """Return the conclusion and its sentence; what was left out must not count as clean."""
     conclusion, number = report.conclusion(fail_on), counts(report)
-    parts = [plural(number[each.word], each.word) for each in SEVERITIES if number[each.word]]
+    parts = [
+        plural(number[severity.word], severity.word)
+        for severity in SEVERITIES
+        if number[severity.word]
+    ]
     if number["waived"]:
         parts.append(f"{number['waived']} waived")
     parts += _counted(
@@ -160,7 +164,7 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
         state="waived" if finding.waiver else "",
         tags=("new",) if finding.fingerprint in new else (),
         file=finding.spot.file or finding.spot.resource or finding.spot.account or "",
-        accounts=tuple(each.spot.account for each in group if each.spot.account),
+        accounts=tuple(other.spot.account for other in group if other.spot.account),
         requests=tuple(map(request_of, finding.witness)),
         notes=(waived_words(finding),) if finding.waiver else (),
         excerpt=finding.excerpt,
@@ -260,7 +264,7 @@ def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
     groups = _alike((matrix, matrix.account, repr(matrix)) for matrix in matrices)
     for number, group in enumerate(groups):
         matrix = group[0]
-        accounts = tuple(each.account for each in group if each.account)
+        accounts = tuple(other.account for other in group if other.account)
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
         title = _TITLES[matrix.how].format(f" in {where}" if where else "")
         met = all(cell.met for cell in matrix.cells)

@@ -164,7 +164,7 @@ def compare_reports(now: Report, earlier: Report) -> Since:
     """
     before = {finding.fingerprint for finding in earlier.open}
     present = {finding.fingerprint for finding in now.findings}
-    fresh = (each.fingerprint for each in now.open if each.fingerprint not in before)
+    fresh = (finding.fingerprint for finding in now.open if finding.fingerprint not in before)
     past = {(check.id, check.account): check.state for check in earlier.checks}
     states = {(check.id, check.account): check.state for check in now.checks}
     return Since(
@@ -184,7 +184,7 @@ def compare_reports(now: Report, earlier: Report) -> Since:
 
 
 def _looked_for(finding: AuditFinding, now: Report) -> bool:
-    if finding.spot.file and finding.spot.file not in {each.name for each in now.inputs}:
+    if finding.spot.file and finding.spot.file not in {source.name for source in now.inputs}:
         return False
     checks = [check for check in now.checks if belongs(finding, check)]
     return bool(checks) and all(check.state != "not checked" for check in checks)
@@ -212,7 +212,7 @@ def _decoded(value: Any, kind: Any) -> Any:
     if origin in (Union, UnionType):
         if value is None or (isinstance(value, str) and str in inner):
             return value
-        (kind,) = (each for each in inner if each not in (NoneType, str))
+        (kind,) = (other for other in inner if other not in (NoneType, str))
         return _decoded(value, kind)
     if origin is tuple:
         kinds = repeat(inner[0]) if inner[1:] == (...,) else inner

@@ -66,9 +66,9 @@ def credentials(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnos
 def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
     kind = "temporary credential" if source.temporary else "access key"
     yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.said}")
-    for each in source.unused:
+    for unused in source.unused:
         remedy = "unset the one that you do not need"
-        yield check.diagnosis("source", State.ADVICE, f"not used: {each}", remedy)
+        yield check.diagnosis("source", State.ADVICE, f"not used: {unused}", remedy)
 
 
 def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -> Diagnosis:

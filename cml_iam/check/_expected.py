@@ -46,7 +46,7 @@ def matrix_of(
     return Matrix(
         how=how,
         permissions=tuple(dict.fromkeys(row for row, _ in cells)),
-        situations=tuple(each for each in SITUATIONS if each in situations),
+        situations=tuple(situation for situation in SITUATIONS if situation in situations),
         cells=tuple(_cell(place, each, asker) for place, each in cells.items()),
         account=account,
     )
@@ -128,9 +128,9 @@ def _witness(
     group: Sequence[Judgement], asker: Callable[[Judgement], tuple[Ask, ...]]
 ) -> tuple[Ask, ...]:
     """Return one request for each situation first, then further requests, up to a limit."""
-    first = {each.expectation.situation: each for each in reversed(group)}
-    firsts = {id(each) for each in first.values()}
-    chosen = sorted(group, key=lambda each: id(each) not in firsts)
+    first = {judgement.expectation.situation: judgement for judgement in reversed(group)}
+    firsts = {id(judgement) for judgement in first.values()}
+    chosen = sorted(group, key=lambda judgement: id(judgement) not in firsts)
     return tuple(ask for judgement in chosen[:MOST_WITNESSES] for ask in asker(judgement)[:1])
 
 
@@ -151,7 +151,7 @@ def _cell(
     asker: Callable[[Judgement], tuple[Ask, ...]],
 ) -> Cell:
     """Return a cell; the first wrong call decides, otherwise the first unknown one."""
-    by_verdict = sorted(judgements, key=lambda each: list(_MET).index(each.verdict))
+    by_verdict = sorted(judgements, key=lambda judgement: list(_MET).index(judgement.verdict))
     telling = by_verdict[0]
     answer: CellAnswer = telling.answer or "unknown"
     asks = tuple(ask for judgement in by_verdict for ask in asker(judgement)[:1])

@@ -57,7 +57,9 @@ def compared(
 
 def shown(comparison: Comparison) -> tuple[Difference, ...]:
     """Return the differences to show: extra permissions first, unlisted actions last."""
-    ranked = sorted(comparison.differences, key=lambda each: (not wider(each), each.unlisted))
+    ranked = sorted(
+        comparison.differences, key=lambda difference: (not wider(difference), difference.unlisted)
+    )
     return tuple(ranked[:MOST_CHANGES])
 
 
@@ -68,26 +70,30 @@ def wider(difference: Difference) -> bool:
 
 def doubt(comparison: Comparison) -> str:
     """Describe the undecided parts of *comparison*; empty if there are none."""
-    reasons = [f"{each}: {comparison.verdicts[each].reason}" for each in comparison.undecided]
+    reasons = [f"{change}: {comparison.verdicts[change].reason}" for change in comparison.undecided]
     return f"could not decide whether any request is {'; or '.join(reasons)}" if reasons else ""
 
 
 def difference_asks(differences: Sequence[Difference]) -> tuple[Ask, ...]:
     """Return a request for each of the first *differences*, as the new side decides it."""
     return tuple(
-        _ask(each, each.new, f"{each.change}: {', '.join(each.actions[:4])}")
-        for each in differences[:MOST_WITNESSES]
+        _ask(
+            difference, difference.new, f"{difference.change}: {', '.join(difference.actions[:4])}"
+        )
+        for difference in differences[:MOST_WITNESSES]
     )
 
 
 def actions_of(differences: Sequence[Difference]) -> str:
     """Return the actions of *differences* in words."""
-    actions = list(dict.fromkeys(action for each in differences for action in each.actions))
-    hidden = len(actions[MOST_ACTIONS:]) + sum(each.alike for each in differences)
+    actions = list(
+        dict.fromkeys(action for difference in differences for action in difference.actions)
+    )
+    hidden = len(actions[MOST_ACTIONS:]) + sum(difference.alike for difference in differences)
     more = f" and {hidden} more" if hidden else ""
-    if any(each.others for each in differences):
+    if any(difference.others for difference in differences):
         more = " and all other actions that no statement names"
-    return ", ".join(f"`{each}`" for each in actions[:MOST_ACTIONS]) + more
+    return ", ".join(f"`{action}`" for action in actions[:MOST_ACTIONS]) + more
 
 
 def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
@@ -247,8 +253,8 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     attached = scene.attached
     spot = Spot(resource=attached.holder.arn, account=scene.account)
     findings = [
-        check.finding("CML713", f"`{each.arn}` is attached", spot, about=each.name)
-        for each in attached.quarantine
+        check.finding("CML713", f"`{held.arn}` is attached", spot, about=held.name)
+        for held in attached.quarantine
     ]
     return check.answer(1, f"{len(findings)} attached", scene.account, findings)
 

@@ -153,7 +153,7 @@ class Simulator:
         groups: list[_Together] = []
         asked = dict.fromkeys(map(self._asked, requests))
         # The largest contexts first: what is asked of little fits in with them.
-        for question, frame in sorted(asked, key=lambda each: -len(each[1])):
+        for question, frame in sorted(asked, key=lambda pair: -len(pair[1])):
             keys = self._keys(question)
             if not any(group.takes(question, frame, keys) for group in groups):
                 groups.append(_Together())
@@ -167,7 +167,7 @@ class Simulator:
         parameters: dict[str, Any] = {
             "PolicySourceArn": self.principal_arn,
             "ActionNames": list(actions),
-            "ContextEntries": [_entry(*each) for each in sorted(group.context.values())],
+            "ContextEntries": [_entry(*entry) for entry in sorted(group.context.values())],
             "MaxItems": 1000,
         }
         if resources != ("*",):
@@ -242,10 +242,10 @@ def _read(
         action = result["EvalActionName"]
         every = result.get("MissingContextValues", ())
         specific = result.get("ResourceSpecificResults") or ()
-        for each in specific:
-            ruling = _live_ruling(result, each["EvalResourceDecision"], each)
-            missing = each.get("MissingContextValues", every)
-            yield (action, each["EvalResourceName"]), ruling, missing
+        for part in specific:
+            ruling = _live_ruling(result, part["EvalResourceDecision"], part)
+            missing = part.get("MissingContextValues", every)
+            yield (action, part["EvalResourceName"]), ruling, missing
         if not specific:
             name = "*" if resources == ("*",) else result.get("EvalResourceName", "*")
             yield (action, name), _live_ruling(result, result["EvalDecision"], result), every
@@ -291,7 +291,9 @@ def _mentioned(policies: Sequence[PolicyDocument]) -> Callable[[Question], froze
 
     @cache
     def keys(question: Question) -> frozenset[str]:
-        return frozenset().union(*(keys for each, keys in mentioned if _is_about(each, question)))
+        return frozenset().union(
+            *(keys for statement, keys in mentioned if _is_about(statement, question))
+        )
 
     return keys
 
@@ -300,9 +302,11 @@ def _is_about(statement: Statement, question: Question) -> bool:
     """Return whether *statement* may decide *question*; True if in doubt."""
     action, resource = question
     named = statement.action is None or any(
-        pattern_matches(each, action, ignore_case=True) for each in statement.action
+        pattern_matches(pattern, action, ignore_case=True) for pattern in statement.action
     )
     return named and (
         statement.resource is None
-        or any("${" in each or pattern_matches(each, resource) for each in statement.resource)
+        or any(
+            "${" in pattern or pattern_matches(pattern, resource) for pattern in statement.resource
+        )
     )

@@ -43,10 +43,10 @@ def lint_many(
     judged = [_linted(finding, check, policies[0].name) for finding in findings]
     judged += [finding for policy in policies for finding in _sizes(check, policy)]
     return [
-        replace(each, spot=named[each.spot.file].spot(each.spot))
-        if each.spot.file in named
-        else each
-        for each in judged
+        replace(finding, spot=named[finding.spot.file].spot(finding.spot))
+        if finding.spot.file in named
+        else finding
+        for finding in judged
     ]
 
 
@@ -117,7 +117,7 @@ def _open_size(
 ) -> AuditFinding:
     from cml_iam.engine import Request, compile_policies
 
-    named = ", ".join(f"`{each}`" for each in wide)
+    named = ", ".join(f"`{value}`" for value in wide)
     metal = wide[0].removesuffix("*") + "metal"
     place = document.place(statement, "Condition")
     spot = Spot(
@@ -265,7 +265,7 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
             _cut(line, column if number == at else 1)
             for number, line in enumerate(lines[first - 1 : last], start=first)
         ),
-        tuple(each for each in marked if first <= each <= last),
+        tuple(number for number in marked if first <= number <= last),
     )
 
 

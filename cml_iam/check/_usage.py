@@ -77,9 +77,9 @@ def last_accessed(
     added = {permission.action for permission in optional}
     spot = Spot(resource=site.principal_arn, account=account)
     findings = (
-        check.finding("CML714", _unused_words(each), spot, about=each.permission)
-        for each in unused
-        if each.permission in added
+        check.finding("CML714", _unused_words(permission), spot, about=permission.permission)
+        for permission in unused
+        if permission.permission in added
     )
     return check.answer(len(known), detail, account, findings, unused=unused)
 
@@ -118,7 +118,9 @@ def _uses(
         for action in tracked or ():
             uses[f"{name}:{action['ActionName']}"] = _second_of(action.get("LastAccessedTime"))
         if not tracked and service.get("LastAuthenticated") is None:
-            uses |= {each.action: None for each in granted if each.service == name}
+            uses |= {
+                permission.action: None for permission in granted if permission.service == name
+            }
     return uses
 
 

@@ -1,7 +1,7 @@
 """Troubleshooting as code: what prevents the manager from working, and what to do about it.
 
-for each in examine(scene):
-    each.state, each.subject, each.said, each.remedy
+for diagnosis in examine(scene):
+    diagnosis.state, diagnosis.subject, diagnosis.said, diagnosis.remedy
 
 The checks of the manager's surroundings (endpoints, clock, regions, service reference) are here.
 """
@@ -115,11 +115,11 @@ class Scene:
             return self._rendered(f"the policies attached: {error.message}")
         except AwsError:
             return self._rendered("")
-        for each in holdings.unread:
-            if not isinstance(each.error, AwsError):
-                return f"an attached policy cannot be judged: {each.error.message}"
+        for unread in holdings.unread:
+            if not isinstance(unread.error, AwsError):
+                return f"an attached policy cannot be judged: {unread.error.message}"
         if holdings.unread:
-            return self._rendered("; ".join(each.words for each in holdings.unread))
+            return self._rendered("; ".join(unread.words for unread in holdings.unread))
         boundary = holdings.boundary.document if holdings.boundary else None
         return Deciding(holdings.documents, boundary)
 

@@ -200,7 +200,9 @@ def lint(check: Check, scene: Offline, _before: Answer) -> Answer:
         together = scene.together and kind == "identity"
         findings += lint_many(check, group, kind, together=together, processes=scene.processes)
     order = {policy.file: number for number, policy in enumerate(policies)}
-    findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
+    findings.sort(
+        key=lambda finding: (order.get(finding.spot.file or "", 0), finding.spot.line or 0)
+    )
     others = [f"{len(kinds[kind])} as {JUDGED_AS[kind]}" for kind in kinds if kind in JUDGED_AS]
     detail = "; ".join((plural(len(policies), "policy"), *others)) if policies else ""
     result = check.passed(len(policies), detail)
@@ -295,7 +297,7 @@ def promises(check: Check, scene: Offline, before: Answer) -> Answer:
         return Answer()
     if scene.site is None:
         return _without_site(check)
-    expected = next(each for each in before.checks if each.id == "expectations")
+    expected = next(result for result in before.checks if result.id == "expectations")
     if not scene.in_force or expected.state == "not checked":
         return Answer()
     from cml_iam.check._meaning import proved

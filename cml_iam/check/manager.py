@@ -195,8 +195,8 @@ def metrics(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
         return
     manager, by_data = scene.manager, scene.site is not None and scene.site.grant.metric_data
     try:
-        fleet = list_fleet(scene.regions, lambda each: manager.get_all_instances(region=each))
-        workers = [each for each in fleet.workers if each.state != "terminated"]
+        fleet = list_fleet(scene.regions, lambda region: manager.get_all_instances(region=region))
+        workers = [worker for worker in fleet.workers if worker.state != "terminated"]
         used = manager.get_utilization_of(workers, metric_data=by_data)
     except CmlIamError as error:
         yield check.unknown("metrics", error)

@@ -35,7 +35,7 @@ SCPS_UNREAD: Final = "service control policies were not passed (--scps)"
 MAX_REASONS: Final = 3
 
 
-class _Held(NamedTuple):
+class _Ability(NamedTuple):
     """What one principal may do within a topic."""
 
     topic: Topic
@@ -53,23 +53,27 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         whole = with_scps(whole, scene.scps)
     asker = Asker(whole, scene.now)
     paths, asked = Paths(asker), topics(site)
-    by_member: dict[str, list[_Held]] = {}
+    by_member: dict[str, list[_Ability]] = {}
     for topic in asked:
         for holder in _worst(topic, asker, paths):
             member = holder.member
             theirs = member.arn == site.principal_arn or member.service_linked
             if holder.standing != "no" and not theirs:
-                by_member.setdefault(member.arn, []).append(_Held(topic, holder))
+                by_member.setdefault(member.arn, []).append(_Ability(topic, holder))
     findings, undecided = [], []
     for held in by_member.values():
         unexpected = [
-            each for each in held if not is_expected(each.holder.member, each.topic, site)
+            ability
+            for ability in held
+            if not is_expected(ability.holder.member, ability.topic, site)
         ]
-        known = [each for each in unexpected if each.holder.standing != "undecided"]
-        undecided += [each.holder for each in unexpected if each.holder.standing == "undecided"]
+        known = [ability for ability in unexpected if ability.holder.standing != "undecided"]
+        undecided += [
+            ability.holder for ability in unexpected if ability.holder.standing == "undecided"
+        ]
         if known:
             findings.append(_finding(check, known, asker, paths, account))
-    cells = tuple(_cell(each, site) for held in by_member.values() for each in held)
+    cells = tuple(_cell(ability, site) for held in by_member.values() for ability in held)
     rows = tuple(dict.fromkeys(cell.permission for cell in cells))
     columns = tuple(topic.title for topic in asked)
     matrices = (Matrix("others", rows, columns, cells, account),) if cells else ()
@@ -94,18 +98,18 @@ def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterable[Holder]:
 
 
 def _finding(
-    check: Check, held: Sequence[_Held], asker: Asker, paths: Paths, account: str
+    check: Check, held: Sequence[_Ability], asker: Asker, paths: Paths, account: str
 ) -> AuditFinding:
-    own = [each for each in held if each.holder.standing != "by steps"]
+    own = [ability for ability in held if ability.holder.standing != "by steps"]
     first = (own or held)[0].holder
     member = first.member
     sentences = []
     if own:
         sentences.append(f"`{member.label}` may {_titles(own)}: {_why(first)}")
-    by_route: dict[str, list[_Held]] = {}
-    for each in held:
-        if each.holder.standing == "by steps":
-            by_route.setdefault(_route(each.holder), []).append(each)
+    by_route: dict[str, list[_Ability]] = {}
+    for ability in held:
+        if ability.holder.standing == "by steps":
+            by_route.setdefault(_route(ability.holder), []).append(ability)
     for route, several in by_route.items():
         who = "it" if sentences else f"`{member.label}`"
         sentences.append(f"{who} may {_titles(several)} through others: {route}")
@@ -113,7 +117,7 @@ def _finding(
         sentences.append(f"{', '.join(first.opened_to)} may start its sessions")
     if openers := paths.openers(member):
         sentences.append(f"{', '.join(openers)} may assume it")
-    sure = any(each.holder.standing != "depends" for each in held)
+    sure = any(ability.holder.standing != "depends" for ability in held)
     return check.finding(
         "CML718",
         "; ".join(sentences),
@@ -130,8 +134,8 @@ def _route(holder: Holder) -> str:
     return ", then ".join(f"{step.action} on {step.on}" for step in steps)
 
 
-def _titles(held: Sequence[_Held]) -> str:
-    return listed(each.topic.title for each in held)
+def _titles(held: Sequence[_Ability]) -> str:
+    return listed(ability.topic.title for ability in held)
 
 
 def _why(holder: Holder) -> str:
@@ -139,10 +143,10 @@ def _why(holder: Holder) -> str:
     return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
 
 
-def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
+def _remedy(held: Sequence[_Ability], asker: Asker, paths: Paths) -> str:
     """Return the smallest change that prevents all of this, and whether that is proved."""
     member = held[0].holder.member
-    questions = [question for each in held for question in each.topic.questions]
+    questions = [question for ability in held for question in ability.topic.questions]
     expected = f"list `{member.label}` under `[expected]` of the site file"
     change = remedy(member, questions, asker, paths)
     if change is None:
@@ -179,7 +183,7 @@ def _reasons(undecided: Sequence[Holder]) -> str:
     return "; ".join(said[:MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
 
 
-def _cell(held: _Held, site: Site) -> Cell:
+def _cell(held: _Ability, site: Site) -> Cell:
     topic, holder = held
     met, known = is_expected(holder.member, topic, site), holder.standing != "undecided"
     question = topic.questions[0]

@@ -153,7 +153,7 @@ def _problems(raw: Any) -> Iterator[str]:
     is_day = isinstance(expires, date) and not isinstance(expires, datetime)
     if expires not in ("", None) and not is_day:
         yield "`expires` must be a date without quotes, such as 2027-01-31"
-    known = [*(each.id for each in lint_rules()), *audit_rules()]
+    known = [*(rule.id for rule in lint_rules()), *audit_rules()]
     if isinstance(rule, str) and rule and rule not in known:
         hint = did_you_mean(rule, known)
         yield f"there is no finding `{rule}`" + (f" ({hint})" if hint else "")
@@ -218,7 +218,7 @@ def places_of(finding: AuditFinding) -> tuple[str, ...]:
     spot = finding.spot
     printed = f"{spot.place} in account {spot.account}" if spot.account else spot.place
     alone = (spot.file, spot.resource, spot.account)
-    return (spot.position, spot.place, printed, *(each for each in alone if each))
+    return (spot.position, spot.place, printed, *(name for name in alone if name))
 
 
 def _matches(text: str, pattern: str) -> bool:
@@ -238,7 +238,7 @@ def _looked_for(waiver: Waiver, checks: Sequence[Check], inputs: Sequence[Input]
     ids, place = frozenset({"lint"}), waiver.place
     if waiver.finding in audit_rules():
         ids = frozenset(check.id for check in CHECKS if waiver.finding in check.finds)
-    files = [each.name for each in inputs if each.kind == "file"]
+    files = [source.name for source in inputs if source.kind == "file"]
     if place.startswith("arn:"):
         ids -= _IN_FILES
     elif place.strip("*") and any(

@@ -62,13 +62,13 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
     """Sort the principal's policies; a site policy from a group counts as foreign."""
     parts = {part_name(site.policy_arn, number) for number in range(1, MOST_PARTS + 1)}
     direct = [held for held in holder.policies if held.group is None]
-    own = tuple(each for each in direct if each.arn in parts)
-    guard = tuple(each for each in direct if each.arn == site.guard_arn)
+    own = tuple(held for held in direct if held.arn in parts)
+    guard = tuple(held for held in direct if held.arn == site.guard_arn)
     quarantine = tuple(
-        each for each in holder.policies if each.arn and f":aws:policy/{_QUARANTINE}" in each.arn
+        held for held in holder.policies if held.arn and f":aws:policy/{_QUARANTINE}" in held.arn
     )
     sorted_ = (*own, *guard, *quarantine)
-    extra = tuple(each for each in holder.policies if each not in sorted_)
+    extra = tuple(held for held in holder.policies if held not in sorted_)
     return Attached(holder, own, guard, quarantine, extra)
 
 

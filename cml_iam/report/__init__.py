@@ -83,7 +83,7 @@ class Request(NamedTuple):
     @property
     def line(self) -> str:
         """The request on one line."""
-        context = ", ".join(each.replace(" = ", "=", 1) for each in self.context)
+        context = ", ".join(line.replace(" = ", "=", 1) for line in self.context)
         return f"{self.action} on {self.resource}" + (f" with {context}" if context else "")
 
 
