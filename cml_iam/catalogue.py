@@ -85,8 +85,8 @@ class Catalogue(NamedTuple):
 
     def granted(self, grants: Iterable[str]) -> tuple[Permission, ...]:
         """Return the permissions that *grants* add to the documented ones."""
-        wanted = frozenset(grants)
-        return tuple(permission for grant, permission in self.options if grant in wanted)
+        names = frozenset(grants)
+        return tuple(permission for grant, permission in self.options if grant in names)
 
     @property
     def permissions(self) -> tuple[Permission, ...]:
@@ -114,7 +114,7 @@ class Catalogue(NamedTuple):
 
     @property
     def _by_action(self) -> dict[str, Permission]:
-        listed = (*self.permissions, *(each for _, each in self.options))
+        listed = (*self.permissions, *(permission for _, permission in self.options))
         return {permission.action: permission for permission in listed}
 
 

@@ -42,12 +42,12 @@ def parse_hours(text: str, zone: str) -> Hours:
 
     Days are a single day (`sat`), a range, or several of these joined by `+`. Raises InputError.
     """
-    found = _TEXT.fullmatch(" ".join(text.lower().split()))
-    days = _days(found[1]) if found else None
-    if not found or days is None:
+    match = _TEXT.fullmatch(" ".join(text.lower().split()))
+    days = _days(match[1]) if match else None
+    if not match or days is None:
         raise InputError(f"not working hours: `{text}`", remedy="write `mon-fri 07:00-18:00`")
-    opens, closes = (int(found[n]) * 60 + int(found[n + 1]) for n in (2, 4))
-    if not opens < closes <= _DAY_MINUTES or int(found[3]) > 59 or int(found[5]) > 59:
+    opens, closes = (int(match[n]) * 60 + int(match[n + 1]) for n in (2, 4))
+    if not opens < closes <= _DAY_MINUTES or int(match[3]) > 59 or int(match[5]) > 59:
         raise InputError(f"working hours must end after they begin: `{text}`")
     time_zone(zone)
     return Hours(zone, opens, closes, days)
@@ -76,21 +76,21 @@ def short_span(length: timedelta) -> str:
 
 def parse_length(text: str) -> timedelta:
     """Parse a duration: `90s`, `15m`, `1h`, `7d`; raises InputError."""
-    found = _LENGTH.fullmatch(text.strip())
-    if not found:
+    match = _LENGTH.fullmatch(text.strip())
+    if not match:
         raise InputError(f"not a length of time: `{text}`", remedy="write 90s, 15m, 1h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _days(text: str) -> tuple[int, ...] | None:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.split("+"):
         first, dash, last = part.partition("-")
         if not {first, last if dash else first} <= set(DAYS):
             return None
         begin, end = DAYS.index(first), DAYS.index(last if dash else first)
-        found |= {(begin + n) % 7 for n in range((end - begin) % 7 + 1)}
-    return tuple(sorted(found))
+        numbers |= {(begin + n) % 7 for n in range((end - begin) % 7 + 1)}
+    return tuple(sorted(numbers))
 
 
 def _days_text(days: tuple[int, ...]) -> str:

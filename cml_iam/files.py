@@ -66,9 +66,9 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def _read(descriptor: int, path: Path, limit: int) -> bytes:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        kind = _NOT_REGULAR.get(stat.S_IFMT(found.st_mode), "something else")
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        kind = _NOT_REGULAR.get(stat.S_IFMT(status.st_mode), "something else")
         raise InputError(f"cannot read `{path}`: it is {kind}, not a regular file")
     chunks, room = [], limit + 1
     while room and (chunk := os.read(descriptor, room)):

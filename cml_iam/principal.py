@@ -195,8 +195,8 @@ def read_document(aws: Aws, arn: str, version: str) -> PolicyDocument:
 def attached_policies(aws: Aws, owner: Owner, name: str) -> tuple[str, ...]:
     """Return the ARNs of the managed policies attached to the user, role or group *name*."""
     operation = f"list_attached_{owner}_policies"
-    found = aws.pages("iam", operation, "AttachedPolicies", **address_of(owner, name))
-    return tuple(each["PolicyArn"] for each in found)
+    policies = aws.pages("iam", operation, "AttachedPolicies", **address_of(owner, name))
+    return tuple(policy["PolicyArn"] for policy in policies)
 
 
 def inline_policies(aws: Aws, owner: Owner, name: str) -> tuple[str, ...]:
@@ -207,8 +207,8 @@ def inline_policies(aws: Aws, owner: Owner, name: str) -> tuple[str, ...]:
 
 def groups_of(aws: Aws, user: str) -> tuple[str, ...]:
     """Return the names of the groups that *user* is in."""
-    found = aws.pages("iam", "list_groups_for_user", "Groups", UserName=user)
-    return tuple(each["GroupName"] for each in found)
+    groups = aws.pages("iam", "list_groups_for_user", "Groups", UserName=user)
+    return tuple(group["GroupName"] for group in groups)
 
 
 def address_of(owner: Owner, name: str) -> dict[str, Any]:

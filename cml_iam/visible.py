@@ -30,7 +30,7 @@ def visible(text: str) -> str:
     text = masked(text)
     if text.isprintable():
         return text
-    return "".join(_written(each) for each in text)
+    return "".join(_written(character) for character in text)
 
 
 def inert(line: str) -> str:
@@ -49,7 +49,7 @@ def one_line(text: str) -> str:
 
 def unseen(text: str) -> tuple[str, ...]:
     """Return the invisible characters of *text*, written out, each once."""
-    return tuple(dict.fromkeys(_written(each) for each in text if _is_unseen(each)))
+    return tuple(dict.fromkeys(_written(character) for character in text if _is_unseen(character)))
 
 
 def _written(character: str) -> str:

@@ -128,7 +128,7 @@ class Stage(NamedTuple):
     def other_regions(self) -> tuple[str, ...]:
         """Regions of the partition in which the manager does not work."""
         known = EXAMPLE_REGIONS[self.site.partition]
-        return tuple(each for each in known if each not in self.site.restrict.regions)[:1]
+        return tuple(region for region in known if region not in self.site.restrict.regions)[:1]
 
     def worker(self, region: str) -> ask.Instance:
         """Return a running worker in *region*."""

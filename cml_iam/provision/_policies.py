@@ -290,7 +290,7 @@ def removal_step(aws: Aws, arn: str) -> Step:
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
     """
     former = [version.id for version in read_versions(aws, arn) if not version.default]
-    calls = (iam("delete_policy_version", PolicyArn=arn, VersionId=each) for each in former)
+    calls = (iam("delete_policy_version", PolicyArn=arn, VersionId=version) for version in former)
     lines = (f"with {len(former)} former versions",) if former else ()
     name = arn.rpartition("/")[2]
     return Step("delete", "policy", name, lines, (*calls, iam("delete_policy", PolicyArn=arn)))

@@ -85,7 +85,7 @@ def _as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str
     Account and partition are CloudFormation's pseudo parameters, so that one template serves a
     StackSet of many accounts.
     """
-    values = _values(site, parts, trust, lambda each: anywhere(json.loads(each.text), site))
+    values = _values(site, parts, trust, lambda rendered: anywhere(json.loads(rendered.text), site))
     values["tags"] = as_aws(TAGS)
     text = pages(json.dumps).get_template("cloudformation/policy.json.j2").render(values)
     return json.dumps(json.loads(text), indent=2) + "\n"

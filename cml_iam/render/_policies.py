@@ -133,12 +133,14 @@ def _environment() -> Environment:
 def _render(template: str, values: Mapping[str, Any]) -> str:
     """Return the template's JSON formatted, without empty conditions and null statements."""
     value = json.loads(_environment().get_template(template).render(values))
-    value["Statement"] = [_tidy(each) for each in value["Statement"] if each is not None]
+    value["Statement"] = [
+        _tidy(statement) for statement in value["Statement"] if statement is not None
+    ]
     return json.dumps(value, indent=2) + "\n"
 
 
 def _tidy(statement: dict[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in statement.items() if (name, each) != ("Condition", {})}
+    return {name: value for name, value in statement.items() if (name, value) != ("Condition", {})}
 
 
 def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:

@@ -189,9 +189,9 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
     # IAM treats a resource that does not exist yet as one at the path `/`.
     sites = [replace(site, path=path) for path in dict.fromkeys((site.path, "/"))]
-    principals = [each.principal_arn for each in sites]
+    principals = [place.principal_arn for place in sites]
     profile = f"arn:{site.partition}:iam::{site.account}:instance-profile"
-    profiles = [f"{profile}{each.path}{site.role}" for each in sites]
+    profiles = [f"{profile}{place.path}{site.role}" for place in sites]
     return {
         "policy_reads": lists["policy_reads"],
         "look_around": lists["look_around"],

@@ -97,9 +97,9 @@ def restrictions_from(raw: Mapping[str, Any], account: str) -> Restrictions:
 
     The image owner `self` becomes *account*: EC2 sends the account's id as ec2:Owner.
     """
-    made = Restrictions(**_values(RESTRICTED, raw))
-    owners = (account if owner == "self" else owner for owner in made.image_owners)
-    return replace(made, image_owners=tuple(dict.fromkeys(owners)))
+    restrictions = Restrictions(**_values(RESTRICTED, raw))
+    owners = (account if owner == "self" else owner for owner in restrictions.image_owners)
+    return replace(restrictions, image_owners=tuple(dict.fromkeys(owners)))
 
 
 def grants_from(raw: Mapping[str, Any]) -> Grants:
@@ -109,7 +109,7 @@ def grants_from(raw: Mapping[str, Any]) -> Grants:
 
 def _values(rows: Iterable[Restriction], raw: Mapping[str, Any]) -> dict[str, Any]:
     options = (option for row in rows for option in row.options)
-    return {each.name: each.read(raw[each.name]) for each in options if each.name in raw}
+    return {option.name: option.read(raw[option.name]) for option in options if option.name in raw}
 
 
 def splits_launch(site: Restricted) -> bool:

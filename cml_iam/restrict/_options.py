@@ -32,7 +32,7 @@ class Restrictions:
     @property
     def active(self) -> frozenset[str]:
         """The restrictions that are present, by name; `images` is by id, owner or tag."""
-        present = {each.name for each in fields(self) if getattr(self, each.name)}
+        present = {option.name for option in fields(self) if getattr(self, option.name)}
         return frozenset("images" if name.startswith("image_") else name for name in present)
 
     @property
@@ -53,7 +53,7 @@ class Grants:
     @property
     def active(self) -> frozenset[str]:
         """The active grants, by their names in the site file."""
-        return frozenset(each.name for each in fields(self) if getattr(self, each.name))
+        return frozenset(option.name for option in fields(self) if getattr(self, option.name))
 
 
 class Restricted(Protocol):

@@ -133,7 +133,7 @@ class Only(NamedTuple):
         """Return the ARNs of the resources in *partition*, by default the site's."""
         owner = "*" if self.shared else site.account
         where = f"arn:{partition or site.partition}:ec2:*:{owner}"
-        return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
+        return tuple(f"{where}:{self.type}/{id_}" for id_ in self.ids)
 
     def fails(self, site: Restricted) -> Shape:
         """Return the launches that use a different resource of the type."""
@@ -278,7 +278,7 @@ def other_types(kind: str) -> tuple[str, ...]:
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
     types = [target.type for target in action.targets if target.type] if action else []
-    return tuple(f"arn:*:ec2:*:*:{each}/*" for each in types if each != kind)
+    return tuple(f"arn:*:ec2:*:*:{name}/*" for name in types if name != kind)
 
 
 def listing(values: Sequence[str]) -> str:

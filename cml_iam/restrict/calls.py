@@ -7,7 +7,7 @@ any role could be passed, RunInstances would give the permissions of every role.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.facts import Assumption, service_principal
@@ -91,13 +91,16 @@ def _from_networks(site: Restricted) -> Rule:
 
 def addresses(site: Restricted) -> tuple[str, ...]:
     """Return an address in each range from which the manager may call."""
-    ranges = (ip_network(each, strict=False) for each in site.restrict.source_ips)
-    return tuple(str(each[0]) for each in ranges)
+    return tuple(str(network[0]) for network in _networks(site))
+
+
+def _networks(site: Restricted) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(text, strict=False) for text in site.restrict.source_ips]
 
 
 def _calls_from(site: Restricted) -> Iterator[Case]:
-    allowed = [ip_network(each, strict=False) for each in site.restrict.source_ips]
-    outside = (a for a in _OTHER_ADDRESSES if not any(ip_address(a) in each for each in allowed))
+    networks = _networks(site)
+    outside = (a for a in _OTHER_ADDRESSES if not any(ip_address(a) in each for each in networks))
     other = next(outside, None)
     if other is None:
         return

@@ -102,7 +102,7 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
     """
     region = _by_region(site)
     if region:
-        listed_images = [f"arn:*:ec2:*::image/{each}" for each in _ids(site)]
+        listed_images = [f"arn:*:ec2:*::image/{image}" for image in _ids(site)]
         yield Shape(
             (RUN,),
             conditions=merged(region.holds, _unlisted(site).fails),
@@ -115,10 +115,10 @@ def launch_regions(site: Restricted) -> tuple[str, ...]:
     restrict = site.restrict
     known = EXAMPLE_REGIONS[site.partition]
     regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
-    with_images = tuple(each for each in regions if each in restrict.images)
+    with_images = tuple(region for region in regions if region in restrict.images)
     if restrict.images and not restrict.other_images:
         return with_images
-    others = tuple(each for each in regions if each not in restrict.images)
+    others = tuple(region for region in regions if region not in restrict.images)
     return with_images + (others if restrict.regions else others[:1])
 
 
@@ -135,7 +135,7 @@ def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, Any]]:
     restrict = site.restrict
     if restrict.images.get(region):
         # Whoever owns it: a listed image needs no listed owner.
-        yield from (_image(each, OTHER_ACCOUNT) for each in restrict.images[region])
+        yield from (_image(image, OTHER_ACCOUNT) for image in restrict.images[region])
         return
     yield from (_image(_OWNED, owner) for owner in restrict.image_owners)
     if restrict.image_tag:

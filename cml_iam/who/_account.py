@@ -196,7 +196,7 @@ def with_resources(account: Account, raw: Any, name: str = "the resource policie
     """Return *account* with resource policies: an object of documents by ARN."""
     if not isinstance(raw, Mapping) or not all(str(key).startswith("arn:") for key in raw):
         raise InputError(f"`{name}` is not an object of policy documents by ARN")
-    resources = {arn: _document(each, f"the policy of {arn}") for arn, each in raw.items()}
+    resources = {arn: _document(document, f"the policy of {arn}") for arn, document in raw.items()}
     return replace(account, resources=resources)
 
 
@@ -223,15 +223,15 @@ class _Reader:
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
         self._known: dict[str, PolicyDocument] = {}
-        self._managed = {each["Arn"]: each for each in raw.get("Policies", ())}
+        self._managed = {policy["Arn"]: policy for policy in raw.get("Policies", ())}
 
     def account(self, name: str) -> Account:
         """Return the account with all its members."""
         raw = self._raw.get("GroupDetailList", ())
-        groups = {each["GroupName"]: self._holdings("group", each) for each in raw}
+        groups = {group["GroupName"]: self._holdings("group", group) for group in raw}
         members = [
-            *(self._member("user", each, groups) for each in self._raw["UserDetailList"]),
-            *(self._member("role", each, groups) for each in self._raw["RoleDetailList"]),
+            *(self._member("user", user, groups) for user in self._raw["UserDetailList"]),
+            *(self._member("role", role, groups) for role in self._raw["RoleDetailList"]),
         ]
         if not members:
             raise InputError(f"`{name}` has no users and no roles")
@@ -263,15 +263,17 @@ class _Reader:
         group = raw["GroupName"] if kind == "group" else None
         unread: list[Unread] = []
         policies = [
-            Held(each["PolicyName"], None, self._shared(each["PolicyDocument"]), group)
-            for each in raw.get(f"{kind.title()}PolicyList", ())
+            Held(policy["PolicyName"], None, self._shared(policy["PolicyDocument"]), group)
+            for policy in raw.get(f"{kind.title()}PolicyList", ())
         ]
-        for each in raw.get("AttachedManagedPolicies", ()):
-            document = self._default(each["PolicyArn"])
+        for attached in raw.get("AttachedManagedPolicies", ()):
+            document = self._default(attached["PolicyArn"])
             if document is None:
-                unread.append(_missing(f"the policy `{each['PolicyArn']}`"))
+                unread.append(_missing(f"the policy `{attached['PolicyArn']}`"))
             else:
-                policies.append(Held(each["PolicyName"], each["PolicyArn"], document, group))
+                policies.append(
+                    Held(attached["PolicyName"], attached["PolicyArn"], document, group)
+                )
         arn = raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         limit = self._default(arn) if arn else None
         boundary = Held(arn.rpartition("/")[2], arn, limit) if arn and limit else None
@@ -281,9 +283,9 @@ class _Reader:
 
     def _default(self, arn: str) -> PolicyDocument | None:
         """Return the default version of a managed policy."""
-        for each in self._managed.get(arn, {}).get("PolicyVersionList", ()):
-            if each.get("IsDefaultVersion") and "Document" in each:
-                return self._shared(each["Document"])
+        for version in self._managed.get(arn, {}).get("PolicyVersionList", ()):
+            if version.get("IsDefaultVersion") and "Document" in version:
+                return self._shared(version["Document"])
         return None
 
     def _shared(self, raw: Any) -> PolicyDocument:

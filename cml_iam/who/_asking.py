@@ -372,8 +372,8 @@ def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]
     for place, (kind, statements) in enumerate(one.sets):
         level = len(documents["scp"]) + 1 if kind == "scp" else None
         ordered = sorted(statements, key=repr)
-        numbered |= {(kind, level, n): (place, each) for n, each in enumerate(ordered)}
-        numbering = tuple(replace(each, index=n) for n, each in enumerate(ordered))
+        numbered |= {(kind, level, n): (place, statement) for n, statement in enumerate(ordered)}
+        numbering = tuple(replace(statement, index=n) for n, statement in enumerate(ordered))
         documents[kind].append(PolicyDocument(numbering, VERSION_2012, name=kind))
     policies = Policies(
         tuple(documents["identity"]),

@@ -164,7 +164,9 @@ SIGNS: Final[Mapping[str, str]] = {
 def remaining(statements: Iterable[Statement], resource: str) -> Iterator[str]:
     """Yield the requirements of one kind of policy: one of its Allow statements, and no Deny."""
     statements = tuple(statements)
-    allows = [_words(each, resource) for each in statements if each.effect == "Allow"]
+    allows = [
+        _words(statement, resource) for statement in statements if statement.effect == "Allow"
+    ]
     if allows and all(allows):
         yield f"only {' or '.join(dict.fromkeys(allows))}"
     for statement in statements:
@@ -177,7 +179,7 @@ def _words(statement: Statement, resource: str) -> str:
     words = []
     pattern = arn_pattern(resource)
     named = [arn_pattern(text) for text in statement.resource or ("*",)]
-    if not any(pattern and each and covers(each, pattern) for each in named):
+    if not any(pattern and wide and covers(wide, pattern) for wide in named):
         words.append(f"on {', '.join(statement.resource or ())}")
     if statement.not_resource is not None:
         words.append(f"not on {', '.join(statement.not_resource)}")

@@ -100,7 +100,7 @@ class _Search:
         """Return the *standings* whose principals have no path yet."""
         number, left = self._left.get(id(standings), (-1, standings))
         if left and number != len(self.found):
-            left = [each for each in left if each.state.member.arn not in self.found]
+            left = [standing for standing in left if standing.state.member.arn not in self.found]
             self._left[id(standings)] = len(self.found), left
         return left
 

@@ -136,7 +136,7 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
     if texts is None or statement.resource == ("*",):
         return statement
     plain = not {"*", "?"} & set(resource)
-    answers = [_named(each, kind, resource) if plain else None for each in texts]
+    answers = [_named(text, kind, resource) if plain else None for text in texts]
     if statement.not_resource is not None:
         if plain and None not in answers:
             return None if any(answers) else replace(statement, resource=("*",), not_resource=None)
@@ -145,9 +145,9 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
         return replace(statement, resource=("*",))
     asked = arn_pattern(resource)
     left = tuple(
-        each
-        for each, answer in zip(texts, answers, strict=True)
-        if answer is None and _meets(arn_pattern(each), asked)
+        text
+        for text, answer in zip(texts, answers, strict=True)
+        if answer is None and _meets(arn_pattern(text), asked)
     )
     return replace(statement, resource=left) if left else None
 
@@ -250,7 +250,7 @@ class _Putting:
         if not any("${" in text for text in texts):
             return texts
         made = (self._text(text, arns=arns) for text in texts)
-        return tuple(each for each in made if each is not None)
+        return tuple(text for text in made if text is not None)
 
     def _needed(self, texts: tuple[str, ...]) -> Iterator[str]:
         for text in texts:
@@ -356,7 +356,9 @@ def facts_of_question(shape: Shape) -> dict[str, str | None]:
     if actions and len(regions) == 1 and all(map(region_is_of_resource, actions)):
         region = regions.pop()
         if region:
-            values |= {name.lower(): region for each in actions for name in names_of(REGION, each)}
+            values |= {
+                name.lower(): region for action in actions for name in names_of(REGION, action)
+            }
     return values
 
 

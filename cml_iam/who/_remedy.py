@@ -91,7 +91,7 @@ def remedy(
         member, left = best[0].member, best[1]
     if not words:
         return None
-    remains = tuple(dict.fromkeys(each.question.action for each in left))
+    remains = tuple(dict.fromkeys(still.question.action for still in left))
     return Remedy(", then ".join(words), member, remains)
 
 
@@ -106,14 +106,14 @@ def _still_open(
 
 def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_Change]:
     """Yield changes of *member* that may prevent some of what is *left*, the smallest first."""
-    origins = tuple(dict.fromkeys(origin for each in left for origin in each.by))
+    origins = tuple(dict.fromkeys(origin for still in left for origin in still.by))
     groups = {origin.group for origin in origins}
     if len(groups) == 1 and None not in groups:
         yield _without_group(member, str(groups.pop()))
-    if origins and all(_lists(member, each) for each in left):
+    if origins and all(_lists(member, still) for still in left):
         yield _without_actions(member, left, origins)
     if not _may_take_off(member, asker):
-        calls = tuple(dict.fromkeys(each.first for each in left))
+        calls = tuple(dict.fromkeys(still.first for still in left))
         anywhere = tuple(dict.fromkeys(Question(call.action) for call in calls))
         if not any(policy.name == DENY for policy in member.holdings.policies):
             yield _denied(member, calls)
@@ -148,7 +148,7 @@ def _lists(member: Member, still: _Open) -> bool:
 
 
 def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Origin]) -> _Change:
-    actions = {each.first.action.lower(): each.first.action for each in left}
+    actions = {still.first.action.lower(): still.first.action for still in left}
 
     def narrowed(statement: Statement) -> Statement | None:
         kept = tuple(name for name in statement.action or () if name.lower() not in actions)

@@ -64,13 +64,13 @@ class Holder:
 
 def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Holder, ...]:
     """Return the answer for every principal; with *paths*, also by several steps."""
-    found: Mapping[str, Path] = {}
+    ends: Mapping[str, Path] = {}
     if paths and not asker.is_another_accounts(question):
-        found = paths.to(question)
+        ends = paths.to(question)
     answers = []
     for member in asker.account.members:
         cell = asker.cell(question, State(member))
-        path = found.get(member.arn)
+        path = ends.get(member.arn)
         answers.append(
             Holder(
                 member,
@@ -80,7 +80,7 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
                 paths.tagging(question, member, cell) if paths else None,
             )
         )
-    return tuple(sorted(answers, key=lambda each: each.rank))
+    return tuple(sorted(answers, key=lambda holder: holder.rank))
 
 
 def opened_to(member: Member, account: Account) -> tuple[str, ...]:
