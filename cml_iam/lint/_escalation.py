@@ -9,8 +9,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
@@ -62,22 +63,30 @@ class Escalation:
     steps: tuple[Wanted, ...]
     gives: str = ""
 
-    @cached_property
-    def services(self) -> frozenset[str]:
-        """The services that the requests are sent to."""
-        return frozenset(step.action.partition(":")[0] for step in self.steps)
+
+@cache
+def _texts() -> tuple[tuple[frozenset[str], str], ...]:
+    """Return the text of each way in the table, with the services that its steps are sent to.
+
+    Parsing all of them takes as long as judging a policy, and most policies need only a few.
+    """
+    _, *ways = shipped_text("policies", "escalations.toml").split("[[way]]")
+    return tuple((frozenset(re.findall(r'"([a-z0-9-]+):[A-Z]', way)), way) for way in ways)
 
 
 @cache
-def escalations() -> tuple[Escalation, ...]:
-    """Return the table."""
-    import tomllib  # many policies name none of its services
+def _escalation(text: str) -> Escalation:
+    import tomllib
 
-    ways = tomllib.loads(shipped_text("policies", "escalations.toml"))["way"]
-    return tuple(
-        Escalation(way["gains"], way["page"], tuple(map(_step, way["steps"])), way.get("gives", ""))
-        for way in ways
-    )
+    way = tomllib.loads(text)
+    steps = tuple(map(_step, way["steps"]))
+    return Escalation(way["gains"], way["page"], steps, way.get("gives", ""))
+
+
+def escalations(services: frozenset[str] = frozenset()) -> tuple[Escalation, ...]:
+    """Return the table, or the ways that need no other *services* than those given."""
+    ways = (text for named, text in _texts() if not services or named <= services)
+    return tuple(map(_escalation, ways))
 
 
 def _step(text: str) -> Wanted:
@@ -91,10 +100,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
     if any(item.unlisted and not item.statement.conditions for item in subject.allows):
         return  # everything is allowed, as another rule reports
     found: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
-    services = _services(subject)
-    for escalation in escalations() if subject.allows else ():
-        if services and not escalation.services <= services:
-            continue
+    for escalation in escalations(_services(subject)) if subject.allows else ():
         first = (item for item in _about(subject, escalation.steps[0].action) if item.allows)
         if all(len(found.get(item, ())) > SHOWN for item in first):
             continue  # nothing begins it, or what does has ways enough to show

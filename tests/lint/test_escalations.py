@@ -52,3 +52,11 @@ def test_the_table_names_actions_of_aws_and_a_page_for_each_way() -> None:
     for way in escalations():
         assert way.page.startswith("https://docs.aws.amazon.com/")
         assert [action_problem(step.action) for step in way.steps] == [None] * len(way.steps)
+
+
+def test_the_ways_for_some_services_are_those_that_need_no_other() -> None:
+    few = frozenset({"iam", "lambda"})
+
+    assert escalations(few) == tuple(
+        way for way in escalations() if {step.action.partition(":")[0] for step in way.steps} <= few
+    )
