@@ -12,7 +12,6 @@ import click
 
 from cml_iam import provision
 from cml_iam.check.bootstrap import trail_problems
-from cml_iam.cli._delivery import Where, delivery_of, file_options, to_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import (
     Heading,
@@ -34,6 +33,7 @@ from cml_iam.cli._output import (
     note,
 )
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_trust
+from cml_iam.cli.key_deliver import Where, delivery_of, file_options, to_option
 from cml_iam.errors import InputError
 from cml_iam.render import render_parts
 from cml_iam.site import TRUSTS

@@ -109,11 +109,15 @@ def run(arguments: list[str]) -> int:
         return Exit.PIPE
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
-        click.echo(fitted(f"error: {where}{error.strerror or error}", sys.stderr), err=True)
+        _complain(f"error: {where}{error.strerror or error}")
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence of the process
         return _internal(error, arguments)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _complain(text: str) -> None:
+    click.echo(fitted(text, sys.stderr), err=True)
 
 
 def _complain_of_usage(error: click.ClickException) -> None:
@@ -128,18 +132,12 @@ def _complain_of_usage(error: click.ClickException) -> None:
     message = error.format_message()
     if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
         message = " ".join(message.split())
-    if isinstance(error, click.NoSuchOption):
-        message = _unknown_option(error)
-    message = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
-    click.echo(fitted(f"error: {message}", sys.stderr), err=True)
-
-
-def _unknown_option(error: click.NoSuchOption) -> str:
-    """Say that the command lacks the option: another command has it, or none has."""
-    if error.ctx is not None and error.option_name in flags(cli):
-        return f"`{error.ctx.command_path}` does not take `{error.option_name}`"
-    closest = f" (did you mean `{error.possibilities[0]}`?)" if error.possibilities else ""
-    return f"no such option: `{error.option_name}`{closest}"
+    elif isinstance(error, click.NoSuchOption) and context and error.option_name in flags(cli):
+        message = f"`{context.command_path}` does not take `{error.option_name}`"
+    elif isinstance(error, click.NoSuchOption):
+        closest = f" (did you mean `{error.possibilities[0]}`?)" if error.possibilities else ""
+        message = f"no such option: `{error.option_name}`{closest}"
+    _complain(f"error: {message[:1].lower()}{message[1:]}".removesuffix("."))
 
 
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
@@ -148,37 +146,31 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
         click.echo(masked(json.dumps({"error": _as_json(error, code)}, indent=2)), err=True)
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
-    for line in _each_list_once(problems) or (error.message,):
-        click.echo(fitted(f"error: {line}", sys.stderr), err=True)
+    shown: set[str | None] = set()
+    for problem in problems:
+        _complain(f"error: {problem._replace(remedy=None) if problem.remedy in shown else problem}")
+        # A list of allowed names is printed once.
+        if problem.remedy and problem.remedy.startswith("one of: "):
+            shown.add(problem.remedy)
+    if not problems:
+        _complain(f"error: {error.message}")
     if error.remedy:
-        click.echo(fitted(f"  fix: {error.remedy}", sys.stderr), err=True)
+        _complain(f"  fix: {error.remedy}")
     return code
 
 
-def _each_list_once(problems: tuple[errors.Problem, ...]) -> tuple[errors.Problem, ...]:
-    """Return *problems* without a list of allowed names that an earlier one has."""
-    shown: set[str] = set()
-    told = []
-    for problem in problems:
-        again = problem.remedy in shown
-        told.append(problem._replace(remedy=None) if again else problem)
-        if problem.remedy and problem.remedy.startswith("one of: "):
-            shown.add(problem.remedy)
-    return tuple(told)
-
-
 def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
-    said: dict[str, object] = {
+    told: dict[str, object] = {
         "kind": type(error).__name__,
         "message": error.message,
         "remedy": error.remedy,
         "exit_code": int(code),
     }
     if isinstance(error, errors.DocumentError):
-        said["problems"] = [problem.as_json() for problem in error.problems]
+        told["problems"] = [problem.as_json() for problem in error.problems]
     if isinstance(error, errors.AwsError):
-        said["aws"] = {"code": error.code, "operation": error.operation}
-    return said
+        told["aws"] = {"code": error.code, "operation": error.operation}
+    return told
 
 
 def _internal(error: Exception, arguments: list[str]) -> Exit:
@@ -186,9 +178,7 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
         import traceback
 
         click.echo(masked("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(
-        fitted(f"error: internal error: {type(error).__name__}: {error}", sys.stderr), err=True
-    )
+    _complain(f"error: internal error: {type(error).__name__}: {error}")
     click.echo("  this is a bug in cml-iam; --debug shows a traceback", err=True)
     return Exit.INTERNAL
 

@@ -99,15 +99,6 @@ XDG_STATE_HOME.
 """
 
 
-_ROW: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
-"""The part of a two-column row before the second column, under which the row continues."""
-
-
-def exit_codes() -> str:
-    """Return the table of exit codes."""
-    return "".join(f"{code.value:>3}  {meaning}\n" for code, meaning in MEANING.items())
-
-
 def commands(group: click.Command) -> str:
     """Return one line for each command of *group*: its name and its summary."""
     rows = [(leaf.words, leaf.summary) for leaf in leaves(group)]
@@ -115,18 +106,18 @@ def commands(group: click.Command) -> str:
     return "".join(f"{words:<{width}}  {text}\n" for words, text in rows)
 
 
-TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {
+TOPICS: Final[dict[str, tuple[str, str | Callable[[click.Command], str]]]] = {
     "commands": ("every command in one list", commands),
-    "completion": ("completion in bash, zsh and fish", lambda _: COMPLETION),
-    "configuration": (
-        "where settings come from, and which one takes precedence",
-        lambda _: CONFIGURATION,
+    "completion": ("completion in bash, zsh and fish", COMPLETION),
+    "configuration": ("where settings come from, and which one takes precedence", CONFIGURATION),
+    "credentials": ("which credential and region a command uses", CREDENTIALS),
+    "environment": ("the environment variables", ENVIRONMENT),
+    "exit-codes": (
+        "what each exit code means",
+        "".join(f"{code.value:>3}  {meaning}\n" for code, meaning in MEANING.items()),
     ),
-    "credentials": ("which credential and region a command uses", lambda _: CREDENTIALS),
-    "environment": ("the environment variables", lambda _: ENVIRONMENT),
-    "exit-codes": ("what each exit code means", lambda _: exit_codes()),
 }
-"""The topics by name: a summary, and a function that renders the text from the root command."""
+"""The topics by name: a summary, and the text or a function of the root command that returns it."""
 
 
 def complete_words(
@@ -159,14 +150,18 @@ def topics(context: click.Context, words: tuple[str, ...]) -> None:
             click.echo(f"  {name:<14} {about}")
         click.echo("\nUse `cml-iam help TOPIC`, or name a command: cml-iam help worker create")
     elif len(words) == 1 and words[0] in TOPICS:
-        for line in TOPICS[words[0]][1](context.find_root().command).splitlines():
-            row = _ROW.match(line)
+        text = TOPICS[words[0]][1]
+        if callable(text):
+            text = text(context.find_root().command)
+        for line in text.splitlines():
+            # A row of two columns goes on below its second one.
+            row = re.match(r" *\S+(?: \S+)* {2,}(?=\S)", line)
             click.echo(fitted(line, sys.stdout, hanging=row.end() if row else None))
     else:
-        click.echo(_help_of(context, words, tuple(TOPICS)))
+        click.echo(_help_of(context, words))
 
 
-def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str]) -> str:
+def _help_of(context: click.Context, words: Sequence[str]) -> str:
     """Return the help of the command named by *words*; raises UsageError."""
     parent = context.find_root()
     for index, word in enumerate(words):
@@ -175,7 +170,7 @@ def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str])
         if command is None:
             named = " ".join(words[: index + 1])
             raise click.UsageError(
-                f"no such topic or command: `{named}` (topics: {', '.join(known)})", context
+                f"no such topic or command: `{named}` (topics: {', '.join(TOPICS)})", context
             )
         parent = command.context_class(command, info_name=word, parent=parent)
     return parent.get_help()

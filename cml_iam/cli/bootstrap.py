@@ -11,7 +11,6 @@ from cml_iam import provision
 from cml_iam.check.bootstrap import BootstrapScene, Drift, Status
 from cml_iam.check.checks import ask, check_named
 from cml_iam.cli import _bootstrap as common
-from cml_iam.cli._delivery import Where
 from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._options import (
     FILE,
@@ -34,6 +33,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._site import connect_as, load_site
 from cml_iam.cli._table import print_table
+from cml_iam.cli.key_deliver import Where
 from cml_iam.credentials import absolute_store
 from cml_iam.errors import CmlIamError, InputError
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam import credentials
-from cml_iam.check.bootstrap import KeyStatus
-from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import option, settings, shared_options
 from cml_iam.cli._output import (
@@ -25,6 +23,7 @@ from cml_iam.cli._output import (
     terminal_width,
 )
 from cml_iam.cli._table import columns_within, print_columns
+from cml_iam.cli.key_deliver import key_options, rotator_of, schedule_options
 from cml_iam.errors import DeniedError, InputError, NotFoundError
 from cml_iam.report import plural
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from cml_iam.aws.port import Aws
-    from cml_iam.cli._delivery import Where
+    from cml_iam.cli.key_deliver import Where
 
 
 @key_options
@@ -83,6 +82,8 @@ def _key_json(
     schedule: credentials.Schedule,
     stored: dict[str, str | None],
 ) -> dict[str, Any]:
+    from cml_iam.check.bootstrap import KeyStatus
+
     now, due = datetime.now(UTC), schedule.due(info)
     stores = [name for name, key in stored.items() if key == info.id]
     age = now - info.created if info.created else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam import workers as room
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._options import (
     Heading,
@@ -49,23 +50,7 @@ from cml_iam.cli.worker_scene import (
 )
 from cml_iam.errors import InputError, StateError
 from cml_iam.report import plural
-from cml_iam.workers import (
-    DEFAULT_TIMEOUT,
-    Change,
-    CmlAccess,
-    Goal,
-    Outcome,
-    Waited,
-    Worker,
-    act,
-    risk_of_stopping,
-    start_change,
-    stop_change,
-    tag_change,
-    terminate_change,
-    untag_change,
-    wait_for,
-)
+from cml_iam.workers import Change, CmlAccess, Goal, Outcome, Waited, Worker
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -106,7 +91,7 @@ def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
 _timeout_option = option(
     "--timeout TIME",
     "Maximum time to wait, such as 90s, 2m or 1h."
-    f"  [default: {int(DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
+    f"  [default: {int(room.DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
     type=length,
 )
 
@@ -169,8 +154,8 @@ def start(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker start lab-1 --wait --cml
     """
     here = scene(changes=True)
-    found = _found(here, workers, start_change, unmanaged=unmanaged)
-    _do(here, found, start_change, "start", wait)
+    found = _found(here, workers, room.start_change, unmanaged=unmanaged)
+    _do(here, found, room.start_change, "start", wait)
 
 
 @option("--force", "Stop without waiting for the operating system to shut down.")
@@ -189,10 +174,10 @@ def stop(
       cml-iam worker stop 'lab-*' --yes
     """
     here = scene(changes=True)
-    make = partial(stop_change, force=force, hibernate=hibernate)
+    make = partial(room.stop_change, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
     for worker in found:
-        if risk := risk_of_stopping(worker):
+        if risk := room.risk_of_stopping(worker):
             note(f"{WARN} {worker.label} is {risk}")
     confirm(here, found, "stop")
     _do(here, found, make, "stop", wait)
@@ -209,9 +194,9 @@ def terminate(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker terminate lab-1
     """
     here = scene(changes=True)
-    found = _found(here, workers, terminate_change, unmanaged=unmanaged)
+    found = _found(here, workers, room.terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
-    _do(here, found, terminate_change, "terminate", wait)
+    _do(here, found, room.terminate_change, "terminate", wait)
 
 
 @repeatable("-t, --tag KEY=VALUE", "Set this tag.", name="tags", required=True)
@@ -224,7 +209,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     """
     wanted = tags_of(tags)
     here = scene(changes=True)
-    make = partial(tag_change, tags=wanted, guard=here.manager.guard)
+    make = partial(room.tag_change, tags=wanted, guard=here.manager.guard)
     found = _found(here, workers, make, unmanaged=unmanaged)
     if "Name" in wanted:
         if len(found) > 1:
@@ -245,7 +230,7 @@ def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> N
       cml-iam worker untag lab-1 --tag Owner
     """
     here = scene(changes=True)
-    make = partial(untag_change, keys=keys, guard=here.manager.guard)
+    make = partial(room.untag_change, keys=keys, guard=here.manager.guard)
     _do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag")
 
 
@@ -297,7 +282,7 @@ def _do(
 def change(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> tuple[Outcome, ...]:
     """Make the change to *workers*, or with --dry-run only ask whether it is permitted."""
     with progress(f"asking EC2 to {verb} {_label(workers)}"):
-        return act(here.manager, workers, make, dry_run=settings().dry_run)
+        return room.act(here.manager, workers, make, dry_run=settings().dry_run)
 
 
 def failures(outcomes: Sequence[Outcome]) -> Exit:
@@ -380,11 +365,11 @@ def wait_until(here: Scene, workers: Sequence[Worker], wait: Wait) -> tuple[Wait
     started, goal = time.monotonic(), wait.goal or Goal.RUNNING
     wanted = _AWAITED.get(goal, f"to be {goal}")
     with progress(f"waiting for {plural(len(workers), 'worker')} {wanted}"):
-        ended = wait_for(
+        ended = room.wait_for(
             here.manager,
             workers,
             goal,
-            timeout=DEFAULT_TIMEOUT if wait.timeout is None else wait.timeout,
+            timeout=room.DEFAULT_TIMEOUT if wait.timeout is None else wait.timeout,
             tell=lambda worker, where: note(
                 f"{INFO} {time.monotonic() - started:>4.0f} s  {worker.label}: {where}"
             ),

@@ -52,7 +52,7 @@ def test_completion_answers_a_shell(what: str) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_loads_the_documented_line() -> None:
-    (line,) = re.findall(r"eval .*bash_source.*", TOPICS["completion"][1](cli))
+    (line,) = re.findall(r"eval .*bash_source.*", TOPICS["completion"][1])
     script = f"{line}\ncomplete -p cml-iam"
     path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -208,7 +208,7 @@ def _in_shell(*command: str) -> str:
 
 def _documented(shell: str) -> str:
     """Return the line that the help topic gives for *shell*."""
-    (line,) = re.findall(rf"^ +(.*{shell}_source.*)$", TOPICS["completion"][1](cli), re.MULTILINE)
+    (line,) = re.findall(rf"^ +(.*{shell}_source.*)$", TOPICS["completion"][1], re.MULTILINE)
     return str(line)
 
 

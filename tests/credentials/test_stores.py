@@ -351,7 +351,7 @@ def test_the_value_in_aws_is_the_two_variables(tmp_path: Path) -> None:
 
 
 def test_the_help_of_the_commands_names_every_kind_of_store() -> None:
-    from cml_iam.cli._delivery import STORE_HELP
+    from cml_iam.cli.key_deliver import STORE_HELP
     from cml_iam.credentials import STORE_FORMS
 
     assert all(form in STORE_HELP for form in STORE_FORMS.split(", "))
