@@ -1,6 +1,6 @@
 """The permission catalogue: what CML Cloud Manager may do, now and in earlier versions.
 
-The data is in `policies/permissions.toml` and `policies/history.toml`.
+The data is in `policies/permissions.toml`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Permission(NamedTuple):
 
     *methods* are the manager's methods that call it; *access* is IAM's access level; *dry_run* says
     whether EC2's DryRun can test the permission; *resources* is empty where IAM accepts only
-    `Resource: "*"`; *any_region* marks actions that must work in every region.
+    `Resource: "*"`; *any_region* marks actions that must work in every region; *since* is the first
+    version of the policy that has the permission.
     """
 
     action: str
@@ -44,6 +45,7 @@ class Permission(NamedTuple):
     region_keys: tuple[str, ...]
     resources: tuple[ResourceUse, ...]
     any_region: bool = False
+    since: str = "1.0"
 
     @property
     def service(self) -> str:
@@ -119,9 +121,14 @@ class Catalogue(NamedTuple):
 
 
 @cache
+def _shipped() -> dict[str, Any]:
+    return tomllib.loads(shipped_text("policies", "permissions.toml"))
+
+
+@cache
 def load_catalogue() -> Catalogue:
     """Return the catalogue that cml-iam ships."""
-    raw = tomllib.loads(shipped_text("policies", "permissions.toml"))
+    raw = _shipped()
     return Catalogue(
         groups=tuple(
             Group(group["sid"], group["title"], tuple(map(_permission, group["permission"])))
@@ -216,17 +223,19 @@ class Upgrade(NamedTuple):
 @cache
 def load_history() -> tuple[PolicyVersion, ...]:
     """Return the history that cml-iam ships, oldest version first; the last version is current."""
-    versions = tomllib.loads(shipped_text("policies", "history.toml"))["version"]
-    return tuple(
-        PolicyVersion(
-            **{
-                **version,
-                "actions": tuple(version["actions"]),
-                "optional": MappingProxyType(version.get("optional", {})),
-            }
-        )
-        for version in versions
-    )
+    catalogue, shipped = load_catalogue(), _shipped()
+    history = []
+    for position, version in enumerate(shipped["version"], start=1):
+        reached = {earlier["version"] for earlier in shipped["version"][:position]}
+        actions = [row.action for row in catalogue.permissions if row.since in reached]
+        actions += [
+            row["action"]
+            for row in shipped.get("withdrawn", ())
+            if row["since"] in reached and row["until"] not in reached
+        ]
+        optional = {grant: row.action for grant, row in catalogue.options if row.since in reached}
+        history.append(PolicyVersion(**version, actions=tuple(actions), optional=optional))
+    return tuple(history)
 
 
 def upgrade(

@@ -6,18 +6,35 @@ from datetime import date
 
 import pytest
 
+from cml_iam import catalogue
 from cml_iam.catalogue import PolicyVersion, load_catalogue, load_history, upgrade
 from cml_iam.errors import InputError
 
 DAY = date(2026, 1, 1)
 
 
-def test_the_last_entry_is_the_catalogue() -> None:
-    """A change of policies/permissions.toml needs an entry in policies/history.toml."""
-    current, catalogue = load_history()[-1], load_catalogue()
+def test_the_last_version_has_the_whole_catalogue() -> None:
+    """A permission whose `since` is no version would be in none."""
+    current, permissions = load_history()[-1], load_catalogue()
 
-    assert current.actions == catalogue.actions
-    assert dict(current.optional) == {grant: each.action for grant, each in catalogue.options}
+    assert current.actions == permissions.actions
+    assert dict(current.optional) == {
+        grant: permission.action for grant, permission in permissions.options
+    }
+
+
+def test_a_withdrawn_permission_is_in_the_versions_before_and_may_be_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = {"action": "ec2:Old", "since": "1.0", "until": "1.1"}
+    shipped = {**catalogue._shipped(), "withdrawn": [gone]}
+    monkeypatch.setattr(catalogue, "_shipped", lambda: shipped)
+    load_history.cache_clear()
+
+    way = upgrade("1.0", history=load_history())
+    load_history.cache_clear()
+
+    assert way.revoke == ("ec2:Old",)
 
 
 def test_the_first_entry_is_the_documented_one() -> None:
