@@ -149,7 +149,7 @@ def _of_empty(part: Part) -> Iterator[tuple[KeyCondition, bool]]:
     With the engine's answer. The other reading takes the value for a text; Null beside it, which
     then prevents what an empty value meets, takes it for none.
     """
-    listed = {same_key(each.condition.key) for each in part.asked if each.operator.qualifier}
+    listed = {same_key(test.condition.key) for test in part.asked if test.operator.qualifier}
     scope = Scope(variables=part.variables, keys=Keys())
     for asked in part.asked:
         condition = asked.condition

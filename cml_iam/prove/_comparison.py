@@ -54,7 +54,7 @@ class Difference(NamedTuple):
     @property
     def deciders(self) -> tuple[str, ...]:
         """The labels of the statements that decide on both sides."""
-        return tuple(each.label for side in (self.old, self.new) for each in side.statements)
+        return tuple(reason.label for side in (self.old, self.new) for reason in side.statements)
 
     @property
     def failed(self) -> frozenset[str]:
@@ -189,7 +189,7 @@ class Comparison(NamedTuple):
             "beside_everything": self.beside_everything,
             "differences": [difference.as_json() for difference in self.differences],
             "expectations": self.expectations,
-            "expectation_changes": [each.as_json() for each in self.expectation_changes],
+            "expectation_changes": [change.as_json() for change in self.expectation_changes],
             "assumptions": [assumption.as_json() for assumption in self.assumptions],
         }
 

@@ -41,8 +41,8 @@ from cml_iam.space import (
     Searcher,
     Side,
     SliceResult,
-    documents,
     side_of,
+    statements_of,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Poli
     policies of a resource.
     """
     statements = [statement for document in attached for statement in document.statements]
-    named = {each.principal is not None or each.not_principal is not None for each in statements}
+    named = {bool(statement.principal or statement.not_principal) for statement in statements}
     if named == {True, False}:
         raise InputError(
             "some statements name principals and some do not",
@@ -100,16 +100,12 @@ def differences(old: Policies, new: Policies, site: Site | None = None) -> Compa
     Raises InputError if one side names principals and the other does not.
     """
     if site is not None:
-        old, new = (each._replace(partition=site.partition) for each in (old, new))
-    sides = [
-        (statement for document in documents(side) for statement in document.statements)
-        for side in (old, new)
-    ]
-    allows = any(statement.effect == "Allow" for side in sides for statement in side)
+        old, new = (side._replace(partition=site.partition) for side in (old, new))
+    allows = any(s.effect == "Allow" for side in (old, new) for s in statements_of(side))
     if allows or old.resource is not None or new.resource is not None:
         return _compared(old, new, site)
     # A Deny does nothing by itself; beside everything, it takes something away.
-    old, new = (each._replace(identity=(*each.identity, EVERYTHING)) for each in (old, new))
+    old, new = (side._replace(identity=(*side.identity, EVERYTHING)) for side in (old, new))
     return _compared(old, new, site)._replace(beside_everything=True)
 
 
@@ -136,7 +132,7 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
         from cml_iam.expectations import derive_expectations
 
         expectations = derive_expectations(site)
-    answers = [(_answer(before, each), _answer(after, each)) for each in expectations]
+    answers = [(_answer(before, asked), _answer(after, asked)) for asked in expectations]
     return Comparison(
         same=False,
         verdicts=verdicts,

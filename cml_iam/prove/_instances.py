@@ -36,7 +36,7 @@ from cml_iam.space import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.policy import Statement
+    from cml_iam.policy import Condition, Statement
     from cml_iam.prove._answers import Witness
     from cml_iam.site import Tag
 
@@ -124,7 +124,7 @@ OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
 _FIELDS: Final = {
     1: (PARTITIONS, glob("?*")),
     3: (
-        (*(EXAMPLE_REGIONS[each][0] for each in PARTITIONS), *EXAMPLE_REGIONS["aws"]),
+        (*(EXAMPLE_REGIONS[name][0] for name in PARTITIONS), *EXAMPLE_REGIONS["aws"]),
         REGION_NAME,
     ),
     4: ((EXAMPLE_ACCOUNT, OTHER_ACCOUNT), ACCOUNT_ID),
@@ -151,10 +151,14 @@ def is_among(arn: str, goal: Shape) -> bool:
     return found is (goal.not_resources is None)
 
 
+def _conditions(statements: Sequence[Statement]) -> Iterator[Condition]:
+    return (condition for statement in statements for condition in statement.conditions)
+
+
 def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
     """Return the keys of the resource tags that any statement tests; the guard tag is first."""
     found = {tag.key.lower(): tag.key}
-    for name in (condition.key for statement in statements for condition in statement.conditions):
+    for name in (condition.key for condition in _conditions(statements)):
         for prefix in OF_RESOURCE:
             if name.lower().startswith(prefix):
                 found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
@@ -170,7 +174,7 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
     names = {prefix + key.lower() for prefix in (*OF_RESOURCE, REQUEST.lower())}
     found: list[Glob] = []
     exact = True
-    for condition in (each for statement in statements for each in statement.conditions):
+    for condition in _conditions(statements):
         if condition.key.lower() not in names:
             continue
         base = OperatorName.parse(condition.operator).base
@@ -264,7 +268,7 @@ def in_time(
                 for at, text in times
                 if at >= last.get(key, at)
             )
-            earliest = next((each for each in later if authorizer.decide(each[1]).allowed), None)
+            earliest = next((pair for pair in later if authorizer.decide(pair[1]).allowed), None)
             if earliest is None:
                 return None
             last[key], request = earliest
@@ -277,7 +281,7 @@ def _times(
 ) -> Iterator[tuple[int, str]]:
     """Yield the points in time that *statements* distinguish by *key*, in order."""
     named = [str(request.context[key])]
-    for condition in (each for statement in statements for each in statement.conditions):
+    for condition in _conditions(statements):
         if condition.key.lower() == key.lower():
             named += condition.values
     for text in moments(named):

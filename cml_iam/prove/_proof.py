@@ -166,7 +166,7 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     policies = policies._replace(partition=site.partition)
     proofs = [prove_promise(promise, policies) for promise in site_promises(site)]
     others = any(proof.promise.id == CATALOGUE and proof.answer != "holds" for proof in proofs)
-    limited = [each._replace(limited=others and bool(each.promise.covers)) for each in proofs]
+    limited = [proof._replace(limited=others and bool(proof.promise.covers)) for proof in proofs]
     return tuple(_fixed(proof, policies, site) if remedies else proof for proof in limited)
 
 
@@ -209,10 +209,10 @@ def _never_done(policies: Policies, shape: Shape) -> Verdict:
     partitions = (policies.partition,) if policies.partition else PARTITIONS
     known = (region for partition in partitions for region in known_regions(partition))
     for region in (found.witness.request.resource.split(":")[3], *known):
-        here = [where(each, {"StringEquals": {REGION: region}}) for each in needed]
-        if all(never(policies, each).answer == "broken" for each in here):
+        here = [where(launch, {"StringEquals": {REGION: region}}) for launch in needed]
+        if all(never(policies, launch).answer == "broken" for launch in here):
             return found
-    impossible = [v for each in needed if (v := never(policies, each)).holds]
+    impossible = [v for launch in needed if (v := never(policies, launch)).holds]
     if not impossible:
         reason = "could not find a region in which everything that a launch needs is allowed"
         return Verdict("undecided", None, found.assumptions, reason)

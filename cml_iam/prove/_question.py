@@ -162,7 +162,7 @@ def _is_never(side: Side, kind: Side, *, is_likely: bool) -> Question:
     asked = [part for gate in kind.gates for part in gate]
     # Without statements that match no request of this kind.
     left = (
-        tuple(part for part in gate if not all(apart(part, each) for each in asked))
+        tuple(part for part in gate if not all(apart(part, other) for other in asked))
         for gate in side.gates
     )
     goal = Goal((*kind.gates, *left), side.denies)
@@ -238,12 +238,12 @@ class Question:
                 goals[bits] = _about(self.goal, numbers, bits)
             return goals[bits] is not None
 
-        found_in = classes(parts, wanted)
-        for each in sorted(found_in, key=lambda each: (each.others, not each.listed)):
-            if each.partial:
+        found = classes(parts, wanted)
+        for whole in sorted(found, key=lambda group: (group.others, not group.listed)):
+            if whole.partial:
                 self.used.add(_no_others())
-            goal = goals.get(each.bits)
-            group = each if self.candidate.of_resource else _but_always_allowed(each)
+            goal = goals.get(whole.bits)
+            group = whole if self.candidate.of_resource else _but_always_allowed(whole)
             if goal and group:
                 yield group, goal
 
@@ -328,7 +328,7 @@ class Question:
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
         """Confirm the request with the engine; if it disagrees, the answer is undecided."""
-        sides = [each for each in (self.candidate, self.reference) if each]
+        sides = [side for side in (self.candidate, self.reference) if side]
         caller = next((c for side in sides if (c := side.policies.caller)), request.principal)
         request = request._replace(principal=caller)
         mine = self.candidate.outcome(request)
@@ -353,7 +353,7 @@ def _no_others() -> Assumption:
 
 def _but_always_allowed(group: Class) -> Class | None:
     """Return *group* without the action that no identity-based policy can refuse."""
-    listed = tuple(each for each in group.listed if each.lower() != ALWAYS_ALLOWED)
+    listed = tuple(action for action in group.listed if action.lower() != ALWAYS_ALLOWED)
     if len(listed) == len(group.listed):
         return group
     return group._replace(listed=listed) if listed or group.named or group.others else None
@@ -372,7 +372,7 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
         return None  # the reference allows everything
     if len(gates) == 1 and {d.meaning for d in denied} <= {d.meaning for d in refused}:
         # What a statement of the reference repeats word for word is allowed there as well.
-        known = {each.meaning for each in gates[0]}
+        known = {part.meaning for part in gates[0]}
         allowed = tuple(tuple(p for p in gate if p.meaning not in known) for gate in allowed)
         denied = ()
     return Goal(allowed, refused, denied, gates) if all(allowed) else None

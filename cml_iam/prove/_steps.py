@@ -37,7 +37,7 @@ from cml_iam.prove._instances import (
     where,
 )
 from cml_iam.prove._question import never, statement_of
-from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
+from cml_iam.space import Glob, Policies, Shape, glob, representatives, side_of, statements_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,9 +108,8 @@ class _Search:
 
     def __init__(self, policies: Policies, tag: Tag, goal: Shape) -> None:
         self._policies, self._tag, self._goal = policies, tag, goal
-        said = [statement for document in documents(policies) for statement in document.statements]
-        self._said = [*said, statement_of(goal)]
-        self._keys = followed_tags(self._said, tag)
+        self._statements = [*statements_of(policies), statement_of(goal)]
+        self._keys = followed_tags(self._statements, tag)
         # A call that removes some of several tags at once is not among those asked.
         self._certain = len(self._keys) == 1
         self._states = [*self._known_states()]
@@ -120,7 +119,7 @@ class _Search:
         """Yield the combinations of tag values that the policies distinguish, one more at most."""
         values: list[list[str | None]] = []
         for key in self._keys:
-            patterns, exact = tag_patterns(self._said, key)
+            patterns, exact = tag_patterns(self._statements, key)
             if key == self._tag.key:
                 patterns.append(Glob(tuple(self._tag.value)))
             texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
@@ -133,7 +132,7 @@ class _Search:
         if len(self._states) > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
         partitions = (self._policies.partition,) if self._policies.partition else PARTITIONS
-        others, complete = instance_arns(self._said, partitions)
+        others, complete = instance_arns(self._statements, partitions)
         others = [other for other in others if is_among(other, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
@@ -221,7 +220,7 @@ class _Search:
             return _unfound(
                 f"the calls need different values of {key}, which cannot change between them"
             )
-        ordered = in_time(self._policies, self._said, calls)
+        ordered = in_time(self._policies, self._statements, calls)
         if ordered is None:
             return _unfound("the conditions on time do not allow the calls in this order")
         if not _follow_one_another(self._policies, [witness.request for witness in ordered]):

@@ -12,7 +12,15 @@ from cml_iam.space._gathered import Frame
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
 from cml_iam.space._search import Goal, Searcher, SliceResult
-from cml_iam.space._sides import Policies, Side, apart, documents, side_of, taking_colons
+from cml_iam.space._sides import (
+    Policies,
+    Side,
+    apart,
+    documents,
+    side_of,
+    statements_of,
+    taking_colons,
+)
 from cml_iam.space._statements import KeyCondition, Part
 from cml_iam.space._values import Query, values_of
 
@@ -41,6 +49,7 @@ __all__ = [
     "moments",
     "representatives",
     "side_of",
+    "statements_of",
     "taking_colons",
     "together",
     "typed_places",

@@ -103,7 +103,7 @@ class Assumptions:
     def violated(self, given: Choice) -> frozenset[Assumption]:
         """Return the assumptions that may be made here and that the request *given* breaks."""
         others = self._gathered.possible - self.active
-        return frozenset(each for each in others if not self._respects(each, given))
+        return frozenset(fact for fact in others if not self._respects(fact, given))
 
     def _respects(self, fact: Assumption, given: Choice) -> bool:
         kind, about = fact.kind, fact.about
@@ -178,7 +178,7 @@ class Assumptions:
         if self._gathered.principals and value in {ANONYMOUS, UNTOLD}:
             return True
         conditions = self._gathered.conditions[key] if form.fullmatch(value) else ()
-        return any(each.plain == value for asked in conditions for each in asked.globs({}))
+        return any(glob.plain == value for asked in conditions for glob in asked.globs({}))
 
     def keeps(self, key: str, value: Any) -> bool:
         """Return whether the active assumptions permit *value* for *key*."""

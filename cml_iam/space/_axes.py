@@ -163,7 +163,7 @@ class AxisMaker:
                 choice[ARN_REGION] = value
             yield choice
             if choice and others:
-                yield {name: each for name, each in choice.items() if name not in others}
+                yield {name: given for name, given in choice.items() if name not in others}
 
     def _is_region(self, regions: Glob, value: Any) -> bool:
         """Return whether *value* may be the region in the resource's ARN."""
@@ -206,7 +206,7 @@ class AxisMaker:
         drawn, complete = self._drawn[key]
         if not complete:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-        needed = (name for each in gathered.needs.get(key, ()) for name in gathered.names(each))
+        needed = (name for used in gathered.needs.get(key, ()) for name in gathered.names(used))
         variables = tuple(
             (name, value) for name in needed if isinstance(value := given.get(name), str)
         )
@@ -266,7 +266,7 @@ class AxisMaker:
     def _needed(self, key: str, given: Choice) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""
         needed = self._gathered.needs.get(key, ())
-        values = (given.get(name) for each in needed for name in self._gathered.names(each))
+        values = (given.get(name) for used in needed for name in self._gathered.names(used))
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
@@ -281,7 +281,7 @@ def _field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
         ACCOUNT_FIELD: (EXAMPLE_ACCOUNT, OTHER_ACCOUNT, "444455556666"),
     }
     of_place = place.fields[index - 1 : index] if place.fields else ()
-    patterns = (*(each for each in of_place if each != REGION_NAME), *globs)
+    patterns = (*(pattern for pattern in of_place if pattern != REGION_NAME), *globs)
     filled = [text for pattern in patterns for text in _field_filled(pattern, name)]
     return [*own.get(index, ()), *filled, *([""] if index == REGION_FIELD else [])]
 

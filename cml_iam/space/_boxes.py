@@ -52,7 +52,7 @@ def leaving(
         if tightest is None:
             return here, True
         if ways:
-            rest = [each for each in met if each is not tightest]
+            rest = [other for other in met if other is not tightest]
             pending.extend((part, rest) for part in _outside(here, tightest))
     return None, True
 
@@ -98,8 +98,8 @@ def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
     left = [whole]
     for box in merged(boxes):
         parts: list[Box] = []
-        for each in left:
-            parts.extend((each,) if meet(each, box) is None else _outside(each, box))
+        for part in left:
+            parts.extend((part,) if meet(part, box) is None else _outside(part, box))
         left = merged(parts)
         if len(left) > MAX_BOXES:
             return None

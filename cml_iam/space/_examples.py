@@ -163,12 +163,12 @@ def _written(text: str) -> list[str]:
     groups = IPv6Address(address(text) or b"").exploded.split(":")
     short = [f"{int(group, 16):x}" for group in groups]
     made = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
-    return list(dict.fromkeys([*made, *(each.upper() for each in made)]))
+    return list(dict.fromkeys([*made, *(text.upper() for text in made)]))
 
 
 def all_written(plain: Sequence[str]) -> bool:
     """Return whether *plain* may contain every spelling of an address."""
-    return any(set(_written(each)) <= set(plain) for each in plain if _is_long(each))
+    return any(set(_written(text)) <= set(plain) for text in plain if _is_long(text))
 
 
 MAKE: Final[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]] = {

@@ -110,10 +110,10 @@ class Machine:
         self._skips = self.start = at = 0
         self.finals: list[int] = []
         wild: dict[Wild, int] = {}
-        for each in globs:
+        for pattern in globs:
             self.start |= 1 << at
-            self._add(each, at, wild)
-            at += len(each.symbols) + 1
+            self._add(pattern, at, wild)
+            at += len(pattern.symbols) + 1
             self.finals.append(1 << (at - 1))
         self._add_wild(wild)
         self._final = sum(self.finals)
@@ -227,10 +227,10 @@ class Machine:
         pending = deque(distance)
         while pending:
             state = pending.popleft()
-            for each in before.get(state, ()):
-                if each not in distance:
-                    distance[each] = distance[state] + 1
-                    pending.append(each)
+            for earlier in before.get(state, ()):
+                if earlier not in distance:
+                    distance[earlier] = distance[state] + 1
+                    pending.append(earlier)
         return distance
 
 
@@ -266,7 +266,7 @@ def representatives(
 def _representatives(
     globs: tuple[Glob, ...], hints: tuple[str, ...], kinds: tuple[Glob, ...], universe: Glob | None
 ) -> tuple[tuple[str, ...], bool]:
-    literals = dict.fromkeys(t for each in (*globs, *kinds) if (t := each.plain) is not None)
+    literals = dict.fromkeys(t for glob in (*globs, *kinds) if (t := glob.plain) is not None)
     whole = [universe] if universe else []
     telling = [pattern for pattern in globs if pattern.plain is None]
     wild_kinds = [kind for kind in _told_apart(kinds, [*telling, *whole]) if kind.plain is None]
@@ -352,13 +352,13 @@ def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, s
     One character stands for digits, one for letters and one for all others; it is the same one if
     no pattern distinguishes these groups.
     """
-    wild = {symbol for each in globs for symbol in each.symbols if isinstance(symbol, Wild)}
+    wild = {symbol for glob in globs for symbol in glob.symbols if isinstance(symbol, Wild)}
     named = {":"} if wild & _INSIDE else set()
     named |= {"-"} if Wild.WORDS in wild else set()
-    for each in globs:
-        for symbol in each.symbols:
+    for pattern in globs:
+        for symbol in pattern.symbols:
             if not isinstance(symbol, Wild):
-                named.update(_cases(symbol) if each.fold else (symbol,))
+                named.update(_cases(symbol) if pattern.fold else (symbol,))
     words = bool(wild & _OF_WORDS)
     fresh = [c for c in OTHERS if c not in named]
     other = next((c for c in fresh if not (words and c in LETTERS)), "\x7f")

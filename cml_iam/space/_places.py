@@ -115,8 +115,8 @@ class Class(NamedTuple):
 
     def actions(self) -> Iterator[Action]:
         """Yield the listed actions as the service reference describes them; this is slow."""
-        for each in self.listed:
-            prefix, _, name = each.partition(":")
+        for listed in self.listed:
+            prefix, _, name = listed.partition(":")
             owner = service(prefix)
             action = owner.action(name) if owner else None
             if action is not None:
@@ -186,7 +186,7 @@ def _field(text: str, index: int) -> Glob:
 def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
     """Return the classes of actions that *parts* distinguish and whose bits are *wanted*."""
     found = _Naming(parts, wanted).classes()
-    return [each for whole in found for each in _without_singular(whole)]
+    return [group for whole in found for group in _without_singular(whole)]
 
 
 def _without_singular(whole: Class) -> Iterator[Class]:

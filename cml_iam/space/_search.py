@@ -277,7 +277,7 @@ class _Slice:
         if box is None:
             return []
         named = (self._of_pattern(box, pattern) for pattern in part.patterns)
-        boxes = [each for each in named if each is not None]
+        boxes = [named_box for named_box in named if named_box is not None]
         left = complement(box, boxes) if outside else merged(boxes)
         if left is None:
             self.incomplete.append("a NotResource with too many parts")

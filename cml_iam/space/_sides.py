@@ -81,6 +81,11 @@ def documents(source: Policies) -> Iterator[PolicyDocument]:
         yield source.resource
 
 
+def statements_of(source: Policies) -> Iterator[Statement]:
+    """Yield all statements of one side."""
+    return (statement for document in documents(source) for statement in document.statements)
+
+
 Made = TypeVar("Made")
 
 KEPT: Final = 16
@@ -182,15 +187,15 @@ def _beside_resource(
     account grants nothing. Statements that name the caller are therefore added to the gates that
     they make unnecessary.
     """
-    *others, (_, said) = allows
-    alone = () if counts == "both" else said
+    *others, (_, of_resource) = allows
+    alone = () if counts == "both" else of_resource
     direct = tuple(part for part in alone if part.naming(caller) is Naming.DIRECTLY)
     own = tuple(part for part in alone if part.naming(caller) is Naming.IDENTITY)
     unneeded = {"identity": (*direct, *own), "boundary": direct, "session": direct}
     for kind, parts in others:
         yield (*parts, *unneeded.get(kind, ()))
     if counts != "grants":
-        yield said
+        yield of_resource
 
 
 MAX_WILDCARDS: Final = 12
@@ -203,8 +208,8 @@ _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnot
 @once
 def taking_colons(policies: Policies) -> Policies:
     """Return *policies* in the reading where wildcards match colons; itself if it is the same."""
-    statements = (s for document in documents(policies) for s in document.statements)
-    if not any(_readings(text)[1:] for statement in statements for text in _arns(statement)):
+    texts = (text for statement in statements_of(policies) for text in _arns(statement))
+    if not any(_readings(text)[1:] for text in texts):
         return policies
     other = policies.mapped(
         lambda document: replace(
@@ -319,7 +324,7 @@ def _on_other_resources(one: Statement, other: Statement) -> bool:
     named = [pattern for pattern in mine if pattern]
     if other.resource is not None:
         return not any(their and overlap(own, their) for own in named for their in theirs)
-    return all(any(each and covers(each, own) for each in excluded) for own in named)
+    return all(any(out and covers(out, own) for out in excluded) for own in named)
 
 
 @lru_cache(1 << 12)

@@ -84,7 +84,7 @@ class KeyCondition:
 
 def all_plain(conditions: Iterable[KeyCondition]) -> bool:
     """Return whether *conditions* distinguish single texts only."""
-    return all(each.plain is not None for asked in conditions for each in asked.globs({}))
+    return all(glob.plain is not None for asked in conditions for glob in asked.globs({}))
 
 
 _operator = lru_cache(1 << 8)(OperatorName.parse)
@@ -236,8 +236,8 @@ class Part:
     @cached_property
     def asked(self) -> tuple[KeyCondition, ...]:
         """Its conditions."""
-        compiled, variables = self.compiled.conditions, self.variables
-        return tuple(KeyCondition(each.condition, each.test, variables) for each in compiled)
+        conditions, variables = self.compiled.conditions, self.variables
+        return tuple(KeyCondition(asked.condition, asked.test, variables) for asked in conditions)
 
     @cached_property
     def patterns(self) -> tuple[tuple[FieldPattern, ...], ...]:

@@ -102,16 +102,16 @@ def values_of(query: Query) -> Values:
         found += lists
         complete = complete and all_there
         reason = reason or ("" if all_there else f"lists of {query.key}")
-    told: dict[tuple[Any, ...], Any] = {}
+    by_answer: dict[tuple[Any, ...], Any] = {}
     for value in found:
-        told.setdefault(query.answer(value), value)
-    return Values((*told.values(), None), complete, reason)
+        by_answer.setdefault(query.answer(value), value)
+    return Values((*by_answer.values(), None), complete, reason)
 
 
 def fits(pattern: Glob, value: Any) -> bool:
     """Return whether a text, or one text of a list, matches *pattern*."""
     if isinstance(value, list):
-        return any(fits(pattern, each) for each in value)
+        return any(fits(pattern, text) for text in value)
     return isinstance(value, str) and is_text_of(pattern, value)
 
 
@@ -131,11 +131,11 @@ def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
         here = pending.pop(0)
         for text in elements:
             if text not in here:
-                made = [*here, text]
-                told = answer(made)
-                if told not in known:
-                    known[told] = made
-                    pending.append(made)
+                longer = [*here, text]
+                answers = answer(longer)
+                if answers not in known:
+                    known[answers] = longer
+                    pending.append(longer)
     return [*known.values(), []], not pending
 
 

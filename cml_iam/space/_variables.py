@@ -146,7 +146,7 @@ class _Walk:
         # Beyond the usual characters there are always more that nobody names.
         more = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
         self._fresh = [*islice((c for c in more if c not in named), wanted)]
-        if any(Wild.DIGIT in each.symbols for globs, _ in starts for each in globs):
+        if any(Wild.DIGIT in glob.symbols for globs, _ in starts for glob in globs):
             self._fresh += [*islice((c for c in DIGITS if c not in named), wanted)]
         self._letters = [*sorted(named), *self._fresh]
         self._begin: State = tuple(
