@@ -178,7 +178,7 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
         for verdict in verdicts:
             result = _result(action, verdict.resource, [verdict], missing, named=named)
             if "ResourceSpecificResults" in result:
-                result["MissingContextValues"] = []
+                result["MissingContextValues"] = []  # the old shape has them only in there
             results.append(result)
     return results
 

@@ -109,14 +109,14 @@ _SOMETIMES: Final = {
 """Keys that are on the same page, but that only some actions have."""
 
 GLOBAL_KEYS: Final = frozenset(key_pattern(name) for names in _GLOBAL.values() for name in names)
-_TYPED: Final = [
-    (name, kind)
-    for table in (_GLOBAL, _SOMETIMES)
-    for kind, names in table.items()
+GLOBAL_TYPES: Final = {
+    key_pattern(name): kind
+    for kind, names in (*_GLOBAL.items(), *_SOMETIMES.items())
     for name in names
-]
-GLOBAL_NAMES: Final = tuple(name for name, _ in _TYPED)
-GLOBAL_TYPES: Final = {key_pattern(name): kind for name, kind in _TYPED}
+}
+GLOBAL_NAMES: Final = tuple(
+    name for table in (_GLOBAL, _SOMETIMES) for names in table.values() for name in names
+)
 
 SEVERAL_VALUES: Final = frozenset(
     key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
