@@ -41,6 +41,15 @@ class _Ability(NamedTuple):
     topic: Topic
     holder: Holder
 
+    @property
+    def known(self) -> bool:
+        """Whether it was decided."""
+        return self.holder.standing != "undecided"
+
+    def is_expected(self, site: Site) -> bool:
+        """Return whether the site file expects it."""
+        return is_expected(self.holder.member, self.topic, site)
+
 
 def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Find every other principal that can do something within the topics, with its chain of calls.
@@ -53,24 +62,12 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         whole = with_scps(whole, scene.scps)
     asker = Asker(whole, scene.now)
     paths, asked = Paths(asker), topics(site)
-    by_member: dict[str, list[_Ability]] = {}
-    for topic in asked:
-        for holder in _worst(topic, asker, paths):
-            member = holder.member
-            theirs = member.arn == site.principal_arn or member.service_linked
-            if holder.standing != "no" and not theirs:
-                by_member.setdefault(member.arn, []).append(_Ability(topic, holder))
+    by_member = _by_member(asked, asker, paths, site)
     findings, undecided = [], []
     for held in by_member.values():
-        unexpected = [
-            ability
-            for ability in held
-            if not is_expected(ability.holder.member, ability.topic, site)
-        ]
-        known = [ability for ability in unexpected if ability.holder.standing != "undecided"]
-        undecided += [
-            ability.holder for ability in unexpected if ability.holder.standing == "undecided"
-        ]
+        unexpected = [ability for ability in held if not ability.is_expected(site)]
+        known = [ability for ability in unexpected if ability.known]
+        undecided += [ability.holder for ability in unexpected if not ability.known]
         if known:
             findings.append(_finding(check, known, asker, paths, account))
     cells = tuple(_cell(ability, site) for held in by_member.values() for ability in held)
@@ -84,6 +81,20 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
     detail = f"{plural(len(whole.members), 'principal')}{limits}"
     return check.answer(number, detail, account, findings, matrices=matrices)
+
+
+def _by_member(
+    asked: Sequence[Topic], asker: Asker, paths: Paths, site: Site
+) -> dict[str, list[_Ability]]:
+    """Return what each other principal may do, by its ARN; neither the site's nor AWS's own."""
+    by_member: dict[str, list[_Ability]] = {}
+    for topic in asked:
+        for holder in _worst(topic, asker, paths):
+            member = holder.member
+            theirs = member.arn == site.principal_arn or member.service_linked
+            if holder.standing != "no" and not theirs:
+                by_member.setdefault(member.arn, []).append(_Ability(topic, holder))
+    return by_member
 
 
 def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterable[Holder]:
@@ -183,9 +194,9 @@ def _reasons(undecided: Sequence[Holder]) -> str:
     return "; ".join(said[:MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
 
 
-def _cell(held: _Ability, site: Site) -> Cell:
-    topic, holder = held
-    met, known = is_expected(holder.member, topic, site), holder.standing != "undecided"
+def _cell(ability: _Ability, site: Site) -> Cell:
+    topic, holder = ability
+    met, known = ability.is_expected(site), ability.known
     question = topic.questions[0]
     unasked = ask_of(
         Request(question.action, question.resource), "not checked", says=question.action

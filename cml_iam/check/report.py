@@ -35,7 +35,7 @@ from cml_iam.located import did_you_mean
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cml_iam.audit import About, Account, AuditFinding, Check, Input
     from cml_iam.check.answer import Answer
@@ -172,35 +172,44 @@ def _waived(
     unused, unless *checks* of *inputs* did not look for its finding. Findings about waivers cannot
     be waived.
     """
-    waived = []
-    for finding in findings:
-        covering = (
-            given.waiver
-            for given in waivers.given
-            if given.waiver and given.waiver.expires >= today and _covers(given.waiver, finding)
+    valid = [given.waiver for given in waivers.given if given.waiver]
+    valid = [waiver for waiver in valid if waiver.expires >= today]
+    waived = [
+        replace(
+            finding, waiver=next((waiver for waiver in valid if _covers(waiver, finding)), None)
         )
-        waived.append(replace(finding, waiver=next(covering, None)))
-    used = {id(finding.waiver) for finding in waived if finding.waiver}
-    wrong = []
-    for number, given in enumerate(waivers.given, start=1):
-        line, column = (given.at.line, given.at.column) if given.at else (None, None)
-        spot, waiver = Spot(waivers.file, line, column), given.waiver
-        if waiver is None:
-            said = f"waiver {number} waives nothing: {'; '.join(given.problems)}"
-            wrong.append(WAIVERS.finding("CML902", said, spot, about=f"{number}"))
-            continue
-        said = f"the waiver of {waiver.finding} at `{waiver.place}` by {waiver.owner}"
-        about = f"{waiver.finding} {waiver.place}"
-        if waiver.expires < today:
-            said += f" expired on {waiver.expires}"
-            wrong.append(WAIVERS.finding("CML901", said, spot, about=about))
-        elif id(waiver) not in used and _looked_for(waiver, checks, inputs):
-            said += " matches no finding"
-            wrong.append(WAIVERS.finding("CML903", said, spot, about=about))
+        for finding in findings
+    ]
+    needed = {id(finding.waiver) for finding in waived if finding.waiver}
+    needed |= {id(waiver) for waiver in valid if not _looked_for(waiver, checks, inputs)}
+    wrong = [
+        finding
+        for number, given in enumerate(waivers.given, start=1)
+        for finding in _wrong(given, number, waivers.file, today, needed)
+    ]
     count = sum(1 for finding in waived if finding.waiver)
     detail = f"{len(waivers.given)} given, {plural(count, 'finding')} waived"
     result = WAIVERS.passed(len(waivers.given), detail)
     return [*waived, *wrong], failed(result) if wrong else result
+
+
+def _wrong(
+    given: GivenWaiver, number: int, file: str, today: date, needed: Collection[int]
+) -> Iterator[AuditFinding]:
+    """Yield the finding about a waiver that is invalid, expired or not *needed*, by identity."""
+    line, column = (given.at.line, given.at.column) if given.at else (None, None)
+    spot, waiver = Spot(file, line, column), given.waiver
+    if waiver is None:
+        said = f"waiver {number} waives nothing: {'; '.join(given.problems)}"
+        yield WAIVERS.finding("CML902", said, spot, about=f"{number}")
+        return
+    said = f"the waiver of {waiver.finding} at `{waiver.place}` by {waiver.owner}"
+    about = f"{waiver.finding} {waiver.place}"
+    if waiver.expires < today:
+        said += f" expired on {waiver.expires}"
+        yield WAIVERS.finding("CML901", said, spot, about=about)
+    elif id(waiver) not in needed:
+        yield WAIVERS.finding("CML903", f"{said} matches no finding", spot, about=about)
 
 
 def _covers(waiver: Waiver, finding: AuditFinding) -> bool:
