@@ -61,10 +61,10 @@ def read_policy(path: Path) -> PolicyDocument:
     read = _read(path)
     if isinstance(read, PolicyDocument):
         return read
-    several = read if len(read) == 1 else [each for each in read if _is_attached(each)]
-    if len(several) != 1:
+    attached = _attached(read)
+    if len(attached) != 1:
         raise _several(path, read)
-    return _document(several[0])
+    return _document(attached[0])
 
 
 def read_documents(paths: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:
@@ -94,7 +94,7 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
     read = _read(path)
     if isinstance(read, PolicyDocument):
         return (read,)
-    attached = read if len(read) == 1 else [each for each in read if _is_attached(each)]
+    attached = _attached(read)
     if not attached:
         raise _several(path, read)
     if len(read) > 1:
@@ -108,9 +108,9 @@ def policy_files(folder: Path) -> list[Path]:
     Raises InputError if there is none.
     """
     files = [
-        each
-        for each in sorted(folder.rglob("*"))
-        if each.suffix in FORMS and (each.suffix == ".json" or may_hold_policy(regular_text(each)))
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix in FORMS and (file.suffix == ".json" or may_hold_policy(regular_text(file)))
     ]
     if not files:
         raise InputError(f"no .json file and no YAML with a policy in `{folder}`")
@@ -149,10 +149,14 @@ def _all(source: Source, path: Path) -> Sequence[Kept]:
     return source.policies
 
 
-def _is_attached(kept: Kept) -> bool:
+def _attached(read: Sequence[Kept]) -> Sequence[Kept]:
+    """Return those of several policies that are attached to principals, or the only one."""
     from cml_iam.lint import recognized_kind
 
-    return (kept.kind or recognized_kind(kept.written.value)) == "identity"
+    if len(read) == 1:
+        return read
+    kinds = [kept.kind or recognized_kind(kept.written.value) for kept in read]
+    return [kept for kept, kind in zip(read, kinds, strict=True) if kind == "identity"]
 
 
 def _document(kept: Kept) -> PolicyDocument:
@@ -266,7 +270,7 @@ def _stdin() -> str:
 
 
 def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:
-    labels = ", ".join(f"`{each.label}`" for each in kept)
+    labels = ", ".join(f"`{policy.label}`" for policy in kept)
     return InputError(
         message or f"`{path}` holds more than one policy",
         remedy=f"name one, as {path}#NAME; there are {labels}",

@@ -189,8 +189,8 @@ def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
     lines = []
     for (unknown, _, _), found in concerned.items():
         worker, metric = found[0]
-        names = ", ".join(dict.fromkeys(Measure(each.name).words for _, each in found))
-        others = len({each.id for each, _ in found}) - 1
+        names = ", ".join(dict.fromkeys(Measure(metric.name).words for _, metric in found))
+        others = len({worker.id for worker, _ in found}) - 1
         more = f" (and {others} more)" if others else ""
         lines.append(f"{UNKNOWN} {names} {unknown}: {named[worker.id]}: {metric.detail}{more}")
         lines.append(f"  fix: {metric.remedy}")
@@ -353,15 +353,15 @@ def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
     shown = columns_within(
         width,
         {
-            "name": [named[each.id] for each in workers],
-            "state": [_state(frame, each) for each in workers],
+            "name": [named[worker.id] for worker in workers],
+            "state": [_state(frame, worker) for worker in workers],
             **{head: values[head] for head in ("cpu", "memory")},
         },
         [
             {drawn: [" " * _LEAST for _ in workers]},
             {head: values[head] for head in ("network in", "network out")},
-            {"up": [uptime(each) for each in workers]},
-            {"type": [each.instance_type for each in workers]},
+            {"up": [uptime(worker) for worker in workers]},
+            {"type": [worker.instance_type for worker in workers]},
         ],
     )
     if drawn in shown:
@@ -384,7 +384,7 @@ def _value(used: Utilization | None, measure: Measure) -> str:
 
 
 def _notes(frame: Frame) -> list[str]:
-    said = [f"{INFO} {each.label}: no longer listed, was {each.state}" for each in frame.gone]
+    said = [f"{INFO} {gone.label}: no longer listed, was {gone.state}" for gone in frame.gone]
     for region, error in frame.listing.failures.items():
         said.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
     if not frame.listing.workers and not frame.listing.failures:
