@@ -53,9 +53,9 @@ def root(sandbox: Sandbox) -> Aws:
     return _as(sandbox, sandbox.root.id, sandbox.root.secret)
 
 
-@pytest.fixture(scope="package")
-def worker(root: Aws) -> str:
-    """A worker that runs, with the guard tag."""
+@pytest.fixture
+def worker(root: Aws) -> Iterator[str]:
+    """The only worker that runs, with the guard tag; terminated after the test."""
     made = root.call(
         "ec2",
         "run_instances",
@@ -73,7 +73,9 @@ def worker(root: Aws) -> str:
             }
         ],
     )
-    return str(made["Instances"][0]["InstanceId"])
+    worker_id = str(made["Instances"][0]["InstanceId"])
+    yield worker_id
+    root.call("ec2", "terminate_instances", InstanceIds=[worker_id])
 
 
 @dataclass
