@@ -136,7 +136,7 @@ class _Reader:
             match = _TOKEN.match(text, at)
             column = len(text) - len(text[at:].lstrip()) + 1
             if match is None:
-                self._fail(_Token("", column), "cannot read a quotation mark is not closed")
+                self._fail(_Token("", column), "a quotation mark is not closed")
             group = match.lastgroup or ""
             kind = _KINDS.get(group, "quoted")
             tokens.append(_Token(match[group], column, kind))
