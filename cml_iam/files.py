@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -24,6 +25,14 @@ _NOT_REGULAR: Final = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the JSON value in *text*; raises ValueError, for one nested too deeply as well."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def open_regular(path: Path, limit: int = LARGEST) -> bytes:

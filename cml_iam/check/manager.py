@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ from cml_iam.check.answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request, authorization
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.files import parse_json
 from cml_iam.report import plural
 from cml_iam.restrict import send_fix
 from cml_iam.workers import (
@@ -108,7 +108,7 @@ def _decoded(scene: Scene, denied: DeniedError) -> Request | None:
         with suppress(AwsError, KeyError, ValueError):
             operation = "decode_authorization_message"
             answer = aws.call("sts", operation, EncodedMessage=denied.encoded)
-            return _request(json.loads(answer["DecodedMessage"])["context"])
+            return _request(parse_json(answer["DecodedMessage"])["context"])
     return None
 
 

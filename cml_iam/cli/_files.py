@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from itertools import chain
@@ -15,7 +14,7 @@ from cml_iam.cli._options import FILE, option, pairs, repeatable
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
-from cml_iam.files import decoded, open_regular, regular_text
+from cml_iam.files import decoded, open_regular, parse_json, regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.sources import may_hold_policy, read_source
 
@@ -47,8 +46,8 @@ def read_json(path: Path) -> Any:
     """
     text = _stdin() if str(path) == "-" else decoded(open_regular(path, MOST), str(path))
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return parse_json(text)
+    except ValueError as error:
         raise InputError(f"`{path}` is not JSON: {error}") from None
 
 
@@ -239,8 +238,8 @@ def read_given(arguments: Sequence[str]) -> Given:
                 given.skipped.append((name, f"it is {source.form}"))
             continue
         try:
-            other = other_document(json.loads(text), named=named)
-        except (ValueError, RecursionError):
+            other = other_document(parse_json(text), named=named)
+        except ValueError:
             other = None  # a finding
         if other is None:
             given.texts.append((name, text))

@@ -17,6 +17,7 @@ from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
 from cml_iam.credentials._store import Contents, Store, check_held
 from cml_iam.errors import AwsError, DeniedError, NotFoundError, RefusedError
+from cml_iam.files import parse_json
 from cml_iam.secret import Secret
 
 
@@ -25,7 +26,7 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     try:
-        members = json.loads(value.reveal())
+        members = parse_json(value.reveal())
     except ValueError:
         members = None
     if not isinstance(members, dict):

@@ -19,6 +19,7 @@ from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list
 from cml_iam.credentials._store import Delivery, Store
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
+from cml_iam.files import parse_json
 from cml_iam.principal import tags_of
 from cml_iam.tag import as_aws
 
@@ -54,7 +55,7 @@ def read_journal(folder: Path) -> Journal | None:
     if file is None:
         return None
     try:
-        raw = json.loads(file.data)
+        raw = parse_json(file.data)
         if raw["version"] != _VERSION:
             raise ValueError(f"version {raw['version']}")
         return Journal(

@@ -59,15 +59,17 @@ class Policies(NamedTuple):
         """Whether this is a resource's policy that anybody may call."""
         return self.resource is not None and self.caller is None
 
-    def mapped(self, change: Callable[[PolicyDocument], Any]) -> Policies:
-        """Return the same with *change* applied to every document."""
-        return self._replace(
-            identity=tuple(map(change, self.identity)),
-            boundary=None if self.boundary is None else tuple(map(change, self.boundary)),
-            resource=None if self.resource is None else change(self.resource),
-            session=None if self.session is None else tuple(map(change, self.session)),
-            scps=tuple(tuple(map(change, level)) for level in self.scps),
-        )
+
+def _mapped(policies: Policies, change: Callable[[PolicyDocument], Any]) -> Policies:
+    """Return *policies* with *change* applied to every document."""
+    resource, session = policies.resource, policies.session
+    return policies._replace(
+        identity=tuple(map(change, policies.identity)),
+        boundary=None if policies.boundary is None else tuple(map(change, policies.boundary)),
+        resource=None if resource is None else change(resource),
+        session=None if session is None else tuple(map(change, session)),
+        scps=tuple(tuple(map(change, level)) for level in policies.scps),
+    )
 
 
 def documents(source: Policies) -> Iterator[PolicyDocument]:
@@ -103,7 +105,7 @@ class _These:
 def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:
     """Return *make* with its results cached by documents."""
     made = lru_cache(KEPT)(lambda key: make(key.policies))
-    return wraps(make)(lambda policies: made(_These(policies.mapped(id), policies)))
+    return wraps(make)(lambda policies: made(_These(_mapped(policies, id), policies)))
 
 
 @dataclass(frozen=True)
@@ -211,10 +213,11 @@ def taking_colons(policies: Policies) -> Policies:
     texts = (text for statement in statements_of(policies) for text in _arns(statement))
     if not any(_readings(text)[1:] for text in texts):
         return policies
-    other = policies.mapped(
+    other = _mapped(
+        policies,
         lambda document: replace(
             document, statements=tuple(map(_read_otherwise, document.statements))
-        )
+        ),
     )
     return policies if other == policies else other
 

@@ -167,7 +167,13 @@ def account_of(raw: Any, name: str = "the account") -> Account:
             f"`{name}` is one page of several, so members are missing",
             remedy=f"read all pages, for example with `{DOWNLOAD}`",
         )
-    return _Reader(raw).account(name)
+    try:
+        return _Reader(raw).account(name)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"`{name}` is not a response of iam:GetAccountAuthorizationDetails: {error!r}",
+            remedy=f"write it with `{DOWNLOAD} > account.json`",
+        ) from None
 
 
 def with_scps(account: Account, raw: Any, name: str = "the service control policies") -> Account:
@@ -201,7 +207,9 @@ def with_resources(account: Account, raw: Any, name: str = "the resource policie
 
 
 def _of_level(raw: Any, name: str) -> Iterator[PolicyDocument]:
-    policies = raw.get("policies", ()) if isinstance(raw, Mapping) else raw
+    policies = raw.get("policies", []) if isinstance(raw, Mapping) else raw
+    if not isinstance(policies, list):
+        raise InputError(f"`{name}` must be a list of policies")
     for number, policy in enumerate(policies, 1):
         described = policy if isinstance(policy, Mapping) else {}
         own = described.get("Name") or f"{name}, policy {number}"

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.files import open_regular
+from cml_iam.files import open_regular, parse_json
 from cml_iam.secret import Secret
 from cml_iam.visible import visible
 from cml_iam.workers._model import Worker
@@ -201,7 +201,7 @@ def _read(address: str, status: int, body: bytes) -> CmlAnswer:
         words = f"CML: HTTP {status}"
     else:
         try:
-            information = json.loads(body)
+            information = parse_json(body)
             ready = information["ready"] is True
         except (ValueError, KeyError, TypeError):
             words = "CML: the server that answers is not CML"
@@ -308,4 +308,4 @@ def _json_answer(answer: tuple[int, bytes]) -> Any:
     status, body = answer
     if status != 200:
         raise _StatusError(status)
-    return json.loads(body)
+    return parse_json(body)

@@ -31,7 +31,7 @@ from cml_iam.errors import (
     ThrottledError,
     UnreachableError,
 )
-from cml_iam.files import regular_text
+from cml_iam.files import parse_json, regular_text
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._model import Worker
 from cml_iam.workers._site_workers import Placement
@@ -82,7 +82,7 @@ class PendingLaunches:
         if not os.path.lexists(path):
             return None
         try:
-            raw = json.loads(regular_text(path))
+            raw = parse_json(regular_text(path))
             pending = _from_json(raw, user_data)
             digest = raw["user_data"]
         except (InputError, ValueError, KeyError, TypeError) as error:

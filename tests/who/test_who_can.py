@@ -122,6 +122,40 @@ def test_a_question_that_asks_nothing_is_refused(
     assert message in ran.err
 
 
+DEEP = "[" * 5000
+USERS = {"UserDetailList": [1], "RoleDetailList": []}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("account.json", DEEP),
+        ("account.json", json.dumps(USERS)),
+        ("account.json", json.dumps({**USERS, "UserDetailList": 5})),
+        ("account.json", json.dumps({**USERS, "UserDetailList": [{"UserName": "alice"}]})),
+        ("account.json", json.dumps({**USERS, "UserDetailList": [], "GroupDetailList": [None]})),
+        ("account.json", json.dumps({**USERS, "Policies": [{}]})),
+        ("scps.json", DEEP),
+        ("scps.json", "[1, 2]"),
+        ("scps.json", "[[1]]"),
+        ("scps.json", '[{"policies": 3}]'),
+        ("resources.json", DEEP),
+        ("resources.json", '{"arn:aws:s3:::b": [1]}'),
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_name(
+    cml_iam: Any, tmp_path: Path, file: str, text: str
+) -> None:
+    (tmp_path / "resources.json").write_text("{}")
+    (tmp_path / file).write_text(text)
+
+    ran = cml_iam(*STOP, "--scps", "scps.json", "--resource-policies", "resources.json")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "error: " in ran.err
+    assert file in ran.err or "arn:aws:s3:::b" in ran.err
+
+
 def test_a_page_of_an_account_is_refused(cml_iam: Any, tmp_path: Path) -> None:
     made = {"UserDetailList": [], "RoleDetailList": [], "IsTruncated": True}
     (tmp_path / "account.json").write_text(json.dumps(made))
