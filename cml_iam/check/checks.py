@@ -37,10 +37,11 @@ _READER: Final = (
 class Check(NamedTuple):
     """One question.
 
-    *of* is its subject: files, an account, or a machine and its credential. The function with the
-    check's name in *module* of this package answers it. *finds* are the rules of its findings. The
-    check is not made if a check that it *needs* has a finding. An *optional* check is made only on
-    request.
+    *of* is its subject: files, an account, or a machine and its credential. It calls AWS with the
+    credential of *role*; *calls* says in words how many calls it takes. A call that several checks
+    need is made once, and counted for one of them. The function with the check's name in *module*
+    of this package answers it. *finds* are the rules of its findings. The check is not made if a
+    check that it *needs* has a finding. An *optional* check is made only on request.
     """
 
     id: str
@@ -48,6 +49,8 @@ class Check(NamedTuple):
     group: Group
     of: Literal["files", "account", "bootstrap", "machine", "report"]
     module: str
+    role: Literal["administrator", "manager", "anonymous"] | None = None
+    calls: str = "none"
     finds: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     optional: bool = False
@@ -122,13 +125,16 @@ _UNLIKE: Final = ("CML704", "CML705", "CML706")
 
 _KEPT: Final = "The site's promises hold for every possible request"
 _BOTH: Final = ("identity", "principal")
+_SHARED: Final = "no further calls"
 
 _of_files = partial(Check, of="files", module="documents")
-_of_account = partial(Check, of="account", needs=("identity",))
-_of_principal = partial(Check, of="account", group="principal", needs=_BOTH, module="_meaning")
-_of_permissions = partial(Check, of="account", group="permissions", needs=_BOTH)
-_of_bootstrap = partial(Check, of="bootstrap", group="principal", module="bootstrap")
-_of_machine = partial(Check, of="machine")
+_of_account = partial(Check, of="account", role="administrator", needs=("identity",))
+_of_principal = partial(_of_account, group="principal", needs=_BOTH, module="_meaning")
+_of_permissions = partial(_of_account, group="permissions", needs=_BOTH)
+_of_bootstrap = partial(
+    Check, of="bootstrap", group="principal", module="bootstrap", role="administrator"
+)
+_of_machine = partial(Check, of="machine", role="manager")
 
 CHECKS: Final = (
     _of_files("lint", "The policies have the intended effect", "documents", finds=("CML715",)),
@@ -151,6 +157,7 @@ CHECKS: Final = (
         "The credentials belong to the site's account",
         "principal",
         module="account",
+        calls="1",
         finds=("CML716",),
         needs=(),
     ),
@@ -159,41 +166,62 @@ CHECKS: Final = (
         "The site's principal is in the account",
         "principal",
         module="account",
+        calls=(
+            "4 for a user, 3 for a role; plus 2 for each managed policy and each group, 1 for each "
+            "inline policy"
+        ),
         finds=("CML708",),
     ),
     _of_principal(
         "drift",
         "The policies in AWS have the same meaning as the rendered ones",
+        calls=_SHARED,
         finds=(*_UNLIKE, "CML707"),
     ),
     _of_principal(
         "attachments",
         "Nothing else gives the principal permissions",
+        calls=_SHARED,
         finds=("CML709", "CML710"),
     ),
-    _of_principal("boundary", "A boundary or guardrail limits it", finds=("CML711", "CML712")),
-    _of_principal("quarantine", "AWS has not quarantined the principal", finds=("CML713",)),
-    _of_permissions("proof", _KEPT, module="_meaning", finds=("CML717",)),
+    _of_principal(
+        "boundary",
+        "A boundary or guardrail limits it",
+        calls="1 each for boundary and guardrail, if not attached",
+        finds=("CML711", "CML712"),
+    ),
+    _of_principal(
+        "quarantine", "AWS has not quarantined the principal", calls=_SHARED, finds=("CML713",)
+    ),
+    _of_permissions("proof", _KEPT, module="_meaning", calls=_SHARED, finds=("CML717",)),
     _of_permissions(
         "simulation",
         "AWS's simulator answers every expectation as required",
         module="_permissions",
+        calls="1 for each group of expectations with one context",
         finds=("CML701", "CML702"),
     ),
     _of_permissions(
         "use",
         "The manager's own credentials can use every permission",
         module="_permissions",
+        role="manager",
+        calls="1 for each permission and region",
         finds=("CML703",),
     ),
     _of_permissions(
-        "last-accessed", "Every granted permission is used", module="_usage", finds=("CML714",)
+        "last-accessed",
+        "Every granted permission is used",
+        module="_usage",
+        calls="2, more while IAM is not ready",
+        finds=("CML714",),
     ),
     _of_account(
         "keys",
         "The manager has one access key, which is in use and at most 90 days old",
         "keys",
         module="_usage",
+        calls="1, plus 1 for each key",
         finds=("CML801", "CML802", "CML803", "CML804", "CML805", "CML806"),
     ),
     _of_account(
@@ -201,6 +229,7 @@ CHECKS: Final = (
         "CloudTrail records what the manager does",
         "surroundings",
         module="bootstrap",
+        calls="1",
         finds=("CML821",),
     ),
     _of_account(
@@ -208,6 +237,7 @@ CHECKS: Final = (
         "Alarms on the manager's activity can fire",
         "surroundings",
         module="bootstrap",
+        calls="2",
         finds=("CML822",),
     ),
     _of_account(
@@ -215,30 +245,63 @@ CHECKS: Final = (
         "Nobody else may change the workers",
         "principal",
         module="others",
+        calls="1 for each 1000 users, roles, groups and policies, including those of AWS",
         finds=("CML718",),
         optional=True,
     ),
     _of_bootstrap(
-        "status", "The principal matches the site file, and the store holds its active key"
+        "status",
+        "The principal matches the site file, and the store holds its active key",
+        calls="those of `bootstrap plan`, plus 1, and 1 for each key",
     ),
-    _of_bootstrap("differences", "Everything in the account agrees with the site file"),
-    _of_machine("endpoint", "AWS's endpoints answer", "surroundings", module="doctor"),
-    _of_machine("clock", "The clock is correct", "surroundings", module="doctor"),
+    _of_bootstrap(
+        "differences",
+        "Everything in the account agrees with the site file",
+        calls="those of `bootstrap plan`, plus 2",
+    ),
     _of_machine(
-        "files", "Only their owner can read the credential files", "keys", module="_credentials"
+        "endpoint",
+        "AWS's endpoints answer",
+        "surroundings",
+        module="doctor",
+        role="anonymous",
+        calls="3",
+    ),
+    _of_machine(
+        "clock",
+        "The clock is correct",
+        "surroundings",
+        module="doctor",
+        role="anonymous",
+        calls=_SHARED,
+    ),
+    _of_machine(
+        "files",
+        "Only their owner can read the credential files",
+        "keys",
+        module="_credentials",
+        calls=_SHARED,
     ),
     _of_machine(
         "credentials",
         "AWS accepts the credential, which is the manager's and not too old",
         "keys",
         module="_credentials",
+        calls="2",
     ),
-    _of_machine("regions", "Every region of the site is enabled", "surroundings", module="doctor"),
+    _of_machine(
+        "regions",
+        "Every region of the site is enabled",
+        "surroundings",
+        module="doctor",
+        calls="1",
+    ),
     _of_machine(
         "connection",
         "EC2 answers with the manager's credential",
         "surroundings",
         module="manager",
+        calls="1",
         optional=True,
     ),
     _of_machine(
@@ -246,9 +309,22 @@ CHECKS: Final = (
         "The manager can use every permission, or the reason is known",
         "permissions",
         module="manager",
+        calls="1 for each permission and region, more to explain a refusal",
     ),
-    _of_machine("metrics", "Every worker has metrics", "surroundings", module="manager"),
-    _of_machine("data", "The AWS service reference is recent", "surroundings", module="doctor"),
+    _of_machine(
+        "metrics",
+        "Every worker has metrics",
+        "surroundings",
+        module="manager",
+        calls="1 for each region, plus 2 for each worker",
+    ),
+    _of_machine(
+        "data",
+        "The AWS service reference is recent",
+        "surroundings",
+        module="doctor",
+        role=None,
+    ),
 )
 """Every check, in the order they run."""
 

@@ -1,4 +1,4 @@
-"""The commands of other tools that the page on audits shows are spelled as those know them."""
+"""The page on audits lists every check with its cost, and commands as other tools know them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,42 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+from cml_iam.check.checks import AUDIT_ACCOUNT, AUDIT_FILES, DOCTOR, Check
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "audit.md").read_text("utf-8")
 COMMANDS = [
     line
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("aws ")
 ]
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """Return the rows of the table below *heading*, by the check in the first column."""
+    section = page.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:3] == "| `"]
+    return {name.strip("`"): others for name, *others in cells}
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "checks"),
+    [("audit.md", "Checks of an account", AUDIT_ACCOUNT), ("doctor.md", "What it checks", DOCTOR)],
+)
+def test_the_page_says_whose_credential_each_check_uses_and_what_it_costs(
+    page: str, heading: str, checks: tuple[Check, ...]
+) -> None:
+    listed = rows((DOCS / page).read_text("utf-8"), heading)
+
+    assert {name: row[1:] for name, row in listed.items()} == {
+        check.id: [check.role or "none", check.calls] for check in checks
+    }
+
+
+def test_the_checks_of_files_are_all_listed_and_cost_no_calls() -> None:
+    assert rows(PAGE, "Checks of files").keys() == {check.id for check in AUDIT_FILES}
+    assert {check.calls for check in AUDIT_FILES} == {"none"}
 
 
 def test_there_are_commands_of_the_aws_command_line() -> None:

@@ -15,8 +15,9 @@ import pytest
 from cml_iam.audit import Account, Report
 from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
+from cml_iam.catalogue import load_catalogue
 from cml_iam.check.account import audit_account
-from cml_iam.check.checks import answers, check_named
+from cml_iam.check.checks import AUDIT_ACCOUNT, answers, check_named
 from cml_iam.check.report import make_report
 from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import NotFoundError
@@ -540,6 +541,23 @@ def test_the_calls_are_counted(cloud: Cloud) -> None:
 
     assert account.calls == seen
     assert seen <= CALLS
+
+
+def test_each_check_costs_the_calls_that_its_row_says(cloud: Cloud) -> None:
+    """Those whose number depends on the account are counted for one user and region."""
+    root, manager = Counted(cloud.root), Counted(cloud.manager)
+    scene = AccountScene(root, Live(SITE, datetime.now(UTC), manager=manager))
+    costs = {}
+    for check in AUDIT_ACCOUNT:
+        before = root.calls + manager.calls
+        answers([check], scene)
+        costs[check.id] = root.calls + manager.calls - before
+
+    for check in AUDIT_ACCOUNT:
+        if check.calls == "no further calls" or check.calls.isdecimal():
+            assert costs[check.id] == int(check.calls.replace("no further calls", "0")), check.id
+    assert costs["principal"] == 4 + 2 * 2, "a user with a managed policy and a boundary"
+    assert costs["use"] == len(load_catalogue().actions)
 
 
 def test_a_region_of_the_site_in_which_nothing_can_be_tried_is_not_passed_over(

@@ -198,7 +198,7 @@ def test_a_waiver_is_unused_only_where_what_it_waives_was_looked_for(
     assert ("CML903" in rules(report)) is unused
 
 
-def test_every_check_has_a_function_of_its_name() -> None:
+def test_every_check_has_a_function_of_its_name_and_says_what_it_costs() -> None:
     ids = [each.id for each in ALL_CHECKS]
     assert len(ids) == len(set(ids))
     for each in ALL_CHECKS:
@@ -207,6 +207,7 @@ def test_every_check_has_a_function_of_its_name() -> None:
             "check",
             "scene",
         ]
+        assert (each.role is None) == (each.calls == "none"), each.id
         assert set(each.needs) <= set(ids)
 
 
