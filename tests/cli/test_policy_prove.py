@@ -71,7 +71,7 @@ def test_json_has_the_calls_the_statements_and_the_remedy(cml_iam: Any) -> None:
     assert promises["catalogue"]["calls"] == []
 
 
-OTHER_ACTIONS = ["ec2:RebootInstances", "iam:PutUserPolicy", "ssm:SendCommand"]
+OTHER_ACTIONS = ["ec2:GetPasswordData", "iam:PutUserPolicy", "ssm:SendCommand"]
 
 
 def test_a_promise_about_some_actions_is_no_plain_pass_where_others_are_allowed(

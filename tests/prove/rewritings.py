@@ -29,7 +29,7 @@ def _changed(statement: Policy) -> Iterator[tuple[str, Policy]]:
     yield "other effect", {**statement, "Effect": _flipped(statement["Effect"])}
     for element in ("Action", "NotAction"):
         if element in statement:
-            more = [*listed(statement[element]), "ec2:RebootInstances"]
+            more = [*listed(statement[element]), "ec2:GetPasswordData"]
             yield f"one {element} more", {**statement, element: more}
     for element in ("Resource", "NotResource"):
         for position, arn in enumerate(listed(statement.get(element, []))):
