@@ -98,7 +98,7 @@ def opened_to(member: Member, account: Account) -> tuple[str, ...]:
 
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
-    """Return the answers as JSON values, as in `policies/who-can.schema.json`."""
+    """Return the answers as JSON values, as in `policies/output.schema.json`."""
     counts = {standing: sum(a.standing == standing for a in answers) for standing in STANDINGS}
     return {
         "question": {

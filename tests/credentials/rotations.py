@@ -11,7 +11,7 @@ from cml_iam.credentials import AccessKey, Delivery, Rotator, Schedule, Store, c
 from cml_iam.credentials._env_file import ID, SECRET
 from cml_iam.credentials._rotation_state import Lock, write_lock
 from tests.credentials.fake_cloud import Cloud, CloudAws
-from tests.credentials.stores import EVERY, readers_see
+from tests.credentials.stores import EVERY, FILE_NAMES, readers_see
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
 
-FILE_NAMES = {".env", "credentials", "secret.yaml"}
 AT_ONCE = Schedule(overlap=timedelta(0), cool_off=timedelta(0))
 
 

@@ -45,6 +45,7 @@ STORES: dict[str, Make] = {
     "ssm": lambda folder, aws: Parameter(aws, "/prod/cml", folder / STATE),
 }
 FILES = ("env", "profile", "k8s")
+FILE_NAMES = {".env", "credentials", "secret.yaml"}
 PARTS = {
     "three files": ("env", "profile", "k8s"),
     "two profiles": ("profile", "other-profile"),
