@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +50,9 @@ def run_as(user: int, work: Callable[[], None]) -> None:
             become(user)
             work()
             code = 0
+        except BaseException:  # noqa: BLE001 - pytest does not see the child, which shows its own error
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
