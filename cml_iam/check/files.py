@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from itertools import starmap
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,7 +16,7 @@ from cml_iam.files import LARGEST, decoded, open_regular
 from cml_iam.lint import recognized_kind
 from cml_iam.policy import is_statement, other_document
 from cml_iam.render import DOCUMENTS
-from cml_iam.sources import Source, may_hold_policy, read_source
+from cml_iam.sources import may_hold_policy, subjects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,48 +151,43 @@ def content_of(
         return Content(skipped=given.unread)
     if given.name.endswith((".md", ".markdown")):
         return _markdown(given)
-    named = alone and given.named
-    if source := _source(given, named=named):
-        return _kept(source, site, parameters)
-    if not given.name.endswith(".json"):
-        terraform = given.name.endswith(".tf") and _HAS_POLICY.search(given.text)
-        return Content(skipped=_TERRAFORM if terraform else None)
+    named, plain = alone and given.named, given.name.endswith(".json")
+    if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
+        return Content()
+    account = (site.account, site.partition) if site else None
+    try:
+        content = subjects_in(
+            given.text,
+            given.name,
+            named=named,
+            plain=plain,
+            account=account,
+            parameters=parameters,
+        )
+    except DocumentError as error:
+        return Content(unread=error.problems)
+    if content is not None:
+        policies = tuple(starmap(_kept, content.policies))
+        return Content(policies, content.skipped, content.unread)
+    if plain:
+        return Content((_plain(given, site),))
+    terraform = given.name.endswith(".tf") and _HAS_POLICY.search(given.text)
+    return Content(skipped=_TERRAFORM if terraform else None)
+
+
+def _plain(given: Given, site: Site | None) -> Policy:
     try:
         value = json.loads(given.text)
     except (ValueError, RecursionError):
         value = None
     role = _role(Path(given.name).stem, site)
-    other = other_document(value, named=named)
-    if other is not None and value is not None:
-        return Content(skipped=f"it is {other}")
-    return Content((Policy(given.name, given.text, _kind(value, role), role),))
+    return Policy(given.name, given.text, _kind(value, role), role)
 
 
-def _source(given: Given, *, named: bool) -> Source | None:
-    """Return the file's source if it has policies in another format, or YAML that may have some."""
-    if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
-        return None
-    try:
-        return read_source(given.text, given.name)
-    except DocumentError as error:
-        return Source("YAML that cannot be read", unread=error.problems)
-
-
-def _kept(source: Source, site: Site | None, parameters: Mapping[str, str]) -> Content:
-    """Return the policies of a template or plan; the account is the site's."""
-    # Most files are plain JSON, and need none of this.
-    from cml_iam.sources import pseudo_of, subject_of
-
-    known = pseudo_of(site.account, site.partition) if site else None
-    policies = []
-    for policy in source.policies:
-        subject = subject_of(policy, known, parameters)
-        text = subject.readings[0].text if subject.readings else "{}"
-        kind = policy.kind or _kind(json.loads(text), None)
-        policies.append(Policy(policy.name, text, kind, None, kept=policy, subject=subject))
-    nothing = not (policies or source.unread)
-    reason = f"it is {source.form}" if nothing else None
-    return Content(tuple(policies), reason, source.unread)
+def _kept(policy: Kept, subject: Subject) -> Policy:
+    text = subject.readings[0].text if subject.readings else "{}"
+    kind = policy.kind or _kind(json.loads(text), None)
+    return Policy(policy.name, text, kind, None, kept=policy, subject=subject)
 
 
 def _files(folder: Path) -> Iterator[Path]:

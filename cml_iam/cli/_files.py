@@ -16,7 +16,7 @@ from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, parse_json, regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
-from cml_iam.sources import may_hold_policy, read_source
+from cml_iam.sources import may_hold_policy, read_source, subjects_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -216,35 +216,22 @@ def read_given(arguments: Sequence[str]) -> Given:
     Raises InputError, and DocumentError for YAML that was named and cannot be read; found in a
     folder, it is unread.
     """
-    from cml_iam.policy import other_document
-
     given = Given([], [], [], [])
     for name, text, named in chain.from_iterable(map(_texts, arguments)):
         try:
-            source = read_source(text, name)
+            content = subjects_in(text, name, named=named, parameters=parameters())
         except DocumentError as error:
             if named:
                 raise
             given.unread.extend(error.problems)
             continue
-        if source is not None:
-            # Most files are plain JSON, and need none of this.
-            from cml_iam.sources import subject_of
-
-            values = parameters()
-            given.kept.extend(subject_of(policy, None, values) for policy in source.policies)
-            given.unread.extend(source.unread)
-            if not source.policies and not source.unread:
-                given.skipped.append((name, f"it is {source.form}"))
-            continue
-        try:
-            other = other_document(parse_json(text), named=named)
-        except ValueError:
-            other = None  # a finding
-        if other is None:
+        if content is None:
             given.texts.append((name, text))
-        else:
-            given.skipped.append((name, f"it is {other}"))
+            continue
+        given.kept.extend(subject for _, subject in content.policies)
+        given.unread.extend(content.unread)
+        if content.skipped:
+            given.skipped.append((name, content.skipped))
     return given
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.later import later
 from cml_iam.sources._kept import Kept, Reading, Source, Subject, plain_subject
-from cml_iam.sources._read import may_hold_policy, read_source
+from cml_iam.sources._read import may_hold_policy, read_source, subjects_in
 
 if TYPE_CHECKING:
-    from cml_iam.sources._readings import document_of, pseudo_of, subject_of
+    from cml_iam.sources._readings import document_of, pseudo_of
 
-_LATER: Final = dict.fromkeys(("document_of", "pseudo_of", "subject_of"), "_readings")
+_LATER: Final = dict.fromkeys(("document_of", "pseudo_of"), "_readings")
 
 __all__ = [
     "Kept",
@@ -24,7 +24,7 @@ __all__ = [
     "plain_subject",
     "pseudo_of",
     "read_source",
-    "subject_of",
+    "subjects_in",
 ]
 
 __getattr__ = later(__name__, _LATER)

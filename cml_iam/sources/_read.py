@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.located import parse_json, parse_yaml
 from cml_iam.policy import other_document
 from cml_iam.sources._kept import Kept, Source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.errors import Problem
     from cml_iam.located import Located
+    from cml_iam.sources._kept import Subject
 
 _YAML: Final = frozenset({".yaml", ".yml"})
 _TELLING: Final = re.compile(
@@ -24,6 +29,53 @@ _TELLING: Final = re.compile(
 
 _CARRIED: Final = re.compile(r"['\"]?(?:Effect|PolicyDocument)['\"]?\s*:")
 """A pattern that every policy in YAML, and every template with a policy, contains."""
+
+
+class Subjects(NamedTuple):
+    """What a file holds other than one JSON policy: *policies*, each with the part that is judged.
+
+    *unread* lists what may be a policy but cannot be read. *skipped* says why there is neither.
+    """
+
+    policies: tuple[tuple[Kept, Subject], ...] = ()
+    skipped: str | None = None
+    unread: tuple[Problem, ...] = ()
+
+
+def subjects_in(
+    text: str,
+    name: str,
+    *,
+    named: bool,
+    plain: bool = True,
+    account: tuple[str, str] | None = None,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> Subjects | None:
+    """Return what the file *name* holds; None if it is, or is meant to be, one policy in JSON.
+
+    A file that the user *named*, unlike one from a folder, is meant to be a policy unless it is
+    obviously something else. If not *plain*, None only means that it is not YAML, a template or a
+    plan. *account* is the id and partition for a template's pseudo parameters, *parameters* are
+    the values of its own. Raises DocumentError for YAML that cannot be read.
+    """
+    source = read_source(text, name)
+    if source is None:
+        other = _other(text, named=named) if plain else None
+        return Subjects(skipped=f"it is {other}") if other else None
+    # Most files are plain JSON, and need none of this.
+    from cml_iam.sources._readings import pseudo_of, subject_of
+
+    known = pseudo_of(*account) if account else None
+    policies = tuple((policy, subject_of(policy, known, parameters)) for policy in source.policies)
+    skipped = None if policies or source.unread else f"it is {source.form}"
+    return Subjects(policies, skipped, source.unread)
+
+
+def _other(text: str, *, named: bool) -> str | None:
+    try:
+        return other_document(json.loads(text), named=named)
+    except (ValueError, RecursionError):
+        return None  # lint says what is wrong with it
 
 
 def may_hold_policy(text: str) -> bool:

@@ -365,6 +365,7 @@ NOTHING_TO_JUDGE = {
     "a plan": {"plan.json": '{"format_version": "1.2", "planned_values": {}}'},
     "a JSON Schema": {"site.schema.json": json.dumps(SCHEMA)},
     "JSON that is something else": {"package.json": '{"name": "x"}', "list.json": "[1]"},
+    "null": {"null.json": "null"},
     "prose": {"README.md": "Policies live elsewhere.\n"},
 }
 
@@ -389,7 +390,17 @@ def test_an_audit_that_judged_nothing_is_no_pass(
 
 @pytest.mark.parametrize(
     "name",
-    ["main.tf", "p.yaml", "t.yaml", "t.json", "plan.json", "site.schema.json", "link.json", "p"],
+    [
+        "main.tf",
+        "p.yaml",
+        "t.yaml",
+        "t.json",
+        "plan.json",
+        "site.schema.json",
+        "null.json",
+        "link.json",
+        "p",
+    ],
 )
 def test_what_is_not_judged_is_named_with_the_reason(
     cml_iam: Callable[..., Ran], tmp_path: Path, name: str
@@ -410,6 +421,7 @@ def test_what_is_not_judged_is_named_with_the_reason(
         "it is a CloudFormation template without a policy",
         "it is a plan or state of Terraform without a policy",
         "it is a JSON Schema",
+        "it is not a JSON object",
         "it is a symbolic link, which is not followed",
         "no file in it is read",
     }

@@ -11,7 +11,8 @@ import pytest
 
 from cml_iam.errors import DocumentError, UnsupportedError
 from cml_iam.policy import parse_json
-from cml_iam.sources import document_of, pseudo_of, read_source, subject_of
+from cml_iam.sources import document_of, pseudo_of, read_source
+from cml_iam.sources._readings import subject_of
 
 ODD: tuple[Any, ...] = (
     None,

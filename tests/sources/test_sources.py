@@ -9,7 +9,8 @@ import pytest
 
 from cml_iam.errors import DocumentError, UnsupportedError
 from cml_iam.policy import PolicyDocument, canonical, load_policy
-from cml_iam.sources import Kept, document_of, pseudo_of, read_source, subject_of
+from cml_iam.sources import Kept, document_of, pseudo_of, read_source
+from cml_iam.sources._readings import subject_of
 
 KNOWN = pseudo_of("111122223333", "aws")
 STATEMENT = {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "*"}
