@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def later(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` for *package*; *modules* maps each name to its module."""
+def later(package: str, names: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """Return the `__getattr__` for *package*; *names* lists the names of each module."""
+    modules = {name: module for module, listed in names.items() for name in listed}
 
     def imported(name: str) -> Any:
         if name not in modules:

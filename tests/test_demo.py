@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cml_iam.cli import demo
+from cml_iam.cli import _demo
 
 pytestmark = pytest.mark.long
 
@@ -62,8 +62,8 @@ def test_a_policy_that_forbids_nothing_is_noticed(
     cml_iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the base policy in place of the hardened one the forbidden attempts succeed."""
-    real = demo.render_policy
-    monkeypatch.setattr(demo, "render_policy", lambda site, profile="base": real(site, "base"))
+    real = _demo.render_policy
+    monkeypatch.setattr(_demo, "render_policy", lambda site, profile="base": real(site, "base"))
 
     ran = cml_iam("demo", "-o", "json")
 

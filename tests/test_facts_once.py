@@ -55,13 +55,13 @@ def test_regions_are_listed_nowhere_but_among_the_facts() -> None:
     # One or two are a default or an example; more are a list of what AWS has.
     listed = {file for file, named in by_file.items() if len(named) > 2}
 
-    assert listed - {"cli/demo.py"} == {"facts/_arns.py"}
+    assert listed - {"cli/_demo.py"} == {"facts/_arns.py"}
     assert {region for each in EXAMPLE_REGIONS.values() for region in each} <= regions
 
 
 @pytest.mark.parametrize("text", ["999999999999", "i-0foreign000000001"])
 def test_what_stands_for_something_foreign_stands_once(text: str) -> None:
-    assert {file for file, found in texts() if found == text} <= {"facts/_arns.py", "cli/demo.py"}
+    assert {file for file, found in texts() if found == text} <= {"facts/_arns.py", "cli/_demo.py"}
 
 
 def test_the_age_at_which_a_key_is_rotated_stands_once() -> None:

@@ -11,12 +11,9 @@ if TYPE_CHECKING:
     from cml_iam.aws._source import Source
 
 _LATER: Final = {
-    "Greeting": "_session",
-    "Source": "_source",
-    "check_account": "_connect",
-    "connect": "_connect",
-    "greet": "_session",
-    "source_of": "_connect",
+    "_connect": ("check_account", "connect", "source_of"),
+    "_session": ("Greeting", "greet"),
+    "_source": ("Source",),
 }
 """By module, the names that only callers of AWS need; imported on first use for a fast start."""
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam import provision
-from cml_iam.check.bootstrap import trail_problems
+from cml_iam import provision, render
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import (
     Heading,
@@ -35,7 +34,6 @@ from cml_iam.cli._output import (
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_trust
 from cml_iam.cli.key_deliver import Where, delivery_of, file_options, to_option
 from cml_iam.errors import InputError
-from cml_iam.render import render_parts
 from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ shared_policy_option = option(
 def site_and_documents(wanted: Mapping[str, Any]) -> tuple[Site, tuple[str, ...]]:
     """Return the site, and its policy in as many parts as it takes."""
     site = load_site()
-    return site, tuple(part.text for part in render_parts(site, wanted["document"]))
+    return site, tuple(part.text for part in render.render_parts(site, wanted["document"]))
 
 
 def where_of(wanted: Mapping[str, Any]) -> Where:
@@ -192,6 +190,8 @@ def carry_out(
 
 def _check_trail(aws: Aws, site: Site) -> None:
     """Check that the trail really logs; exit with 3 if it does not."""
+    from cml_iam.check.bootstrap import trail_problems
+
     problems = trail_problems(aws, site)
     for text in problems:
         note(f"{BAD} {text}")

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam import provision
-from cml_iam.check.bootstrap import BootstrapScene, Drift, Status
-from cml_iam.check.checks import ask, check_named
+from cml_iam import credentials, provision
 from cml_iam.cli import _bootstrap as common
 from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._options import (
@@ -34,13 +32,13 @@ from cml_iam.cli._output import (
 from cml_iam.cli._site import connect_as, load_site
 from cml_iam.cli._table import print_table
 from cml_iam.cli.key_deliver import Where
-from cml_iam.credentials import absolute_store
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.aws.port import Aws
+    from cml_iam.check.bootstrap import Drift, Status
 
 
 @common.wanted_options
@@ -109,7 +107,7 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the options for the plan file; the path of the key file becomes absolute."""
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
-    stores = [absolute_store(store) for store in common.where_of(wanted).texts]
+    stores = [credentials.absolute_store(store) for store in common.where_of(wanted).texts]
     return {**wanted, **lists, "env_file": None, "to": stores}
 
 
@@ -202,8 +200,17 @@ def status(**wanted: Any) -> None:
     site, documents = common.site_and_documents(wanted)
     aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else common.where_of(wanted).open(aws)
-    (found,) = ask(check_named("status"), BootstrapScene(aws, site, documents, store)).details
+    found: Status = _answer_of("status", aws, site, documents, store)
     answer(found, lambda: _print_status(found))
+
+
+def _answer_of(check: str, *scene: Any, **more: Any) -> Any:
+    """Return what *check* found, asked of a BootstrapScene of these values."""
+    from cml_iam.check.bootstrap import BootstrapScene
+    from cml_iam.check.checks import ask, check_named
+
+    (found,) = ask(check_named(check), BootstrapScene(*scene, **more)).details
+    return found
 
 
 _STATES = {
@@ -259,8 +266,7 @@ def drift(**wanted: Any) -> None:
     aws = connect_as("administrator", site)
     wishes = common.wishes_of(site, wanted)
     pieces = wishes.pop("pieces")
-    scene = BootstrapScene(aws, site, documents, pieces=pieces, options=wishes)
-    (found,) = ask(check_named("differences"), scene).details
+    found: Drift = _answer_of("differences", aws, site, documents, pieces=pieces, options=wishes)
     code = judged(findings=False, unchecked=bool(found.plan.unchecked))
     answer(found, _drift_lines(found), Exit.CHANGES if found.differs else code)
 

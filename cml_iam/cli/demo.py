@@ -1,50 +1,19 @@
-"""`cml-iam demo`, the whole workflow: render, lint, bootstrap, verify, use, and be refused.
-
-Every step is real: it calls the same functions as the commands, uses the credential in the file
-that bootstrap wrote, and compares the result with the expected one.
-"""
+"""`cml-iam demo`: the whole workflow in the sandbox; the steps are in `_demo`."""
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
-from cml_iam.aws import connect
-from cml_iam.aws.port import Aws
-from cml_iam.check.verify import verify_live, verify_offline
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import FILE, option, shared_options
-from cml_iam.cli._output import BAD, OK, answer, early, heading, progress, say
-from cml_iam.credentials import AccessKey, Delivery, EnvFile
-from cml_iam.errors import AwsError, DeniedError, InputError
-from cml_iam.expectations import derive_expectations
-from cml_iam.lint import Severity, lint_texts
-from cml_iam.provision import apply_plan, plan_bootstrap
-from cml_iam.render import RenderedPolicy, render_policy
-from cml_iam.report import plural
-from cml_iam.sandbox import OWN_IMAGE, Sandbox, check_installed, start_sandbox
-from cml_iam.site import Site, parse_site, site_text
-from cml_iam.tag import Tag
-from cml_iam.workers import Launch, Metric, Worker, WorkerManager
+from cml_iam.cli._output import BAD, OK, answer
+from cml_iam.errors import InputError
 
-EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
-WEST_IMAGE: Final = "ami-0a1b2c3d4e5f60002"
-STRANGERS_IMAGE: Final = "ami-0bad00000000000ff"
-STRANGER: Final = "999999999999"
-GUARD: Final = Tag("ManagedBy", "lablet-cloud-manager")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One result compared with the expected one."""
-
-    text: str
-    ok: bool
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @option("--keep DIR", "Keep the site file and the .env in DIR.", type=FILE)
@@ -60,28 +29,27 @@ def demo(keep: Path | None) -> None:
       cml-iam demo
       cml-iam demo --keep demo/
     """
-    begun, told = time.monotonic(), _Told()
+    from cml_iam.cli._demo import play
+
+    begun = time.monotonic()
     with _folder(keep) as folder:
-        check_installed()
-        with told.act("Start an embedded AWS that enforces policies"):
-            sandbox = start_sandbox(region=EAST)
-        with sandbox:
-            told(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
-            _Play(folder, sandbox, told).all_acts()
+        checks = play(folder)
     took = f"{time.monotonic() - begun:.0f} s"
-    total, wrong = len(told.checks), sum(not check.ok for check in told.checks)
+    total, wrong = len(checks), sum(not check.ok for check in checks)
     lines = ["", f"{OK} all {total} checks have the expected result, {took}", ""]
     lines += ["Next, with your own account:"]
     lines += ["  cml-iam init, cml-iam policy verify, cml-iam bootstrap plan"]
     if wrong:
         lines = ["", f"{BAD} {wrong} of {total} checks have an unexpected result, {took}"]
-    told_json = {"checks": told.checks, "failed": wrong}
+    told_json = {"checks": checks, "failed": wrong}
     answer(told_json, lines, Exit.FINDINGS if wrong else Exit.OK)
 
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="cml-iam-demo-") as folder:
             yield Path(folder)
         return
@@ -89,216 +57,3 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         raise InputError(f"the folder `{keep}` is not empty", remedy="name a new one")
     keep.mkdir(parents=True, exist_ok=True)
     yield keep
-
-
-@dataclass
-class _Told:
-    """Prints acts as numbered headings with the checks below them, and collects the checks."""
-
-    acts: int = 0
-    checks: list[Check] = field(default_factory=list)
-
-    @contextmanager
-    def act(self, title: str) -> Iterator[None]:
-        self.acts += 1
-        early(heading, f"{self.acts}. {title}")
-        with progress(f"{title} …", only_on_terminal=True):
-            yield
-
-    def __call__(self, text: str, *, ok: bool) -> None:
-        self.checks.append(Check(text, ok))
-        early(say, f"   {OK if ok else BAD} {text}")
-
-
-class _Play:
-    """The steps, in order; each uses the results of earlier steps."""
-
-    def __init__(self, folder: Path, sandbox: Sandbox, told: _Told) -> None:
-        self.env_file = EnvFile(folder / ".env")
-        self.sandbox = sandbox
-        self.told = told
-        self.site = _site(folder / "cml-iam.toml", sandbox.account)
-        self.admin = self._connect(AccessKey(sandbox.root.id, sandbox.root.secret))
-        sandbox.register_image(WEST_IMAGE, region=WEST, name="cml-worker-west")
-        sandbox.register_image(STRANGERS_IMAGE, owner=STRANGER, name="cml-worker", public=True)
-        # Somebody else's machine, which the manager must not touch.
-        self.foreign = _run(self.admin, EAST, OWN_IMAGE, {"ManagedBy": "another-team"})
-
-    def all_acts(self) -> None:
-        policy = self._render()
-        self._lint(policy)
-        aws = self._bootstrap(policy)
-        self._verify(policy)
-        manager = WorkerManager(aws, guard=self.site.restrict.guard_tag)
-        worker = self._work(manager)
-        self._refusals(manager, aws)
-        with self.told.act("Terminate the worker"):
-            manager.terminate_instance(worker.id)
-            state = manager.get_instance_details(worker.id).state
-            others = manager.get_all_instances(states=("pending", "running", "stopped"))
-        self.told(f"{worker.label} is {state}, no worker is left", ok=not others)
-
-    def _connect(self, key: AccessKey) -> Aws:
-        return connect(
-            region=self.sandbox.region,
-            endpoint_url=self.sandbox.endpoint_url,
-            access_key=key.id,
-            secret_key=key.secret,
-        )
-
-    def _render(self) -> RenderedPolicy:
-        with self.told.act("Render the hardened policy of the site"):
-            policy, again = render_policy(self.site), render_policy(self.site)
-        size = f"{len(policy.document.statements)} statements, {policy.size} of 6144 characters"
-        self.told(f"{size}, the same bytes each time", ok=policy.text == again.text)
-        return policy
-
-    def _lint(self, policy: RenderedPolicy) -> None:
-        told, hardened = self.told, ("hardened.json", policy.text)
-        with told.act("Lint it, and lint what a reader of the setup guide might attach"):
-            errors = [f for f in lint_texts([hardened]) if f.severity > Severity.INFO]
-            base = render_policy(None, "base")
-            beside = lint_texts([("base.json", base.text), hardened], together=True)
-            expectations = derive_expectations(self.site)
-            offline = verify_offline(expectations, [policy.document])
-            let_through = verify_offline(expectations, [base.document, policy.document]).failed
-        useless = [finding for finding in beside if finding.name == "restricts-nothing"]
-        count = len(offline.judgements)
-        told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
-        told(
-            f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
-            ok=bool(useless),
-        )
-        told(
-            f"and {len(let_through)} calls that must be refused would go through",
-            ok=bool(let_through),
-        )
-        told(f"{count} expectations hold according to our own engine", ok=not offline.failed)
-
-    def _bootstrap(self, policy: RenderedPolicy) -> Aws:
-        """Return the connection with the new key."""
-        delivery = Delivery(self.env_file, self._connect)
-        with self.told.act("Bootstrap: user, policy, attachment, access key"):
-            plan = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
-            apply_plan(self.admin, plan)
-            again = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
-        key = self.env_file.look().key
-        mode = f"{self.env_file.path.stat().st_mode & 0o777:04o}"
-        self.told(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
-        self.told(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
-        self.told("a second run has nothing to do", ok=not again.changes)
-        if key is None:
-            raise AwsError("the bootstrap left no key in the file")
-        aws = self._connect(key)
-        arn = aws.identity().arn
-        self.told(f"the key signs in as {arn}", ok=arn == self.site.principal_arn)
-        return aws
-
-    def _verify(self, policy: RenderedPolicy) -> None:
-        expectations = derive_expectations(self.site)
-        with self.told.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
-            live = verify_live(self.admin, self.site.principal_arn, expectations)
-            offline = verify_offline(expectations, [policy.document])
-        answers = [[one.answer for one in done.judgements] for done in (live, offline)]
-        held = not live.failed and not live.unchecked
-        self.told(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
-        self.told("the answers match the offline check", ok=answers[0] == answers[1])
-
-    def _work(self, manager: WorkerManager) -> Worker:
-        with self.told.act("Work with the new key: create a worker"):
-            worker = manager.create_instance(
-                Launch(name="cml-worker-01", image_id=OWN_IMAGE, instance_type="m5zn.metal")
-            )
-            manager.update_instance_tags(worker.id, {"Owner": "network-lab"})
-            tags = manager.get_instance_tags(worker.id)
-            status = manager.get_instance_status(worker.id)
-            details = manager.get_instance_details(worker.id)
-            usage = manager.get_instance_resources_utilization(details)
-        tagged = {GUARD.key: GUARD.value, "Owner": "network-lab"}
-        written = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
-        used = f"{_mean('CPU', usage.cpu)}, {_mean('memory', usage.memory)}"
-        known = usage.cpu.mean is not None and usage.memory.mean is not None
-        self.told(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
-        self.told(f"tags: {written}", ok=tagged.items() <= tags.items())
-        self.told(f"utilization: {used}", ok=known)
-        with self.told.act("Stop it and start it again"):
-            stopped = manager.stop_instance(worker.id)
-            started = manager.start_instance(worker.id)
-            state = manager.get_instance_details(worker.id).state
-        self.told(
-            f"{stopped.previous} → {stopped.current} → {started.current}, now {state}",
-            ok=state == "running",
-        )
-        return worker
-
-    def _refusals(self, manager: WorkerManager, ours: Aws) -> None:
-        launch, foreign = {GUARD.key: GUARD.value}, [self.foreign]
-        attempts: Mapping[str, Callable[[], object]] = {
-            "launch in another region": lambda: _run(ours, "eu-central-1", OWN_IMAGE, launch),
-            "launch another type": lambda: _run(ours, EAST, OWN_IMAGE, launch, "p5.48xlarge"),
-            "launch a stranger's image": lambda: _run(ours, EAST, STRANGERS_IMAGE, launch),
-            "terminate another team's instance": lambda: ours.call(
-                "ec2", "terminate_instances", InstanceIds=foreign
-            ),
-            "mark another team's instance as a worker": lambda: ours.call(
-                "ec2", "create_tags", Resources=foreign, Tags=_tags(launch)
-            ),
-        }
-        with self.told.act("Try five things the policy forbids"):
-            answers = {words: _refusal(attempt) for words, attempt in attempts.items()}
-        for words, code in answers.items():
-            self.told(f"{words}: {code}", ok=code == "UnauthorizedOperation")
-        left = manager.get_all_instances(managed_only=False)
-        other = next(worker for worker in left if worker.id == self.foreign)
-        untouched = (other.state, other.tags.get(GUARD.key)) == ("running", "another-team")
-        self.told("and nothing happened: the other team's instance is still running", ok=untouched)
-
-
-def _site(path: Path, account: str) -> Site:
-    """Write the site file to *path*, and read it."""
-    text = site_text(
-        account=account,
-        regions=REGIONS,
-        guard_tag=GUARD,
-        instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
-        images={EAST: (OWN_IMAGE,), WEST: (WEST_IMAGE,)},
-        manager="env:.env",
-    )
-    path.write_text(text, "utf-8")
-    return parse_site(text, str(path))
-
-
-def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str = "c5.large") -> str:
-    """Launch an instance directly, bypassing our own manager."""
-    answer = aws.call(
-        "ec2",
-        "run_instances",
-        region=region,
-        ImageId=image,
-        InstanceType=kind,
-        MinCount=1,
-        MaxCount=1,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": _tags(tags)}],
-    )
-    return str(answer["Instances"][0]["InstanceId"])
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _refusal(attempt: Callable[[], object]) -> str:
-    """Return AWS's error code for the refused *attempt*, or what happened instead."""
-    try:
-        attempt()
-    except DeniedError as error:
-        return error.code
-    except AwsError as error:
-        return f"not refused by the policy, but {error.code or 'without an answer'}"
-    return "ALLOWED"
-
-
-def _mean(name: str, metric: Metric) -> str:
-    if metric.mean is None:
-        return f"{name} unknown ({metric.unknown})"
-    return f"{name} {metric.mean:.1f} %"

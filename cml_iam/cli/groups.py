@@ -78,10 +78,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like click, but suggest the closest name in the error."""
-        from cml_iam.policy import did_you_mean
-
         unknown = args and args[0] not in self.lazy and not args[0].startswith("-")
         if unknown and not ctx.resilient_parsing:
+            from cml_iam.policy import did_you_mean
+
             hint = did_you_mean(args[0], self.lazy) or f"one of: {', '.join(self.lazy)}"
             ctx.fail(f"no such command: `{args[0]}` ({hint})")
         name, command, rest = super().resolve_command(ctx, args)

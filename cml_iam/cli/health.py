@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cml_iam import workers
 from cml_iam.check.answer import Diagnosis, State
 from cml_iam.check.checks import DOCTOR, ask, check_named
 from cml_iam.cli._exit import Exit, end_on_signal, exit_code, judged
@@ -49,13 +50,12 @@ from cml_iam.cli.worker_act import cml_options
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.errors import AwsError, InputError, Problem
 from cml_iam.report import plural
-from cml_iam.workers import CmlAccess, Health, Verdict, health_json, health_lines, launch_to_try
 
 if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene as Machine
-    from cml_iam.workers import Monitor
+    from cml_iam.workers import CmlAccess, Health, Monitor
 
-_VERDICT_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
+_VERDICT_MARK = {"allowed": OK, "refused": BAD, "could not check": UNKNOWN}
 
 
 @option("--connection-only", "Check only the connection, not the permissions.")
@@ -81,7 +81,7 @@ def health(connection_only: bool) -> None:
     # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
     tried = any(region.connected for region in found) and not connection_only
     warning = here.site.launch_warning if here.site and tried else None
-    told = health_json(found) | {
+    told = workers.health_json(found) | {
         "warning": warning and warning.message,
         "remedy": warning and warning.remedy,
     }
@@ -93,7 +93,7 @@ def _print_health(found: Sequence[Health], warning: Problem | None) -> None:
 
     The fix of a failure or of *warning* is below it.
     """
-    for level, line in health_lines(*found):
+    for level, line in workers.health_lines(*found):
         say(f"{logging.getLevelName(level)}  {line}")
     complain_remedies(health.failure.remedy for health in found if health.failure)
     checks = [
@@ -116,10 +116,10 @@ def _print_health(found: Sequence[Health], warning: Problem | None) -> None:
 def health_code(found: Sequence[Health]) -> Exit:
     """Return the exit code: a refusal comes before an EC2 that does not answer."""
     failures = [health.failure for health in found if health.failure]
-    refused = any(health.having(Verdict.REFUSED) for health in found if health.connected)
+    refused = any(health.having(workers.Verdict.REFUSED) for health in found if health.connected)
     if failures and not refused:
         return exit_code(failures[0])
-    unchecked = any(health.having(Verdict.UNCHECKED) for health in found)
+    unchecked = any(health.having(workers.Verdict.UNCHECKED) for health in found)
     return judged(findings=refused, unchecked=unchecked)
 
 
@@ -184,7 +184,7 @@ def _machine(here: Scene, **more: Any) -> Machine:
         now=lambda: datetime.now(UTC),
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
-        probe=lambda region: launch_to_try(here.manager, here.site, region),
+        probe=lambda region: workers.launch_to_try(here.manager, here.site, region),
         **more,
     )
 
@@ -284,8 +284,6 @@ def serve(host: str, port: int, token: str | None, status_only: bool, cml: CmlAc
 
 
 def _monitor(cml: CmlAccess) -> Monitor:
-    from cml_iam.workers import Monitor, WorkerManager
-
     here = scene()
     impatient = connect_as(
         "manager",
@@ -299,13 +297,13 @@ def _monitor(cml: CmlAccess) -> Monitor:
     )
     with suppress(AwsError):  # the monitor goes on asking, and says why
         refuse_account_of_others(impatient, here.site)
-    return Monitor(
+    return workers.Monitor(
         here.manager,
         here.regions,
         here.home,
-        probe=lambda region: launch_to_try(here.manager, here.site, region),
+        probe=lambda region: workers.launch_to_try(here.manager, here.site, region),
         grants=here.grants,
-        prober=WorkerManager(impatient, guard=here.manager.guard),
+        prober=workers.WorkerManager(impatient, guard=here.manager.guard),
         identify=impatient.identity,
         cml=cml.ask,
         site=str(site_path()) if here.site else "",

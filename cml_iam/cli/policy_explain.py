@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cml_iam import render
 from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._files import (
     boundary_option,
@@ -20,11 +21,8 @@ from cml_iam.cli._files import (
 from cml_iam.cli._options import FILE, option, pairs, repeatable, settings, shared_options
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress
 from cml_iam.cli._site import document_option, load_site, refuse_document
-from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.facts import action_problem, key_type, never_sent, principal_arn, sent_context
 from cml_iam.policy import attachment_problems, load_policy
-from cml_iam.render import Profile, render_parts
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
         StatementReason,
     )
     from cml_iam.policy import PolicyDocument
+    from cml_iam.render import Profile
     from cml_iam.who import Account, Holder, Origin, Question
 
 OUTCOMES = {
@@ -107,6 +106,9 @@ def explain(
           --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d \
           --context aws:ResourceTag/ManagedBy=lablet-cloud-manager
     """
+    from cml_iam.engine import Request, compile_policies
+    from cml_iam.facts import never_sent, principal_arn, sent_context
+
     if policies:
         refuse_document("--policy")
     attachable = principal is None or principal_arn(principal) is not None
@@ -118,7 +120,9 @@ def explain(
     given = [_checked(policy) for path in policies for policy in read_policies(path)]
     if not given and attachable:
         name = f"the site's {document} policy"
-        given = [load_policy(part.text, name) for part in render_parts(load_site(), document)]
+        given = [
+            load_policy(part.text, name) for part in render.render_parts(load_site(), document)
+        ]
     authorizer = compile_policies(
         given,
         boundary=_attached(boundary) if boundary else None,
@@ -142,6 +146,8 @@ def read_context(texts: Iterable[str]) -> dict[str, str | list[str]]:
 
     A key is a list of values if it occurs twice, or as `KEY[]`, or if AWS sends it as a list.
     """
+    from cml_iam.facts import key_type
+
     context: dict[str, str | list[str]] = {}
     for name, value in pairs(texts, "the value of a condition key"):
         key = name.removesuffix("[]")
@@ -167,6 +173,8 @@ def _checked(document: PolicyDocument) -> PolicyDocument:
 
 def _one_action(action: str) -> str:
     """Return *action* if it exists: a typing error must not look like a decision."""
+    from cml_iam.facts import action_problem
+
     service, colon, name = action.partition(":")
     if not (service and colon and name) or set("*? ") & set(action):
         raise InputError(

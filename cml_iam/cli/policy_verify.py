@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cml_iam.check.verify import verify_offline
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import boundary_option, parameter_option, read_documents, read_policy
 from cml_iam.cli._options import FILE, aws_options, option, refuse_aws_options, shared_options
@@ -16,12 +15,12 @@ from cml_iam.cli._output import BAD, OK, UNKNOWN, answer, complain_remedies, pro
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
 from cml_iam.cli._table import print_matrix
 from cml_iam.errors import InputError
-from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cml_iam.check.verify import Verification
+    from cml_iam.expectations import Judgement
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -55,6 +54,9 @@ def verify(
       cml-iam policy verify policy.json --boundary boundary.json
       cml-iam policy verify --live --profile admin
     """
+    from cml_iam.check.verify import verify_offline
+    from cml_iam.expectations import derive_expectations
+
     if files:
         refuse_document("the files")
     if not live:
@@ -96,6 +98,8 @@ def _live(site: Site, principal: str) -> Verification:
 
 def _table(judgements: Iterable[Judgement]) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows of a table: permissions by situations."""
+    from cml_iam.expectations import SITUATIONS
+
     cells: dict[str, dict[str, list[Judgement]]] = {}
     for judgement in judgements:
         situation = judgement.expectation.situation

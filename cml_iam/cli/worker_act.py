@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +49,16 @@ from cml_iam.cli.worker_scene import (
 )
 from cml_iam.errors import InputError, StateError
 from cml_iam.report import plural
-from cml_iam.workers import Change, CmlAccess, Goal, Outcome, Waited, Worker
+from cml_iam.workers import Goal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-Make = Callable[[Sequence[str]], Change]
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+    from cml_iam.workers import Change, CmlAccess, Outcome, Waited, Worker
+
+    Make = Callable[[Sequence[str]], Change]
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _cml_option = partial(option, heading=Heading.CML)
 
@@ -70,7 +72,7 @@ def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise InputError(
                 "--cml-ca and --insecure contradict each other", remedy="use only one of them"
             )
-        access = CmlAccess(cml_ca, insecure=insecure, private=cml_private)
+        access = room.CmlAccess(cml_ca, insecure=insecure, private=cml_private)
         access.check()
         return command(cml=access, **others)
 
@@ -102,7 +104,7 @@ class Wait:
 
     goal: Goal | None = None
     timeout: timedelta | None = None
-    cml: CmlAccess = field(default_factory=CmlAccess)
+    cml: CmlAccess | None = None
 
 
 def wait_options(goal: Goal, *, cml: bool = False) -> Decorator:
@@ -121,7 +123,7 @@ def wait_options(goal: Goal, *, cml: bool = False) -> Decorator:
             if until_cml and not wait:
                 raise InputError("--cml needs --wait", remedy="add --wait")
             awaited = Goal.CML_READY if until_cml else goal
-            waiting = Wait(awaited if wait else None, timeout, cml or CmlAccess())
+            waiting = Wait(awaited if wait else None, timeout, cml)
             return command(wait=waiting, **others)
 
         until = option("--cml", "With --wait: also wait until CML is ready.", name="until_cml")
@@ -373,7 +375,7 @@ def wait_until(here: Scene, workers: Sequence[Worker], wait: Wait) -> tuple[Wait
             tell=lambda worker, where: note(
                 f"{INFO} {time.monotonic() - started:>4.0f} s  {worker.label}: {where}"
             ),
-            cml=wait.cml.ask,
+            cml=(wait.cml or room.CmlAccess()).ask,
         )
     early(say, *(_line(waited, goal, time.monotonic() - started) for waited in ended))
     complain_remedies(waited.cml.remedy for waited in ended if waited.cml)

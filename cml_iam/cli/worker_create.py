@@ -27,12 +27,12 @@ from cml_iam.cli.worker_scene import (
     warn_of_namesakes,
 )
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.workers import Goal, Image, Launch, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cml_iam.site import WorkerProfile
+    from cml_iam.workers import Image, Launch, Placement
 
 
 @click.argument("name")
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     "--client-token TEXT",
     "Idempotency token: repeating the command with the same TEXT creates no second worker.",
 )
-@wait_options(Goal.RUNNING, cml=True)
+@wait_options(workers.Goal.RUNNING, cml=True)
 @shared_options("site", "output", "dry_run", "no_site")
 @aws_options
 def create(name: str, wait: Wait, **given: Any) -> None:
@@ -139,7 +139,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
     _refuse_outside("regions", "in", here.home, allowed)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)
-        return here, (Placement(launch.instance_type, launch.subnet_id),), launch
+        return here, (workers.Placement(launch.instance_type, launch.subnet_id),), launch
     profile = _profile(here, given)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
@@ -156,12 +156,13 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
             tags={**launch.tags, **tags},
         )
 
-    workers.launch_change(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
+    any_image = workers.Image(_ANY_IMAGE, "", "", "", root_device="/dev/xvda")
+    workers.launch_change(of_image(any_image), here.manager.guard)  # refuses before EC2 is asked
     image = workers.profile_image(here.manager, here.site, profile, here.home)
     return here, tries, of_image(image)
 
 
-_ANY_IMAGE = Image("ami-00000000", "", "", "", root_device="/dev/xvda")
+_ANY_IMAGE = "ami-00000000"
 """Placeholder for the image while the other settings of a launch are checked."""
 
 _OF_A_PROFILE = {
@@ -196,9 +197,9 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
     """Return the launch that the options and the site describe; raises for one it forbids."""
     limits = here.site.restrict if here.site else None
     image = _image(given, limits.images.get(here.home, ()) if limits else (), here.home)
-    launch = Launch(
+    launch = workers.Launch(
         name=name,
-        image_id=image or _ANY_IMAGE.id,
+        image_id=image or _ANY_IMAGE,
         instance_type=given["instance_type"] or _type(limits.instance_types if limits else ()),
         subnet_id=given["subnet"] or next(iter(_only(limits.subnets if limits else ())), None),
         security_group_ids=given["groups"] or _only(limits.security_groups if limits else ()),

@@ -38,13 +38,14 @@ from cml_iam.clock import short_span
 from cml_iam.report import plural
 from cml_iam.secret import Secret
 from cml_iam.site import IDLE_RULES, Fleet, Idle
-from cml_iam.workers import Judged, Outcome, Use, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from cml_iam.workers import Judged, Outcome, Worker
+
 _USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"
-_MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
+_MARK = {"idle": WARN, "busy": OK, "unknown": UNKNOWN, "held": INFO}
 
 
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
@@ -155,7 +156,7 @@ def _judge(
 
 
 def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
-    unused = [worker for worker in judged if worker.use is Use.IDLE]
+    unused = [worker for worker in judged if worker.use is room.Use.IDLE]
     if not unused:
         note(f"{INFO} no worker is idle: nothing to stop")
         return ()
@@ -174,10 +175,10 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
         return
     for worker in judged:
         say_lines(_lines(worker))
-    counts = {use: sum(worker.use is use for worker in judged) for use in Use}
+    counts = {use: sum(worker.use is use for worker in judged) for use in room.Use}
     say_lines([", ".join(f"{count} {use}" for use, count in counts.items() if count)])
     note(f"  over the last {short_span(rules.window)}; --stop stops the idle ones")
-    unknown = [worker for worker in judged if worker.use is Use.UNKNOWN]
+    unknown = [worker for worker in judged if worker.use is room.Use.UNKNOWN]
     complain_remedies(item.remedy for worker in unknown for item in worker.evidence)
 
 
@@ -193,7 +194,7 @@ def _lines(judged: Judged) -> Iterator[str]:
 
 def _judged_code(judged: Sequence[Judged]) -> Exit:
     """Return 8 if a worker is unknown for another reason than its youth."""
-    unknown = [worker for worker in judged if worker.use is Use.UNKNOWN]
+    unknown = [worker for worker in judged if worker.use is room.Use.UNKNOWN]
     explained = all(any(item.rule == "uptime" for item in worker.evidence) for worker in unknown)
     return Exit.OK if explained else Exit.UNCHECKED
 

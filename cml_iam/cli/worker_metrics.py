@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cml_iam import clock
+from cml_iam import workers as room
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._metric_words import (
     SIGNS,
@@ -48,24 +49,14 @@ from cml_iam.cli._table import (
 from cml_iam.cli.worker_scene import Scene, complete_worker, scene
 from cml_iam.cli.worker_show import short_names, state, uptime
 from cml_iam.report import plural
-from cml_iam.workers import (
-    EVERY,
-    NOT_ASKED,
-    USAGE,
-    Frame,
-    Listing,
-    Measure,
-    Metric,
-    Unknown,
-    Utilization,
-    Watch,
-    Worker,
-)
+from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Group
+
+    from cml_iam.workers import Frame, Listing, Metric, Utilization, Watch, Worker
 
 _LEAST: Final = 8
 """The smallest width of a sparkline."""
@@ -268,14 +259,14 @@ def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
 
     def look() -> Listing:
         listing = here.listing()
-        return Listing(tuple(filter(is_wanted, listing.workers)), listing.failures)
+        return room.Listing(tuple(filter(is_wanted, listing.workers)), listing.failures)
 
     def measure(running: Sequence[Worker]) -> Mapping[str, Utilization]:
         return here.manager.get_utilization_of(
             running, window=window, measures=SHOWN, metric_data=here.metric_data
         )
 
-    return Watch(look, measure, clock.now)
+    return room.Watch(look, measure, clock.now)
 
 
 def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 from click.shell_completion import CompletionItem
 
 from cml_iam import errors
+from cml_iam import workers as room
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._options import pairs, settings
 from cml_iam.cli._output import BAD, INFO, UNKNOWN, WARN, complain, complain_remedies, note
 from cml_iam.cli._site import DEFAULT_SITE, Role, connect_as, connect_examined, find_site, site_path
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
-from cml_iam.workers import NAMESAKES, Listing, Worker, WorkerManager, find_workers, list_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.site import Site
     from cml_iam.tag import Tag
-    from cml_iam.workers import Image, Launch, Outcome, Worker
+    from cml_iam.workers import Image, Launch, Listing, Outcome, Worker, WorkerManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class Scene:
 
     def listing(self, **filters: Any) -> Listing:
         """Return the workers in every region, filtered as `get_all_instances` does."""
-        return list_fleet(
+        return room.list_fleet(
             self.regions, lambda region: self.manager.get_all_instances(region=region, **filters)
         )
 
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the instances that *wanted*, ids and names, refer to."""
-        return find_workers(self.manager, wanted, self.regions)
+        return room.find_workers(self.manager, wanted, self.regions)
 
     def living(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the workers *wanted*, or all that are not terminated; fails if a region does."""
@@ -113,7 +113,7 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
         )
     aws = connect_examined(role, site) if examined else connect_as(role, site)
     home = aws.region or "us-east-1"
-    manager = WorkerManager(aws, guard=site.restrict.guard_tag if site else None)
+    manager = room.WorkerManager(aws, guard=site.restrict.guard_tag if site else None)
     if site is None:
         note(
             f"{INFO} no site file `{DEFAULT_SITE}` here: using the defaults: workers have the "
@@ -140,8 +140,9 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
         if worker.name == name and worker.id not in besides
     ]
     if namesakes:
-        shown = ", ".join(namesakes[:NAMESAKES])
-        more = f" and {len(namesakes) - NAMESAKES} more" if len(namesakes) > NAMESAKES else ""
+        shown = ", ".join(namesakes[: room.NAMESAKES])
+        hidden = len(namesakes) - room.NAMESAKES
+        more = f" and {hidden} more" if hidden > 0 else ""
         note(f"{WARN} another worker is already called {name}: {shown}{more}")
         note("  commands will refuse the name as ambiguous; use an id instead")
     for region, error in listing.failures.items():

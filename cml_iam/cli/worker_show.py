@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from cml_iam import workers as room
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import (
     aws_options,
@@ -43,7 +44,9 @@ from cml_iam.cli.worker_scene import (
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
-from cml_iam.workers import Image, InstanceStatus, Worker, image_owners, statuses
+
+if TYPE_CHECKING:
+    from cml_iam.workers import Image, InstanceStatus, Worker
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
 _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
@@ -135,7 +138,7 @@ def status(workers: tuple[str, ...]) -> None:
     """
     here = scene()
     found = here.living(workers)
-    by_id = statuses(here.manager, found)
+    by_id = room.statuses(here.manager, found)
     answer(
         [_status_json(worker, by_id.get(worker.id)) for worker in found],
         lambda: _print_statuses(found, by_id),
@@ -192,7 +195,7 @@ def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:
 
 def workers_csv(workers: Sequence[Worker]) -> str:
     """Return *workers* as CSV: lists separated by spaces, tags as JSON."""
-    columns = [field.name for field in fields(Worker)]
+    columns = [field.name for field in fields(room.Worker)]
     return as_csv(
         columns, [[_csv_text(worker.as_json()[name]) for name in columns] for worker in workers]
     )
@@ -241,9 +244,7 @@ def _text(value: object) -> str:
     return visible(str(value)) if value not in (None, "") else "-"
 
 
-Cell = Callable[[Worker], str]
-
-_COLUMNS: Final[Mapping[str, Cell]] = {
+_COLUMNS: Final[Mapping[str, Callable[[Worker], str]]] = {
     "name": lambda worker: visible(worker.name) or "-",
     "id": lambda worker: worker.id,
     "state": lambda worker: state(worker.state),
@@ -306,7 +307,7 @@ def images(pattern: str, owners: tuple[str, ...]) -> None:
       cml-iam worker images 'cml-2.*'
     """
     here = scene()
-    trusted = owners or image_owners(here.site)
+    trusted = owners or room.image_owners(here.site)
     found = here.manager.find_images(pattern, region=here.home, owners=trusted)
     answer(
         found,

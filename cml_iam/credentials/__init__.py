@@ -1,43 +1,96 @@
 """Access keys: create a key once, and deliver it to a store without ever losing it."""
 
-from cml_iam.credentials._delivery import KeyPlan, deliver, plan_key
-from cml_iam.credentials._env_file import (
-    EnvFile,
-    child_environment,
-    export_lines,
-    process_answer,
-    read_env_key,
-    variables,
-)
-from cml_iam.credentials._files import locked
-from cml_iam.credentials._formats import Manifest, ManifestFile, ProfileFile
-from cml_iam.credentials._keys import (
-    AccessKey,
-    KeyInfo,
-    KeyUse,
-    SignIn,
-    account_of,
-    ask_health,
-    create_key,
-    is_key_id,
-    key_use,
-    list_keys,
-    prove_key,
-)
-from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
-from cml_iam.credentials._remote import Parameter, SecretsManager
-from cml_iam.credentials._revocation import (
-    Revoked,
-    delete,
-    deletion_step,
-    revocation_step,
-    revoke,
-    rollback,
-    rollback_step,
-)
-from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
-from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, Schedule, read_user
-from cml_iam.credentials._store import Contents, Delivery, Store, Together, parts_of, store_locked
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.later import later
+
+if TYPE_CHECKING:
+    from cml_iam.credentials._delivery import KeyPlan, deliver, plan_key
+    from cml_iam.credentials._env_file import (
+        EnvFile,
+        child_environment,
+        export_lines,
+        process_answer,
+        read_env_key,
+        variables,
+    )
+    from cml_iam.credentials._files import locked
+    from cml_iam.credentials._formats import Manifest, ManifestFile, ProfileFile
+    from cml_iam.credentials._keys import (
+        AccessKey,
+        KeyInfo,
+        KeyUse,
+        SignIn,
+        account_of,
+        ask_health,
+        create_key,
+        is_key_id,
+        key_use,
+        list_keys,
+        prove_key,
+    )
+    from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
+    from cml_iam.credentials._remote import Parameter, SecretsManager
+    from cml_iam.credentials._revocation import (
+        Revoked,
+        delete,
+        deletion_step,
+        revocation_step,
+        revoke,
+        rollback,
+        rollback_step,
+    )
+    from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
+    from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, Schedule, read_user
+    from cml_iam.credentials._store import (
+        Contents,
+        Delivery,
+        Store,
+        Together,
+        parts_of,
+        store_locked,
+    )
+
+_LATER: Final = {
+    "_delivery": ("KeyPlan", "deliver", "plan_key"),
+    "_env_file": (
+        "EnvFile",
+        "child_environment",
+        "export_lines",
+        "process_answer",
+        "read_env_key",
+        "variables",
+    ),
+    "_files": ("locked",),
+    "_formats": ("Manifest", "ManifestFile", "ProfileFile"),
+    "_keys": (
+        "AccessKey",
+        "KeyInfo",
+        "KeyUse",
+        "SignIn",
+        "account_of",
+        "ask_health",
+        "create_key",
+        "is_key_id",
+        "key_use",
+        "list_keys",
+        "prove_key",
+    ),
+    "_places": ("STORE_FORMS", "absolute_store", "file_of_store", "open_store"),
+    "_remote": ("Parameter", "SecretsManager"),
+    "_revocation": (
+        "Revoked",
+        "delete",
+        "deletion_step",
+        "revocation_step",
+        "revoke",
+        "rollback",
+        "rollback_step",
+    ),
+    "_rotation": ("Status", "resume", "rotate", "rotation_status", "rotation_step"),
+    "_rotation_state": ("Progress", "Rotation", "Rotator", "Schedule", "read_user"),
+    "_store": ("Contents", "Delivery", "Store", "Together", "parts_of", "store_locked"),
+}
 
 __all__ = [
     "STORE_FORMS",
@@ -94,3 +147,5 @@ __all__ = [
     "store_locked",
     "variables",
 ]
+
+__getattr__ = later(__name__, _LATER)

@@ -32,18 +32,17 @@ if TYPE_CHECKING:
     from cml_iam.engine._simulate_input import Shape, SimulationError
 
 _LATER: Final = {
-    "AttachedPolicy": "_attached",
-    "PrincipalPolicies": "_attached",
-    "context_keys": "_compile",
-    "ConditionReason": "_explanation",
-    "ElementReason": "_explanation",
-    "Explanation": "_explanation",
-    "GateReason": "_explanation",
-    "StatementReason": "_explanation",
-    "simulate_custom": "_simulate",
-    "simulate_principal": "_simulate",
-    "Shape": "_simulate_input",
-    "SimulationError": "_simulate_input",
+    "_attached": ("AttachedPolicy", "PrincipalPolicies"),
+    "_compile": ("context_keys",),
+    "_explanation": (
+        "ConditionReason",
+        "ElementReason",
+        "Explanation",
+        "GateReason",
+        "StatementReason",
+    ),
+    "_simulate": ("simulate_custom", "simulate_principal"),
+    "_simulate_input": ("Shape", "SimulationError"),
 }
 """Names that decisions do not need, by file; imported on first use to keep startup fast."""
 

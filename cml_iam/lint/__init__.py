@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
     from cml_iam.lint._rules import Example, Explained, Rule, explain_rule, lint_rules
 
-_FROM: Final = {
+_LATER: Final = {
     "_escalation": ("Escalation", "Wanted", "escalations"),
     "_fix": ("Fixed", "Suggestion", "fix_text"),
     "_lint": ("is_complete", "lint_policies", "lint_subjects", "lint_text", "lint_texts"),
@@ -60,4 +60,4 @@ __all__ = [
     "recognized_kind",
 ]
 
-__getattr__ = later(__name__, {name: module for module, names in _FROM.items() for name in names})
+__getattr__ = later(__name__, _LATER)

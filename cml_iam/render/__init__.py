@@ -1,19 +1,41 @@
 """Render policy documents from the catalogue and the site."""
 
-from cml_iam.render._forms import FORMS, Form, anywhere, render_form
-from cml_iam.render._hcl import aligned, hcl, hcl_document, pages
-from cml_iam.render._policies import (
-    DOCUMENTS,
-    MOST_PARTS,
-    Profile,
-    RenderedPolicy,
-    part_name,
-    render_document,
-    render_limits,
-    render_parts,
-    render_policy,
-)
-from cml_iam.render._values import audit_values
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.later import later
+
+if TYPE_CHECKING:
+    from cml_iam.render._forms import FORMS, Form, anywhere, render_form
+    from cml_iam.render._hcl import aligned, hcl, hcl_document, pages
+    from cml_iam.render._policies import (
+        DOCUMENTS,
+        MOST_PARTS,
+        Profile,
+        RenderedPolicy,
+        part_name,
+        render_document,
+        render_limits,
+        render_parts,
+        render_policy,
+    )
+    from cml_iam.render._values import audit_values
+
+_LATER: Final = {
+    "_forms": ("FORMS", "Form", "anywhere", "render_form"),
+    "_hcl": ("aligned", "hcl", "hcl_document", "pages"),
+    "_policies": (
+        "DOCUMENTS",
+        "MOST_PARTS",
+        "Profile",
+        "RenderedPolicy",
+        "part_name",
+        "render_document",
+        "render_limits",
+        "render_parts",
+        "render_policy",
+    ),
+    "_values": ("audit_values",),
+}
 
 __all__ = [
     "DOCUMENTS",
@@ -35,3 +57,5 @@ __all__ = [
     "render_parts",
     "render_policy",
 ]
+
+__getattr__ = later(__name__, _LATER)

@@ -12,7 +12,7 @@ from cml_iam.sources._read import may_hold_policy, read_source, subjects_in
 if TYPE_CHECKING:
     from cml_iam.sources._readings import document_of, pseudo_of
 
-_LATER: Final = dict.fromkeys(("document_of", "pseudo_of"), "_readings")
+_LATER: Final = {"_readings": ("document_of", "pseudo_of")}
 
 __all__ = [
     "Kept",

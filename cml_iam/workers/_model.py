@@ -1,19 +1,33 @@
-"""The values that AWS reports about a worker."""
+"""The values that AWS reports about a worker, and the states to wait for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from sys import intern
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
 
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 _IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
+
+DEFAULT_TIMEOUT: Final = timedelta(minutes=20)
+"""The default timeout: a metal instance takes 5 to 10 minutes to start, its checks a few more."""
+
+
+class Goal(StrEnum):
+    """What to wait for: a state, both status checks passed, or CML ready."""
+
+    RUNNING = "running"
+    OK = "ok"
+    CML_READY = "cml-ready"
+    STOPPED = "stopped"
+    TERMINATED = "terminated"
 
 
 @dataclass(frozen=True, slots=True)

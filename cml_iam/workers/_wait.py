@@ -6,36 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import ThrottledError, UnreachableError
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
 from cml_iam.workers._fleet import by_region, statuses
-from cml_iam.workers._model import InstanceStatus, Worker
+from cml_iam.workers._model import DEFAULT_TIMEOUT, Goal, InstanceStatus, Worker
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.workers._manager import WorkerManager
-
-DEFAULT_TIMEOUT: Final = timedelta(minutes=20)
-"""The default timeout: a metal instance takes 5 to 10 minutes to start, its checks a few more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 
 # Right after a change, EC2 may still report the previous state.
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 _GRACE: Final = 30.0
-
-
-class Goal(StrEnum):
-    """What to wait for: a state, both status checks passed, or CML ready."""
-
-    RUNNING = "running"
-    OK = "ok"
-    CML_READY = "cml-ready"
-    STOPPED = "stopped"
-    TERMINATED = "terminated"
 
 
 _ENDED: Final = ("shutting-down", "terminated")
