@@ -18,11 +18,13 @@ _BEYOND: Final = (
     "these policies allow it, so something else refuses it: a service control policy, a session "
     "policy, or a change that has not taken effect everywhere yet"
 )
-_OTHER: Final = (
+ELSEWHERE: Final = (
     "the site file's policy allows it, so the attached policy differs from it, or a boundary or a "
     "service control policy refuses it"
 )
-_COMPARE: Final = "see what differs with `cml-iam bootstrap plan`, or pass --admin-profile NAME"
+"""Why a request is refused that the policy as rendered allows."""
+
+COMPARE: Final = "see what differs with `cml-iam bootstrap plan`"
 _LOOK: Final = "check the organization's service control policies, and try again in a minute"
 _LIMITS: Final = {"boundary": "the permissions boundary", "session": "the session policy"}
 
@@ -69,8 +71,11 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
     decisions = map(authorizer.decide, requests)
     reasons = [why(decision) for decision in decisions if not decision.allowed]
-    beyond = Why(_BEYOND, _LOOK, sure=False) if deciding.live else Why(_OTHER, _COMPARE, sure=False)
-    return tuple(dict.fromkeys(reasons)) or (beyond,)
+    if reasons:
+        return tuple(dict.fromkeys(reasons))
+    if deciding.live:
+        return (Why(_BEYOND, _LOOK, sure=False),)
+    return (Why(ELSEWHERE, f"{COMPARE}, or pass --admin-profile NAME", sure=False),)
 
 
 def why(decision: Decision) -> Why:

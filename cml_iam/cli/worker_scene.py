@@ -162,12 +162,6 @@ def tags_of(texts: Iterable[str]) -> dict[str, str]:
     return tags
 
 
-_ELSEWHERE = (
-    "the site's policy allows it, so the attached policy may be out of date (see `cml-iam "
-    "bootstrap plan`), or a boundary or a service control policy refuses it"
-)
-
-
 @contextmanager
 def explained(here: Scene, launch: Launch) -> Iterator[None]:
     """Add the statements that would have to allow *launch* to a DeniedError."""
@@ -184,7 +178,7 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
             except errors.AwsError:
                 image = None
             reasons = refused_by(here.site, launch, image, here.home, here.manager.guard)
-        error.remedy = "; ".join(reasons or [_ELSEWHERE])
+        error.remedy = _remedy(reasons)
         raise
 
 
@@ -196,7 +190,13 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
             from cml_iam.check.manager import supposed
 
             request = supposed(error.action, here.site.principal_arn, worker.region, worker, ())
-            error.remedy = "; ".join(_refused(here.site, request) or [_ELSEWHERE])
+            error.remedy = _remedy(_refused(here.site, request))
+
+
+def _remedy(reasons: Sequence[str]) -> str:
+    from cml_iam.check.refusal import COMPARE, ELSEWHERE
+
+    return "; ".join(reasons or (ELSEWHERE, COMPARE))
 
 
 def refused_by(

@@ -64,7 +64,7 @@ ROLE = "arn:aws:iam::111122223333:role/cml-worker"
             "other",
             ["`iam:PassRole`", "may pass: `other`"],
         ),
-        ("cml-worker", ["the site's policy allows it", "`cml-iam bootstrap plan`"]),
+        ("cml-worker", ["the site file's policy allows it", "`cml-iam bootstrap plan`"]),
     ],
 )
 def test_a_role_that_may_not_be_handed_over_is_explained(
@@ -96,7 +96,7 @@ def test_a_role_that_may_not_be_handed_over_is_explained(
         (
             {"ManagedBy": "lablet-cloud-manager"},
             "ec2:StopInstances",
-            "the site's policy allows it",
+            "the site file's policy allows it",
         ),
     ],
 )
