@@ -91,8 +91,8 @@ class Assumptions:
             "with": self._goes_with_other,
             "account": self._account_agrees,
             "names": self._has_own_names,
-            "id": lambda key, given: gathered.value(key, given) in {None, _id_of_arn(given)},
-            "region": lambda key, given: gathered.value(key, given) == given[ARN_REGION],
+            "id": lambda key, choice: gathered.value(key, choice) in {None, _id_of_arn(choice)},
+            "region": lambda key, choice: gathered.value(key, choice) == choice[ARN_REGION],
         }
 
     def names(self, key: str) -> tuple[str, ...]:
@@ -100,36 +100,36 @@ class Assumptions:
         gathered = self._gathered
         return gathered.own_names(key) if key in self._about["names"] else gathered.names(key)
 
-    def violated(self, given: Choice) -> frozenset[Assumption]:
-        """Return the assumptions that may be made here and that the request *given* breaks."""
+    def violated(self, choice: Choice) -> frozenset[Assumption]:
+        """Return the assumptions that may be made here and that the request *choice* breaks."""
         others = self._gathered.possible - self.active
-        return frozenset(fact for fact in others if not self._respects(fact, given))
+        return frozenset(fact for fact in others if not self._respects(fact, choice))
 
-    def _respects(self, fact: Assumption, given: Choice) -> bool:
+    def _respects(self, fact: Assumption, choice: Choice) -> bool:
         kind, about = fact.kind, fact.about
         if kind == "partition":
-            return not is_elsewhere(given.get(CALLER), about)
+            return not is_elsewhere(choice.get(CALLER), about)
         if kind == "partitions":
-            return self._is_in_partitions(given)
+            return self._is_in_partitions(choice)
         if about in FIELD_KEYS:
-            return self._is_region(str(given[about]))
-        value = self._gathered.value(about, given)
+            return self._is_region(str(choice[about]))
+        value = self._gathered.value(about, choice)
         if kind == "signed":
-            return value is not None or (CALLER in given and not is_signed(given[CALLER]))
+            return value is not None or (CALLER in choice and not is_signed(choice[CALLER]))
         if kind == "typed" and self._is_named(about, value):
             return True
         if kind in self._between:
-            return self._between[kind](about, given)
+            return self._between[kind](about, choice)
         return _OF_VALUES[kind](about, value)
 
-    def _is_in_partitions(self, given: Choice) -> bool:
-        """Return whether everything in the request *given* belongs to one of the partitions."""
+    def _is_in_partitions(self, choice: Choice) -> bool:
+        """Return whether everything in the request *choice* belongs to one of the partitions."""
         gathered = self._gathered
-        values = [(key, gathered.value(key, given)) for key in gathered.conditions]
-        if PARTITION in given:
-            values += [(key, given[key]) for key in (PARTITION, ARN_REGION)]
+        values = [(key, gathered.value(key, choice)) for key in gathered.conditions]
+        if PARTITION in choice:
+            values += [(key, choice[key]) for key in (PARTITION, ARN_REGION)]
         inside = all(self._fits_partitions(key, value) for key, value in values)
-        return inside and self._is_reached(given.get(CALLER)) and self._regions_agree(given)
+        return inside and self._is_reached(choice.get(CALLER)) and self._regions_agree(choice)
 
     def _is_reached(self, caller: str | None) -> bool:
         """Return whether *caller* may be in one of the partitions; a service always may."""
@@ -154,18 +154,18 @@ class Assumptions:
             return False
         return not needs.get(key) and not any(key in needed for needed in needs.values())
 
-    def _regions_agree(self, given: Choice) -> bool:
+    def _regions_agree(self, choice: Choice) -> bool:
         """Return whether the regions belong to the ARN's partition."""
-        partition = given.get(PARTITION)
+        partition = choice.get(PARTITION)
         if partition not in PARTITIONS:
             return True
         tested = REGION in self._gathered.conditions
-        regions = (given.get(ARN_REGION), self._gathered.value(REGION, given) if tested else None)
+        regions = (choice.get(ARN_REGION), self._gathered.value(REGION, choice) if tested else None)
         return all(partition_of(str(region)) == partition for region in regions if region)
 
-    def _has_own_names(self, key: str, given: Choice) -> bool:
+    def _has_own_names(self, key: str, choice: Choice) -> bool:
         others = set(self._gathered.names(key)) - set(self._gathered.own_names(key))
-        return others.isdisjoint(given)
+        return others.isdisjoint(choice)
 
     def _is_named(self, key: str, value: Any) -> bool:
         """Return whether a policy names *value* as a region or an account.
@@ -178,7 +178,7 @@ class Assumptions:
         if self._gathered.principals and value in {ANONYMOUS, UNTOLD}:
             return True
         conditions = self._gathered.conditions[key] if form.fullmatch(value) else ()
-        return any(glob.plain == value for asked in conditions for glob in asked.globs({}))
+        return any(glob.plain == value for condition in conditions for glob in condition.globs({}))
 
     def keeps(self, key: str, value: Any) -> bool:
         """Return whether the active assumptions permit *value* for *key*."""
@@ -221,7 +221,7 @@ class Assumptions:
         if key in self._about["global"]:
             yield from (Glob(tuple(first_region(partition))) for partition in PARTITIONS)
         if key == PRINCIPAL_ARN and self.account_tied:
-            accounts = (asked.globs({}) for asked in conditions[PRINCIPAL_ACCOUNT])
+            accounts = (condition.globs({}) for condition in conditions[PRINCIPAL_ACCOUNT])
             for pattern in (ACCOUNT_ID, *(pattern for globs in accounts for pattern in globs)):
                 account = pattern._replace(symbols=tuple(map(in_field, pattern.symbols)))
                 yield _ACCOUNT_START.then(account).then(glob(":*"))
@@ -241,70 +241,70 @@ class Assumptions:
     def ties(self, keys: Iterable[str]) -> list[set[str]]:
         """Return which of *keys* depend on each other."""
         keys = set(keys)
-        found = []
+        groups = []
         if self._about["tags"]:
-            found.append({TAG_KEYS, *filter(_is_of_request, keys)})
+            groups.append({TAG_KEYS, *filter(_is_of_request, keys)})
         if self.region_tied:
-            found.append(set(REGIONS))
+            groups.append(set(REGIONS))
         if self._partitioned and self._gathered.partitions[1:] and PARTITION in keys:
-            found.append(keys & {PARTITION, *REGIONS})
+            groups.append(keys & {PARTITION, *REGIONS})
         if self.account_tied:
-            found.append(keys & CALLER_KEYS.keys())
+            groups.append(keys & CALLER_KEYS.keys())
         for key in sorted(keys & self._about["with"]):
             pair = only_with(key)
-            found += [{key, pair[0]}] if pair else []
-        found += [{key, ARN_ID} for key in sorted(keys & self.id_keys)]
+            groups += [{key, pair[0]}] if pair else []
+        groups += [{key, ARN_ID} for key in sorted(keys & self.id_keys)]
         if CALLER in keys:
-            found.append({CALLER, *(keys & (CALLER_KEYS.keys() | self._about["signed"]))})
-        return found
+            groups.append({CALLER, *(keys & (CALLER_KEYS.keys() | self._about["signed"]))})
+        return groups
 
-    def determined(self, key: str, given: Choice) -> list[str | None] | None:
+    def determined(self, key: str, choice: Choice) -> list[str | None] | None:
         """Return the values of *key* determined by the caller or the ARN, or None."""
         if key in self.id_keys:
-            return [v for v in (None, _id_of_arn(given)) if self.keeps(key, v)]
+            return [v for v in (None, _id_of_arn(choice)) if self.keeps(key, v)]
         if key == PRINCIPAL_ACCOUNT and self.account_tied:
-            arn = self._gathered.value(PRINCIPAL_ARN, given)
+            arn = self._gathered.value(PRINCIPAL_ARN, choice)
             held = (None, _account_of(arn)) if arn is not None else ()
             return [v for v in held if self.keeps(key, v)] or None
-        if CALLER not in given or key not in CALLER_KEYS:
+        if CALLER not in choice or key not in CALLER_KEYS:
             return None
-        caller = given[CALLER]
+        caller = choice[CALLER]
         # AWS documents the keys about anonymous callers and principals with an ARN.
         is_identified = caller is None or principal_arn(caller) is not None
         return [CALLER_KEYS[key](caller)] if is_identified else [None, UNTOLD]
 
-    def admits(self, given: Choice) -> bool:
+    def admits(self, choice: Choice) -> bool:
         """Return whether a combination of values for tied keys is possible."""
         for fact in self._joint:
             if fact.kind == "partitions":
-                possible = self._regions_agree(given)
+                possible = self._regions_agree(choice)
             elif fact.kind == "signed":
-                value = fact.about in CALLER_KEYS or self._is_sent(fact.about, given)
-                possible = value or not is_signed(given.get(CALLER))
+                value = fact.about in CALLER_KEYS or self._is_sent(fact.about, choice)
+                possible = value or not is_signed(choice.get(CALLER))
             else:
-                possible = self._respects(fact, given)
+                possible = self._respects(fact, choice)
             if not possible:
                 return False
         return True
 
-    def _is_sent(self, key: str, given: Choice) -> bool:
-        return self._gathered.names(key)[0] in given
+    def _is_sent(self, key: str, choice: Choice) -> bool:
+        return self._gathered.names(key)[0] in choice
 
-    def _lists_tags(self, key: str, given: Choice) -> bool:
-        listed = {text.lower() for text in self._gathered.value(key, given) or ()}
+    def _lists_tags(self, key: str, choice: Choice) -> bool:
+        listed = {text.lower() for text in self._gathered.value(key, choice) or ()}
         tags = filter(_is_of_request, self._gathered.conditions)
         return listed.issuperset(
-            tag.removeprefix(REQUEST_TAG) for tag in tags if self._is_sent(tag, given)
+            tag.removeprefix(REQUEST_TAG) for tag in tags if self._is_sent(tag, choice)
         )
 
-    def _goes_with_other(self, key: str, given: Choice) -> bool:
+    def _goes_with_other(self, key: str, choice: Choice) -> bool:
         pair = only_with(key)
-        if pair is None or not self._is_sent(key, given):
+        if pair is None or not self._is_sent(key, choice):
             return True
-        return str(self._gathered.value(pair[0], given)).lower() == pair[1]
+        return str(self._gathered.value(pair[0], choice)).lower() == pair[1]
 
-    def _account_agrees(self, key: str, given: Choice) -> bool:
-        arn, account = (self._gathered.value(name, given) for name in (PRINCIPAL_ARN, key))
+    def _account_agrees(self, key: str, choice: Choice) -> bool:
+        arn, account = (self._gathered.value(name, choice) for name in (PRINCIPAL_ARN, key))
         return arn is None or account is None or account == _account_of(arn)
 
 
@@ -312,8 +312,8 @@ def _is_of_request(key: str) -> bool:
     return key.startswith(REQUEST_TAG)
 
 
-def _id_of_arn(given: Choice) -> str:
-    return str(given[ARN_ID]).partition("/")[2]
+def _id_of_arn(choice: Choice) -> str:
+    return str(choice[ARN_ID]).partition("/")[2]
 
 
 def _account_of(arn: Any) -> str:

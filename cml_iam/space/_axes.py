@@ -94,8 +94,8 @@ class AxisMaker:
         choices: list[Choice] = [{}]
         for key in self._ordered(group):
             longer: list[Choice] = []
-            for given in choices:
-                longer += [{**given, **more} for more in self._choices(key, given)]
+            for choice in choices:
+                longer += [{**choice, **further} for further in self._choices(key, choice)]
                 many = len(longer) > MAX_CHOICES
                 if many or self._budget.left < 0:
                     reason = f"more than {MAX_CHOICES} combinations of {', '.join(group)}"
@@ -129,7 +129,7 @@ class AxisMaker:
             left = [key for key in left if key not in free]
         return done
 
-    def _choices(self, key: str, given: Choice) -> Iterator[Choice]:
+    def _choices(self, key: str, choice: Choice) -> Iterator[Choice]:
         assumed = self._assumed
         if key == CALLER:
             callers, complete = callers_of(self._gathered.parts, self._gathered.partitions)
@@ -138,18 +138,18 @@ class AxisMaker:
             yield from ({CALLER: caller} for caller in callers if assumed.keeps_caller(caller))
             return
         if key in FIELD_KEYS:
-            texts = self._field_texts(key, given)
+            texts = self._field_texts(key, choice)
             yield from ({key: text} for text in texts if assumed.keeps_field(key, text))
             return
-        known = assumed.determined(key, given)
+        determined = assumed.determined(key, choice)
         names = assumed.names(key)
-        if known is None:
-            values = self._values(key, names, given).values
+        if determined is None:
+            values = self._values(key, names, choice).values
             yield from self._named(key, names, (v for v in values if assumed.keeps(key, v)))
             return
         if key in self._used:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-        yield from (dict.fromkeys(names, v) if v is not None else {} for v in known)
+        yield from (dict.fromkeys(names, v) if v is not None else {} for v in determined)
 
     def _named(self, key: str, names: tuple[str, ...], values: Iterable[Any]) -> Iterator[Choice]:
         """Yield *values* under all *names*, and under those that AWS sends here."""
@@ -163,7 +163,7 @@ class AxisMaker:
                 choice[ARN_REGION] = value
             yield choice
             if choice and others:
-                yield {name: given for name, given in choice.items() if name not in others}
+                yield {name: held for name, held in choice.items() if name not in others}
 
     def _is_region(self, regions: Glob, value: Any) -> bool:
         """Return whether *value* may be the region in the resource's ARN."""
@@ -172,31 +172,31 @@ class AxisMaker:
         named = [] if regions.plain else self._field_globs(ARN_REGION, {})
         return any(pattern.plain == value for pattern in named)
 
-    def _values(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
+    def _values(self, key: str, names: tuple[str, ...], choice: Choice) -> Values:
         """Return the values of *key*, cached; per place if variables are involved."""
         extra = tuple(self._assumed.distinguished_by(key))
         if key == REGION and self._regions:
             self._budget.left -= MADE
-            extra += (*self._field_globs(ARN_REGION, given), self._regions)
+            extra += (*self._field_globs(ARN_REGION, choice), self._regions)
             hints = _field_hints(self._gathered.place, REGION_FIELD, extra)
-            return self._made(key, names, given, extra, tuple(hints))
-        mark = (key, names, self._needed(key, given), *extra)
+            return self._made(key, names, choice, extra, tuple(hints))
+        mark = (key, names, self._needed(key, choice), *extra)
         memo = self._varied if key in self._varying else self._gathered.memo
         if mark not in memo:
             self._budget.left -= MADE
             before = len(self.incomplete)
-            values = self._made(key, names, given, extra)
+            values = self._made(key, names, choice, extra)
             memo[mark] = values, tuple(self.incomplete[before:])
             del self.incomplete[before:]
-        found: tuple[Values, tuple[str, ...]] = memo[mark]
-        self.incomplete += found[1]
-        return found[0]
+        kept: tuple[Values, tuple[str, ...]] = memo[mark]
+        self.incomplete += kept[1]
+        return kept[0]
 
     def _made(
         self,
         key: str,
         names: tuple[str, ...],
-        given: Choice,
+        choice: Choice,
         extra: tuple[Glob, ...],
         hints: tuple[str, ...] = (),
     ) -> Values:
@@ -208,42 +208,42 @@ class AxisMaker:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
         needed = (name for used in gathered.needs.get(key, ()) for name in gathered.names(used))
         variables = tuple(
-            (name, value) for name in needed if isinstance(value := given.get(name), str)
+            (name, value) for name in needed if isinstance(value := choice.get(name), str)
         )
-        asked, several = tuple(gathered.conditions[key]), key in gathered.lists
-        found = values_of(Query(names, asked, variables, hints, extra, several))
-        if not found.complete:
-            self.incomplete.append(found.reason)
-        more = [text for text in drawn if text not in found.values]
-        return found._replace(values=(*more, *found.values))
+        conditions, several = tuple(gathered.conditions[key]), key in gathered.lists
+        result = values_of(Query(names, conditions, variables, hints, extra, several))
+        if not result.complete:
+            self.incomplete.append(result.reason)
+        missing = [text for text in drawn if text not in result.values]
+        return result._replace(values=(*missing, *result.values))
 
-    def _field_globs(self, key: str, given: Choice) -> list[Glob]:
+    def _field_globs(self, key: str, choice: Choice) -> list[Glob]:
         patterns = dict.fromkeys(self._gathered.fields.get(key, ()))
-        return [g for pattern in patterns if (g := pattern.glob(given)) is not None]
+        return [g for pattern in patterns if (g := pattern.glob(choice)) is not None]
 
-    def _field_texts(self, key: str, given: Choice) -> Iterable[str]:
+    def _field_texts(self, key: str, choice: Choice) -> Iterable[str]:
         place, memo = self._gathered.place, self._gathered.memo
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
         universe = place.fields[index - 1]
         last = (place.type, place.kinds, self._assumed.id_keys) if key == ARN_ID else ()
         extra = tuple(self._assumed.distinguished_by(key))
-        mark = (key, universe, place.prefix, last, extra, self._needed(key, given))
+        mark = (key, universe, place.prefix, last, extra, self._needed(key, choice))
         if mark not in memo:
             self._budget.left -= MADE
-            memo[mark] = self._made_texts(index, universe, given, extra)
+            memo[mark] = self._made_texts(index, universe, choice, extra)
         texts, complete = memo[mark]
         if not complete:
             self.incomplete.append(f"the patterns of the resource's {key}")
-        found: Iterable[str] = texts
-        return found
+        known_texts: Iterable[str] = texts
+        return known_texts
 
     def _made_texts(
-        self, index: int, universe: Glob, given: Choice, extra: tuple[Glob, ...]
+        self, index: int, universe: Glob, choice: Choice, extra: tuple[Glob, ...]
     ) -> tuple[tuple[str, ...], bool]:
         """Return one text of each class for an ARN field, and whether every class has one."""
         gathered, place = self._gathered, self._gathered.place
-        own = self._field_globs(FIELD_KEYS[index], given)
+        own = self._field_globs(FIELD_KEYS[index], choice)
         globs = [*own, *extra]
         is_last = FIELD_KEYS[index] == ARN_ID
         if is_last:
@@ -263,10 +263,10 @@ class AxisMaker:
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         return texts, complete
 
-    def _needed(self, key: str, given: Choice) -> tuple[Any, ...]:
+    def _needed(self, key: str, choice: Choice) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""
         needed = self._gathered.needs.get(key, ())
-        values = (given.get(name) for used in needed for name in self._gathered.names(used))
+        values = (choice.get(name) for used in needed for name in self._gathered.names(used))
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 

@@ -48,21 +48,21 @@ def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[s
     None is an anonymous caller.
     """
     named = list(dict.fromkeys(ids for part in parts for ids in part.principal_ids))
-    known = list(dict.fromkeys(_accounts(parts, named)))
+    named_accounts = list(dict.fromkeys(_accounts(parts, named)))
     usual = (OTHER_ACCOUNT, EXAMPLE_ACCOUNT, "444455556666", "777788889999")
-    fresh = next((account for account in usual if account not in known), "123456123456")
-    accounts = (*known, fresh)
+    fresh = next((account for account in usual if account not in named_accounts), "123456123456")
+    accounts = (*named_accounts, fresh)
     callers = [caller for kind, text in named for caller in _about(kind, text)]
     callers += [
         f"arn:{partition}:iam::{account}:{kind}"
         for partition, account, kind in product(partitions, accounts, _KINDS)
     ]
-    more, complete = _by_pattern(parts, partitions, accounts)
-    asked = (*_testing(parts, PRINCIPAL_ARN), *_testing(parts, PRINCIPAL_ACCOUNT))
-    complete = complete and not any(condition.needs() for condition in asked)
+    by_pattern, complete = _by_pattern(parts, partitions, accounts)
+    conditions = (*_testing(parts, PRINCIPAL_ARN), *_testing(parts, PRINCIPAL_ACCOUNT))
+    complete = complete and not any(condition.needs() for condition in conditions)
     complete = complete and all_plain(_testing(parts, PRINCIPAL_ACCOUNT))
     others = ("other.amazonaws.com", f"arn:aws:iam::{OTHER_ACCOUNT}:oidc-provider/other", None)
-    return list(dict.fromkeys((*callers, *more, *others))), complete
+    return list(dict.fromkeys((*callers, *by_pattern, *others))), complete
 
 
 def account_key(caller: str | None) -> str | None:
@@ -113,8 +113,8 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
             yield match[2]
         elif kind == "AWS" and re.fullmatch(r"[0-9]+", text):
             yield text
-    for asked in _testing(parts, PRINCIPAL_ACCOUNT):
-        yield from (v for v in asked.condition.values if re.fullmatch(r"[0-9]+", v))
+    for condition in _testing(parts, PRINCIPAL_ACCOUNT):
+        yield from (v for v in condition.condition.values if re.fullmatch(r"[0-9]+", v))
 
 
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
@@ -127,14 +127,14 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
     elements = (part.statement.principal for part in parts)
     named = {text for element in elements if element for _, texts in element.ids for text in texts}
     there = {match[2] for text in named if (match := _ACCOUNT_ARN.fullmatch(text))}
-    found: dict[str, set[str]] = {}
+    by_account: dict[str, set[str]] = {}
     texts = [text for part in parts for _, text in part.principal_ids]
     texts += ["".join(map(_written, pattern.symbols)) for pattern in _patterns(parts)]
     for text in texts:
         match = _ACCOUNT_ARN.fullmatch(text)
         if match and not {"*", "?"} & {*match[1], *match[2]}:
-            found.setdefault(match[2], set()).add(match[1])
-    for account, partitions in found.items():
+            by_account.setdefault(match[2], set()).add(match[1])
+    for account, partitions in by_account.items():
         if len(partitions) == 1 and account in there:
             yield account, min(partitions)
 
@@ -175,7 +175,7 @@ def _by_pattern(
     readable = [text for pattern in globs for text in _filled(pattern, partitions)]
     globs += [glob(f"arn:{partition}:*") for partition in partitions]
     globs += [glob(f"arn:*:*::{account}:*", inside=True) for account in accounts]
-    found: list[str] = []
+    callers: list[str] = []
     complete = True
     for (service, kind), universe in zip(_ARNS, PRINCIPAL_ARNS, strict=True):
         hints = [
@@ -183,9 +183,9 @@ def _by_pattern(
             for partition, account in product(partitions, accounts)
         ]
         texts, all_there = representatives(globs, [*hints, *readable], universe)
-        found += texts
+        callers += texts
         complete = complete and all_there
-    return found, complete
+    return callers, complete
 
 
 def _filled(pattern: Glob, partitions: Sequence[str]) -> Iterator[str]:

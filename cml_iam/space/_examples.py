@@ -64,17 +64,17 @@ def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return the numbers *named*, one between every two of them, and one beyond each end."""
     read = {text: value for text in named if (value := number(text)) is not None}
     exact = sorted({Fraction(value) for value in read.values() if is_finite(value)})
-    found = [text for low, high in pairwise(exact) for text in _between(low, high)]
+    others = [text for low, high in pairwise(exact) for text in _between(low, high)]
     if exact:
-        found += [str(floor(exact[0]) - 1), str(ceil(exact[-1]) + 1), *_ENDLESS]
+        others += [str(floor(exact[0]) - 1), str(ceil(exact[-1]) + 1), *_ENDLESS]
     endless = [text for text in named if text in read and not is_finite(read[text])]
     spelt = (text for value in exact for text in _unlike(_spelt(value), plain))
-    return [*spelt, *found, *endless, "10"]
+    return [*spelt, *others, *endless, "10"]
 
 
-def is_finite(found: float) -> bool:
-    """Return whether *found* is a number that can be written out."""
-    return abs(found) != float("inf")
+def is_finite(value: float) -> bool:
+    """Return whether *value* is a number that can be written out."""
+    return abs(value) != float("inf")
 
 
 def _between(low: Fraction, high: Fraction) -> list[str]:
@@ -117,8 +117,8 @@ def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
 
 def moments(named: Iterable[str]) -> list[str]:
     """Return, in order, texts of the dates *named*, of one between every two, and of others."""
-    found = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
-    return [found[at] for at in sorted(found)]
+    by_moment = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
+    return [by_moment[at] for at in sorted(by_moment)]
 
 
 def _moment_spelt(nanoseconds: int) -> Iterator[str]:
@@ -138,8 +138,8 @@ def _moment_spelt(nanoseconds: int) -> Iterator[str]:
 
 def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return an address of every range between the *named* networks, and its ends if few."""
-    found = ["198.51.100.99", "2001:db8::99"]
-    found += [spelt for text in plain if _is_long(text) for spelt in _written(text)]
+    texts = ["198.51.100.99", "2001:db8::99"]
+    texts += [spelt for text in plain if _is_long(text) for spelt in _written(text)]
     networks = [read for value in named if (read := network(value)) is not None]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
         top = 1 << (size * 8)
@@ -150,8 +150,8 @@ def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
         bounds = [*sorted(start for start in starts if start < top), top]
         for low, high in pairwise(bounds):
             several = (low, min(low + 1, high - 1), high - 1) if len(bounds) < FEW else (low,)
-            found += [str(make(value)) for value in dict.fromkeys(several)]
-    return found
+            texts += [str(make(value)) for value in dict.fromkeys(several)]
+    return texts
 
 
 def _is_long(text: str) -> bool:
@@ -162,8 +162,8 @@ def _written(text: str) -> list[str]:
     """Return spellings of an IPv6 address; an IPv4 address has only one."""
     groups = IPv6Address(address(text) or b"").exploded.split(":")
     short = [f"{int(group, 16):x}" for group in groups]
-    made = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
-    return list(dict.fromkeys([*made, *(text.upper() for text in made)]))
+    spellings = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
+    return list(dict.fromkeys([*spellings, *(text.upper() for text in spellings)]))
 
 
 def all_written(plain: Sequence[str]) -> bool:

@@ -114,9 +114,9 @@ class Gathered:
         """Return the names under which requests here have *key*, as AWS documents."""
         return names_of(self.spelt[key], self.place.action)
 
-    def value(self, key: str, given: Choice) -> Any:
-        """Return the value of a condition key in *given*; None if it is absent."""
-        return given.get(self.names(key)[0])
+    def value(self, key: str, choice: Choice) -> Any:
+        """Return the value of a condition key in *choice*; None if it is absent."""
+        return choice.get(self.names(key)[0])
 
     @cached_property
     def mark(self) -> Any:
@@ -141,13 +141,13 @@ class Gathered:
     @cached_property
     def inherent(self) -> frozenset[Assumption]:
         """The assumptions built into requests here: both names of a key have one value."""
-        found = set()
+        assumed = set()
         for key, conditions in self.conditions.items():
             spelt = {condition.condition.key.lower() for condition in conditions}
             named = len(spelt) + self.names_ec2 > 1 and self.names(key) == self.own_names(key)
             under = under_names(self.spelt[key], self.place.action) if named else None
-            found |= {under} if under else set()
-        return frozenset(found)
+            assumed |= {under} if under else set()
+        return frozenset(assumed)
 
     @cached_property
     def possible(self) -> frozenset[Assumption]:
@@ -164,9 +164,9 @@ class Gathered:
         if never:
             yield never
             return
-        known = known_key(key)
-        if known:
-            yield from _of_known(key, known, conditions, place)
+        facts_of_key = known_key(key)
+        if facts_of_key:
+            yield from _of_known(key, facts_of_key, conditions, place)
         endpoint = region_of_endpoint(place.action) if key == REGION else None
         if endpoint:
             yield endpoint
@@ -221,32 +221,40 @@ class Gathered:
 
 
 def _of_known(
-    key: str, known: KnownKey, conditions: Sequence[KeyCondition], place: Place
+    key: str, key_facts: KnownKey, conditions: Sequence[KeyCondition], place: Place
 ) -> Iterator[Assumption]:
     """Yield the assumptions from the facts about a key that AWS documents."""
-    about = f" about a resource of the type {known.type}" if known.type else ""
+    about = f" about a resource of the type {key_facts.type}" if key_facts.type else ""
     # AWS documents that these operators treat an absent key as an empty list.
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
-    listed = all(asked.operator.qualifier or asked.family == "null" for asked in conditions)
-    if _is_always_at(known, place):
-        yield Assumption("always", key, f"{known.name} is in every request{about}", known.page)
-    if known.signed:
-        yield Assumption("signed", key, f"{known.name} is in every signed request", known.page)
-    if known.filled and listed:
-        text = f"{known.name} is absent, or contains a non-empty key"
-        yield Assumption("filled", key, text, known.page)
-    if known.whole:
-        yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
-    if known.least is not None and all_plain(conditions):
-        yield Assumption("least", key, f"{known.name} is at least {known.least}", known.page)
+    listed = all(
+        condition.operator.qualifier or condition.family == "null" for condition in conditions
+    )
+    if _is_always_at(key_facts, place):
+        yield Assumption(
+            "always", key, f"{key_facts.name} is in every request{about}", key_facts.page
+        )
+    if key_facts.signed:
+        yield Assumption(
+            "signed", key, f"{key_facts.name} is in every signed request", key_facts.page
+        )
+    if key_facts.filled and listed:
+        text = f"{key_facts.name} is absent, or contains a non-empty key"
+        yield Assumption("filled", key, text, key_facts.page)
+    if key_facts.whole:
+        yield Assumption("whole", key, f"{key_facts.name} is a whole number", key_facts.page)
+    if key_facts.least is not None and all_plain(conditions):
+        yield Assumption(
+            "least", key, f"{key_facts.name} is at least {key_facts.least}", key_facts.page
+        )
 
 
-def _is_always_at(known: KnownKey | None, place: Place) -> bool:
+def _is_always_at(key_facts: KnownKey | None, place: Place) -> bool:
     """Return whether every request at *place* has the key, perhaps by the resource's type."""
-    if known is None or not known.always:
+    if key_facts is None or not key_facts.always:
         return False
-    has = place.keys is not None and any(map(place.keys.has, every_name(known.name)))
-    return not known.type or (place.type == known.type and has)
+    has = place.keys is not None and any(map(place.keys.has, every_name(key_facts.name)))
+    return not key_facts.type or (place.type == key_facts.type and has)
 
 
 def gather(place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> Gathered:
@@ -256,11 +264,11 @@ def gather(place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> Gat
     spelt: dict[str, str] = {}
     needs: dict[str, frozenset[str]] = {}
     for part in parts:
-        for asked in part.asked:
-            name = same_key(asked.condition.key)
-            spelt.setdefault(name, asked.condition.key)
-            conditions.setdefault(name, []).append(asked)
-            needs[name] = needs.get(name, frozenset()) | asked.needs()
+        for condition in part.asked:
+            name = same_key(condition.condition.key)
+            spelt.setdefault(name, condition.condition.key)
+            conditions.setdefault(name, []).append(condition)
+            needs[name] = needs.get(name, frozenset()) | condition.needs()
         for pattern in (field for fields_of in part.patterns for field in fields_of):
             if place.fields is not None:
                 fields.setdefault(pattern.key, []).append(pattern)
@@ -284,7 +292,7 @@ def gather(place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> Gat
         frozenset(
             key
             for key, asked_of in conditions.items()
-            if names_ec2 or any(asked.has_ec2_key for asked in asked_of)
+            if names_ec2 or any(condition.has_ec2_key for condition in asked_of)
         ),
         (frame.partition,) if frame.partition else tuple(_partitions(parts)),
     )

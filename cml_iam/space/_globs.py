@@ -89,7 +89,7 @@ ACCOUNT_ID: Final = Glob((Wild.DIGIT,) * 12)
 @lru_cache(1 << 13)
 def beginning(parts: tuple[object, ...]) -> str:
     """Return the text of a pattern before its first wildcard or variable."""
-    return "".join(map(str, takewhile(lambda each: isinstance(each, str), parts)))
+    return "".join(map(str, takewhile(lambda part: isinstance(part, str), parts)))
 
 
 @lru_cache(1 << 12)
@@ -156,9 +156,9 @@ class Machine:
         return self._closed(moved) if moved & self._skips else moved
 
     def _closed(self, state: int) -> int:
-        more = state | ((state & self._skips) << 1)
-        while more != state:
-            state, more = more, more | ((more & self._skips) << 1)
+        longer = state | ((state & self._skips) << 1)
+        while longer != state:
+            state, longer = longer, longer | ((longer & self._skips) << 1)
         return state
 
     def run(self, text: str, state: int | None = None) -> int:
@@ -191,22 +191,22 @@ class Machine:
 
     def reachable(self, limit: int = MAX_STATES) -> tuple[dict[int, str], bool]:
         """Return states, each with a shortest text that leads to it, and whether these are all."""
-        found = {self.start: ""}
+        texts = {self.start: ""}
         pending = deque([self.start])
         while pending:
             state = pending.popleft()
-            text = found[state]
+            text = texts[state]
             for char, after in self.steps(state):
-                if after not in found:
-                    if len(found) >= limit:
-                        return found, False
-                    found[after] = text + char
+                if after not in texts:
+                    if len(texts) >= limit:
+                        return texts, False
+                    texts[after] = text + char
                     pending.append(after)
-        return found, True
+        return texts, True
 
-    def words(self, states: Iterable[int], wanted: int) -> Iterator[str]:
-        """Yield texts of the class *wanted*, those of few letters first; perhaps endlessly."""
-        distance = self._distances(states, wanted)
+    def words(self, states: Iterable[int], kind: int) -> Iterator[str]:
+        """Yield texts of the class *kind*, those of few letters first; perhaps endlessly."""
+        distance = self._distances(states, kind)
         pending = [(self.start, "")] if self.start in distance else []
         while pending:
             state, text = pending.pop()
@@ -214,16 +214,16 @@ class Machine:
                 yield text
             after = [(self.step(state, char), char) for char in self.alphabet]
             reaching = [(distance[s], s, c) for s, c in after if s in distance]
-            reaching.sort(key=lambda each: -each[0])
+            reaching.sort(key=lambda step: -step[0])
             pending.extend((s, text + c) for _, s, c in reaching)
 
-    def _distances(self, states: Iterable[int], wanted: int) -> dict[int, int]:
+    def _distances(self, states: Iterable[int], kind: int) -> dict[int, int]:
         before: dict[int, list[int]] = {}
         states = list(states)
         for state in states:
             for _, after in self.steps(state):
                 before.setdefault(after, []).append(state)
-        distance = {state: 0 for state in states if self.accepts(state) == wanted}
+        distance = {state: 0 for state in states if self.accepts(state) == kind}
         pending = deque(distance)
         while pending:
             state = pending.popleft()
@@ -282,22 +282,22 @@ def _representatives(
         named = text is not None and any(is_text_of(kind, text) for kind in kinds)
         return not kinds or bool(bits & of_kinds) or named
 
-    found: dict[int, str] = {}
+    by_class: dict[int, str] = {}
     for text in hints:
         if text not in literals:
-            found.setdefault(machine.accepts(machine.run(text)), text)
+            by_class.setdefault(machine.accepts(machine.run(text)), text)
     states, complete = machine.reachable()
     for state, text in states.items():
         kind = machine.accepts(state)
-        if kind in found or not is_inside(kind):
+        if kind in by_class or not is_inside(kind):
             continue
         words = machine.words(states, kind) if text in literals else iter((text,))
         # Among more words than there are literals, one is new.
         new = (word for word in islice(words, len(literals) + 2) if word not in literals)
         chosen = next(new, None)
         if chosen is not None:
-            found[kind] = chosen
-    texts = (text for kind, text in found.items() if is_inside(kind))
+            by_class[kind] = chosen
+    texts = (text for kind, text in by_class.items() if is_inside(kind))
     mine = (text for text in literals if is_inside(machine.accepts(machine.run(text)), text))
     return (*mine, *texts), complete
 
@@ -310,40 +310,12 @@ def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, .
     if not kinds[1:]:
         return kinds
     machine = Machine(globs)
-    found: dict[object, Glob] = {}
+    by_start: dict[object, Glob] = {}
     for kind in kinds:
         start = beginning(kind.symbols)
         rest = kind.symbols[len(start) :]
-        found.setdefault((machine.run(start), rest) if rest and not kind.fold else kind, kind)
-    return tuple(found.values())
-
-
-class _Within:
-    """The classes of a machine that belong to a universe and to one of some kinds."""
-
-    def __init__(
-        self, machine: Machine, universe: Glob | None, kinds: tuple[Glob, ...], wild: list[Glob]
-    ) -> None:
-        self._machine = machine
-        self._universe = machine.finals[-1] if universe else 0
-        self._kinds = 0
-        for kind in kinds:
-            self._kinds |= machine.finals[wild.index(kind)] if kind.plain is None else 0
-        self._any = not kinds
-
-    def class_(self, bits: int) -> bool:
-        """Return whether texts of the class *bits*, except literals, belong to these classes."""
-        inside = not self._universe or bool(bits & self._universe)
-        return inside and (self._any or bool(bits & self._kinds))
-
-    def literal(self, text: str, kinds: tuple[Glob, ...]) -> bool:
-        """Return whether the literal *text* belongs to these classes; *kinds* are all kinds."""
-        bits = self._machine.accepts(self._machine.run(text))
-        if self._universe and not bits & self._universe:
-            return False
-        return (
-            self._any or bool(bits & self._kinds) or any(is_text_of(kind, text) for kind in kinds)
-        )
+        by_start.setdefault((machine.run(start), rest) if rest and not kind.fold else kind, kind)
+    return tuple(by_start.values())
 
 
 def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, str]]:

@@ -135,7 +135,9 @@ def loose_places(action: str) -> tuple[Place, ...]:
 def typed_places(action: Action) -> tuple[Place, ...]:
     """Return the resources for which AWS authorizes *action*, from its service reference."""
     # Required types and instances make better examples.
-    targets = sorted(action.targets, key=lambda each: (not each.required, each.type != "instance"))
+    targets = sorted(
+        action.targets, key=lambda target: (not target.required, target.type != "instance")
+    )
     return tuple(place for target in targets for place in _of_target(action.full, target))
 
 
@@ -149,17 +151,18 @@ def _of_target(action: str, target: Target) -> Iterator[Place]:
 
 
 def together(
-    action: Action, wanted: Callable[[Place], bool]
+    action: Action, is_wanted: Callable[[Place], bool]
 ) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
     """Yield the resources for which AWS authorizes *action*; types with similar ARNs share a place.
 
     Yields pairs of a shared place and the places of its types; types are similar if their ARNs
-    differ only in the last field. Leaves out places that are not *wanted*. A request at the shared
-    place is about a resource of any of the types and may have any of their keys, so what holds
-    there holds at each of the places. The shared place is None if there is only one type.
+    differ only in the last field. Leaves out places for which *is_wanted* is false. A
+    request at the shared place is about a resource of any of the types and may have any of their
+    keys, so what holds there holds at each of the places. The shared place is None if there is only
+    one type.
     """
     groups: dict[tuple[Glob, ...], list[Place]] = defaultdict(list)
-    for place in filter(wanted, typed_places(action)):
+    for place in filter(is_wanted, typed_places(action)):
         groups[place.fields[:-1] if place.fields and place.type else ()].append(place)
     for shared, places in groups.items():
         keys = [place.keys for place in places if place.keys is not None]
@@ -183,10 +186,10 @@ def _field(text: str, index: int) -> Glob:
     return Glob(tuple(s for c in text for s in (some if c == "*" else (c,))))
 
 
-def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
-    """Return the classes of actions that *parts* distinguish and whose bits are *wanted*."""
-    found = _Naming(parts, wanted).classes()
-    return [group for whole in found for group in _without_singular(whole)]
+def classes(parts: Sequence[Part], is_wanted: Callable[[int], bool]) -> list[Class]:
+    """Return the classes of actions that *parts* distinguish and whose bits *is_wanted* accepts."""
+    whole_classes = _Naming(parts, is_wanted).classes()
+    return [group for whole in whole_classes for group in _without_singular(whole)]
 
 
 def _without_singular(whole: Class) -> Iterator[Class]:
@@ -204,8 +207,8 @@ def _without_singular(whole: Class) -> Iterator[Class]:
 class _Naming:
     """The statements that name an action, as bits."""
 
-    def __init__(self, parts: Sequence[Part], wanted: Callable[[int], bool]) -> None:
-        self._wanted = wanted
+    def __init__(self, parts: Sequence[Part], is_wanted: Callable[[int], bool]) -> None:
+        self._is_wanted = is_wanted
         self._negated = self._everything = 0
         named = any(part.asks_other_names for part in parts)
         # Services that send keys under their own names.
@@ -231,17 +234,17 @@ class _Naming:
         for prefix, patterns in self._patterns.items():
             yield from self._of_service(prefix, patterns)
         bits = self._bits(0)
-        if not self._wanted(bits):
+        if not self._is_wanted(bits):
             return
-        known: dict[str, list[str]] = defaultdict(list)
+        examples: dict[str, list[str]] = defaultdict(list)
         for action in dict.fromkeys((*POPULAR, *singular_actions())):
             prefix = action.partition(":")[0]
             if prefix not in self._patterns:
-                known[prefix if prefix in self._apart else ""].append(action)
+                examples[prefix if prefix in self._apart else ""].append(action)
         for prefix in ("", *self._apart):
             if prefix not in self._patterns:
                 example = f"{prefix or 'example'}:{FRESH}"
-                yield Class(bits, tuple(known[prefix]), example, others=True)
+                yield Class(bits, tuple(examples[prefix]), example, others=True)
 
     def _of_service(
         self, prefix: str, patterns: list[tuple[int, ActionPattern]]
@@ -250,19 +253,19 @@ class _Naming:
         exact = {p.name: p.text.partition(":")[2] for _, p in reversed(patterns) if p.exact}
         hits = _hits(owner, patterns, exact)
         groups: dict[int, list[str]] = defaultdict(list)
-        for name in sorted(hits, key=lambda each: each not in exact):
+        for name in sorted(hits, key=lambda name: name not in exact):
             groups[self._bits(hits[name])].append(name)
         untouched = self._bits(0)
-        if owner and untouched and self._wanted(untouched):
+        if owner and untouched and self._is_wanted(untouched):
             names = map(str.lower, owner.action_names)
             groups[untouched] += [name for name in names if name not in hits]
         for bits, grouped in groups.items():
-            if self._wanted(bits):
+            if self._is_wanted(bits):
                 yield _class(prefix, owner, bits, grouped, exact)
         yield from self._unlisted(prefix, patterns, set(groups))
 
     def _unlisted(
-        self, prefix: str, patterns: list[tuple[int, ActionPattern]], known: set[int]
+        self, prefix: str, patterns: list[tuple[int, ActionPattern]], taken: set[int]
     ) -> Iterator[Class]:
         """Yield classes to which no action of AWS belongs yet."""
         wild = [pattern.name for _, pattern in patterns if not pattern.exact]
@@ -275,8 +278,8 @@ class _Naming:
             yield Class(0, (), None, partial=True)
         for name in names:
             bits = self._bits(_matching(name, patterns))
-            if bits not in known and self._wanted(bits):
-                known.add(bits)
+            if bits not in taken and self._is_wanted(bits):
+                taken.add(bits)
                 yield Class(bits, (), f"{prefix}:{name}")
 
 
@@ -304,8 +307,8 @@ def _class(
 ) -> Class:
     spelt = [owner.name_of(name) if owner else None for name in names]
     listed = [f"{prefix}:{name}" for name in spelt if name]
-    listed.sort(key=lambda each: _TELLING.index(each) if each in _TELLING else len(_TELLING))
-    new = (exact[name] for name, known in zip(names, spelt, strict=True) if not known)
+    listed.sort(key=lambda full: _TELLING.index(full) if full in _TELLING else len(_TELLING))
+    new = (exact[name] for name, full in zip(names, spelt, strict=True) if not full)
     unlisted = next((f"{prefix}:{name}" for name in new), None)
     wild = any(name not in exact for name in names)
     return Class(bits, tuple(listed), unlisted, named=unlisted is not None, open=wild)

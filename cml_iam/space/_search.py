@@ -92,13 +92,13 @@ class Searcher:
     def _gathered(self, place: Place) -> Gathered:
         """Return what the statements require at *place*; the same for all places with an ARN."""
         on_nothing = place.fields is None
-        known = self._by_shape.get(on_nothing)
-        if known is None:
-            known = gather(place, self._parts, self._memo, self._frame)
-        if known.place is not place:
-            known = known.at(place)
-        self._by_shape[on_nothing] = known
-        return known
+        gathered = self._by_shape.get(on_nothing)
+        if gathered is None:
+            gathered = gather(place, self._parts, self._memo, self._frame)
+        if gathered.place is not place:
+            gathered = gathered.at(place)
+        self._by_shape[on_nothing] = gathered
+        return gathered
 
     def at(self, place: Place, *, readable: bool = True) -> SliceResult:
         """Search *place* for a request that AWS can send.
@@ -109,13 +109,13 @@ class Searcher:
         """
         gathered = self._gathered(place)
         mark = gathered.mark
-        known = self._searched.get(mark)
-        if known is not None and known.request is not None and readable:
-            known = self._searched.get((mark, place.prefix, place.type))
-        if known is None:
-            known = self._search(gathered, self._goal, {})
-            self._searched[mark] = self._searched[mark, place.prefix, place.type] = known
-        return known.of_action(place.action)
+        result = self._searched.get(mark)
+        if result is not None and result.request is not None and readable:
+            result = self._searched.get((mark, place.prefix, place.type))
+        if result is None:
+            result = self._search(gathered, self._goal, {})
+            self._searched[mark] = self._searched[mark, place.prefix, place.type] = result
+        return result.of_action(place.action)
 
     def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[SliceResult, ...]:
         """Search *place* for the first of *goals* and, with a result, for the goals within it.
@@ -163,12 +163,12 @@ class Searcher:
             if slice_ is None:
                 assumed = Assumptions(gathered, active)
                 slice_ = slices[active] = _Slice(gathered, assumed, self._budget)
-            given = slice_.first(goal)
-            if given is None:
+            choice = slice_.first(goal)
+            if choice is None:
                 return SliceResult(None, active, tuple(dict.fromkeys(slice_.incomplete)))
-            broken = slice_.assumed.violated(given)
+            broken = slice_.assumed.violated(choice)
             if not broken:
-                return SliceResult(slice_.request(given), active)
+                return SliceResult(slice_.request(choice), active)
             active |= broken
 
     def _on_nothing(self) -> bool:
@@ -214,10 +214,10 @@ class _Slice:
         if not all(self._whole):
             return None
         for box, outside in self._aims(goal):
-            found, certain = leaving(box, outside, self._budget)
-            if found is not None:
+            left, certain = leaving(box, outside, self._budget)
+            if left is not None:
                 choice: dict[str, Any] = {}
-                for axis, bits in zip(self._axes, found, strict=True):
+                for axis, bits in zip(self._axes, left, strict=True):
                     choice.update(axis.choices[lowest(bits)])
                 return choice
             if not certain:
@@ -225,13 +225,13 @@ class _Slice:
                 return None
         return None
 
-    def request(self, given: Choice) -> Request:
+    def request(self, choice: Choice) -> Request:
         """Return the request of a choice."""
         resource = "*"
         if self._place.fields is not None:
-            resource = ":".join(("arn", *(given[key] for key in FIELD_KEYS[1:])))
-        context = {k: v for k, v in given.items() if k not in FIELD_KEYS and k != CALLER}
-        return Request(self._place.action, resource, given.get(CALLER), context)
+            resource = ":".join(("arn", *(choice[key] for key in FIELD_KEYS[1:])))
+        context = {k: v for k, v in choice.items() if k not in FIELD_KEYS and k != CALLER}
+        return Request(self._place.action, resource, choice.get(CALLER), context)
 
     def _aims(self, goal: Goal) -> Iterator[tuple[Box, list[Box]]]:
         """Yield boxes, each with the boxes that the request must be outside of."""
@@ -250,22 +250,22 @@ class _Slice:
                     yield both, refused
 
     def _meets(self, gates: Sequence[Sequence[Part]]) -> list[Box]:
-        found = [self._whole]
+        boxes = [self._whole]
         for gate in gates:
-            met = (meet(one, other) for one, other in product(found, self._all_boxes(gate)))
-            found = list(dict.fromkeys(box for box in met if box is not None))
-            if len(found) > MAX_MEETS:
+            met = (meet(one, other) for one, other in product(boxes, self._all_boxes(gate)))
+            boxes = list(dict.fromkeys(box for box in met if box is not None))
+            if len(boxes) > MAX_MEETS:
                 self.incomplete.append("too many combinations of statements")
-                found = found[:MAX_MEETS]
-        return found
+                boxes = boxes[:MAX_MEETS]
+        return boxes
 
     def _all_boxes(self, parts: Iterable[Part]) -> list[Box]:
-        found: list[Box] = []
+        boxes: list[Box] = []
         for part in parts:
             if part not in self._boxes:
                 self._boxes[part] = self._made(part)
-            found += self._boxes[part]
-        return found
+            boxes += self._boxes[part]
+        return boxes
 
     def _made(self, part: Part) -> list[Box]:
         box = self._narrowed(self._whole, self._plain_tests(part))

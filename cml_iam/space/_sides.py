@@ -104,8 +104,8 @@ class _These:
 
 def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:
     """Return *make* with its results cached by documents."""
-    made = lru_cache(KEPT)(lambda key: make(key.policies))
-    return wraps(make)(lambda policies: made(_These(_mapped(policies, id), policies)))
+    cached = lru_cache(KEPT)(lambda key: make(key.policies))
+    return wraps(make)(lambda policies: cached(_These(_mapped(policies, id), policies)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Side:
 
 
 def _lists(part: Part) -> frozenset[str]:
-    tested = (asked.condition.key for asked in part.asked if asked.operator.qualifier)
+    tested = (condition.condition.key for condition in part.asked if condition.operator.qualifier)
     return frozenset(map(same_key, tested))
 
 
@@ -264,13 +264,13 @@ def _readings(text: str) -> tuple[str, ...]:
     wildcards = sum(c in "*?" for c in text)
     if lacking <= 0 or text == "*" or not 0 < wildcards <= MAX_WILDCARDS:
         return (text,)
-    found: dict[str, None] = {text: None}
+    readings: dict[str, None] = {text: None}
     pending = [("", text, lacking)]
     while pending:
         done, rest, left = pending.pop()
         if not rest:
             if not left:
-                found[done] = None
+                readings[done] = None
             continue
         char = rest[0]
         pending.append((done + char, rest[1:], left))
@@ -278,19 +278,20 @@ def _readings(text: str) -> tuple[str, ...]:
             pending.append((done + ":", rest[1:], left - 1))
         if char == "*":
             pending += [
-                (done + "*" + ":*" * more, rest[1:], left - more) for more in range(1, left + 1)
+                (done + "*" + ":*" * colons, rest[1:], left - colons)
+                for colons in range(1, left + 1)
             ]
-    return tuple(_widest(found))
+    return tuple(_widest(readings))
 
 
 def _widest(texts: Iterable[str]) -> Iterator[str]:
     """Yield the *texts* that no earlier one covers, field by field."""
-    known: list[ArnPattern] = []
+    kept: list[ArnPattern] = []
     for text in texts:
         pattern = arn_pattern(text)
-        if pattern is None or not any(covers(earlier, pattern) for earlier in known):
+        if pattern is None or not any(covers(earlier, pattern) for earlier in kept):
             yield text
-            known += [pattern] if pattern else []
+            kept += [pattern] if pattern else []
 
 
 def apart(one: Part, other: Part) -> bool:
@@ -337,6 +338,8 @@ def _contradict(one: KeyCondition, other: KeyCondition) -> bool:
     # Of a key whose type is unknown, another statement may ask for a list.
     if key_type(key) is None or one.needs() or other.needs():
         return False
-    found = values_of(Query((key,), (one, other)))
-    contexts = ({} if value is None else {key: value} for value in found.values)
-    return found.complete and not any(one.test(given) and other.test(given) for given in contexts)
+    result = values_of(Query((key,), (one, other)))
+    contexts = ({} if value is None else {key: value} for value in result.values)
+    return result.complete and not any(
+        one.test(context) and other.test(context) for context in contexts
+    )

@@ -84,7 +84,7 @@ class KeyCondition:
 
 def all_plain(conditions: Iterable[KeyCondition]) -> bool:
     """Return whether *conditions* distinguish single texts only."""
-    return all(glob.plain is not None for asked in conditions for glob in asked.globs({}))
+    return all(glob.plain is not None for condition in conditions for glob in condition.globs({}))
 
 
 _operator = lru_cache(1 << 8)(OperatorName.parse)
@@ -98,20 +98,20 @@ def _family(base: str) -> str:
 
 
 @lru_cache(1 << 12)
-def _parsed(asked: KeyCondition) -> tuple[tuple[Token, ...], ...]:
-    base, family = asked.operator.base, asked.family
+def _parsed(condition: KeyCondition) -> tuple[tuple[Token, ...], ...]:
+    base, family = condition.operator.base, condition.family
     wild = family == "arn" or base in {"stringlike", "stringnotlike"}
-    variables = asked.variables and family in {"string", "arn", "bool"}
+    variables = condition.variables and family in {"string", "arn", "bool"}
     parsed = []
-    for value in asked.condition.values:
+    for value in condition.condition.values:
         with suppress(MalformedVariableError):
             parsed.append(tokens(value, variables=variables, wildcards=wild, keys=Keys()))
     return tuple(parsed)
 
 
 @lru_cache(1 << 12)
-def _needs(asked: KeyCondition) -> frozenset[str]:
-    return variable_keys(part for parts in asked.parsed() for part in parts)
+def _needs(condition: KeyCondition) -> frozenset[str]:
+    return variable_keys(part for parts in condition.parsed() for part in parts)
 
 
 def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
@@ -120,18 +120,18 @@ def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
 
 
 @lru_cache(1 << 12)
-def _plain_globs(asked: KeyCondition) -> tuple[Glob, ...]:
-    return tuple(_globs(asked, {}))
+def _plain_globs(condition: KeyCondition) -> tuple[Glob, ...]:
+    return tuple(_globs(condition, {}))
 
 
-def _globs(asked: KeyCondition, context: Choice) -> Iterable[Glob]:
-    family = asked.family
-    fold = "ignorecase" in asked.operator.base or family == "bool"
+def _globs(condition: KeyCondition, context: Choice) -> Iterable[Glob]:
+    family = condition.family
+    fold = "ignorecase" in condition.operator.base or family == "bool"
     if family not in TEXTS or family == "null":
         return
     if family == "arn":
         yield ARN
-    for parts in asked.parsed():
+    for parts in condition.parsed():
         literal = resolved(parts, context)
         if literal is None:
             continue
@@ -192,11 +192,11 @@ class FieldPattern:
         if self.needs:
             return Test(keys, self._holds)
         plain, key = _literal_test(self.parts, self.index), self.key
-        return Test(keys, lambda given: plain(given[key]))
+        return Test(keys, lambda choice: plain(choice[key]))
 
-    def _holds(self, given: Choice) -> bool:
-        literal = self._literal(given)
-        return literal is not None and _literal_test(literal, self.index)(given[self.key])
+    def _holds(self, choice: Choice) -> bool:
+        literal = self._literal(choice)
+        return literal is not None and _literal_test(literal, self.index)(choice[self.key])
 
     def _literal(self, context: Choice) -> tuple[Token, ...] | None:
         """Return the pattern with values for variables; None if it can match nothing."""
@@ -237,7 +237,9 @@ class Part:
     def asked(self) -> tuple[KeyCondition, ...]:
         """Its conditions."""
         conditions, variables = self.compiled.conditions, self.variables
-        return tuple(KeyCondition(asked.condition, asked.test, variables) for asked in conditions)
+        return tuple(
+            KeyCondition(condition.condition, condition.test, variables) for condition in conditions
+        )
 
     @cached_property
     def patterns(self) -> tuple[tuple[FieldPattern, ...], ...]:
@@ -292,8 +294,8 @@ class Part:
     @cached_property
     def named_in_variables(self) -> tuple[str, ...]:
         """The keys of all policy variables in the statement."""
-        asked = (key for condition in self.asked for key in sorted(condition.needs()))
-        return tuple(dict.fromkeys((*asked, *sorted(self.needs))))
+        keys = (key for condition in self.asked for key in sorted(condition.needs()))
+        return tuple(dict.fromkeys((*keys, *sorted(self.needs))))
 
     @cached_property
     def named_in_fields(self) -> frozenset[str]:
@@ -332,7 +334,7 @@ class Part:
             return None
         return Test(
             frozenset({CALLER}),
-            lambda given: self.naming(Caller.parse(given[CALLER])) is not Naming.NOT,
+            lambda choice: self.naming(Caller.parse(choice[CALLER])) is not Naming.NOT,
         )
 
     def naming(self, caller: Caller, *, bounded: bool = False) -> Naming:
@@ -348,7 +350,7 @@ class Part:
     def on_nothing(self) -> Test:
         """Return the test of the resource `*`."""
         resource = self.compiled.resource
-        return Test(self.needs, lambda given: resource is None or resource("*", given))
+        return Test(self.needs, lambda choice: resource is None or resource("*", choice))
 
     def resolves(self) -> Iterator[Test]:
         """Yield for each element of NotResource whether its variables have values."""
@@ -390,8 +392,8 @@ class Part:
         )
 
 
-def _has_values(pattern: ResourcePattern, given: Choice) -> bool:
-    return pattern.matches("arn:x:x:x:x:x", given) is not None
+def _has_values(pattern: ResourcePattern, choice: Choice) -> bool:
+    return pattern.matches("arn:x:x:x:x:x", choice) is not None
 
 
 def _set(texts: tuple[str, ...] | None, spell: Callable[[str], str] = str) -> frozenset[str] | None:

@@ -96,14 +96,14 @@ def values_of(query: Query) -> Values:
     singles, complete, reason = _singles(query)
     kind = key_type(query.key)
     several = query.several if kind is None else kind.startswith("ArrayOf")
-    found: list[Any] = [] if kind and several else list(singles)
+    values: list[Any] = [] if kind and several else list(singles)
     if several:
         lists, all_there = _lists(query, singles)
-        found += lists
+        values += lists
         complete = complete and all_there
         reason = reason or ("" if all_there else f"lists of {query.key}")
     by_answer: dict[tuple[Any, ...], Any] = {}
-    for value in found:
+    for value in values:
         by_answer.setdefault(query.answer(value), value)
     return Values((*by_answer.values(), None), complete, reason)
 
@@ -123,20 +123,20 @@ def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
     for text in singles:
         classes.setdefault((answer([text]), text == ""), text)
     elements = list(classes.values())
-    known: dict[tuple[Any, ...], list[str]] = {}
+    by_answer: dict[tuple[Any, ...], list[str]] = {}
     for text in elements:
-        known.setdefault(answer([text]), [text])
+        by_answer.setdefault(answer([text]), [text])
     pending = [[text] for text in elements]
-    while pending and len(known) <= MAX_LISTS:
+    while pending and len(by_answer) <= MAX_LISTS:
         here = pending.pop(0)
         for text in elements:
             if text not in here:
                 longer = [*here, text]
                 answers = answer(longer)
-                if answers not in known:
-                    known[answers] = longer
+                if answers not in by_answer:
+                    by_answer[answers] = longer
                     pending.append(longer)
-    return [*known.values(), []], not pending
+    return [*by_answer.values(), []], not pending
 
 
 def _is_filled(_: str, value: Any) -> bool:
@@ -158,14 +158,17 @@ def _is_well_formed(key: str, value: Any) -> bool:
 
 def _is_whole(_: str, value: Any) -> bool:
     """Return whether *value* is not a number with a fraction."""
-    found = number(value) if isinstance(value, str) else None
-    return found is None or not is_finite(found) or Fraction(found).denominator == 1
+    size = number(value) if isinstance(value, str) else None
+    return size is None or not is_finite(size) or Fraction(size).denominator == 1
 
 
 def _is_enough(key: str, value: Any) -> bool:
     """Return whether *value* is not a number below the minimum of *key*."""
-    known, found = known_key(key), number(value) if isinstance(value, str) else None
-    return found is None or known is None or known.least is None or found >= known.least
+    facts = known_key(key)
+    if facts is None or facts.least is None or not isinstance(value, str):
+        return True
+    size = number(value)
+    return size is None or size >= facts.least
 
 
 CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
@@ -206,17 +209,17 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     return list(dict.fromkeys(found)), complete, reason
 
 
-def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
+def can_be_typed(key: str, conditions: Iterable[KeyCondition]) -> bool:
     """Return whether the values made for *key* represent all values of its type.
 
     They do not if text patterns test a number, date or address.
     """
     kind = base_type(key)
-    return all_plain(asked) if kind in _FAMILY_OF else kind in FORMS
+    return all_plain(conditions) if kind in _FAMILY_OF else kind in FORMS
 
 
-def compares_texts(key: str, asked: Iterable[KeyCondition]) -> bool:
+def compares_texts(key: str, conditions: Iterable[KeyCondition]) -> bool:
     """Return whether *key* is a string, or a list of strings, and compared only as such."""
     return base_type(key) not in _FAMILY_OF and all(
-        condition.family in TEXTS for condition in asked
+        condition.family in TEXTS for condition in conditions
     )

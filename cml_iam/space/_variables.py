@@ -58,12 +58,12 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
         parsed = [parts for condition in conditions for parts in condition.parsed()]
         keys = {parts: variable_keys(parts) for parts in (*(f.parts for f in fields), *parsed)}
         befores = [_before(parts) for parts, named in keys.items() if key in named]
-        known = list(dict.fromkeys(text for text in befores if text is not None))
-        complete = complete and None not in befores and _apart(known)
+        starting = list(dict.fromkeys(text for text in befores if text is not None))
+        complete = complete and None not in befores and _apart(starting)
         complete = complete and all(key in named for named in keys.values() if named)
         complete = complete and _is_text(gathered, user) and _is_exact(gathered, user)
         globs = tuple(_plain_globs(gathered, user))
-        starts.update(dict.fromkeys((globs, before) for before in known))
+        starts.update(dict.fromkeys((globs, before) for before in starting))
     own = [g for condition in gathered.conditions.get(key, ()) for g in condition.globs({})]
     own += [*FORMS.get(base_type(key), ()), *([COLON] if key in gathered.in_fields else [])]
     texts, all_there = _walk(((tuple(own), ""), *starts), len(users) + 1)
@@ -139,15 +139,15 @@ State = tuple[int, ...]
 class _Walk:
     """Machines run in parallel, each from its state where the variable begins."""
 
-    def __init__(self, starts: Sequence[Start], wanted: int) -> None:
+    def __init__(self, starts: Sequence[Start], count: int) -> None:
         self._machines = [Machine(list(dict.fromkeys(globs))) for globs, _ in starts]
-        self._wanted = wanted
+        self._wanted = count
         named = {char for machine in self._machines for char in machine.alphabet}
         # Beyond the usual characters there are always more that nobody names.
-        more = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
-        self._fresh = [*islice((c for c in more if c not in named), wanted)]
+        usual = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
+        self._fresh = [*islice((c for c in usual if c not in named), count)]
         if any(Wild.DIGIT in glob.symbols for globs, _ in starts for glob in globs):
-            self._fresh += [*islice((c for c in DIGITS if c not in named), wanted)]
+            self._fresh += [*islice((c for c in DIGITS if c not in named), count)]
         self._letters = [*sorted(named), *self._fresh]
         self._begin: State = tuple(
             machine.run(before) for machine, (_, before) in zip(self._machines, starts, strict=True)
@@ -185,9 +185,9 @@ class _Walk:
 
     def texts(self, kind: State) -> tuple[list[str], bool]:
         """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
-        known = [text for text in EXAMPLES if self._kind(self._after(self._begin, text)) == kind]
-        if len(known) >= self._wanted:
-            return known[: self._wanted], True
+        examples = [text for text in EXAMPLES if self._kind(self._after(self._begin, text)) == kind]
+        if len(examples) >= self._wanted:
+            return examples[: self._wanted], True
         for state in self.kinds[kind]:
             moves = self._moves.get(state, {})
             longer = [c for c in self._fresh if c in moves and self._kind(moves[c]) == kind]
@@ -198,30 +198,30 @@ class _Walk:
     def _searched(self, kind: State) -> tuple[list[str], bool]:
         leading = self._leading_to(self.kinds[kind])
         pending = deque([(self._begin, "")] if self._begin in leading else [])
-        found: list[str] = []
+        texts: list[str] = []
         for _ in range(MAX_WORDS):
             if not pending:
-                return found, True
+                return texts, True
             state, text = pending.popleft()
             if self._kind(state) == kind:
-                found.append(text)
-                if sum(_is_end(one, found) for one in found) >= self._wanted:
-                    return found, True
+                texts.append(text)
+                if sum(_is_end(one, texts) for one in texts) >= self._wanted:
+                    return texts, True
             pending.extend(
                 (after, text + char)
                 for char, after in self._moves.get(state, {}).items()
                 if after in leading
             )
-        return found, False
+        return texts, False
 
     def _leading_to(self, states: Iterable[State]) -> set[State]:
-        found = set(states)
-        pending = deque(found)
+        leading = set(states)
+        pending = deque(leading)
         while pending:
-            new = self._came[pending.popleft()] - found
-            found |= new
+            new = self._came[pending.popleft()] - leading
+            leading |= new
             pending.extend(new)
-        return found
+        return leading
 
 
 def _is_end(text: str, texts: Iterable[str]) -> bool:
