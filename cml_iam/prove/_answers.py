@@ -132,15 +132,15 @@ def readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
     The answer for *request* or, without one, for all requests of *goal*.
     """
     against = {part for group in (goal.refused, *goal.or_not) for part in group}
-    found = set()
+    assumed = set()
     for part in goal.parts():
         unset = part.resolves() if part.statement.not_resource is not None else ()
         if any(request is None or not test.holds(request.context) for test in unset):
-            found.add(NO_VALUE)
-        for asked, holds in _of_empty(part):
-            if _is_empty(request, asked) if request else holds is (part in against):
-                found.add(EMPTY)
-    return found
+            assumed.add(NO_VALUE)
+        for condition, holds in _of_empty(part):
+            if _is_empty(request, condition) if request else holds is (part in against):
+                assumed.add(EMPTY)
+    return assumed
 
 
 def _of_empty(part: Part) -> Iterator[tuple[KeyCondition, bool]]:
@@ -166,7 +166,7 @@ def _of_empty(part: Part) -> Iterator[tuple[KeyCondition, bool]]:
             yield asked, holds
 
 
-def _is_empty(request: Request, asked: KeyCondition) -> bool:
-    """Return whether the key of *asked* is in *request*, without a text."""
-    name = same_key(asked.condition.key)
+def _is_empty(request: Request, condition: KeyCondition) -> bool:
+    """Return whether the key of *condition* is in *request*, without a text."""
+    name = same_key(condition.condition.key)
     return any(same_key(key) == name and not any(value) for key, value in request.context.items())

@@ -125,12 +125,16 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> Relation:
-        """Return one word for how NEW differs from OLD; undecided parts may differ further."""
-        changed = {change for change, each in self.verdicts.items() if each.answer == "broken"}
+        """How NEW differs from OLD, in a word; undecided parts may differ further."""
+        changed = {
+            change for change, verdict in self.verdicts.items() if verdict.answer == "broken"
+        }
         changed |= {difference.change for difference in self.differences}
         wider, narrower = bool(changed & WIDER), bool(changed - WIDER)
         if wider or narrower:
-            return "wider and narrower" if wider and narrower else "wider" if wider else "narrower"
+            if wider and narrower:
+                return "wider and narrower"
+            return "wider" if wider else "narrower"
         return "undecided" if self.undecided else "same"
 
     @property
@@ -140,24 +144,24 @@ class Comparison(NamedTuple):
         If both are judged together with a policy that allows everything, denies also decide what is
         allowed.
         """
-        asked = (self.verdicts.get("newly allowed"), self.verdicts.get("newly denied"))
-        proved = all(verdict is None or verdict.holds for verdict in asked)
+        verdicts = (self.verdicts.get("newly allowed"), self.verdicts.get("newly denied"))
+        proved = all(verdict is None or verdict.holds for verdict in verdicts)
         return self.same or (proved and not self.beside_everything)
 
     @property
     def undecided(self) -> tuple[Change, ...]:
         """The kinds of change that were neither found nor ruled out."""
-        found = {difference.change for difference in self.differences}
+        changed = {difference.change for difference in self.differences}
         return tuple(
             change
-            for change, each in self.verdicts.items()
-            if each.answer == "undecided" and change not in found
+            for change, verdict in self.verdicts.items()
+            if verdict.answer == "undecided" and change not in changed
         )
 
     @property
     def other_reading(self) -> dict[Change, Answer]:
         """The answers that change if wildcards of ARNs match colons."""
-        return {change: each.colon for change, each in self.verdicts.items() if each.colon}
+        return {change: verdict.colon for change, verdict in self.verdicts.items() if verdict.colon}
 
     @property
     def proved(self) -> Answer:
@@ -175,7 +179,7 @@ class Comparison(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
-        answers = {change: each.answer for change, each in self.verdicts.items()}
+        answers = {change: verdict.answer for change, verdict in self.verdicts.items()}
         return {
             "verdict": self.verdict,
             "same": self.same,
@@ -198,13 +202,13 @@ class Comparison(NamedTuple):
         return tuple(difference for difference in self.differences if difference.change == change)
 
 
-def _by_key(told: Mapping[Change, str]) -> dict[str, str]:
-    """Return *told* under the names of changes as keys: `newly_allowed`."""
-    return {change.replace(" ", "_"): text for change, text in told.items()}
+def _by_key(texts: Mapping[Change, str]) -> dict[str, str]:
+    """Return *texts* under the names of changes as keys: `newly_allowed`."""
+    return {change.replace(" ", "_"): text for change, text in texts.items()}
 
 
 def change_of(old: Outcome, new: Outcome) -> Change | None:
-    """Return how the *outcomes* of a request changed; None if they did not."""
+    """Return how the decision of a request changed; None if it did not."""
     if old == new:
         return None
     if new == "allowed":
@@ -215,7 +219,7 @@ def change_of(old: Outcome, new: Outcome) -> Change | None:
 
 
 MAX_FOUND: Final = 8
-"""The maximum number of cached values that matched a statement but not the question."""
+"""The maximum number of values in `found` of a group of differences."""
 
 
 def difference_of(old_side: Side, new_side: Side, request: Request) -> Difference | None:
@@ -245,7 +249,9 @@ def _nearest(
         and not reason.matched
         and (reason.label in labels or not _failed_parts(reason) & {"Action", "NotAction"})
     ]
-    return min(close, key=lambda each: (each.label not in labels, len(each.failed)), default=None)
+    return min(
+        close, key=lambda reason: (reason.label not in labels, len(reason.failed)), default=None
+    )
 
 
 def _failed_parts(reason: StatementReason | None) -> frozenset[str]:
@@ -259,8 +265,8 @@ def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
     """Return the value that prevented *missed* from applying, if it was only one."""
     if missed is None or len(missed.failed) != 1:
         return ()
-    found = missed.failed[0].found
-    return (" + ".join(found) if isinstance(found, tuple) else found,)
+    value = missed.failed[0].found
+    return (" + ".join(value) if isinstance(value, tuple) else value,)
 
 
 def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
@@ -268,9 +274,9 @@ def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 
     A difference is left out if its causes include all causes of another one.
     """
-    found = gathered(differences)
-    simple = (one for one in found if not any(_adds_to(one, other) for other in found))
-    return tuple(sorted(simple, key=lambda each: (CHANGES.index(each.change), each.unlisted)))
+    groups = gathered(differences)
+    simple = (one for one in groups if not any(_adds_to(one, other) for other in groups))
+    return tuple(sorted(simple, key=lambda group: (CHANGES.index(group.change), group.unlisted)))
 
 
 def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
@@ -297,5 +303,7 @@ def _adds_to(one: Difference, other: Difference) -> bool:
         return False
     if one.missed is None or one.missed_label != other.missed_label:
         return False
-    mine, theirs = ((frozenset(each.deciders), each.failed) for each in (one, other))
+    mine, theirs = (
+        (frozenset(difference.deciders), difference.failed) for difference in (one, other)
+    )
     return mine[0] >= theirs[0] and mine[1] >= theirs[1] and mine != theirs

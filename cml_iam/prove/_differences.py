@@ -128,11 +128,13 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
             more = more or search.more
     expectations: tuple[Expectation, ...] = ()
     if site and old.resource is None:
-        # Without a site file nothing is asked of them.
+        # Imported here because most comparisons are without a site file.
         from cml_iam.expectations import derive_expectations
 
         expectations = derive_expectations(site)
-    answers = [(_answer(before, asked), _answer(after, asked)) for asked in expectations]
+    answers = [
+        (_answer(before, expectation), _answer(after, expectation)) for expectation in expectations
+    ]
     return Comparison(
         same=False,
         verdicts=verdicts,
@@ -187,14 +189,14 @@ class _Search:
     def differences(self, verdict: Verdict) -> Iterator[Difference]:
         """Yield the differences; at least the witness of *verdict*, if it has one."""
         witness = verdict.witness
-        found = False
+        any_found = False
         for group, goal in self._question.groups():
             is_known = witness is not None and witness.request.action in group.listed
             for difference in self._in_class(group, goal, is_known=is_known):
-                found = True
+                any_found = True
                 yield difference
         self.more = self.more or bool(self._question.incomplete)
-        if not found and witness:
+        if not any_found and witness:
             yield from self._explained(witness.request, unlisted=witness.unlisted)
 
     def _in_class(self, group: Class, goal: Goal, *, is_known: bool) -> Iterator[Difference]:
@@ -233,13 +235,13 @@ class _Search:
         return met
 
     def _look(self, place: Place, answers: Iterable[SliceResult], met: _Met) -> None:
-        for number, found in enumerate(answers):
-            self.more = self.more or bool(found.incomplete)
-            if found.request is not None:
+        for number, result in enumerate(answers):
+            self.more = self.more or bool(result.incomplete)
+            if result.request is not None:
                 # What is allowed of one type of resource may be refused of another, each for its
                 # own reason; a narrower goal has but one.
                 key = (number, None if number else place.fields)
-                met.requests.setdefault(key, found.request)
+                met.requests.setdefault(key, result.request)
                 met.actions[key][place.action] = met.named[place.action] = None
 
     def _narrowed(self, goal: Goal) -> Iterator[Goal]:

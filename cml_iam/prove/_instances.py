@@ -73,8 +73,8 @@ def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
 
 def giving(test: TagTest, resources: Sequence[str]) -> Shape:
     """Return the calls that make one of *resources* pass *test* after failing it."""
-    given = {test.holds: {REQUEST + test.key: test.values}}
-    return Shape((CREATE,), resources, merged(test.missing, given, LATER))
+    sent = {test.holds: {REQUEST + test.key: test.values}}
+    return Shape((CREATE,), resources, merged(test.missing, sent, LATER))
 
 
 def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
@@ -144,11 +144,11 @@ def is_among(arn: str, goal: Shape) -> bool:
     """Return whether the resource *arn* is one of the resources in *goal*."""
     fields = arn_pattern(arn, variables=False)
     named = goal.resources if goal.not_resources is None else goal.not_resources
-    found = any(
+    is_named = any(
         fields is not None and pattern is not None and covers(pattern, fields)
         for pattern in map(arn_pattern, named)
     )
-    return found is (goal.not_resources is None)
+    return is_named is (goal.not_resources is None)
 
 
 def _conditions(statements: Sequence[Statement]) -> Iterator[Condition]:
@@ -157,12 +157,12 @@ def _conditions(statements: Sequence[Statement]) -> Iterator[Condition]:
 
 def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
     """Return the keys of the resource tags that any statement tests; the guard tag is first."""
-    found = {tag.key.lower(): tag.key}
+    keys = {tag.key.lower(): tag.key}
     for name in (condition.key for condition in _conditions(statements)):
         for prefix in OF_RESOURCE:
             if name.lower().startswith(prefix):
-                found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
-    return list(found.values())
+                keys.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
+    return list(keys.values())
 
 
 def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
@@ -172,7 +172,7 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
     patterns.
     """
     names = {prefix + key.lower() for prefix in (*OF_RESOURCE, REQUEST.lower())}
-    found: list[Glob] = []
+    patterns: list[Glob] = []
     exact = True
     for condition in _conditions(statements):
         if condition.key.lower() not in names:
@@ -182,8 +182,8 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
         exact = exact and plain and "${" not in "".join(condition.values)
         for value in condition.values:
             pattern = glob(value) if "like" in base else Glob(tuple(value))
-            found.append(pattern._replace(fold="ignorecase" in base))
-    return found, exact
+            patterns.append(pattern._replace(fold="ignorecase" in base))
+    return patterns, exact
 
 
 def instance_arns(
@@ -258,7 +258,7 @@ def in_time(
     """
     authorizer = side_of(policies).authorizer
     last: dict[str, int] = {}
-    found = []
+    timed = []
     for call in calls:
         request = call.request
         for key in (key for key in call.request.context if key.lower() in _TIMES):
@@ -272,8 +272,8 @@ def in_time(
             if earliest is None:
                 return None
             last[key], request = earliest
-        found.append(replace(call, request=request))
-    return tuple(found)
+        timed.append(replace(call, request=request))
+    return tuple(timed)
 
 
 def _times(

@@ -149,8 +149,8 @@ def _base(granted: Sequence[str]) -> PolicyDocument:
     if not granted:
         return documented
     statement = {"Effect": "Allow", "Action": list(granted), "Resource": "*"}
-    more = load_policy({"Version": "2012-10-17", "Statement": [statement]}, "granted")
-    statements = (*documented.statements, *more.statements)
+    further = load_policy({"Version": "2012-10-17", "Statement": [statement]}, "granted")
+    statements = (*documented.statements, *further.statements)
     return PolicyDocument(statements, documented.version, name="base")
 
 
@@ -172,16 +172,16 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
     """Prove one promise, in both readings of ARN wildcards if they differ."""
-    found = _answer(promise, policies)
+    first = _answer(promise, policies)
     other = taking_colons(policies)
-    second = found if other is policies else _answer(promise, other)
+    second = first if other is policies else _answer(promise, other)
     return Proof(
         promise,
-        found.answer,
-        found.calls,
-        (*found.assumptions, *promise.limits) if found.answer != "broken" else found.assumptions,
-        found.reason,
-        colon=None if second.answer == found.answer else second.answer,
+        first.answer,
+        first.calls,
+        (*first.assumptions, *promise.limits) if first.answer != "broken" else first.assumptions,
+        first.reason,
+        colon=None if second.answer == first.answer else second.answer,
     )
 
 
@@ -201,21 +201,21 @@ def _never_done(policies: Policies, shape: Shape) -> Verdict:
     A launch needs several requests, each about one resource; it has no effect if no region allows
     all of them.
     """
-    found = never(policies, shape)
+    verdict = never(policies, shape)
     everywhere = tuple(shape.resources) == ("*",) and shape.not_resources is None
-    if not found.witness or found.witness.request.action != RUN or not everywhere:
-        return found
+    if not verdict.witness or verdict.witness.request.action != RUN or not everywhere:
+        return verdict
     needed = _launched(shape)
     partitions = (policies.partition,) if policies.partition else PARTITIONS
-    known = (region for partition in partitions for region in known_regions(partition))
-    for region in (found.witness.request.resource.split(":")[3], *known):
+    regions = (region for partition in partitions for region in known_regions(partition))
+    for region in (verdict.witness.request.resource.split(":")[3], *regions):
         here = [where(launch, {"StringEquals": {REGION: region}}) for launch in needed]
         if all(never(policies, launch).answer == "broken" for launch in here):
-            return found
+            return verdict
     impossible = [v for launch in needed if (v := never(policies, launch)).holds]
     if not impossible:
         reason = "could not find a region in which everything that a launch needs is allowed"
-        return Verdict("undecided", None, found.assumptions, reason)
+        return Verdict("undecided", None, verdict.assumptions, reason)
     others = never(policies, _without_launches(shape))
     used = (*others.assumptions, *impossible[0].assumptions, WHOLE)
     return others._replace(assumptions=tuple(dict.fromkeys(used)))
@@ -255,7 +255,7 @@ def _fixed(proof: Proof, policies: Policies, site: Site) -> Proof:
 
 def _needed(policies: Policies, site: Site) -> frozenset[str]:
     """Return the allowed calls among those that the site needs."""
-    # Of a site whose promises hold nothing is asked here.
+    # Imported here because only a broken promise needs it.
     from cml_iam.expectations import derive_expectations
 
     authorizer = compile_policies(identity=policies.identity, boundary=policies.boundary)
@@ -269,30 +269,36 @@ def _needed(policies: Policies, site: Site) -> frozenset[str]:
 
 def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[Edit, ...]]:
     """Add the promise's condition to statements that break it; no edits if it cannot hold."""
-    made: list[Edit] = []
-    while proof.answer == "broken" and len(made) < MAX_EDITS:
-        new = [edit for edit in _next(proof, policies) if edit not in made]
+    edits: list[Edit] = []
+    while proof.answer == "broken" and len(edits) < MAX_EDITS:
+        new = [edit for edit in _next(proof, policies) if edit not in edits]
         if not new:
             break
-        made += new
+        edits += new
         edited = tuple(_edited(document, new) for document in policies.identity)
         policies = policies._replace(identity=edited)
         proof = prove_promise(proof.promise, policies)
-    return policies, tuple(made) if proof.answer == "holds" else ()
+    return policies, tuple(edits) if proof.answer == "holds" else ()
 
 
 def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
     """Yield edits of the statements that allow the first call, which makes the others possible."""
+    closing = [
+        Condition(operator, key, (value,) if isinstance(value, str) else tuple(value))
+        for operator, block in proof.promise.closing.items()
+        for key, value in block.items()
+    ]
     for reason in proof.calls[0].candidate.statements:
         for document in policies.identity:
+            if document.name != reason.policy:
+                continue
             for statement in document.statements:
-                if document.name != reason.policy or statement.index != reason.statement.index:
+                if statement.index != reason.statement.index:
                     continue
-                for operator, block in proof.promise.closing.items():
-                    for key, value in block.items():
-                        values = (value,) if isinstance(value, str) else tuple(value)
-                        if Condition(operator, key, values) not in statement.conditions:
-                            yield Edit(document, statement, (operator, key, values))
+                for condition in closing:
+                    if condition not in statement.conditions:
+                        added = (condition.operator, condition.key, condition.values)
+                        yield Edit(document, statement, added)
 
 
 def _edited(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:

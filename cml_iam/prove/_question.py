@@ -106,8 +106,11 @@ def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
 
 @cache
 def _everything(*, of_resource: bool) -> Policies:
-    given = {"Principal": "*"} if of_resource else {"Resource": "*"}
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"} | given]}
+    element = {"Principal": "*"} if of_resource else {"Resource": "*"}
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*"} | element],
+    }
     allowing = load_policy(document, "everything")
     return Policies(resource=allowing) if of_resource else Policies((allowing,))
 
@@ -154,15 +157,15 @@ def denied_goal(mine: Side, theirs: Side) -> Goal:
 
 def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     """Return the *parts* that are not repeated in *others*."""
-    known = {other.meaning for other in others}
-    return tuple(part for part in parts if part.meaning not in known)
+    repeated = {other.meaning for other in others}
+    return tuple(part for part in parts if part.meaning not in repeated)
 
 
 def _is_never(side: Side, kind: Side, *, is_likely: bool) -> Question:
-    asked = [part for gate in kind.gates for part in gate]
+    kind_parts = [part for gate in kind.gates for part in gate]
     # Without statements that match no request of this kind.
     left = (
-        tuple(part for part in gate if not all(apart(part, other) for other in asked))
+        tuple(part for part in gate if not all(apart(part, other) for other in kind_parts))
         for gate in side.gates
     )
     goal = Goal((*kind.gates, *left), side.denies)
@@ -217,9 +220,9 @@ class Question:
     def verdict(self) -> Verdict:
         """Search every class of actions."""
         for group, goal in self.groups():
-            found = self._in_class(group, goal)
-            if found is not None:
-                return self._broken(found, group, goal)
+            request = self._in_class(group, goal)
+            if request is not None:
+                return self._broken(request, group, goal)
             self.used |= readings(goal)
         used = tuple(sorted(self.used))
         if self.incomplete:
@@ -233,13 +236,13 @@ class Question:
         numbers = {part: 1 << n for n, part in enumerate(parts)}
         goals: dict[int, Goal | None] = {}
 
-        def wanted(bits: int) -> bool:
+        def may_match(bits: int) -> bool:
             if bits not in goals:
                 goals[bits] = _about(self.goal, numbers, bits)
             return goals[bits] is not None
 
-        found = classes(parts, wanted)
-        for whole in sorted(found, key=lambda group: (group.others, not group.listed)):
+        whole_classes = classes(parts, may_match)
+        for whole in sorted(whole_classes, key=lambda group: (group.others, not group.listed)):
             if whole.partial:
                 self.used.add(_no_others())
             goal = goals.get(whole.bits)
@@ -254,12 +257,12 @@ class Question:
     @cached_property
     def _frame(self) -> Frame:
         sides = [side for side in (self.candidate, self.reference) if side]
-        known = (side.policies.partition or _partition(side.policies.caller) for side in sides)
+        partitions = (side.policies.partition or _partition(side.policies.caller) for side in sides)
         kinds = [*sides, self.kind] if self.kind else sides
         return Frame(
             callers=any(side.of_resource for side in sides),
             lists=frozenset().union(*(side.lists for side in kinds)),
-            partition=next(filter(None, known), ""),
+            partition=next(filter(None, partitions), ""),
         )
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
@@ -272,10 +275,10 @@ class Question:
         if request is not None:
             return request
         for place in self.places(group, searcher):
-            found = self._search(place, searcher)
-            if found.request is not None:
-                return found.request
-            self._note([found])
+            result = self._search(place, searcher)
+            if result.request is not None:
+                return result.request
+            self._note([result])
         return None
 
     def places(
@@ -305,10 +308,10 @@ class Question:
 
     def _of_action(self, action: Action, searcher: Searcher) -> Iterator[Place]:
         for whole, places in together(action, searcher.may_be_at):
-            found = self._search(whole, searcher, readable=False) if whole else None
-            if found and found.request is None and not found.incomplete:
+            result = self._search(whole, searcher, readable=False) if whole else None
+            if result and result.request is None and not result.incomplete:
                 # There is certainly no such request at any of the places.
-                self._note([found])
+                self._note([result])
             else:
                 yield from places
         types = f"only the resource types of the service reference ({updated()})"
@@ -321,8 +324,8 @@ class Question:
             return SliceResult(None, incomplete=(f"more than {MAX_SLICES} slices",))
         return searcher.at(place, readable=readable)
 
-    def _note(self, found: Sequence[SliceResult]) -> None:
-        for result in found:
+    def _note(self, results: Sequence[SliceResult]) -> None:
+        for result in results:
             self.used |= result.used
             self.incomplete += result.incomplete
 

@@ -186,10 +186,10 @@ class _Reader:
 
     def _test(self, key: _Token) -> tuple[str, list[str]]:
         """Parse what follows a key: an operator and its values."""
-        what = f"a test of `{key.text}` (`=`, `!=`, `like`, `is absent` …)"
-        token = self._next(what)
+        expected = f"a test of `{key.text}` (`=`, `!=`, `like`, `is absent` …)"
+        token = self._next(expected)
         if token.says(",") or token.kind == "quoted" or token.text.lower() in _WORDS:
-            self._fail(token, f"expected {what} instead of `{token.text}`")
+            self._fail(token, f"expected {expected} instead of `{token.text}`")
         if token.says("is"):
             return _NULL, [self._state(token)]
         sign = self._sign(token)
@@ -200,8 +200,8 @@ class _Reader:
         texts = [value.text for value in values]
         if not sign or operator != _NOT_TRUE:
             return operator, texts
-        given = {text.lower() for text in texts}
-        others = [text for text in ("true", "false") if text not in given]
+        listed = {text.lower() for text in texts}
+        others = [text for text in ("true", "false") if text not in listed]
         if not others:
             why = f"`{key.text}` is true or false if it is present"
             self._fail(token, why, "write `is absent`")
@@ -227,10 +227,10 @@ class _Reader:
         operator = _operator_of(sign, key)
         if operator is None:
             kind = key_type(key) or "String"
-            what = "is a list" if kind.startswith(_SEVERAL) else f"is of type {kind}"
+            nature = "is a list" if kind.startswith(_SEVERAL) else f"is of type {kind}"
             fit = ", ".join(f"`{other}`" for other in _SIGNS if _operator_of(other, key))
             remedy = f"write {fit}, or an operator of policies by its name"
-            self._fail(token, f"`{sign}` does not fit here: `{key}` {what}", remedy)
+            self._fail(token, f"`{sign}` does not fit here: `{key}` {nature}", remedy)
         return operator
 
     def _state(self, word: _Token) -> str:
@@ -248,24 +248,24 @@ class _Reader:
             self._fail(word, f"`is {name}` is not a test", f"write `{meant}`")
         return _STATES[name]
 
-    def _values(self, what: str) -> list[_Token]:
-        values = [self._word(what)]
+    def _values(self, expected: str) -> list[_Token]:
+        values = [self._word(expected)]
         while self._take(","):
-            values.append(self._word(what))
+            values.append(self._word(expected))
         return values
 
-    def _word(self, what: str) -> _Token:
-        token = self._next(what)
+    def _word(self, expected: str) -> _Token:
+        token = self._next(expected)
         if token.kind == "symbol" or (token.kind == "word" and token.text.lower() in _WORDS):
-            self._fail(token, f"expected {what.rstrip(',')} instead of `{token.text}`")
+            self._fail(token, f"expected {expected.rstrip(',')} instead of `{token.text}`")
         if token.kind == "word" and token.text[0] in "[({":
             why = "write the values without brackets, separated by commas"
             self._fail(token, f"cannot read `{token.text}`", why)
         return token
 
-    def _next(self, what: str) -> _Token:
+    def _next(self, expected: str) -> _Token:
         if not self._left:
-            self._fail(self._end, f"{what} is missing at the end")
+            self._fail(self._end, f"{expected} is missing at the end")
         return self._left.pop(0)
 
     def _take(self, word: str) -> bool:

@@ -79,10 +79,12 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
     own = never(policies, where(operate, {"StringEquals": {key: literal(tag.value)}}))
     if own.answer != "broken" or own.witness is None:
         return Reached(own.answer, (), _used(direct, own), own.reason)
-    found = _Search(policies, tag, operate).between(turned.witness, own.witness)
-    if found.answer != "holds":
-        return found
-    return found._replace(assumptions=tuple(dict.fromkeys((*_used(direct), *found.assumptions))))
+    sequence = _Search(policies, tag, operate).between(turned.witness, own.witness)
+    if sequence.answer != "holds":
+        return sequence
+    return sequence._replace(
+        assumptions=tuple(dict.fromkeys((*_used(direct), *sequence.assumptions)))
+    )
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
@@ -110,7 +112,7 @@ class _Search:
         self._policies, self._tag, self._goal = policies, tag, goal
         self._statements = [*statements_of(policies), statement_of(goal)]
         self._keys = followed_tags(self._statements, tag)
-        # A call that removes some of several tags at once is not among those asked.
+        # A call that removes some of several tags at once is not searched.
         self._certain = len(self._keys) == 1
         self._states = [*self._known_states()]
         self._used: dict[Assumption, None] = {}
@@ -135,9 +137,9 @@ class _Search:
         others, complete = instance_arns(self._statements, partitions)
         others = [other for other in others if is_among(other, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
-            found = self._about(arn)
-            if found:
-                return found
+            answer = self._about(arn)
+            if answer:
+                return answer
         if complete and self._certain:
             return Reached("holds", (), tuple(self._used))
         return _unfound(
@@ -230,8 +232,8 @@ class _Search:
 
 def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> Iterable[Witness]:
     steps: list[Witness] = []
-    while (came := before[state]) is not None:
-        state, step = came
+    while (previous := before[state]) is not None:
+        state, step = previous
         steps.insert(0, step)
     return steps
 
@@ -245,8 +247,8 @@ def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool
             k: v for k, v in request.context.items() if not k.lower().startswith(OF_RESOURCE)
         }
         own = {f"{prefix}{key}": tags[key] for key in tags for prefix in OF_RESOURCE}
-        asked = request._replace(context=without | own)
-        if request.resource != requests[0].resource or not authorizer.decide(asked).allowed:
+        own_request = request._replace(context=without | own)
+        if request.resource != requests[0].resource or not authorizer.decide(own_request).allowed:
             return False
         listed = request.context.get("aws:TagKeys")
         removed = tags if listed is None else map(str.lower, listed)
