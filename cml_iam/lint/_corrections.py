@@ -80,11 +80,11 @@ def known_operator(item: Item, operator: str) -> Correction | None:
     """Correct the spelling of a condition operator."""
     qualifier, colon, base = operator.rpartition(":")
     meant = certain(base, (*OPERATOR_NAMES, *(f"{name}IfExists" for name in OPERATOR_NAMES)))
-    asked = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
-    if meant is None or asked is None or meant == "NullIfExists":
+    quantifier = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
+    if meant is None or quantifier is None or meant == "NullIfExists":
         return None
     # IAM refuses to store an unknown operator, so what the statement allows is missing.
-    return _other_operator(item, operator, f"{asked}{colon}{meant}", claim="grant")
+    return _other_operator(item, operator, f"{quantifier}{colon}{meant}", claim="grant")
 
 
 def _other_operator(
@@ -152,8 +152,8 @@ def any_resource(item: Item) -> Correction | None:
     """Replace the resources with `*`, if no action of the statement takes a resource."""
     if item.statement.resource is None or item.statement.action is None:
         return None
-    known = all(element.actions for element in item.named)
-    if not known or not all(action.takes_no_resource for action in item.actions.values()):
+    all_known = all(element.actions for element in item.named)
+    if not all_known or not all(action.takes_no_resource for action in item.actions.values()):
         return None
     return correction(item, Edit("replace", (*item.path, "Resource"), value="*"), claim="same")
 
@@ -203,21 +203,22 @@ def _on_tag_keys(item: Item, values: dict[str, Any]) -> tuple[Edit, ...]:
 
 def grammar_corrections(located: Located) -> dict[Place, Correction]:
     """Return corrections for misspelt element names and effects, by place."""
-    found: dict[Place, Correction] = {}
+    corrections: dict[Place, Correction] = {}
     if not isinstance(located.value, dict):
-        return found
+        return corrections
     schema, statements = policy_schema(), located.value.get("Statement")
-    parts: list[tuple[Path, Any]] = [(("Statement",), statements)]
-    if isinstance(statements, list):
-        parts = [(("Statement", index), one) for index, one in enumerate(statements)]
     names = list(schema["$defs"]["statement"]["properties"])
-    document = ((), located.value, list(schema["properties"]))
-    for path, value, known in (document, *((path, one, names) for path, one in parts)):
+    parts: list[tuple[Path, Any, list[str]]] = [((), located.value, list(schema["properties"]))]
+    if isinstance(statements, list):
+        parts += [(("Statement", index), part, names) for index, part in enumerate(statements)]
+    else:
+        parts.append((("Statement",), statements, names))
+    for path, value, known in parts:
         for edit in _respelled(path, value, known) if isinstance(value, dict) else ():
             renames = edit.kind == "rename"
             place = located.name_place(edit.path) if renames else located.place(edit.path)
-            found[place] = Correction((edit,), located, path)
-    return found
+            corrections[place] = Correction((edit,), located, path)
+    return corrections
 
 
 def _respelled(path: Path, value: dict[str, Any], known: list[str]) -> Iterator[Edit]:

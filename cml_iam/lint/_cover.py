@@ -48,9 +48,9 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
         where = f" in {listed(regions.values)}" if regions else ""
         wides, names = _labels(covers), dict.fromkeys(cover.element.text for cover in covers)
         whole = len(covers) == len(item.named)
-        what = "this statement restricts" if whole else f"{listed([*names])}: restricts"
+        clause = "this statement restricts" if whole else f"{listed([*names])}: restricts"
         yield item.found(
-            f"{what} nothing{where}: {_places(covers)} "
+            f"{clause} nothing{where}: {_places(covers)} "
             f"{'allow' if wides[1:] else 'allows'} the same without the restriction, and no "
             "Allow can restrict another Allow",
             f"put the restriction into {listed(wides)}, or remove the action there",
@@ -81,11 +81,11 @@ def shadowed(item: Item) -> Iterator[Found]:
     covers = [by_element[index] for index in sorted(by_element)]
     whole = len(covers) == len(item.named)
     names = [cover.element.text for cover in covers]
-    what = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
+    clause = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
     several = len({id(cover.wide) for cover in covers}) > 1
     witness = matched(item, action=covers[0].element.text).witness
     yield item.found(
-        f"{what}: {_places(covers)} {'refuse' if several else 'refuses'} it wherever this "
+        f"{clause}: {_places(covers)} {'refuse' if several else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         "remove it, or exempt it from the Deny",
         () if whole else ("Action", covers[0].element.index),
@@ -97,8 +97,8 @@ def _witness(item: Item, covers: list[Cover], request: Request | None) -> tuple[
     """Return *request* as a step, described by the keys that both statements test."""
     if request is None:
         return ()
-    asked = (*covers[0].wide.asked, *item.asked)
-    keys = {same_key(condition.key): condition.key for condition in asked}
+    conditions = (*covers[0].wide.asked, *item.asked)
+    keys = {same_key(condition.key): condition.key for condition in conditions}
     values = {same_key(key): value for key, value in request.context.items()}
     parts = [_part(key, values.get(name)) for name, key in keys.items()]
     where = f" on {request.resource}" if request.resource != "*" else ""
@@ -136,7 +136,7 @@ def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
 
     A cover that cancels a restriction comes before one that only repeats.
     """
-    found = []
+    covered = []
     twins: dict[Any, list[Item]] = {}
     for item in subject.allows:
         twins.setdefault((item.content, item.written.principal), []).append(item)
@@ -150,8 +150,8 @@ def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
             cover = covering._replace(beyond=request)
             best[index] = min(best.get(index, cover), cover, key=_rank)
         if best:
-            found.append((item, [best[index] for index in sorted(best)]))
-    return found
+            covered.append((item, [best[index] for index in sorted(best)]))
+    return covered
 
 
 def _rank(cover: Cover) -> tuple[bool, bool]:
@@ -173,10 +173,10 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
         for element in item.named:
             if not _names_as_much(element, wide):
                 continue
-            asked = element.text, further
-            if asked not in examples:
-                examples[asked] = _example(item, element, further)
-            example = examples[asked]
+            question = element.text, further
+            if question not in examples:
+                examples[question] = _example(item, element, further)
+            example = examples[question]
             if (
                 example
                 and wide.matches(example)

@@ -1,9 +1,9 @@
 """Privilege escalation, and advice on permissions that are probably wider than intended.
 
 An escalation is a combination of actions that gains permissions. The table is
-`policies/escalations.toml`: the gain, AWS's page, and the calls needed. If a call
-needs a resource, the engine decides it on one that the caller has no reason to use; other calls may
-be on any resource that the documents allow.
+`policies/escalations.toml`: the gain, AWS's page, and the calls needed. If a call needs a resource,
+the engine decides it on one that the caller has no reason to use; other calls may be on any
+resource that the documents allow.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 """
 
@@ -99,23 +99,23 @@ def _step(text: str) -> Wanted:
 def escalates(subject: Subject) -> Iterator[Found]:
     if any(item.unlisted and not item.statement.conditions for item in subject.allows):
         return  # everything is allowed, as another rule reports
-    found: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
+    by_item: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
     for escalation in escalations(_services(subject)) if subject.allows else ():
         first = (item for item in _about(subject, escalation.steps[0].action) if item.allows)
-        if all(len(found.get(item, ())) > SHOWN for item in first):
+        if all(len(by_item.get(item, ())) > SHOWN for item in first):
             continue  # nothing begins it, or what does has ways enough to show
         way = _way(subject, escalation)
         item = subject.granting(way[0]) if way else None
         if way and item:
-            found.setdefault(item, []).append((escalation, way))
-    for item, ways in found.items():
+            by_item.setdefault(item, []).append((escalation, way))
+    for item, ways in by_item.items():
         escalation, way = ways[0]
-        gains = "; ".join(one.gains for one, _ in ways[:SHOWN])
-        more = "; and more" if len(ways) > SHOWN else ""
+        gains = "; ".join(shown.gains for shown, _ in ways[:SHOWN])
+        ending = "; and more" if len(ways) > SHOWN else ""
         actions = list(dict.fromkeys(request.action for request in way))
         steps = (subject.step(call, f"{call.action} on {call.resource}") for call in way)
         yield item.found(
-            f"{listed(actions)} can lead to other permissions: {gains}{more}",
+            f"{listed(actions)} can lead to other permissions: {gains}{ending}",
             "name the users, groups, roles and policies it is for, and set a permissions boundary "
             f"(see {escalation.page})",
             witness=tuple(steps),
@@ -132,12 +132,12 @@ def _services(subject: Subject) -> frozenset[str]:
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
     """Return one allowed request for each step, or None."""
-    about = [_about(subject, wanted.action) for wanted in escalation.steps]
+    about = [_about(subject, step.action) for step in escalation.steps]
     if not all(about):
         return None
     way = []
-    for wanted, items in zip(escalation.steps, about, strict=True):
-        shape = _shape(subject, wanted, items)
+    for step, items in zip(escalation.steps, about, strict=True):
+        shape = _shape(subject, step, items)
         request = sent(shape)
         if request is None or not subject.authorizer.decide(request).allowed:
             request = request_of(allowed(items, shape))
@@ -165,32 +165,32 @@ def _action(full: str) -> Action | None:
     return owner.action(operation) if owner else None
 
 
-def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
+def _shape(subject: Subject, step: Wanted, items: tuple[Item, ...]) -> Shape:
     """Return the requests for a step: by one caller, with the most dangerous keys.
 
     A named resource has no tags and no permissions boundary.
     """
     account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
-    given = {
+    values = {
         "aws:principalaccount": account,
         "aws:principalarn": f"arn:{partition}:iam::{account}:user/example",
         "aws:principaltype": "User",
         "aws:username": "example",
         "iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess",
     }
-    if wanted.service:
-        given["iam:passedtoservice"] = wanted.service
+    if step.service:
+        values["iam:passedtoservice"] = step.service
     tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
     tested = {key: key for item in items for key in item.named_in_variables} | tested
-    conditions = {"StringEquals": {key: given[n] for n, key in tested.items() if n in given}}
+    conditions = {"StringEquals": {key: values[n] for n, key in tested.items() if n in values}}
     arn = "*"
-    if wanted.resource is not None:
+    if step.resource is not None:
         conditions["Null"] = {k: "true" for n, k in tested.items() if n.startswith(OF_RESOURCE)}
-        name = wanted.action.partition(":")[0]
+        name = step.action.partition(":")[0]
         region, prefix = ("", "iam") if name in GLOBAL else (first_region(PARTITION), name)
-        arn = f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
+        arn = f"arn:{partition}:{prefix}:{region}:{account}:{step.resource}"
     blocks = {operator: block for operator, block in conditions.items() if block}
-    return Shape((wanted.action,), (arn,), blocks)
+    return Shape((step.action,), (arn,), blocks)
 
 
 TO_SERVICES: Final = "iam:PassRole"

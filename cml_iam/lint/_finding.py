@@ -280,15 +280,15 @@ def recognized_kind(value: Any) -> Kind:
     """
     raw = value.get("Statement", value) if isinstance(value, dict) else ()
     every = [statement for statement in _listed(raw) if isinstance(statement, dict)]
-    named = [one for one in every if "Principal" in one or "NotPrincipal" in one]
+    named = [s for s in every if "Principal" in s or "NotPrincipal" in s]
     if not named:
-        lone_trust = every and all(_about_sts(one) and not _on_resource(one) for one in every)
+        lone_trust = every and all(_about_sts(s) and not _on_resource(s) for s in every)
         return "trust" if lone_trust else "identity"
-    if all(_of_organization(one) for one in every):
+    if all(map(_of_organization, every)):
         return "rcp"
-    if all(_about_sts(one) for one in named):
+    if all(map(_about_sts, named)):
         return "trust"
-    actions = [action for one in named for action in _actions(one)]
+    actions = [action for statement in named for action in _actions(statement)]
     without = any(action.startswith(_WITHOUT_RESOURCE) for action in actions)
     return "resource" if without or any(map(_on_resource, named)) else "trust"
 

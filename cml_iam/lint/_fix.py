@@ -16,7 +16,7 @@ from cml_iam.errors import DocumentError
 from cml_iam.lint._finding import apply_edits, recognized_kind
 from cml_iam.lint._lint import is_complete, lint_text
 from cml_iam.lint._subject import as_attached
-from cml_iam.policy import PolicyDocument, parse_policy
+from cml_iam.policy import parse_policy
 from cml_iam.prove import Policies, Shape, never, within
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _voided(before: PolicyDocument, after: PolicyDocument, index: int) -> Iterat
             continue
         old = before.statements[index] if index < len(before.statements) else None
         if old is None or _matches(before, old, element):
-            what = f" for {element}" if element else ""
-            yield f"the statement `{statement.label}` would no longer match anything{what}"
+            scope = f" for {element}" if element else ""
+            yield f"the statement `{statement.label}` would no longer match anything{scope}"
 
 
 def _matches(document: PolicyDocument, statement: Statement, element: str | None) -> bool:

@@ -78,11 +78,11 @@ def lint_texts(
 def _judged(
     texts: Sequence[tuple[str, str]], kind: Kind | None, *, together: bool
 ) -> tuple[Finding, ...]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     groups: list[tuple[Kind, list[PolicyDocument]]] = []
     joined: list[PolicyDocument] = []
     for name, text in texts:
-        document = _read(name, text, found)
+        document = _read(name, text, findings)
         if document is None or document.located is None:
             continue
         own = kind or recognized_kind(document.located.value)
@@ -93,23 +93,23 @@ def _judged(
     if joined:
         groups.append((kind or "identity", joined))
     for group_kind, documents in groups:
-        found += lint_policies(documents, kind=group_kind)
+        findings += lint_policies(documents, kind=group_kind)
     order = {name: position for position, (name, _) in enumerate(texts)}
-    return tuple(sorted(found, key=lambda f: (order.get(_file(f), 0), *_order(f))))
+    return tuple(sorted(findings, key=lambda f: (order.get(_file(f), 0), *_order(f))))
 
 
-def _read(name: str, text: str, found: list[Finding]) -> PolicyDocument | None:
-    """Return the document; None, with the problems added to *found*, if the text is none."""
+def _read(name: str, text: str, findings: list[Finding]) -> PolicyDocument | None:
+    """Return the document; None, with the problems added to *findings*, if the text is none."""
     try:
         located = parse_json(text, name)
     except DocumentError as error:
-        found += _findings(SYNTAX, error.problems, {})
+        findings += _findings(SYNTAX, error.problems, {})
         return None
     problems = grammar_problems(located)
     if problems:
         from cml_iam.lint._corrections import grammar_corrections
 
-        found += _findings(GRAMMAR, problems, grammar_corrections(located))
+        findings += _findings(GRAMMAR, problems, grammar_corrections(located))
         return None
     return build_policy(located)
 
@@ -120,8 +120,8 @@ def _findings(
     for problem in problems:
         place = problem.place
         correction = corrections.get(place) if place else None
-        found = Found(problem.message, place, problem.remedy, correction=correction)
-        yield rule_named(rule).finding(found)
+        fault = Found(problem.message, place, problem.remedy, correction=correction)
+        yield rule_named(rule).finding(fault)
 
 
 def lint_policies(
@@ -134,20 +134,20 @@ def lint_policies(
     assert kind in KINDS  # noqa: S101 - a programming error
     subject = Subject(tuple(documents), kind)
     few = len(subject.items) <= COMPARED
-    found = [
+    findings = [
         finding
         for rule in lint_rules()
         if rule.check and kind in rule.kinds and (few or not rule.compares)
         for finding in rule.findings(subject)
     ]
     if few:
-        reported = {(_file(f), f.statement) for f in found if f.severity > Severity.INFO}
+        reported = {(_file(f), f.statement) for f in findings if f.severity > Severity.INFO}
         rule = rule_named(MATCHES_NOTHING)
         for item in subject.items:
             place = item.place()
             if (place.file if place else "", item.label) not in reported:
-                found += map(rule.finding, matches_nothing(item))
-    return tuple(sorted(found, key=_order))
+                findings += map(rule.finding, matches_nothing(item))
+    return tuple(sorted(findings, key=_order))
 
 
 def too_many(subject: Subject) -> Iterator[Found]:
@@ -203,8 +203,8 @@ def lint_subjects(
         """Return the findings with their places in the file and the name of the policy."""
         named = {subject.name: (subject, subject.readings[reading]) for subject in chosen}
         texts = [(subject.name, subject.readings[reading].text) for subject in chosen]
-        found = lint_texts(texts, kind=kind, together=together, processes=processes)
-        return [_carried(finding, named) for finding in found]
+        findings = lint_texts(texts, kind=kind, together=together, processes=processes)
+        return [_carried(finding, named) for finding in findings]
 
     read = [subject for subject in subjects if subject.readings]
     first = judge(read, 0)
@@ -217,8 +217,8 @@ def lint_subjects(
     sure, names = set(map(_key, narrow)), {subject.name for subject in again}
     kept = [finding for finding, name in first if name not in names or _key(finding) in sure]
     open_to = {finding.place for finding, name in first if name in names and finding.witness}
-    known = set(map(_key, kept))
-    further = (f for f in narrow if f.witness and f.place in open_to and _key(f) not in known)
+    kept_keys = set(map(_key, kept))
+    further = (f for f in narrow if f.witness and f.place in open_to and _key(f) not in kept_keys)
     return (*kept, *further)
 
 

@@ -69,8 +69,8 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
         return None
     if "*" in name or "?" in name:
         return f"`{text}` matches no action {as_of}", None
-    known = (f"{owner.name}:{action}" for action in owner.action_names)
-    return f"there is no action `{text}` {as_of}", did_you_mean(text, known) if hint else None
+    full_names = (f"{owner.name}:{action}" for action in owner.action_names)
+    return f"there is no action `{text}` {as_of}", did_you_mean(text, full_names) if hint else None
 
 
 def operators(asked: Asked) -> Iterator[Found]:
@@ -253,8 +253,8 @@ def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
     if item.unlisted:
         owner = facts.service(pattern[2])
         named = owner.matching("*") if owner else ()
-    known = [action for action in named if index == 3 or action.service not in _OWNED_BY_AWS]
-    formats = {arn for action in known for target in action.targets for arn in target.arns}
+    owned = [action for action in named if index == 3 or action.service not in _OWNED_BY_AWS]
+    formats = {arn for action in owned for target in action.targets for arn in target.arns}
     alike = [
         arn
         for arn in formats
@@ -266,9 +266,9 @@ def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
 def unknown_regions(item: Item) -> Iterator[Found]:
     for _, pattern, at in _patterns(item):
         partition, service, region = pattern[1:4]
-        known = partition in (*facts.PARTITIONS, "*")
+        real = partition in (*facts.PARTITIONS, "*")
         regional = region != "global" or service in facts.EXACT_SERVICES
-        if known and region and regional and _is_unknown(region):
+        if real and region and regional and _is_unknown(region):
             yield _unknown_region(item, region, at)
     for asked in item.asked:
         if not facts.is_region(asked.key) or not asked.operator.base.startswith("string"):

@@ -128,12 +128,12 @@ def unknown_services(principal: Principal) -> Iterator[Found]:
         return
     regions = {region for partition in DOMAINS for region in known_regions(partition)}
     labels = [label for label in match[1].split(".") if label not in regions]
-    known = services() | published("principal")
-    if labels and known.isdisjoint(labels):
+    names = services() | published("principal")
+    if labels and names.isdisjoint(labels):
         yield principal.item.found(
             f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
             f"`.{match[2]}`)",
-            did_you_mean(labels[-1], sorted(known)) or "use the name in its guide",
+            did_you_mean(labels[-1], sorted(names)) or "use the name in its guide",
             principal.at,
         )
 
@@ -333,5 +333,5 @@ def host_of(principal: str) -> str | None:
 
 def issuer_of(host: str) -> Issuer:
     """Return the known facts about the provider at *host*."""
-    known = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
-    return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
+    matching = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
+    return next(matching, Issuer("", "stranger", f"every holder of a token of {host}"))

@@ -32,10 +32,10 @@ FOLDER: Final = Path(__file__).parent
 class Rule:
     """One rule; *check* names the function that yields its findings, such as `_values.ids`.
 
-    The function gets *each* part of the subject, and is imported when there is one. *check* is
-    empty for rules about the text itself, or for what other rules do not report. A rule that
-    *compares* relates each statement to the others, or needs a proof about it; it is not applied to
-    more than `COMPARED` statements. It applies to documents of its *kinds*.
+    The function is called for each *part* of the subject, and is imported when there is one.
+    *check* is empty for rules about the text itself, or for what other rules do not report. A rule
+    that *compares* relates each statement to the others, or needs a proof about it; it is not
+    applied to more than `COMPARED` statements. It applies to documents of its *kinds*.
 
     Rules with the same *cause* report the same problem in different words: that one statement
     allows too much (`statement`), or that one condition does not do what it seems to (`place`).
@@ -48,7 +48,7 @@ class Rule:
     page: str
     description: str
     check: str = ""
-    each: Literal["subject", "statement", "condition", "principal"] = "subject"
+    part: Literal["subject", "statement", "condition", "principal"] = "subject"
     compares: bool = False
     kinds: tuple[Kind, ...] = KINDS
     cause: Literal["statement", "place"] | None = None
@@ -68,23 +68,23 @@ class Rule:
         """The id and the name together, as in the folder names of the test cases."""
         return f"{self.id}-{self.name}"
 
-    def finding(self, found: Found) -> Finding:
+    def finding(self, fault: Found) -> Finding:
         """Return the finding of the rule's function, completed with the rule's properties."""
         return Finding(
             rule=self.id,
             name=self.name,
             severity=self.severity,
             page=self.page,
-            **found._asdict(),
+            **fault._asdict(),
         )
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         """Yield what the rule finds in *subject*."""
-        if parts := subject.parts[self.each]:
+        if parts := subject.parts[self.part]:
             check = _function(self.check)
             for part in parts:
-                for found in check(part):
-                    yield self.finding(found)
+                for fault in check(part):
+                    yield self.finding(fault)
 
 
 @cache
@@ -157,8 +157,8 @@ def explain_rule(name: str) -> Explained:
     by_name = {key.lower(): rule for rule in rules for key in (rule.id, rule.name, rule.label)}
     rule = by_name.get(name.lower())
     if rule is None:
-        known = [key for rule in rules for key in (rule.id, rule.name)]
-        remedy = did_you_mean(name, known) or "`cml-iam policy rules` lists them"
+        names = [key for rule in rules for key in (rule.id, rule.name)]
+        remedy = did_you_mean(name, names) or "`cml-iam policy rules` lists them"
         raise InputError(f"there is no rule `{name}`", remedy=remedy)
     checks = tuple(check.name for check in aws_checks() if check.rule == rule.id)
     return Explained(rule, _example(f"{rule.id}-bad"), _example(f"{rule.id}-good"), checks)

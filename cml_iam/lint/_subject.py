@@ -67,8 +67,8 @@ class Asked(KeyCondition):
     def forbids(self) -> bool:
         """Whether it holds for all but some values of the key."""
         operator = self.operator
-        known = operator.negated and operator.base.replace("not", "", 1) in _TAG_OPERATORS
-        return known and not operator.qualifier
+        plain = operator.negated and operator.base.replace("not", "", 1) in _TAG_OPERATORS
+        return plain and not operator.qualifier
 
     @property
     def how_often(self) -> str:
@@ -367,8 +367,8 @@ class Subject:
         """Return a statement that decides *request*, or None."""
         allowed = self.authorizer.decide(request).allowed
         matched = {id(match.statement) for _, match in self.authorizer.matched(request)}
-        found = (item for item in self.items if id(item.statement) in matched)
-        return next((item for item in found if item.allows is allowed), None)
+        matching = (item for item in self.items if id(item.statement) in matched)
+        return next((item for item in matching if item.allows is allowed), None)
 
     def step(self, request: Request, says: str) -> Step:
         """Decide *request*, and return it as a step of a witness."""

@@ -103,13 +103,13 @@ def gates(subject: Subject) -> list[Gate]:
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
     names = ((asked, same_key(asked.key)) for asked in subject.asked if subject.attached)
-    found = (
+    candidates = (
         _gate(asked)
         for asked, name in names
         if name.startswith(RESOURCE_TAG) and not name.startswith(f"{RESOURCE_TAG}aws:")
         if (asked.demands if asked.item.allows else asked.forbids)
     )
-    return [gate for gate in found if gate.test.values and gate.resources]
+    return [gate for gate in candidates if gate.test.values and gate.resources]
 
 
 def _gate(asked: Asked) -> Gate:
@@ -134,8 +134,8 @@ def _gate(asked: Asked) -> Gate:
 
 def judged(subject: Subject) -> list[Gate]:
     """Return the first gates: no more than can all be compared with every gate."""
-    found = gates(subject)
-    return found[: MOST_PAIRS // max(len(found), 1)]
+    every = gates(subject)
+    return every[: MOST_PAIRS // max(len(every), 1)]
 
 
 @dataclass(frozen=True, eq=False)

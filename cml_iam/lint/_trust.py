@@ -176,10 +176,10 @@ def anyone(item: Item) -> Iterator[Found]:
         if request is None:
             continue
         actions = item.elements["Action"]
-        what = f"call {listed(actions) if actions else 'everything except what is listed'}"
+        call = f"call {listed(actions) if actions else 'everything except what is listed'}"
         caller = request.principal or "an anonymous caller"
         yield item.found(
-            f"anyone may {'assume the role' if subject.kind == 'trust' else what}: {stranger.who}",
+            f"anyone may {'assume the role' if subject.kind == 'trust' else call}: {stranger.who}",
             "name the intended accounts, roles or users, or require your own organization: "
             '`"StringEquals": {"aws:PrincipalOrgID": …}`, which also requires that the key is '
             "present",
