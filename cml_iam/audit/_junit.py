@@ -44,7 +44,7 @@ def junit_report(report: Report, fail_on: Severity) -> str:
 
     suites = list(_suites(report, fail_on))
     whole = _numbers(case for _, cases in suites for case in cases)
-    del whole["skipped"]  # which is no attribute of the root
+    del whole["skipped"]  # the root element has no such attribute
     root = Element("testsuites", {"name": "cml-iam audit", **whole})
     # Jenkins wants the time without a zone; it is UTC.
     timestamp = words.date_text(report.time)[:-1]

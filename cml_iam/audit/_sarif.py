@@ -116,7 +116,7 @@ def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -
         "level": _LEVEL[finding.severity][0],
         "message": _text(item.message, *steps, *_remedy(item.remedy)),
         "locations": [where],
-        # The second name is the one GitHub tells results apart by.
+        # GitHub distinguishes results by the second name.
         "partialFingerprints": {
             "cmlIamFinding/v1": shown(finding.fingerprint),
             "primaryLocationLineHash": shown(finding.fingerprint),
@@ -128,7 +128,7 @@ def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -
             {"location": where | {"message": _text(_step(request))}} for request in item.requests
         ]
         result["codeFlows"] = [{"threadFlows": [{"locations": flow}]}]
-    # Even where nothing is waived: a log in which some results have it must have it in all.
+    # Even if nothing is waived: if one result of a log has suppressions, all must have them.
     result["suppressions"] = list(_suppressions(finding))
     return result
 

@@ -110,8 +110,8 @@ def _documents(report: Report) -> str:
     names = [file.name for file in report.inputs if file.account is None and file.name not in over]
     files = [name for name in names if name.endswith(_POLICY_FILES)]
     if files:
-        more = f" and {len(files) - 3} more" if files[3:] else ""
-        return ", ".join(files[:3]) + more
+        rest = f" and {len(files) - 3} more" if files[3:] else ""
+        return ", ".join(files[:3]) + rest
     return f"{report.about.document} (from the site)" if report.about else ""
 
 
@@ -271,10 +271,10 @@ def _since(report: Report) -> Iterator[Row]:
     groups += [(Cell("gone", PASSED, level="good"), group) for group in gone]
     for cell, group in groups:
         finding, others = group[0], len(group) - 1
-        more = f" and in {plural(others, 'more account')}" if others else ""
+        elsewhere = f" and in {plural(others, 'more account')}" if others else ""
         where = words.elsewhere(finding.spot)
         at = f" at {where}" if where else ""
-        yield cell, Cell(f"{finding.severity.word} {finding.rule} {finding.name}{at}{more}")
+        yield cell, Cell(f"{finding.severity.word} {finding.rule} {finding.name}{at}{elsewhere}")
     for id_, account, before, now in report.since.checks:
         yield Cell("check", NOTED, level="plain"), Cell(f"{id_}{_in(account)}: {before} → {now}")
 

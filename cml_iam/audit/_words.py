@@ -91,8 +91,8 @@ def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
     )
     lead = "Passed in part" if left_out else "Clean"
     parts += left_out
-    made = f"{lead}: {plural(len(report.checks), 'check')} made"
-    return conclusion, f"{made}; {listed(parts)}" if parts else made
+    summary = f"{lead}: {plural(len(report.checks), 'check')} made"
+    return conclusion, f"{summary}; {listed(parts)}" if parts else summary
 
 
 def _counted(*counts: tuple[int, str, str]) -> list[str]:
@@ -127,7 +127,7 @@ def waived_words(finding: AuditFinding) -> str:
 
 
 def belongs(finding: AuditFinding, check: Check) -> bool:
-    """Return whether *finding* comes from *check*; any account matches one without an account."""
+    """Return whether *finding* comes from *check*; without an account, it may be from any one."""
     return finding.check == check.id and finding.spot.account in (check.account, None)
 
 
@@ -312,8 +312,8 @@ def _place(cell: MatrixCell) -> Place:
 
 def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
     """Return the cell of another principal; not marked if the site file expects it."""
-    (known,) = (standing for standing in _STANDINGS if standing.word == cell.standing)
-    detail = f"{known.detail.capitalize()}."
+    (entry,) = (standing for standing in _STANDINGS if standing.word == cell.standing)
+    detail = f"{entry.detail.capitalize()}."
     if cell.met:
-        return Place(PASSED, known.word, "allowed", f"The site file expects it. {detail}", requests)
-    return known._replace(detail=detail, requests=requests)
+        return Place(PASSED, entry.word, "allowed", f"The site file expects it. {detail}", requests)
+    return entry._replace(detail=detail, requests=requests)

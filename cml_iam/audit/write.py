@@ -31,7 +31,7 @@ from cml_iam.secret import masked
 if TYPE_CHECKING:
     from os import PathLike
 
-    from cml_iam.audit import AuditFinding, Report
+    from cml_iam.audit import AuditFinding
 
 
 Form = Literal["text", "json", "sarif", "junit", "markdown", "html"]
@@ -79,7 +79,7 @@ def write_report(
 
 
 def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
-    """Return *report* in *form*; imports only the modules which that format needs."""
+    """Return *report* in *form*; imports only the modules that the format needs."""
     if form == "json":
         return _json_report(report, fail_on)
     if form == "sarif":
@@ -218,7 +218,7 @@ def _decoded(value: Any, kind: Any) -> Any:
         kinds = repeat(inner[0]) if inner[1:] == (...,) else inner
         return tuple(map(_decoded, value, kinds))
     if origin is Mapping:
-        return MappingProxyType({key: _decoded(each, inner[1]) for key, each in value.items()})
+        return MappingProxyType({key: _decoded(item, inner[1]) for key, item in value.items()})
     if origin is Literal or kind in (str, int, bool):
         return value
     if kind is datetime:

@@ -75,17 +75,17 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
     """Explain, as far as possible, why AWS does not accept the credential."""
     if not isinstance(failure, CredentialsError):
         return check.diagnosis("accepted", State.UNCHECKED, failure.message, failure.remedy)
-    said, remedy = failure.message, failure.remedy
-    if failure.code in _CLOCK or "Signature expired" in said or "not yet current" in said:
-        said, remedy = f"{said}: see the clock above", "set this machine's clock: enable NTP"
+    message, remedy = failure.message, failure.remedy
+    if failure.code in _CLOCK or "Signature expired" in message or "not yet current" in message:
+        message, remedy = f"{message}: see the clock above", "set this machine's clock: enable NTP"
     elif failure.code in _SESSION:
-        said = f"the session of `{source.key_id}` has expired"
+        message = f"the session of `{source.key_id}` has expired"
     elif failure.code in _SECRET:
-        said = f"the key `{source.key_id}` exists, but the secret does not belong to it"
+        message = f"the key `{source.key_id}` exists, but the secret does not belong to it"
         remedy = f"correct AWS_SECRET_ACCESS_KEY at the origin of the key, or {_DELIVER}"
     elif not source.temporary:
-        said, remedy = _key_state(scene, source.key_id)
-    return check.diagnosis("accepted", State.FINDING, said, remedy)
+        message, remedy = _key_state(scene, source.key_id)
+    return check.diagnosis("accepted", State.FINDING, message, remedy)
 
 
 def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
@@ -140,15 +140,15 @@ def _exists(scene: Scene, user: str) -> bool:
 
 
 def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
-    said, named = f"AWS identifies it as {identity.arn}", principal_of_arn(identity.arn)
+    message, named = f"AWS identifies it as {identity.arn}", principal_of_arn(identity.arn)
     if named is None:
         remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
-        return check.diagnosis("accepted", State.ADVICE, said, remedy)
+        return check.diagnosis("accepted", State.ADVICE, message, remedy)
     if scene.site and named != scene.site.principal:
-        said += f", but the site file names {' '.join(scene.site.principal)}"
+        message += f", but the site file names {' '.join(scene.site.principal)}"
         remedy = "use the credential of the site's principal to check its own permissions"
-        return check.diagnosis("accepted", State.ADVICE, said, remedy)
-    return check.diagnosis("accepted", State.OK, said)
+        return check.diagnosis("accepted", State.ADVICE, message, remedy)
+    return check.diagnosis("accepted", State.OK, message)
 
 
 def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
@@ -163,9 +163,11 @@ def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     if account == expected:
         yield check.diagnosis("account", State.OK, f"{account}, as in the site file")
     else:
-        said = f"the credential belongs to account {account}, but the site file is for {expected}"
+        message = (
+            f"the credential belongs to account {account}, but the site file is for {expected}"
+        )
         remedy = "use a credential of the site's account, or the site file of this one"
-        yield check.diagnosis("account", State.FINDING, said, remedy)
+        yield check.diagnosis("account", State.FINDING, message, remedy)
 
 
 def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iterator[Diagnosis]:
@@ -178,19 +180,19 @@ def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iter
         unknown = check.unknown("key age", error)
         yield unknown if scene.admin else replace(unknown, remedy=_ADMIN)
         return
-    made = next((key.created for key in keys if key.id == source.key_id), None)
-    if made is None:
-        said = f"IAM lists no key `{source.key_id}` of `{user}`"
-        yield check.diagnosis("key age", State.UNCHECKED, said, None if scene.admin else _ADMIN)
+    created = next((key.created for key in keys if key.id == source.key_id), None)
+    if created is None:
+        message = f"IAM lists no key `{source.key_id}` of `{user}`"
+        yield check.diagnosis("key age", State.UNCHECKED, message, None if scene.admin else _ADMIN)
         return
-    age, most = scene.now() - made, MAX_KEY_AGE.days
-    said, rotate = plural(age.days, "day"), "rotate it: `cml-iam key rotate`"
+    age, most = scene.now() - created, MAX_KEY_AGE.days
+    message, rotate = plural(age.days, "day"), "rotate it: `cml-iam key rotate`"
     if over_age(age):
-        yield check.diagnosis("key age", State.FINDING, f"{said}: older than {most}", rotate)
+        yield check.diagnosis("key age", State.FINDING, f"{message}: older than {most}", rotate)
     elif over_age(age + _SOON):
-        yield check.diagnosis("key age", State.ADVICE, f"{said} of {most}", rotate)
+        yield check.diagnosis("key age", State.ADVICE, f"{message} of {most}", rotate)
     else:
-        yield check.diagnosis("key age", State.OK, said)
+        yield check.diagnosis("key age", State.OK, message)
 
 
 _ID_NAME, _SECRET_NAME = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -225,24 +227,24 @@ def _privacy(check: Check, path: Path) -> Diagnosis:
     """Report whether users other than the owner may read *path*."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        said = f"accessible to other users ({mode:04o})"
-        return check.diagnosis(str(path), State.FINDING, said, f"chmod 600 {path}")
+        message = f"accessible to other users ({mode:04o})"
+        return check.diagnosis(str(path), State.FINDING, message, f"chmod 600 {path}")
     return check.diagnosis(str(path), State.OK, f"private ({mode:04o})")
 
 
 def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Iterator[Diagnosis]:
     key_id, secret = values.get(_ID_NAME, ""), values.get(_SECRET_NAME, "")
     faults = list(_faults(key_id, secret))
-    for said in faults:
+    for message in faults:
         remedy = f"write a working key into it: `cml-iam key deliver --to env:{path}`"
-        yield check.diagnosis(str(path), State.FINDING, said, remedy)
+        yield check.diagnosis(str(path), State.FINDING, message, remedy)
     source = scene.who.source
     if faults:
         return
     if source is not None and source.key_id != key_id:
-        said = f"holds the key `{key_id}`, but `{source.key_id}` from {source.said} is in use"
+        message = f"holds the key `{key_id}`, but `{source.key_id}` from {source.said} is in use"
         remedy = "load the file (`set -a; . ./.env`), or name its key in the profile"
-        yield check.diagnosis(str(path), State.ADVICE, said, remedy)
+        yield check.diagnosis(str(path), State.ADVICE, message, remedy)
     else:
         yield check.diagnosis(str(path), State.OK, f"holds the key `{key_id}`")
 

@@ -47,7 +47,7 @@ def matrix_of(
         how=how,
         permissions=tuple(dict.fromkeys(row for row, _ in cells)),
         situations=tuple(situation for situation in SITUATIONS if situation in situations),
-        cells=tuple(_cell(place, each, asker) for place, each in cells.items()),
+        cells=tuple(_cell(place, group, asker) for place, group in cells.items()),
         account=account,
     )
 
@@ -113,14 +113,14 @@ def expectation_findings(
     if refused:
         hints = tuple(dict.fromkeys(judgement.hint for judgement in refused if judgement.hint))
         why = f": {hints[0]}" if hints else ""
-        said = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
-        findings.append(check.finding("CML701", said, spot, witness=_witness(refused, asker)))
+        message = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
+        findings.append(check.finding("CML701", message, spot, witness=_witness(refused, asker)))
     for statements, group in allowed.items():
         by = f" by {', '.join(statements)}" if statements else ""
-        said = f"{_count(group)} that must be refused {_are(group)} allowed{by}"
+        message = f"{_count(group)} that must be refused {_are(group)} allowed{by}"
         witness = _witness(group, asker)
         about = ",".join(statements)
-        findings.append(check.finding("CML702", said, spot, about=about, witness=witness))
+        findings.append(check.finding("CML702", message, spot, about=about, witness=witness))
     return tuple(findings)
 
 
@@ -137,8 +137,8 @@ def _witness(
 def _count(group: Sequence[Judgement]) -> str:
     permissions = list(dict.fromkeys(judgement.expectation.permission for judgement in group))
     named = ", ".join(f"`{permission}`" for permission in permissions[:4])
-    more = f" and {len(permissions) - 4} more" if permissions[4:] else ""
-    return f"{plural(len(group), 'call')} ({named}{more})"
+    rest = f" and {len(permissions) - 4} more" if permissions[4:] else ""
+    return f"{plural(len(group), 'call')} ({named}{rest})"
 
 
 def _are(group: Sequence[Judgement]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Changed, Input, Spot
@@ -18,13 +17,13 @@ from cml_iam.report import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cml_iam.audit import Ask, AuditFinding, Spot
+    from cml_iam.audit import Ask, AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene, Attached
     from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held
-    from cml_iam.prove import Answered, Comparison, Difference, Policies, Proof
+    from cml_iam.prove import Answered, Comparison, Difference, Proof
     from cml_iam.site import Site
 
 
@@ -90,37 +89,38 @@ def actions_of(differences: Sequence[Difference]) -> str:
         dict.fromkeys(action for difference in differences for action in difference.actions)
     )
     hidden = len(actions[MOST_ACTIONS:]) + sum(difference.alike for difference in differences)
-    more = f" and {hidden} more" if hidden else ""
+    rest = f" and {hidden} more" if hidden else ""
     if any(difference.others for difference in differences):
-        more = " and all other actions that no statement names"
-    return ", ".join(f"`{action}`" for action in actions[:MOST_ACTIONS]) + more
+        rest = " and all other actions that no statement names"
+    return ", ".join(f"`{action}`" for action in actions[:MOST_ACTIONS]) + rest
 
 
 def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
     doubts = doubt(comparison)
-    more = [difference for difference in shown(comparison) if wider(difference)]
-    less = [difference for difference in shown(comparison) if not wider(difference)]
-    if more:
-        rule, said = "CML704", f"{name} permits more than the rendered document: {actions_of(more)}"
-        said += f"; and refuses {actions_of(less)}" if less else ""
-    elif less:
+    extra = [difference for difference in shown(comparison) if wider(difference)]
+    missing = [difference for difference in shown(comparison) if not wider(difference)]
+    if extra:
+        rule = "CML704"
+        message = f"{name} permits more than the rendered document: {actions_of(extra)}"
+        message += f"; and refuses {actions_of(missing)}" if missing else ""
+    elif missing:
         rule = "CML705"
-        said = f"{name} refuses what the rendered document permits: {actions_of(less)}"
+        message = f"{name} refuses what the rendered document permits: {actions_of(missing)}"
     else:
-        said = f"{name} has different statements from the rendered document; {doubts}"
-        return check.finding("CML706", said, spot, about=name)
-    said += f"; {doubts}" if doubts else ""
-    return check.finding(rule, said, spot, about=name, witness=difference_asks(more or less))
+        message = f"{name} has different statements from the rendered document; {doubts}"
+        return check.finding("CML706", message, spot, about=name)
+    message += f"; {doubts}" if doubts else ""
+    return check.finding(rule, message, spot, about=name, witness=difference_asks(extra or missing))
 
 
 def _changed(difference: Difference, name: str, account: str | None) -> Changed:
-    said = ", ".join(difference.actions[:4])
+    actions = ", ".join(difference.actions[:4])
     return Changed(
         document=name,
         change=difference.change,
         actions=difference.actions,
-        before=_ask(difference, difference.old, said),
-        after=_ask(difference, difference.new, said),
+        before=_ask(difference, difference.old, actions),
+        after=_ask(difference, difference.new, actions),
         account=account,
     )
 
@@ -160,8 +160,8 @@ def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
     )
     labels = dict.fromkeys(label for ask in witness for label in ask.statements)
     by = f", by {', '.join(labels)}" if labels else ""
-    said = f"could not prove{by}: {proof.promise.title}"
-    return check.finding("CML717", said, spot, about=proof.promise.id, witness=witness)
+    message = f"could not prove{by}: {proof.promise.title}"
+    return check.finding("CML717", message, spot, about=proof.promise.id, witness=witness)
 
 
 def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
@@ -192,9 +192,9 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     named = ", ".join(name.rpartition("/")[2] for name, _, _ in pairs) or "none attached"
     parts = [check.answer(len(pairs), f"compared by meaning: {named}", account)]
     if not attached.own:
-        said = f"`{site.policy_arn}` is not attached to `{arn}`"
+        message = f"`{site.policy_arn}` is not attached to `{arn}`"
         spot = Spot(resource=arn, account=account)
-        parts.append(Answer(findings=(check.finding("CML707", said, spot),)))
+        parts.append(Answer(findings=(check.finding("CML707", message, spot),)))
     for name, ours, there in pairs:
         spot = Spot(resource=name, account=account)
         parts.append(compared(check, ours, there, spot, f"`{name}`", site.partition))
@@ -213,26 +213,26 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
     site, holder = scene.site, scene.attached.holder
     both = policies_of((*scene.rendered, held.document), site.partition)
     comparison = differences(policies_of(scene.rendered, site.partition), both)
-    more = sorted(filter(wider, comparison.differences), key=_by_weight)
+    wider_ones = sorted(filter(wider, comparison.differences), key=_by_weight)
     spot = Spot(resource=holder.arn, account=scene.account)
     about, remedy = f"{held.arn or held.name} {held.group or ''}", _take_away(site, held)
-    if not more and "newly allowed" in comparison.undecided:
-        said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
-        return check.finding("CML709", said, spot, about=about, remedy=remedy)
-    if not more:
-        said = f"the principal has {held.words}, which is not the site's; it adds nothing"
-        return check.finding("CML710", said, spot, about=about)
-    said = f"{held.words} permits what the site does not: {actions_of(more)}"
+    if not wider_ones and "newly allowed" in comparison.undecided:
+        message = f"{held.words} may permit what the site does not: {doubt(comparison)}"
+        return check.finding("CML709", message, spot, about=about, remedy=remedy)
+    if not wider_ones:
+        message = f"the principal has {held.words}, which is not the site's; it adds nothing"
+        return check.finding("CML710", message, spot, about=about)
+    message = f"{held.words} permits what the site does not: {actions_of(wider_ones)}"
     if holder.boundary_arn == site.boundary_arn:
-        said += "; only the boundary prevents it"
-    witness = difference_asks(more)
-    return check.finding("CML709", said, spot, about=about, remedy=remedy, witness=witness)
+        message += "; only the boundary prevents it"
+    witness = difference_asks(wider_ones)
+    return check.finding("CML709", message, spot, about=about, remedy=remedy, witness=witness)
 
 
 def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
     """Sort actions that no statement of the site names first, then unneeded ones."""
-    known = load_catalogue().actions
-    needed = all(action in known for action in difference.actions)
+    catalogued = load_catalogue().actions
+    needed = all(action in catalogued for action in difference.actions)
     return difference.unlisted, not difference.others, needed
 
 
@@ -281,17 +281,17 @@ def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator
     spot = Spot(resource=holder.arn, account=scene.account)
     idle_guard = "guard" not in on and _is_there(aws, site.guard_arn)
     if holder.boundary_arn and "boundary" not in on:
-        said = f"the principal's boundary is `{holder.boundary_arn}`, not the site's boundary"
-        yield check.finding("CML711", said, spot)
+        message = f"the principal's boundary is `{holder.boundary_arn}`, not the site's boundary"
+        yield check.finding("CML711", message, spot)
     elif "boundary" not in on and "boundary" in scene.limits and _is_there(aws, site.boundary_arn):
-        said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
-        yield check.finding("CML711", said, spot)
+        message = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
+        yield check.finding("CML711", message, spot)
     elif not on and not idle_guard:
-        said = "the principal has neither the site's boundary nor its guardrail"
-        yield check.finding("CML711", said, spot)
+        message = "the principal has neither the site's boundary nor its guardrail"
+        yield check.finding("CML711", message, spot)
     if idle_guard:
-        said = f"the guardrail `{site.guard_arn}` exists, but is not attached to the principal"
-        yield check.finding("CML712", said, spot)
+        message = f"the guardrail `{site.guard_arn}` exists, but is not attached to the principal"
+        yield check.finding("CML712", message, spot)
 
 
 def _is_there(aws: Aws, arn: str) -> bool:
@@ -307,7 +307,7 @@ def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
 
     If its policies are not the site's, another check reports that already.
     """
-    if scene.profile == "base":  # which promises no restriction
+    if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
     attached = scene.attached
     policies = Policies(attached.documents, (attached.boundary,) if attached.boundary else None)

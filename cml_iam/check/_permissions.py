@@ -41,20 +41,20 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     not reported again: our engine must decide the same request the same way.
     """
     site, attached = scene.site, scene.attached_if_read
-    account = site.account  # which the credentials are of, says `identity`
-    known = tuple(held.document for held in attached.with_boundary) if attached else None
-    done = verify_live(scene.aws, scene.principal, derive_expectations(site), known)
+    account = site.account  # the check `identity` has compared it with the credentials
+    policies = tuple(held.document for held in attached.with_boundary) if attached else None
+    done = verify_live(scene.aws, scene.principal, derive_expectations(site), policies)
     failures = done.failed
     if attached is not None:
         failures = tuple(_unexplained(done.failed, attached, before.findings))
     spot = Spot(resource=scene.principal, account=account)
-    asked, lost = len(done.judgements), done.unchecked
-    result = check.passed(asked, f"{asked} checked, {len(done.failed)} do not hold", account)
+    total, lost = len(done.judgements), done.unchecked
+    result = check.passed(total, f"{total} checked, {len(done.failed)} do not hold", account)
     if done.failed:
         result = failed(result)
     if lost:
         why = "; ".join(dict.fromkeys(judgement.hint for judgement in lost if judgement.hint))
-        reason = f"{len(lost)} of {asked} questions have no answer{f': {why}' if why else ''}"
+        reason = f"{len(lost)} of {total} questions have no answer{f': {why}' if why else ''}"
         result = not_made(result, reason, "see `cml-iam policy verify --live`")
     return Answer(
         checks=(result,),
@@ -127,10 +127,11 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     result = check.passed(sum(numbers.values()), detail, account)
     if any(health.having(Verdict.REFUSED) for health in healths):
         result = failed(result)
-    lost = [each for health in healths if (each := _lost(health, refused))]
+    lost = list(filter(None, (_lost(health, refused) for health in healths)))
     if lost:
         reason = "; ".join(reason for reason, _ in lost)
-        result = not_made(result, reason, next((r for _, r in lost if r), None))
+        remedy = next((remedy for _, remedy in lost if remedy), None)
+        result = not_made(result, reason, remedy)
     return Answer(checks=(result,), findings=findings)
 
 

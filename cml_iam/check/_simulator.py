@@ -32,6 +32,7 @@ Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
 
 Asked = tuple[Question, Frame]
+"""A question with the context that it is asked in."""
 
 _ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
 """Keys sent even if no policy of the principal uses them: the region and the caller."""
@@ -140,7 +141,8 @@ class Simulator:
     def _simulate(self, requests: Iterable[Request]) -> bool:
         """Simulate *requests*; False, and no more calls, if keys of an organization may matter."""
         for group in self._groups(requests):
-            for actions, resources in _products(dict.fromkeys(q for q, _ in group.asked)):
+            questions = dict.fromkeys(question for question, _ in group.asked)
+            for actions, resources in _products(questions):
                 results = self._results(actions, resources, group)
                 self._keep(results, resources, group)
                 organized = any("OrganizationsDecisionDetail" in result for result in results)
@@ -151,9 +153,9 @@ class Simulator:
     def _groups(self, requests: Iterable[Request]) -> list[_Together]:
         """Return the questions in as few groups as their contexts allow."""
         groups: list[_Together] = []
-        asked = dict.fromkeys(map(self._asked, requests))
-        # The largest contexts first: what is asked of little fits in with them.
-        for question, frame in sorted(asked, key=lambda pair: -len(pair[1])):
+        questions = dict.fromkeys(map(self._asked, requests))
+        # The largest contexts first: questions with few keys fit into their groups.
+        for question, frame in sorted(questions, key=lambda pair: -len(pair[1])):
             keys = self._keys(question)
             if not any(group.takes(question, frame, keys) for group in groups):
                 groups.append(_Together())
@@ -194,20 +196,20 @@ class Simulator:
                 self._answers[question, frame] = ruling, self._doubts(question, missing)
 
     def _doubts(self, question: Question, missing: Iterable[str]) -> tuple[str, ...]:
-        """Return the *missing* keys that may decide *question* and that nobody here can tell.
+        """Return the *missing* keys that may decide *question* and whose values are unknown.
 
         MissingContextValues names the keys in all policies of the principal that the call did not
         send, even in statements about other actions; it never names keys in service control
         policies. https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 
         A key that any request has is known: if another request lacks it, the real call lacks it
-        too. The tags that a call sends always are.
+        too. The tags that a call sends are always known.
         """
-        known = self._sent | (_OF_SESSIONS if ":user/" in self.principal_arn else frozenset())
+        sent = self._sent | (_OF_SESSIONS if ":user/" in self.principal_arn else frozenset())
         return tuple(
             key
             for key in missing
-            if not (key.lower() in known or key.lower() == "aws:tagkeys")
+            if not (key.lower() in sent or key.lower() == "aws:tagkeys")
             and not key.lower().startswith("aws:requesttag/")
             and (self._mentioned is None or key.lower() in self._mentioned(question))
         )

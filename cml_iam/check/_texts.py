@@ -22,12 +22,11 @@ from cml_iam.sources import plain_subject
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cml_iam.audit import AuditFinding
     from cml_iam.check.answer import Answer
     from cml_iam.check.checks import Check
     from cml_iam.check.files import Given, Policy
     from cml_iam.lint import Finding, Kind
-    from cml_iam.policy import PolicyDocument, Statement
+    from cml_iam.policy import Statement
 
 
 def lint_many(
@@ -36,7 +35,7 @@ def lint_many(
     """Lint *policies*, all of one *kind*, with up to *processes* processes; see `lint_subjects`."""
     subjects = [policy.subject or plain_subject(policy.name, policy.text) for policy in policies]
     findings = lint_subjects(subjects, kind=kind, together=together, processes=processes)
-    # Findings are named by the file of their place, which a policy of a plan is named by, too.
+    # A finding has the file of its place; for a policy in a plan, this is not the policy's name.
     named = {policy.name: policy for policy in policies} | {
         policy.file: policy for policy in policies
     }
@@ -99,11 +98,11 @@ def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
     if policy.role is not None or not (
         _WIDE.search(policy.text) and _TYPE_KEY in policy.text.lower()
     ):
-        return  # to parse every policy once more would take its time
+        return  # parsing every policy a second time would be slow
     try:
         document = parse_policy(policy.text, policy.name)
     except DocumentError:
-        return  # lint says so
+        return  # lint reports it
     for statement in document.statements:
         for condition in statement.conditions:
             if condition.key.lower() == _TYPE_KEY and statement.effect == "Allow":
@@ -132,10 +131,10 @@ def _open_size(
     request = Request("ec2:RunInstances", arn, None, context)
     decision = compile_policies(identity=[alone]).decide(request)
     says = f"launch a {metal}, which this statement allows"
-    asked = ask_of(request, decision.outcome, (statement.label,), says=says)
-    witness = (asked,) if decision.allowed else ()
-    said = f"{named} matches every size, including `{metal}`, so it hardly limits the cost"
-    return check.finding("CML715", said, spot, witness=witness)
+    ask = ask_of(request, decision.outcome, (statement.label,), says=says)
+    witness = (ask,) if decision.allowed else ()
+    message = f"{named} matches every size, including `{metal}`, so it hardly limits the cost"
+    return check.finding("CML715", message, spot, witness=witness)
 
 
 _ID: Final = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
@@ -147,15 +146,15 @@ _EXAMPLE: Final = "EXAMPLE"
 _PLACEHOLDERS: Final = "write placeholders instead, so that a real pair never replaces it unnoticed"
 
 
-def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
+def secrets_in(check: Check, file: Given) -> Iterator[AuditFinding]:
     """Yield a finding for every access key in the file with its secret; never shows the secret.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
-    for key, (start, secret) in secrets_in_text(given.text).items():
-        before = given.text[:start]
+    for key, (start, secret) in secrets_in_text(file.text).items():
+        before = file.text[:start]
         line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
-        spot = Spot(given.name, line, column)
+        spot = Spot(file.name, line, column)
         if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
             yield check.finding(
                 "CML807",
@@ -167,12 +166,12 @@ def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
                 remedy=_PLACEHOLDERS,
             )
             continue
-        from cml_iam.credentials import account_of  # many files, for the rare file that has a key
+        from cml_iam.credentials import account_of  # many modules, needed for few files
 
         account = account_of(key)
         whose = f", of account {account}," if account else ""
-        said = f"the access key `{key}`{whose} is here with a secret"
-        yield check.finding("CML807", said, spot, about=key)
+        message = f"the access key `{key}`{whose} is here with a secret"
+        yield check.finding("CML807", message, spot, about=key)
 
 
 def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:
@@ -209,13 +208,13 @@ def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
     A text that contains an access key is never shown.
     """
     safe = {name: text for name, text in texts.items() if not secrets_in_text(text)}
-    known: dict[str, Mapping[str, Lines]] = {}
+    statements: dict[str, Mapping[str, Lines]] = {}
 
     def shown(finding: AuditFinding) -> AuditFinding:
         for name in _names(finding, safe):
-            if name not in known:
-                known[name] = dict(_statements(safe[name]))
-            if excerpt := _excerpt(finding, safe[name], known[name]):
+            if name not in statements:
+                statements[name] = dict(_statements(safe[name]))
+            if excerpt := _excerpt(finding, safe[name], statements[name]):
                 return replace(finding, excerpt=excerpt)
         return finding
 
@@ -243,18 +242,18 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
     # In a sequence, only the last request counts, because it is the one to prevent.
     labels = [label for ask in reversed(finding.witness) for label in ask.statements]
     labels = [spot.statement] if spot.statement else labels
-    found = next((statements[label] for label in labels if label in statements), None)
+    extent = next((statements[label] for label in labels if label in statements), None)
     at = spot.line if spot.file else None
     if at and not 1 <= at <= len(lines):
         return None
-    if found is None or (at and not found[0] <= at <= found[1]):
+    if extent is None or (at and not extent[0] <= at <= extent[1]):
         if not at:
             return None
-        found = (max(1, at - _AROUND[0]), min(len(lines), at + _AROUND[1]))
-    first, last = found
-    # A place at the beginning of a statement is that of all its lines.
+        extent = (max(1, at - _AROUND[0]), min(len(lines), at + _AROUND[1]))
+    first, last = extent
+    # A place at the beginning of a statement stands for the whole statement.
     inside = at and (at > first or lines[at - 1][: (spot.column or 1) - 1].strip(" \t{"))
-    marked = [at] if at and inside else _naming(finding, lines, found)
+    marked = [at] if at and inside else _naming(finding, lines, extent)
     if last - first >= MOST_LINES:
         first = max(first, min((marked or [first])[0] - _AROUND[0], last - MOST_LINES + 1))
         last = first + MOST_LINES - 1

@@ -57,8 +57,8 @@ def last_accessed(
     optional = catalogue.granted(site.grant.active)
     granted = (*catalogue.permissions, *optional)
     used = _uses(services, granted)
-    known = [permission for permission in granted if permission.action in used]
-    if not known:
+    tracked = [permission for permission in granted if permission.action in used]
+    if not tracked:
         return check.not_checked(
             "AWS does not track any of this principal's permissions, or not yet",
             "try again some hours after the policy was attached",
@@ -66,12 +66,12 @@ def last_accessed(
         )
     unused = tuple(
         Unused(permission.action, permission.methods, when, account)
-        for permission in known
+        for permission in tracked
         if (when := used[permission.action]) is None or scene.now - when > MOST_UNUSED
     )
-    detail = f"AWS tracks {len(known)} of {len(granted)} permissions; {len(unused)} not used"
-    if len(granted) > len(known):
-        detail += f"; {len(granted) - len(known)} that AWS does not track individually"
+    detail = f"AWS tracks {len(tracked)} of {len(granted)} permissions; {len(unused)} not used"
+    if len(granted) > len(tracked):
+        detail += f"; {len(granted) - len(tracked)} that AWS does not track individually"
     # Documented permissions only appear in the list: it is not a fault if the manager has not
     # terminated a worker lately.
     added = {permission.action for permission in optional}
@@ -81,7 +81,7 @@ def last_accessed(
         for permission in unused
         if permission.permission in added
     )
-    return check.answer(len(known), detail, account, findings, unused=unused)
+    return check.answer(len(tracked), detail, account, findings, unused=unused)
 
 
 def _services(
@@ -159,15 +159,15 @@ def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     lines = tuple(_line(scene, key, user) for key in list_keys(scene.aws, user))
     findings = []
     for line in lines:
-        rule, said, remedy = _fault(line, scene.site.account, now)
+        rule, message, remedy = _fault(line, scene.site.account, now)
         if rule:
             spot = Spot(resource=line.id, account=account)
-            findings.append(check.finding(rule, said, spot, remedy=remedy))
+            findings.append(check.finding(rule, message, spot, remedy=remedy))
     active = [f"`{line.id}`" for line in lines if line.status == "Active"]
     if len(active) > 1 and scene.tags.get(_ROTATION, "idle").startswith("idle"):
         spot = Spot(resource=scene.site.principal_arn, account=account)
-        said = f"two keys are active: {' and '.join(active)}"
-        findings.append(check.finding("CML803", said, spot))
+        message = f"two keys are active: {' and '.join(active)}"
+        findings.append(check.finding("CML803", message, spot))
     detail = ", ".join(f"{line.id} {plural(line.age, 'day')}" for line in lines) or "no access key"
     return check.answer(len(lines), detail, account, findings, keys=lines)
 

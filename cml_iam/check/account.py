@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from cml_iam.secret import Secret
 
 
-def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Account, Answer]:
+def audit_account(aws: Aws, live: Live, name: str | None = None) -> tuple[Account, Answer]:
     """Audit the account of *aws*; only reads, and counts its calls.
 
     Raises AwsError if even sts:GetCallerIdentity gets no answer.
     """
     counted = Counted(aws)
-    manager = Counted(asked.manager) if asked.manager else None
-    scene = AccountScene(counted, replace(asked, manager=manager))
+    manager = Counted(live.manager) if live.manager else None
+    scene = AccountScene(counted, replace(live, manager=manager))
     checks = [
         check
         for check in AUDIT_ACCOUNT
-        if check.id not in asked.skip and (not check.optional or check.id in asked.also)
+        if check.id not in live.skip and (not check.optional or check.id in live.also)
     ]
     whole = answers(checks, scene, scene.account)
-    attached = scene.attached_if_read if scene.account == asked.site.account else None
+    attached = scene.attached_if_read if scene.account == live.site.account else None
     if attached is not None:
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
-        # Where AWS may not be asked, our engine decides what was read.
+        # If AWS may not be asked to simulate, our engine decides by the policies that were read.
         if all(matrix.how == "others" for matrix in whole.matrices):
-            done, asker = decided_here(asked.site, attached.documents, attached.boundary)
+            done, asker = decided_here(live.site, attached.documents, attached.boundary)
             matrix = matrix_of(done.judgements, asker, "offline", scene.account)
             whole += Answer(matrices=(matrix,))
         documents = {attached.name_of(held): held.document for held in attached.with_boundary}
@@ -64,15 +64,15 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
         whole = with_excerpts(whole, texts)
     calls = counted.calls + (manager.calls if manager else 0)
     identity = scene.identity
-    account = Account(identity.account, name, identity.arn, asked.site.principal_arn, calls)
+    account = Account(identity.account, name, identity.arn, live.site.principal_arn, calls)
     return account, whole
 
 
 def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report whose credentials these are, and whether they belong to the site's account."""
     account, site = scene.account, scene.site
-    said = f"the credentials belong to account {account}, but the site is account {site.account}"
-    faults = [check.finding("CML716", said, Spot(account=account))]
+    message = f"the credentials belong to account {account}, but the site is account {site.account}"
+    faults = [check.finding("CML716", message, Spot(account=account))]
     return check.answer(1, scene.identity.arn, account, faults if account != site.account else ())
 
 
@@ -165,13 +165,13 @@ def list_organization(aws: Aws) -> tuple[Target, ...]:
 def audit_accounts(
     aws: Aws,
     targets: Sequence[Target],
-    asked: Live,
+    live: Live,
     way: Way,
     report: Callable[[Account], None] = lambda _: None,
 ) -> Iterator[tuple[Account, Answer]]:
     """Audit *targets*, several at a time; yield the results in their order.
 
-    The site in *asked* applies to each account, with that account's id. An account whose role
+    The site in *live* applies to each account, with that account's id. An account whose role
     cannot be assumed counts as not checked and does not stop the others. *report* is called after
     each account. Matrices keep only unexpected cells, so that memory does not grow with the number
     of accounts. Raises AwsError if sts:GetCallerIdentity gets no answer.
@@ -179,8 +179,8 @@ def audit_accounts(
     here = aws.identity().account
 
     def audited(target: Target) -> tuple[Account, Answer]:
-        site = replace(asked.site, account=target.id)
-        account, answer = _audited(aws, target, replace(asked, site=site), way, here)
+        site = replace(live.site, account=target.id)
+        account, answer = _audited(aws, target, replace(live, site=site), way, here)
         report(account)
         return account, kept(answer)
 
@@ -188,16 +188,16 @@ def audit_accounts(
         yield from pool.map(audited, targets)
 
 
-def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tuple[Account, Answer]:
+def _audited(aws: Aws, target: Target, live: Live, way: Way, here: str) -> tuple[Account, Answer]:
     counted = Counted(aws)
     try:
-        inside = aws if target.id == here else _enter(counted, target, asked, way)
-        account, answer = audit_account(inside, asked, target.name)
+        inside = aws if target.id == here else _enter(counted, target, live, way)
+        account, answer = audit_account(inside, live, target.name)
     except CmlIamError as error:
         lost = Account(
             target.id,
             target.name,
-            principal=asked.site.principal_arn,
+            principal=live.site.principal_arn,
             calls=counted.calls,
             state="not checked",
             reason=" ".join(error.message.split()),
@@ -207,9 +207,9 @@ def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tupl
     return replace(account, calls=account.calls + counted.calls), answer
 
 
-def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
+def _enter(aws: Aws, target: Target, live: Live, way: Way) -> Aws:
     parameters: dict[str, Any] = {
-        "RoleArn": f"arn:{asked.site.partition}:iam::{target.id}:role/{way.role}",
+        "RoleArn": f"arn:{live.site.partition}:iam::{target.id}:role/{way.role}",
         "RoleSessionName": SESSION,
     }
     if way.external_id is not None:

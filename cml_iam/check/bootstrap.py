@@ -170,7 +170,7 @@ def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     plan = plan_bootstrap(scene.aws, site, scene.documents, **options)
     held = principal.boundary if principal else None
     also = list(plan.warnings)
-    if held is not None and plan.desired.boundary is None:  # else the plan changes it
+    if held is not None and plan.desired.boundary is None:  # otherwise the plan changes it
         also.append(f"the principal's boundary is `{held}`, which is not the site's boundary")
     standing = Drift(plan, tuple(also))
     beside = (check.diagnosis("beside it", State.FINDING, text) for text in standing.also)
@@ -192,9 +192,9 @@ def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     site, account = scene.site, scene.account
     problems = trail_problems(scene.aws, site)
     spot = Spot(resource=str(audit_values(site)["trail_arn"]), account=account)
-    said = "; ".join(problems)
-    findings = [check.finding("CML821", said, spot)] if problems else ()
-    return check.answer(1, said or f"{site.audit.trail} is logging", account, findings)
+    message = "; ".join(problems)
+    findings = [check.finding("CML821", message, spot)] if problems else ()
+    return check.answer(1, message or f"{site.audit.trail} is logging", account, findings)
 
 
 def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:

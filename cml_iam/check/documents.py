@@ -91,7 +91,7 @@ class Offline:
 
     @fact
     def in_force(self) -> Sequence[Policy]:
-        """The files with the manager's policy; if there are none, the rendered one applies."""
+        """The manager's policies in the files; if there are none, the rendered one applies."""
         return in_force(self.policies, self.profile)
 
     @property
@@ -118,27 +118,27 @@ class Offline:
         raise UnsupportedError("the policy cannot be read", remedy="fix what lint found in it")
 
 
-def audit_documents(asked: Offline) -> Answer:
+def audit_documents(scene: Offline) -> Answer:
     """Audit the files or, without any, the documents that the site renders; makes no calls.
 
     A check without files or a site to work on counts as not made. Raises InputError if there is
     neither a file nor a site.
     """
-    if asked.site is None and not asked.given:
+    if scene.site is None and not scene.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
     before = Answer(
-        inputs=tuple(Input(file.name, "file", file.sha256) for file in asked.read),
+        inputs=tuple(Input(file.name, "file", file.sha256) for file in scene.read),
         passed_over=tuple(
             Skipped(name, content.skipped)
-            for name, content in asked.contents.items()
+            for name, content in scene.contents.items()
             if content.skipped
         ),
     )
-    whole = answers(AUDIT_FILES, asked, before=before)
-    whole = replace(whole, findings=_once(whole.findings, asked))
-    texts = {policy.name: policy.text for policy in asked.subjects}
-    texts |= {file.name: file.text for file in asked.read}
-    policies = "\n".join(policy.text for policy in asked.subjects)
+    whole = answers(AUDIT_FILES, scene, before=before)
+    whole = replace(whole, findings=_once(whole.findings, scene))
+    texts = {policy.name: policy.text for policy in scene.subjects}
+    texts |= {file.name: file.text for file in scene.read}
+    policies = "\n".join(policy.text for policy in scene.subjects)
     return with_excerpts(trimmed(whole, policies), texts)
 
 
@@ -179,12 +179,12 @@ def _rendered(site: Site, profile: Profile) -> list[Policy]:
     parts = render_parts(site, profile)
     name = f"{profile} (rendered)"
     policies = [
-        Policy(name if len(parts) == 1 else f"{name} {number}", each.text, each.kind, profile)
-        for number, each in enumerate(parts, start=1)
+        Policy(name if len(parts) == 1 else f"{name} {number}", part.text, part.kind, profile)
+        for number, part in enumerate(parts, start=1)
     ]
     policies += [
-        Policy(f"{role} (rendered)", each.text, each.kind, role)
-        for role, each in render_limits(site).items()
+        Policy(f"{role} (rendered)", part.text, part.kind, role)
+        for role, part in render_limits(site).items()
     ]
     return policies
 
@@ -240,7 +240,7 @@ def file_drift(check: Check, scene: Offline, _before: Answer) -> Answer:
     roles = dict.fromkeys(policy.role for policy in scene.policies if policy.role)
     if not roles:
         return Answer()
-    from cml_iam.check._meaning import compared  # what compares is loaded only where it is needed
+    from cml_iam.check._meaning import compared  # slow to load, and seldom needed
 
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
     parts = [check.answer(len(roles), many)]
@@ -249,7 +249,7 @@ def file_drift(check: Check, scene: Offline, _before: Answer) -> Answer:
         there = read_policies(files, site, scene.parameters)
         rendered = _documents(site, scene.profile if role == "policy" else role)
         if len(there) < len(files) or not rendered:
-            continue  # lint says why it cannot be read; or the site does not render it
+            continue  # lint reports why it cannot be read; or the site does not render it
         spot = Spot(file=files[0].name)
         parts.append(compared(check, rendered, there, spot, _named(files), site.partition))
     return add_up(parts)
@@ -325,14 +325,14 @@ def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) 
     )
 
 
-def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFinding, ...]:
+def _once(findings: Sequence[AuditFinding], scene: Offline) -> tuple[AuditFinding, ...]:
     """Remove lint findings about statements whose fault another finding already reports.
 
     If a statement of ours was changed, the change is the only fault. If a statement breaks an
     expectation, advice on it is not a second fault.
     """
     drifted = {finding.spot.file for finding in findings if finding.check == "file-drift"}
-    ours = _sids(asked) if drifted else frozenset()
+    ours = _sids(scene) if drifted else frozenset()
     broken = {
         (finding.spot.file, label)
         for finding in findings
@@ -354,13 +354,13 @@ def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFindin
     )
 
 
-def _sids(asked: Offline) -> frozenset[str | None]:
-    assert asked.site is not None  # noqa: S101 - only a site has documents to drift from
-    names = [name for name in DOCUMENTS if name != "base" or asked.profile == "base"]
+def _sids(scene: Offline) -> frozenset[str | None]:
+    assert scene.site is not None  # noqa: S101 - only a site has documents to drift from
+    names = [name for name in DOCUMENTS if name != "base" or scene.profile == "base"]
     return frozenset(
         statement.sid
         for name in names
-        for document in _documents(asked.site, name)
+        for document in _documents(scene.site, name)
         for statement in document.statements
         if statement.sid
     )

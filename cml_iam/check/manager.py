@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Try every permission in every region, and explain each refusal."""
     if scene.explains and scene.who.identity is None:
-        said = "no working credentials to try them"
-        return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
+        message = "no working credentials to try them"
+        return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, message),))
     tried = [diagnosis for health in scene.health for diagnosis in _of_region(check, scene, health)]
     if scene.site and (warning := scene.site.launch_warning):
         advice = check.diagnosis("launches", State.ADVICE, warning.message, warning.remedy)
@@ -67,14 +67,16 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
         yield check.unknown(health.region, health.failure)
         return
     allowed, refused = health.having(Verdict.ALLOWED), health.having(Verdict.REFUSED)
-    whole = State.FINDING if refused else State.OK if health.ok else State.UNCHECKED
-    said = f"{len(allowed)} of {len(health.checks)} permissions work"
-    yield check.diagnosis(health.region, whole, said)
+    whole = State.OK if health.ok else State.UNCHECKED
+    if refused:
+        whole = State.FINDING
+    message = f"{len(allowed)} of {len(health.checks)} permissions work"
+    yield check.diagnosis(health.region, whole, message)
     for tried in refused:
         yield from _explained(check, scene, health, tried)
     for (detail, remedy), actions in health.untried.items():
-        said = f"{', '.join(actions)}: {detail}"
-        yield check.diagnosis(health.region, State.UNCHECKED, said, remedy)
+        message = f"{', '.join(actions)}: {detail}"
+        yield check.diagnosis(health.region, State.UNCHECKED, message, remedy)
 
 
 def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
@@ -104,7 +106,9 @@ def _decoded(scene: Scene, denied: DeniedError) -> Request | None:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
     """
-    for aws in filter(None, (scene.aws, scene.admin)) if denied.encoded else ():
+    if not denied.encoded:
+        return None
+    for aws in filter(None, (scene.aws, scene.admin)):
         with suppress(AwsError, KeyError, ValueError):
             operation = "decode_authorization_message"
             answer = aws.call("sts", operation, EncodedMessage=denied.encoded)
@@ -156,7 +160,7 @@ def launch_requests(
     """Return the authorizations of *launch*; an unknown image counts as the caller's own."""
     caller = authorization.Caller(arn)
     disk = launch.disk
-    what = authorization.Launch(
+    request = authorization.Launch(
         region=region,
         account=caller.account,
         image=authorization.Image(launch.image_id, image.owner if image else caller.account),
@@ -167,10 +171,10 @@ def launch_requests(
         encrypted=disk.encrypted if disk else None,
     )
     if launch.subnet_id:
-        what = replace(what, subnet=launch.subnet_id)
+        request = replace(request, subnet=launch.subnet_id)
     if launch.security_group_ids:
-        what = replace(what, security_groups=launch.security_group_ids)
-    return authorization.launch(caller, what)
+        request = replace(request, security_groups=launch.security_group_ids)
+    return authorization.launch(caller, request)
 
 
 _STATES: Final = {
@@ -190,8 +194,8 @@ _DETAILED: Final = (
 def metrics(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
     """Measure every worker, and explain each metric that is unknown."""
     if scene.who.identity is None:
-        said = "no working credentials to read them"
-        yield check.diagnosis("metrics", State.UNCHECKED, said)
+        message = "no working credentials to read them"
+        yield check.diagnosis("metrics", State.UNCHECKED, message)
         return
     manager, by_data = scene.manager, scene.site is not None and scene.site.grant.metric_data
     try:
@@ -213,12 +217,12 @@ def metrics(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
 def _judged(check: Check, worker: Worker, metric: Metric) -> Diagnosis:
     subject = f"{metric.name} of {worker.label}"
     if metric.unknown is None:
-        said = f"{metric.mean:.1f} % over {plural(metric.count, 'point')}"
-        return check.diagnosis(subject, State.OK, said)
+        message = f"{metric.mean:.1f} % over {plural(metric.count, 'point')}"
+        return check.diagnosis(subject, State.OK, message)
     state = _STATES.get(metric.unknown, State.FINDING)
-    said = f"unknown: {metric.unknown}" + (f": {metric.detail}" if metric.detail else "")
+    message = f"unknown: {metric.unknown}" + (f": {metric.detail}" if metric.detail else "")
     remedy = metric.remedy if state is not State.OK else None
     slow = metric.unknown in (Unknown.WINDOW_TOO_SHORT, Unknown.NO_DATA)
     if remedy and slow and not worker.detailed_monitoring:
         remedy += _DETAILED.format(worker.id)
-    return check.diagnosis(subject, state, said, remedy)
+    return check.diagnosis(subject, state, message, remedy)

@@ -42,7 +42,7 @@ class _Ability(NamedTuple):
     holder: Holder
 
     @property
-    def known(self) -> bool:
+    def decided(self) -> bool:
         """Whether it was decided."""
         return self.holder.standing != "undecided"
 
@@ -61,34 +61,34 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     if scene.scps is not None:
         whole = with_scps(whole, scene.scps)
     asker = Asker(whole, scene.now)
-    paths, asked = Paths(asker), topics(site)
-    by_member = _by_member(asked, asker, paths, site)
+    paths, all_topics = Paths(asker), topics(site)
+    by_member = _by_member(all_topics, asker, paths, site)
     findings, undecided = [], []
     for held in by_member.values():
         unexpected = [ability for ability in held if not ability.is_expected(site)]
-        known = [ability for ability in unexpected if ability.known]
-        undecided += [ability.holder for ability in unexpected if not ability.known]
-        if known:
-            findings.append(_finding(check, known, asker, paths, account))
+        decided = [ability for ability in unexpected if ability.decided]
+        undecided += [ability.holder for ability in unexpected if not ability.decided]
+        if decided:
+            findings.append(_finding(check, decided, asker, paths, account))
     cells = tuple(_cell(ability, site) for held in by_member.values() for ability in held)
     rows = tuple(dict.fromkeys(cell.permission for cell in cells))
-    columns = tuple(topic.title for topic in asked)
+    columns = tuple(topic.title for topic in all_topics)
     matrices = (Matrix("others", rows, columns, cells, account),) if cells else ()
     if undecided:
         lost = check.not_checked(_reasons(undecided), None, account)
         return lost + Answer(findings=tuple(findings), matrices=matrices)
-    number = len(whole.members) * len(asked)
+    number = len(whole.members) * len(all_topics)
     limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
     detail = f"{plural(len(whole.members), 'principal')}{limits}"
     return check.answer(number, detail, account, findings, matrices=matrices)
 
 
 def _by_member(
-    asked: Sequence[Topic], asker: Asker, paths: Paths, site: Site
+    all_topics: Sequence[Topic], asker: Asker, paths: Paths, site: Site
 ) -> dict[str, list[_Ability]]:
     """Return what each other principal may do, by its ARN; neither the site's nor AWS's own."""
     by_member: dict[str, list[_Ability]] = {}
-    for topic in asked:
+    for topic in all_topics:
         for holder in _worst(topic, asker, paths):
             member = holder.member
             theirs = member.arn == site.principal_arn or member.service_linked
@@ -102,8 +102,8 @@ def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterable[Holder]:
     best: dict[str, Holder] = {}
     for question in topic.questions:
         for holder in holders(question, asker, paths):
-            known = best.get(holder.member.arn)
-            if known is None or holder.rank < known.rank:
+            earlier = best.get(holder.member.arn)
+            if earlier is None or holder.rank < earlier.rank:
                 best[holder.member.arn] = holder
     return best.values()
 
@@ -186,17 +186,19 @@ def _reasons(undecided: Sequence[Holder]) -> str:
     reasons: dict[str, set[str]] = {}
     for holder in undecided:
         reasons.setdefault(holder.cell.reason, set()).add(holder.member.label)
-    said = [
+    sentences = [
         f"{len(names)} principals: {reason}" if len(names) > 1 else f"{min(names)}: {reason}"
         for reason, names in reasons.items()
     ]
-    more = len(said) - MAX_REASONS
-    return "; ".join(said[:MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
+    hidden = len(sentences) - MAX_REASONS
+    return "; ".join(sentences[:MAX_REASONS]) + (
+        f"; and {hidden} more reasons" if hidden > 0 else ""
+    )
 
 
 def _cell(ability: _Ability, site: Site) -> Cell:
     topic, holder = ability
-    met, known = ability.is_expected(site), ability.known
+    met, decided = ability.is_expected(site), ability.decided
     question = topic.questions[0]
     unasked = ask_of(
         Request(question.action, question.resource), "not checked", says=question.action
@@ -205,8 +207,8 @@ def _cell(ability: _Ability, site: Site) -> Cell:
         holder.member.label,
         topic.title,
         "allowed" if met else "refused",
-        "allowed" if known else "unknown",
-        met if known else None,
+        "allowed" if decided else "unknown",
+        met if decided else None,
         tuple(_asks(holder)) or (unasked,),
         holder.standing,
     )

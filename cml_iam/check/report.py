@@ -132,12 +132,12 @@ class Waivers(NamedTuple):
 
 def read_waivers(located: Located, file: str) -> Waivers:
     """Return the waivers of the site file parsed as *located*."""
-    given = []
+    entries = []
     for number, raw in enumerate(located.value.get("waivers", ())):
         problems = tuple(_problems(raw))
         waiver = None if problems else Waiver(**{name: raw[name] for name in _FIELDS})
-        given.append(GivenWaiver(located.place(("waivers", number)), waiver, problems))
-    return Waivers(file, tuple(given))
+        entries.append(GivenWaiver(located.place(("waivers", number)), waiver, problems))
+    return Waivers(file, tuple(entries))
 
 
 def _problems(raw: Any) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _waived(
     unused, unless *checks* of *inputs* did not look for its finding. Findings about waivers cannot
     be waived.
     """
-    valid = [given.waiver for given in waivers.given if given.waiver]
+    valid = [entry.waiver for entry in waivers.given if entry.waiver]
     valid = [waiver for waiver in valid if waiver.expires >= today]
     waived = [
         replace(
@@ -184,8 +184,8 @@ def _waived(
     needed |= {id(waiver) for waiver in valid if not _looked_for(waiver, checks, inputs)}
     wrong = [
         finding
-        for number, given in enumerate(waivers.given, start=1)
-        for finding in _wrong(given, number, waivers.file, today, needed)
+        for number, entry in enumerate(waivers.given, start=1)
+        for finding in _wrong(entry, number, waivers.file, today, needed)
     ]
     count = sum(1 for finding in waived if finding.waiver)
     detail = f"{len(waivers.given)} given, {plural(count, 'finding')} waived"
@@ -194,22 +194,22 @@ def _waived(
 
 
 def _wrong(
-    given: GivenWaiver, number: int, file: str, today: date, needed: Collection[int]
+    entry: GivenWaiver, number: int, file: str, today: date, needed: Collection[int]
 ) -> Iterator[AuditFinding]:
     """Yield the finding about a waiver that is invalid, expired or not *needed*, by identity."""
-    line, column = (given.at.line, given.at.column) if given.at else (None, None)
-    spot, waiver = Spot(file, line, column), given.waiver
+    line, column = (entry.at.line, entry.at.column) if entry.at else (None, None)
+    spot, waiver = Spot(file, line, column), entry.waiver
     if waiver is None:
-        said = f"waiver {number} waives nothing: {'; '.join(given.problems)}"
-        yield WAIVERS.finding("CML902", said, spot, about=f"{number}")
+        message = f"waiver {number} waives nothing: {'; '.join(entry.problems)}"
+        yield WAIVERS.finding("CML902", message, spot, about=f"{number}")
         return
-    said = f"the waiver of {waiver.finding} at `{waiver.place}` by {waiver.owner}"
+    message = f"the waiver of {waiver.finding} at `{waiver.place}` by {waiver.owner}"
     about = f"{waiver.finding} {waiver.place}"
     if waiver.expires < today:
-        said += f" expired on {waiver.expires}"
-        yield WAIVERS.finding("CML901", said, spot, about=about)
+        message += f" expired on {waiver.expires}"
+        yield WAIVERS.finding("CML901", message, spot, about=about)
     elif id(waiver) not in needed:
-        yield WAIVERS.finding("CML903", f"{said} matches no finding", spot, about=about)
+        yield WAIVERS.finding("CML903", f"{message} matches no finding", spot, about=about)
 
 
 def _covers(waiver: Waiver, finding: AuditFinding) -> bool:
@@ -257,10 +257,10 @@ def _looked_for(waiver: Waiver, checks: Sequence[Check], inputs: Sequence[Input]
     elif files and ids <= _IN_FILES and place.strip("*"):
         return not ids  # the place is in another file, which was not read
     accounts = set(_ACCOUNT.findall(place)) if ids - _IN_FILES else set()
-    made = [
+    relevant = [
         check
         for check in checks
         if check.id in ids and (check.account in accounts or not accounts or check.id in _IN_FILES)
     ]
-    answered = all(check.state != "not checked" for check in made)
-    return answered and ids <= {check.id for check in made}
+    answered = all(check.state != "not checked" for check in relevant)
+    return answered and ids <= {check.id for check in relevant}

@@ -94,12 +94,12 @@ class Live:
 class AccountScene:
     """The account of *aws*, and the site to compare it with."""
 
-    def __init__(self, aws: Aws, asked: Live) -> None:
-        self.aws, self.site, self.now = aws, asked.site, asked.now
-        self.profile, self.scps = asked.profile, asked.scps
-        self._manager = asked.manager
-        self.principal = asked.principal or asked.site.principal_arn
-        self._of_another = asked.principal is not None
+    def __init__(self, aws: Aws, live: Live) -> None:
+        self.aws, self.site, self.now = aws, live.site, live.now
+        self.profile, self.scps = live.profile, live.scps
+        self._manager = live.manager
+        self.principal = live.principal or live.site.principal_arn
+        self._of_another = live.principal is not None
 
     @fact
     def identity(self) -> Identity:

@@ -128,9 +128,9 @@ def verify_live(
     expectations = tuple(expectations)
     requests = [request for expectation in expectations for request in expectation.requests]
     counted = Counted(aws)
-    known = _policies_of(counted, principal_arn) if policies is None else policies
+    policies = _policies_of(counted, principal_arn) if policies is None else policies
     try:
-        simulator = Simulator(counted, principal_arn, requests, known)
+        simulator = Simulator(counted, principal_arn, requests, policies)
     except NotFoundError as error:
         error.remedy = (
             f"check that `{principal_arn}` exists in the account of these credentials; `cml-iam "
@@ -165,7 +165,7 @@ def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | N
 
     named = principal_of_arn(principal_arn)
     if named is None:
-        return None  # a group, or nothing that can be asked about: AWS says so
+        return None  # a group, for example: AWS refuses to simulate it and says why
     try:
         holdings = read_holdings(aws, *named)
     except (DeniedError, NotFoundError):

@@ -180,9 +180,9 @@ def carry_out(
     done = provision.apply_plan(
         aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}")
     )
-    told = done.as_json() | {"store": plan.key.store if plan.key else None}
+    result = done.as_json() | {"store": plan.key.store if plan.key else None}
     count = len(plan.changes)
-    answer(told, [f"{OK} {plan.principal}: {count} done" if count else f"{OK} nothing to do"])
+    answer(result, [f"{OK} {plan.principal}: {count} done" if count else f"{OK} nothing to do"])
     if "audit" in plan.desired.pieces and plan.desired.task == "bootstrap":
         _check_trail(aws, plan.desired.site)
     return done

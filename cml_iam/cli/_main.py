@@ -102,10 +102,10 @@ def run(arguments: list[str]) -> int:
     except errors.CmlIamError as error:
         return _report(error, arguments)
     except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and error.code == 0:  # click has answered a shell
+        if isinstance(error, SystemExit) and error.code == 0:  # click has printed completions
             return Exit.OK
-        # The reader of our output left (click ends the process for it). Not 0: what the command
-        # would have found is not known. It is what a shell reports for a program that SIGPIPE ends.
+        # The reader closed our output early (click ends the process then). Not 0, because the
+        # command did not finish: a shell reports the same code for a program that SIGPIPE ends.
         return Exit.PIPE
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
@@ -130,7 +130,7 @@ def _complain_of_usage(error: click.ClickException) -> None:
         click.echo(context.get_usage(), err=True)
         click.echo(f"Try `{context.command_path} --help` for help.\n", err=True)
     message = error.format_message()
-    if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
+    if isinstance(error, click.MissingParameter):  # has several lines, and no user input
         message = " ".join(message.split())
     elif isinstance(error, click.NoSuchOption) and context and error.option_name in flags(cli):
         message = f"`{context.command_path}` does not take `{error.option_name}`"
@@ -160,17 +160,17 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
 
 
 def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "kind": type(error).__name__,
         "message": error.message,
         "remedy": error.remedy,
         "exit_code": int(code),
     }
     if isinstance(error, errors.DocumentError):
-        told["problems"] = [problem.as_json() for problem in error.problems]
+        fields["problems"] = [problem.as_json() for problem in error.problems]
     if isinstance(error, errors.AwsError):
-        told["aws"] = {"code": error.code, "operation": error.operation}
-    return told
+        fields["aws"] = {"code": error.code, "operation": error.operation}
+    return fields
 
 
 def _internal(error: Exception, arguments: list[str]) -> Exit:
@@ -184,7 +184,7 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
 
 
 def _asks_for_json(arguments: list[str]) -> bool:
-    """Say whether errors are to be JSON, too; click may have failed before it read the option."""
+    """Return whether errors are printed as JSON, even if click failed before it read --output."""
     form = os.environ.get("CML_IAM_OUTPUT", "")
     for word, after in pairwise([*arguments, ""]):
         if word in ("-o", "--output"):

@@ -40,7 +40,7 @@ def squeezed(values: Values, width: int) -> list[float | None]:
     if len(values) <= width:
         return list(values)
     edges = [number * len(values) // width for number in range(width + 1)]
-    return [_mean(values[a:b]) for a, b in pairwise(edges)]
+    return [_mean(values[start:end]) for start, end in pairwise(edges)]
 
 
 def _mean(values: Values) -> float | None:

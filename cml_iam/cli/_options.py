@@ -78,9 +78,9 @@ Row = tuple[str, str]
 
 
 def sections(command: click.Command, *, besides: Collection[str] = ()) -> dict[Heading, list[Row]]:
-    """Return the options of *command* by their headings; a heading without options is left out.
+    """Return the options of *command* by their headings, without empty headings.
 
-    So are the parameters named in *besides*.
+    Leaves out the parameters named in *besides*.
     """
     context = command.context_class(command)
     by_heading: dict[Heading, list[Row]] = {heading: [] for heading in Heading}
@@ -163,7 +163,9 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return a decorator that adds the options of *decorators* to a command, in this order."""
 
     def decorate(command: Command) -> Command:
-        return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+        return functools.reduce(
+            lambda decorated, add: add(decorated), reversed(decorators), command
+        )
 
     return decorate
 
@@ -214,7 +216,8 @@ def refuse_ignored(context: click.Context, command: click.Command, name: str | N
 def refuse_aws_options(needs: str) -> None:
     """Raise UsageError for AWS options if the command, without *needs*, does not call AWS."""
     offline = ("--profile", "--region", "--endpoint-url", "--expect-account")
-    typed = [f for f in click.get_current_context().meta.get(_TYPED, ()) if f in offline]
+    flags_typed = click.get_current_context().meta.get(_TYPED, ())
+    typed = [flag for flag in flags_typed if flag in offline]
     if typed:
         raise click.UsageError(
             f"{', '.join(typed)}: this command calls AWS only with {needs}"

@@ -37,7 +37,7 @@ PIPED_WIDTH = 200
 HANGING = 2
 """Indent of the lines after the first in a wrapped text: a symbol and a space."""
 
-# A symbol never stands alone: the word beside it says the same.
+# A symbol never appears alone: a word beside it has the same meaning.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
 SEVERITY = {"error": BAD, "warning": WARN, "info": INFO}
 """The symbol of each severity."""

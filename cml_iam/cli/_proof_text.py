@@ -169,8 +169,10 @@ def fitted(value: Any, room: int, *, opened: bool | None = None) -> list[str]:
     for number, (name, inner) in enumerate(value.items(), 1):
         comma = "," if number < len(value) else ""
         lead = f"  {json_text(name)}: "
-        made = fitted(inner, room - len(lead) - len(comma))
-        first, *rest = made if len(made) == 1 else fitted(inner, room - 2, opened=True)
+        inner_lines = fitted(inner, room - len(lead) - len(comma))
+        first, *rest = (
+            inner_lines if len(inner_lines) == 1 else fitted(inner, room - 2, opened=True)
+        )
         lines += [lead + first, *(f"  {line}" for line in rest)]
         lines[-1] += comma
     return [*lines, "}"]

@@ -132,10 +132,10 @@ def connect_as(
     *,
     any_account: bool = False,
     credential: Credential | None = None,
-    told: bool = True,
+    announced: bool = True,
     **connection: Any,
 ) -> Aws:
-    """Connect to AWS as *role*; with *told*, print the credential's origin on stderr.
+    """Connect to AWS as *role*; with *announced*, print the credential's origin on stderr.
 
     Before the first other call, the account of the credentials is compared with --expect-account
     and, unless *any_account*, with that of *site*. *connection* is passed on to `aws.connect`.
@@ -164,8 +164,8 @@ def connect_as(
         if credential.origin:
             error.message += f" ({credential.origin})"
         raise
-    if told:
-        with suppress(CmlIamError):  # the first call says it, and what to do about it
+    if announced:
+        with suppress(CmlIamError):  # the first call raises it, with the remedy
             if source := source_of(aws):
                 kind = "temporary credential" if source.temporary else "access key"
                 note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
@@ -173,9 +173,11 @@ def connect_as(
 
 
 def connect_examined(role: Role, site: Site | None) -> Aws:
-    """Connect as `connect_as` does, to any account, and where the site's credential is not there
-    return what answers every call with the reason.
-    """  # noqa: D205 - one sentence
+    """Connect as `connect_as` does, to any account.
+
+    If the credential is missing or other users may read it, every call raises that error, unless
+    --profile names it: then this raises the error at once.
+    """
     try:
         return connect_as(role, site, any_account=True)
     except (CredentialsError, RefusedError) as error:

@@ -63,12 +63,16 @@ def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
 
     columns = list(zip(*rows, strict=True))
     whole = [max(map(cell_len, cells)) for cells in columns]
-    widths = [max(cell_len(w) for text in cells for w in text.split() or [""]) for cells in columns]
+    widths = [
+        max(cell_len(word) for text in cells for word in text.split() or [""]) for cells in columns
+    ]
     left = room - EDGES - GAP * (len(columns) - 1) - sum(widths)
     while left < 0 and max(widths[1:], default=0) > 1:
         widths[1 + widths[1:].index(max(widths[1:]))] -= 1
         left += 1
-    while left > 0 and (short := [i for i, width in enumerate(widths) if width < whole[i]]):
+    while left > 0 and (
+        short := [index for index, wide in enumerate(whole) if widths[index] < wide]
+    ):
         widths[min(short, key=lambda index: widths[index])] += 1
         left -= 1
     return widths

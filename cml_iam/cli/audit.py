@@ -142,8 +142,8 @@ def _refuse_contradictions(given: Mapping[str, Any]) -> None:
 
     for check in given["skip"]:
         if check not in SKIPPABLE:
-            known = ", ".join(SKIPPABLE)
-            raise click.UsageError(f"no such check: `{check}`; the checks are {known}")
+            checks = ", ".join(SKIPPABLE)
+            raise click.UsageError(f"no such check: `{check}`; the checks are {checks}")
     several = _several(given)
     contradictions = {
         "give --accounts or --organization, not both": given["organization"] and given["accounts"],
@@ -181,7 +181,7 @@ def _check_outs(paths: Iterable[Path]) -> None:
 
 
 def _audited(given: Mapping[str, Any]) -> Report:
-    """Return the report of the files, of the accounts, and of what changed since the earlier."""
+    """Return the report of the files and accounts, and of what changed since the earlier one."""
     from cml_iam.audit import About
     from cml_iam.audit.write import compare_reports, read_report
     from cml_iam.check.report import make_report
@@ -205,9 +205,10 @@ def _audited(given: Mapping[str, Any]) -> Report:
 
 
 def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
-    """Return the site where one is named or lies here, and its waivers; a site may be missing
-    only where files are given.
-    """  # noqa: D205 - one sentence
+    """Return the site and its waivers, or None for both if *files* are given and no site exists.
+
+    Raises SiteError if the site file is missing or has faults.
+    """
     from cml_iam.check.report import read_waivers
     from cml_iam.located import parse_toml
 
@@ -239,8 +240,8 @@ def _documents(given: Mapping[str, Any], site: Site | None) -> Answer:
     with progress("judging the documents", only_on_terminal=True):
         processes = os.cpu_count() or 1
         document, together = given["document"], given["together"]
-        asked = Offline(files, site, document, together, processes, site_path(), parameters())
-        return audit_documents(asked)
+        offline = Offline(files, site, document, together, processes, site_path(), parameters())
+        return audit_documents(offline)
 
 
 def _accounts(
@@ -256,19 +257,19 @@ def _accounts(
         )
     also = frozenset({"who-else"} if given["who_else"] else ())
     skip = frozenset(given["skip"])
-    asked = Live(site, now, given["document"], skip=skip, also=also, scps=scps)
+    live = Live(site, now, given["document"], skip=skip, also=also, scps=scps)
     if _several(given):
-        return _many(asked, given)
+        return _many(live, given)
     manager = None
     if "use" not in skip:
         manager = connect_beside("manager", site, given["manager_profile"])
     aws = connect_as("administrator", site)
     refuse_account_of_others(aws, site)
     with progress(f"auditing account {site.account}"):
-        return [audit_account(aws, replace(asked, manager=manager))]
+        return [audit_account(aws, replace(live, manager=manager))]
 
 
-def _many(asked: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
+def _many(live: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
     """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.account import (
         DEFAULT_ROLE,
@@ -278,20 +279,20 @@ def _many(asked: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]
         read_targets,
     )
 
-    aws, file = connect_as("administrator", asked.site, any_account=True), given["accounts"]
+    aws, file = connect_as("administrator", live.site, any_account=True), given["accounts"]
     targets = read_targets(read_text(file), str(file)) if file else list_organization(aws)
     role = given["role"] or DEFAULT_ROLE
-    way = Way(_sign_in(asked.site), role, given["external_id"], given["parallel"])
+    way = Way(_sign_in(live.site), role, given["external_id"], given["parallel"])
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
         nonlocal done
         done += 1
         mark = OK if account.state == "audited" else UNKNOWN
-        with context.scope(cleanup=False):  # what is said in a thread is said by this command
+        with context.scope(cleanup=False):  # a thread has no context of its own
             note(f"{mark} {account.state} {account.id} ({done} of {len(targets)})")
 
-    return list(audit_accounts(aws, targets, asked, way, report))
+    return list(audit_accounts(aws, targets, live, way, report))
 
 
 def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:
@@ -317,5 +318,5 @@ def _answer_rules() -> None:
     from cml_iam.lint import lint_rules
 
     rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())
-    told = [{"remedy": None} | rule.as_json() for rule in rules]
-    answer(told, lambda: print_rules(rules))
+    rows = [{"remedy": None} | rule.as_json() for rule in rules]
+    answer(rows, lambda: print_rules(rules))

@@ -114,10 +114,10 @@ def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
 def _options_of(saved: provision.SavedPlan) -> dict[str, Any]:
     """Return the options of the plan file as the command line gives them; raises InputError."""
     context = click.get_current_context()
-    known = {param.name: param for param in context.command.params}
+    parameters = {param.name: param for param in context.command.params}
     try:
         return {
-            name: known[name].type_cast_value(context, value)
+            name: parameters[name].type_cast_value(context, value)
             for name, value in saved.options.items()
         }
     except (click.BadParameter, KeyError, TypeError, ValueError):
@@ -183,7 +183,7 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
     store = Where(None, allow_tracked=True).open(aws)
     try:
         held = store.look().key
-    except CmlIamError:  # another store than a file, which may not be read, says nothing
+    except CmlIamError:  # a store in AWS that may not be read
         held = None
     where = f", `{store.name}` has one" if held and held.id in deleted else ""
     note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove every copy of them{where}")
@@ -200,8 +200,8 @@ def status(**wanted: Any) -> None:
     site, documents = common.site_and_documents(wanted)
     aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else common.where_of(wanted).open(aws)
-    found: Status = _answer_of("status", aws, site, documents, store)
-    answer(found, lambda: _print_status(found))
+    standing: Status = _answer_of("status", aws, site, documents, store)
+    answer(standing, lambda: _print_status(standing))
 
 
 def _answer_of(check: str, *scene: Any, **more: Any) -> Any:
@@ -221,14 +221,14 @@ _STATES = {
 }
 
 
-def _print_status(found: Status) -> None:
-    say_lines([f"principal  {found.plan.principal}", ""])
-    steps = found.plan.all_steps
+def _print_status(standing: Status) -> None:
+    say_lines([f"principal  {standing.plan.principal}", ""])
+    steps = standing.plan.all_steps
     print_table(
         ("state", "resource", "name"),
         [(_STATES[step.mark], step.resource, step.name) for step in steps],
     )
-    if found.keys:
+    if standing.keys:
         say("")
         print_table(
             ("access key", "state", "made", "use", "stored"),
@@ -240,15 +240,15 @@ def _print_status(found: Status) -> None:
                     str(key.use),
                     "yes" if key.stored else "no",
                 )
-                for key in found.keys
+                for key in standing.keys
             ],
         )
-    if found.fault:
-        say(f"{WARN} {found.fault}")
-    if found.remedy:
-        say(f"  fix: {found.remedy}")
-    say_lines(_doubts(found.plan.warnings, found.plan))
-    say(provision.summary(found.plan))
+    if standing.fault:
+        say(f"{WARN} {standing.fault}")
+    if standing.remedy:
+        say(f"  fix: {standing.remedy}")
+    say_lines(_doubts(standing.plan.warnings, standing.plan))
+    say(provision.summary(standing.plan))
 
 
 @options(common.policy_option, common.principal_options, common.common_options)
@@ -266,20 +266,20 @@ def drift(**wanted: Any) -> None:
     aws = connect_as("administrator", site)
     wishes = common.wishes_of(site, wanted)
     pieces = wishes.pop("pieces")
-    found: Drift = _answer_of("differences", aws, site, documents, pieces=pieces, options=wishes)
-    code = judged(findings=False, unchecked=bool(found.plan.unchecked))
-    answer(found, _drift_lines(found), Exit.CHANGES if found.differs else code)
+    standing: Drift = _answer_of("differences", aws, site, documents, pieces=pieces, options=wishes)
+    code = judged(findings=False, unchecked=bool(standing.plan.unchecked))
+    answer(standing, _drift_lines(standing), Exit.CHANGES if standing.differs else code)
 
 
-def _drift_lines(found: Drift) -> Iterator[str]:
-    plan = found.plan
+def _drift_lines(drift: Drift) -> Iterator[str]:
+    plan = drift.plan
     yield f"principal  {plan.principal}"
     yield ""
     yield from provision.steps_lines(plan.changes)
-    yield from _doubts(found.also, plan)
-    if found.differs:
+    yield from _doubts(drift.also, plan)
+    if drift.differs:
         yield (
-            f"{WARN} differs: {len(plan.changes)} from the site file, {len(found.also)} outside it"
+            f"{WARN} differs: {len(plan.changes)} from the site file, {len(drift.also)} outside it"
         )
     else:
         yield f"{OK} matches the site file: {len(plan.steps) - len(plan.changes)} compared"

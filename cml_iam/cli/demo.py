@@ -41,8 +41,8 @@ def demo(keep: Path | None) -> None:
     lines += ["  cml-iam init, cml-iam policy verify, cml-iam bootstrap plan"]
     if wrong:
         lines = ["", f"{BAD} {wrong} of {total} checks have an unexpected result, {took}"]
-    told_json = {"checks": checks, "failed": wrong}
-    answer(told_json, lines, Exit.FINDINGS if wrong else Exit.OK)
+    result = {"checks": checks, "failed": wrong}
+    answer(result, lines, Exit.FINDINGS if wrong else Exit.OK)
 
 
 @contextmanager

@@ -77,34 +77,34 @@ def health(connection_only: bool) -> None:
     check = check_named("connection" if connection_only else "permissions")
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):
-        found = ask(check, _machine(here, explains=False)).details
-    # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
-    tried = any(region.connected for region in found) and not connection_only
+        healths = ask(check, _machine(here, explains=False)).details
+    # If no credential could try the launch, advice on its tags would only distract.
+    tried = any(region.connected for region in healths) and not connection_only
     warning = here.site.launch_warning if here.site and tried else None
-    told = workers.health_json(found) | {
+    result = workers.health_json(healths) | {
         "warning": warning and warning.message,
         "remedy": warning and warning.remedy,
     }
-    answer(told, lambda: _print_health(found, warning), health_code(found))
+    answer(result, lambda: _print_health(healths, warning), health_code(healths))
 
 
-def _print_health(found: Sequence[Health], warning: Problem | None) -> None:
+def _print_health(healths: Sequence[Health], warning: Problem | None) -> None:
     """Print the log lines in the documented form, then each permission and *warning*.
 
     The fix of a failure or of *warning* is below it.
     """
-    for level, line in workers.health_lines(*found):
+    for level, line in workers.health_lines(*healths):
         say(f"{logging.getLevelName(level)}  {line}")
-    complain_remedies(health.failure.remedy for health in found if health.failure)
+    complain_remedies(health.failure.remedy for health in healths if health.failure)
     checks = [
-        (health.region, check) for health in found if health.connected for check in health.checks
+        (health.region, check) for health in healths if health.connected for check in health.checks
     ]
     rows = [
         [region, check.action, f"{_VERDICT_MARK[check.verdict]} {check.verdict}", check.detail]
         for region, check in checks
     ]
     if rows:
-        first = 0 if len(found) > 1 else 1
+        first = 0 if len(healths) > 1 else 1
         columns = ["region", "permission", "verdict", "evidence"]
         print_table(columns[first:], [row[first:] for row in rows])
     if warning:
@@ -113,13 +113,13 @@ def _print_health(found: Sequence[Health], warning: Problem | None) -> None:
     complain_remedies(check.remedy for _, check in checks)
 
 
-def health_code(found: Sequence[Health]) -> Exit:
+def health_code(healths: Sequence[Health]) -> Exit:
     """Return the exit code: a refusal comes before an EC2 that does not answer."""
-    failures = [health.failure for health in found if health.failure]
-    refused = any(health.having(workers.Verdict.REFUSED) for health in found if health.connected)
+    failures = [health.failure for health in healths if health.failure]
+    refused = any(health.having(workers.Verdict.REFUSED) for health in healths if health.connected)
     if failures and not refused:
         return exit_code(failures[0])
-    unchecked = any(health.having(workers.Verdict.UNCHECKED) for health in found)
+    unchecked = any(health.having(workers.Verdict.UNCHECKED) for health in healths)
     return judged(findings=refused, unchecked=unchecked)
 
 
@@ -156,22 +156,23 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
 
     here = scene(examined=True)
     kind, _, name = own_store().partition(":")
-    machine = _machine(  # names its credentials, which a spinner would overwrite
+    # Not below `progress`: this prints which credentials it uses, which a spinner would overwrite.
+    machine = _machine(
         here,
         admin=connect_beside("administrator", here.site, admin_profile),
         env_file=env_file or Path(name if kind == "env" else ".env"),
     )
     with progress("checking the manager"):
-        found = examine(machine, areas)
-    states = {diagnosis.state for diagnosis in found}
+        diagnoses = examine(machine, areas)
+    states = {diagnosis.state for diagnosis in diagnoses}
     ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
     worst = next((state for state in ranked if state in states), State.OK)
     code = judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)
-    answer({"state": worst, "diagnoses": found}, lambda: _print_diagnoses(found), code)
+    answer({"state": worst, "diagnoses": diagnoses}, lambda: _print_diagnoses(diagnoses), code)
 
 
-def _machine(here: Scene, **more: Any) -> Machine:
-    """Return what the checks of a machine are asked of; *more* are the other fields."""
+def _machine(here: Scene, **fields: Any) -> Machine:
+    """Return the subject of a machine's checks; *fields* are the fields that differ by command."""
     from cml_iam.check.doctor import Scene as Machine
 
     chosen = settings()
@@ -185,14 +186,14 @@ def _machine(here: Scene, **more: Any) -> Machine:
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
         probe=lambda region: workers.launch_to_try(here.manager, here.site, region),
-        **more,
+        **fields,
     )
 
 
-def _print_diagnoses(found: Sequence[Diagnosis]) -> None:
+def _print_diagnoses(diagnoses: Sequence[Diagnosis]) -> None:
     """Print the results by area, each remedy once, below the first problem that it fixes."""
     area, fixed = None, set[str]()
-    for diagnosis in found:
+    for diagnosis in diagnoses:
         if diagnosis.area != area:
             area = diagnosis.area
             heading(area)
@@ -201,7 +202,7 @@ def _print_diagnoses(found: Sequence[Diagnosis]) -> None:
         if diagnosis.remedy and diagnosis.state is not State.OK and diagnosis.remedy not in fixed:
             fixed.add(diagnosis.remedy)
             say(f"    fix: {diagnosis.remedy}")
-    counts = {state: sum(diagnosis.state is state for diagnosis in found) for state in State}
+    counts = {state: sum(diagnosis.state is state for diagnosis in diagnoses) for state in State}
     parts = [
         plural(count, state) if state is State.FINDING else f"{count} {state}"
         for state, count in counts.items()
@@ -263,19 +264,19 @@ def serve(host: str, port: int, token: str | None, status_only: bool, cml: CmlAc
             remedy="set CML_IAM_SERVE_TOKEN, add --status-only, or listen on 127.0.0.1",
         )
     if status_only and not token:
-        token = token_urlsafe()  # which nobody knows
+        token = token_urlsafe()  # a token that nobody knows
     monitor = _monitor(cml)
-    # The log is what this command has to say: `docker logs … | grep` reads stdout alone.
+    # On stdout, because the log is the output of this command: `docker logs … | grep` reads it.
     logging.basicConfig(format="%(levelname)s  %(message)s", stream=sys.stdout)
     logging.getLogger("cml_iam").setLevel(logging.INFO)
     server = make_server(monitor, host, port, token)
-    # `shutdown` waits for the loop, which the handler of a signal interrupts.
+    # In a thread: `shutdown` waits for the loop, which stands still during a signal handler.
     end_on_signal(lambda: threading.Thread(target=server.shutdown).start())
     named = f"[{host.strip('[]')}]" if ":" in host else host
     note(
         f"• http://{named}:{server.server_address[1]}/, /health and /metrics; press Ctrl-C to stop"
     )
-    # The log tells before the first reader asks.
+    # The log has a first report before anyone asks for one.
     threading.Thread(target=monitor.report, daemon=True).start()
     try:
         server.serve_forever()
@@ -290,12 +291,12 @@ def _monitor(cml: CmlAccess) -> Monitor:
         here.site,
         region=here.home,
         read_only=True,
-        told=False,
+        announced=False,
         attempts=PROBE_ATTEMPTS,
         connect_timeout=PROBE_SECONDS,
         read_timeout=PROBE_SECONDS,
     )
-    with suppress(AwsError):  # the monitor goes on asking, and says why
+    with suppress(AwsError):  # the monitor repeats the call, and reports why it fails
         refuse_account_of_others(impatient, here.site)
     return workers.Monitor(
         here.manager,

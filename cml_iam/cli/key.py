@@ -56,7 +56,7 @@ def list_keys(where: Where, **spans: timedelta) -> None:
     ]
     if not keys:
         _check_user(rotator.aws, rotator.user)
-    # Of several stores the id says something only where it is the same in all.
+    # With several stores, there is one stored key only if all of them hold the same.
     only = next(iter(stored.values())) if len(set(stored.values())) == 1 else None
     answer(
         {"user": rotator.user, "keys": keys, "stored_id": only, "stores": stored},
@@ -105,22 +105,22 @@ def _print_keys(keys: list[dict[str, Any]], stored: dict[str, str | None], most:
         "age": ["?" if key["age_days"] is None else plural(key["age_days"], "day") for key in keys],
         "due": [f"{WARN} now" if key["is_due"] else (key["due"] or "?")[:10] for key in keys],
     }
-    more = {
+    optional = {
         "stored in": [", ".join(key["stores"]) or "-" for key in keys],
         "use": [key["use"] for key in keys],
     }
-    groups = [{heading: cells} for heading, cells in more.items()]
-    print_columns(columns_within(terminal_width(), columns, groups), more)
+    groups = [{heading: cells} for heading, cells in optional.items()]
+    print_columns(columns_within(terminal_width(), columns, groups), optional)
     say_lines(
         f"{WARN} {key['id']} is {key['age_days']} days old; the maximum is {most}"
         for key in keys
         if key["over_age"]
     )
-    known = {None, *columns["access key"]}
+    user_keys = {None, *columns["access key"]}
     say_lines(
         f"{WARN} {name} holds `{key_id}`, which is not a key of this user"
         for name, key_id in stored.items()
-        if key_id not in known
+        if key_id not in user_keys
     )
 
 
@@ -174,14 +174,14 @@ def revoke(key_id: str, where: Where) -> None:
     lines.append(
         f"{WARN} temporary credentials made with it stay valid until they expire (up to 36 hours)"
     )
-    told = {
+    result = {
         "revoked": key_id,
         "use": str(done.use),
         "replacement": done.replacement,
         "deleted": done.deleted,
         "afterwards": words,
     }
-    answer(told, lines)
+    answer(result, lines)
 
 
 @_key_argument
@@ -203,8 +203,8 @@ def delete(key_id: str, where: Where, stored: bool) -> None:
         _foresee(step)
     elif agreed(rotator.aws, f"{step}?"):
         use = credentials.delete(rotator, key_id, stored=stored)
-        told = {"deleted": key_id, "use": str(use)}
-        answer(told, [f"{OK} {key_id} is deleted; it was {use}"])
+        result = {"deleted": key_id, "use": str(use)}
+        answer(result, [f"{OK} {key_id} is deleted; it was {use}"])
 
 
 _health_option = option(

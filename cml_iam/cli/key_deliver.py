@@ -242,7 +242,7 @@ def _tell(plan: credentials.KeyPlan, key_id: str | None, store: credentials.Stor
         line = f"{OK} nothing to do: {plan.key_id} is in {plan.store}"
     elif done:
         line = f"{OK} access key {key_id} is in {plan.store}"
-    told = {
+    result = {
         "done": done,
         "action": plan.action,
         "deletes": [key for key in (*plan.orphans, plan.room) if key],
@@ -250,7 +250,7 @@ def _tell(plan: credentials.KeyPlan, key_id: str | None, store: credentials.Stor
         "stores": plan.store.split(", "),
         "afterwards": words,
     }
-    answer(told, [line, *(f"{WARN} {word}" for word in words)])
+    answer(result, [line, *(f"{WARN} {word}" for word in words)])
 
 
 _source_options = options(

@@ -69,43 +69,42 @@ def diff(old: Path, new: Path) -> None:
     """
     before, after = map(prove.policies_of, (read_policies(old), read_policies(new)))
     with progress("comparing", only_on_terminal=True):
-        found = prove.differences(before, after, find_site())
-    unsure = found.verdict == "same" and found.other_reading
-    code = Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES)
-    answer(found, lambda: _print(found, old, new), code)
+        comparison = prove.differences(before, after, find_site())
+    unsure = comparison.verdict == "same" and comparison.other_reading
+    code = Exit.UNCHECKED if unsure else EXITS.get(comparison.verdict, Exit.CHANGES)
+    answer(comparison, lambda: _print(comparison, old, new), code)
 
 
-def _print(found: Comparison, old: Path, new: Path) -> None:
-    if found.same:
+def _print(comparison: Comparison, old: Path, new: Path) -> None:
+    if comparison.same:
         say(f"{OK} same meaning: the statements are the same, except for order, spelling and names")
         return
     for change in prove.CHANGES:
         groups: dict[str, list[Difference]] = {}
-        for difference in found.of(change):
+        for difference in comparison.of(change):
             groups.setdefault(_actions(difference), []).append(difference)
         if groups:
-            heading(f"{SIGNS[change]} ({len(found.of(change))})")
+            heading(f"{SIGNS[change]} ({len(comparison.of(change))})")
         for actions, group in groups.items():
             say(f"  {SIGNS[change][0]} {actions}")
             for difference in group:
                 for line in _lines(difference):
                     say(line, hanging=DETAIL)
-    if found.expectation_changes:
-        heading(
-            f"expectations of the site with a different answer ({len(found.expectation_changes)})"
-        )
-    say_lines(map(_expectation_line, found.expectation_changes))
-    say_lines(_notes(found))
-    say(_verdict(found, old, new))
+    if comparison.expectation_changes:
+        count = len(comparison.expectation_changes)
+        heading(f"expectations of the site with a different answer ({count})")
+    say_lines(map(_expectation_line, comparison.expectation_changes))
+    say_lines(_notes(comparison))
+    say(_verdict(comparison, old, new))
 
 
 def _actions(difference: Difference) -> str:
     names = difference.actions[:MAX_NAMES]
     hidden = len(difference.actions) - len(names) + difference.alike
-    more = f", and {hidden} more that no statement distinguishes" if hidden else ""
+    rest = f", and {hidden} more that no statement distinguishes" if hidden else ""
     if difference.others:
-        more = ", and all other actions that no statement names"
-    return ", ".join(names) + more
+        rest = ", and all other actions that no statement names"
+    return ", ".join(names) + rest
 
 
 def _lines(difference: Difference) -> Iterator[str]:
@@ -116,8 +115,8 @@ def _lines(difference: Difference) -> Iterator[str]:
         yield f"            {line}"
     if len(difference.found) > 1:
         values = ["(missing)" if value is None else value for value in difference.found]
-        more = ", …" if values[MAX_VALUES:] else ""
-        yield f"      also  {', '.join(values[1:MAX_VALUES])}{more}"
+        rest = ", …" if values[MAX_VALUES:] else ""
+        yield f"      also  {', '.join(values[1:MAX_VALUES])}{rest}"
     outcomes = (difference.old.outcome, difference.new.outcome)
     decisive = "explicitDeny" if "explicitDeny" in outcomes else "allowed"
     for name, side in (("old", difference.old), ("new", difference.new)):
@@ -137,12 +136,12 @@ def _context(difference: Difference) -> Iterator[str]:
     if difference.missed:
         reasons.append(difference.missed)
     context = {same_key(key): value for key, value in difference.witness.context.items()}
-    asked = {
+    tested = {
         same_key(condition.key): condition.key
         for reason in reasons
         for condition in reason.conditions
     }
-    for name, written in asked.items():
+    for name, written in tested.items():
         # A key is shown under a name that requests for the action have it under.
         names = names_of(written, difference.witness.action)
         key = written if written.lower() in map(str.lower, names) else names[0]
@@ -158,33 +157,33 @@ def _expectation_line(changed: ExpectationChange) -> str:
     return f"  {sign} {expectation.description}: {change} [{expectation.id}]"
 
 
-def _notes(found: Comparison) -> Iterator[str]:
+def _notes(comparison: Comparison) -> Iterator[str]:
     """Yield what is uncertain, and what the result rests on."""
-    for change in found.undecided:
-        reason = found.verdicts[change].reason
+    for change in comparison.undecided:
+        reason = comparison.verdicts[change].reason
         yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
-    for change, reading in found.other_reading.items():
+    for change, reading in comparison.other_reading.items():
         yield f"{WARN} {OTHER_READING[reading].format(change)}, {IF_COLONS}"
-    if found.more:
+    if comparison.more:
         yield f"{WARN} there may be more differences than these"
-    if found.expectations:
-        same = found.expectations - len(found.expectation_changes)
-        yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
-    if found.beside_everything:
+    if comparison.expectations:
+        same = comparison.expectations - len(comparison.expectation_changes)
+        yield f"{INFO} unchanged: {same} of {comparison.expectations} expectations of the site"
+    if comparison.beside_everything:
         both = "both were compared together with a policy that allows everything"
         yield f"{INFO} neither allows anything: {both}"
-    yield from assumption_lines(found.assumptions, every=bool(settings().verbose))
+    yield from assumption_lines(comparison.assumptions, every=bool(settings().verbose))
 
 
-def _verdict(found: Comparison, old: Path, new: Path) -> str:
-    if found.verdict == "same" and found.other_reading:
+def _verdict(comparison: Comparison, old: Path, new: Path) -> str:
+    if comparison.verdict == "same" and comparison.other_reading:
         return f"{WARN} same meaning in this reading of ARN wildcards, see above"
-    if found.verdict == "same":
+    if comparison.verdict == "same":
         return f"{OK} same meaning: proved for every possible request"
-    if found.verdict == "undecided":
+    if comparison.verdict == "undecided":
         return f"{UNKNOWN} found no difference, but could not prove that there is none"
-    if found.allows_the_same:
+    if comparison.allows_the_same:
         return f"{WARN} {new} allows the same as {old}; they differ in explicit denies only"
-    if found.verdict == "wider and narrower":
+    if comparison.verdict == "wider and narrower":
         return f"{WARN} {new} is wider in some and narrower in other ways than {old}"
-    return f"{WARN} {new} is {found.verdict} than {old}"
+    return f"{WARN} {new} is {comparison.verdict} than {old}"

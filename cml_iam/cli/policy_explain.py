@@ -117,14 +117,14 @@ def explain(
             f"`{principal}` cannot have an identity policy, only users and roles can",
             remedy="name a user or role, or give a --resource-policy and no --policy",
         )
-    given = [_checked(policy) for path in policies for policy in read_policies(path)]
-    if not given and attachable:
+    documents = [_checked(policy) for path in policies for policy in read_policies(path)]
+    if not documents and attachable:
         name = f"the site's {document} policy"
-        given = [
+        documents = [
             load_policy(part.text, name) for part in render.render_parts(load_site(), document)
         ]
     authorizer = compile_policies(
-        given,
+        documents,
         boundary=_attached(boundary) if boundary else None,
         session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
@@ -199,7 +199,9 @@ def _explanation_lines(
     heading = None
     for reason in explanation.statements:
         level = f", level {reason.level}" if reason.level else ""
-        if heading != (heading := f"{KINDS[reason.kind]}{level}: {reason.policy}"):
+        next_heading = f"{KINDS[reason.kind]}{level}: {reason.policy}"
+        if heading != next_heading:
+            heading = next_heading
             yield ""
             yield heading
         yield from _statement_lines(reason)
@@ -217,7 +219,10 @@ def _statement_lines(reason: StatementReason) -> Iterator[str]:
         symbol, verb = (BAD, "denies") if reason.effect == "Deny" else (OK, "allows")
         yield f"  {symbol} {title}: {verb}"
     else:
-        other = any(not e.matched and e.element.endswith("Action") for e in reason.elements)
+        other = any(
+            not element.matched and element.element.endswith("Action")
+            for element in reason.elements
+        )
         if other and not settings().verbose:
             yield f"  {INFO} {title}: about other actions"
             return
@@ -284,11 +289,11 @@ def who_can(
     account = _account(file, scps, resource_policies, question)
     asker = Asker(account, datetime.now(UTC))
     with progress(f"asking {plural(len(account.members), 'principal')}", only_on_terminal=True):
-        found = holders(question, asker, None if no_steps else Paths(asker))
-    undecided = any(holder.standing == "undecided" for holder in found)
+        answers = holders(question, asker, None if no_steps else Paths(asker))
+    undecided = any(holder.standing == "undecided" for holder in answers)
     answer(
-        as_json(question, account, found),
-        _holders_lines(f"{text}, account {account.number}", found, question),
+        as_json(question, account, answers),
+        _holders_lines(f"{text}, account {account.number}", answers, question),
         judged(findings=False, unchecked=undecided),
     )
 
@@ -316,14 +321,14 @@ def _account(file: Path, scps: Path | None, resources: Path | None, question: Qu
     return account
 
 
-def _holders_lines(title: str, found: Sequence[Holder], question: Question) -> Iterator[str]:
+def _holders_lines(title: str, holders: Sequence[Holder], question: Question) -> Iterator[str]:
     yield title
-    for holder in found:
+    for holder in holders:
         if holder.standing != "no":
             yield from _holder_lines(holder, question)
         elif settings().verbose:
             yield f"{OK} no         {holder.member.label}"
-    counts = Counter(holder.standing for holder in found)
+    counts = Counter(holder.standing for holder in holders)
     yield f"{INFO} {', '.join(f'{number} {name}' for name, number in counts.items())}"
 
 

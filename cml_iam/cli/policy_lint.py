@@ -100,7 +100,7 @@ def lint(
     kinds = _kinds(subjects, kind)
     findings = _findings(subjects, kinds, attached=together, every=kind is not None)
     failed = any(finding.severity >= room.Severity[fail_on.upper()] for finding in findings)
-    told = _as_json(findings, kinds, given) | (_fixes_as_json(fixes) if fix else {})
+    result = _as_json(findings, kinds, given) | (_fixes_as_json(fixes) if fix else {})
 
     def lines() -> Iterator[str]:
         yield from (f"{WARN} {name}: skipped: {reason}" for name, reason in given.skipped)
@@ -109,7 +109,7 @@ def lint(
             yield f"{WARN} --fix corrects policies in JSON; templates and plans stay as they are"
         yield from _lines(findings, kinds, given.open)
 
-    answer(told, lines(), judged(findings=failed, unchecked=bool(given.open) or not kinds))
+    answer(result, lines(), judged(findings=failed, unchecked=bool(given.open) or not kinds))
 
 
 def _rendered(document: Profile) -> list[tuple[str, str]]:
@@ -279,11 +279,11 @@ def _lines(
 
 
 def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
-    """Return the findings to show, each with those that say the same or matter less.
+    """Return the findings to show, each with those that are folded into it.
 
-    That is the worst of each place, with the less severe ones of that place, and the worst of
-    those that say of one statement that it allows too much. Others of equal severity are shown:
-    their causes may differ.
+    The worst finding of a place has the less severe ones of that place folded into it, and those
+    with the same cause. All findings that one statement allows too much count as one place. Other
+    findings of equal severity are shown, because their causes may differ.
     """
     groups: dict[object, list[Finding]] = {}
     for finding in findings:
@@ -295,7 +295,11 @@ def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     for together in groups.values():
         first = max(together, key=lambda finding: finding.severity)
         others = [finding for finding in together if finding is not first]
-        folded = [e for e in others if e.severity < first.severity or _same_cause(e, first)]
+        folded = [
+            other
+            for other in others
+            if other.severity < first.severity or _same_cause(other, first)
+        ]
         shown += [(first, folded), *((other, []) for other in others if other not in folded)]
     return shown
 

@@ -133,7 +133,7 @@ def _policies(
     if naming:
         return room.Policies(resource=naming[0], partition=partition)
     attached = (*documents, *(beyond or ()))
-    problems = tuple(p for document in attached for p in attachment_problems(document))
+    problems = tuple(problem for document in attached for problem in attachment_problems(document))
     if problems:
         raise DocumentError(problems)
     return room.Policies(documents, beyond, partition=partition)
@@ -158,7 +158,8 @@ def _compare(
         verdict: Verdict = getattr(room, question)(mine, other)
     # The name of the side that does not allow the witness.
     named = {document.name for document in (*other.identity, other.resource) if document}
-    by = {s.policy for s in verdict.witness.candidate.statements} if verdict.witness else set()
+    statements = verdict.witness.candidate.statements if verdict.witness else ()
+    by = {statement.policy for statement in statements}
     _answer(question, title, verdict, [mine, other], other=names if named & by else str(path))
 
 
@@ -194,14 +195,13 @@ def _doubtful_regions(shape: Shape) -> Iterator[str]:
     """Yield doubts about regions in the question: a typing error would ask nothing."""
     from cml_iam.facts import all_regions, is_region, meant_region
 
-    known = all_regions()
+    regions = all_regions()
     for operator, block in shape.conditions.items():
-        values = (
-            () if operator == "Null" else (v for k in filter(is_region, block) for v in block[k])
-        )
-        for value in values:
-            if value not in known and not set(value) & set("*?$"):
-                meant = meant_region(value, known)
+        if operator == "Null":  # its value is not a region
+            continue
+        for value in (value for key in filter(is_region, block) for value in block[key]):
+            if value not in regions and not set(value) & set("*?$"):
+                meant = meant_region(value, regions)
                 hint = f" ({meant})" if meant else ""
                 yield f"unknown AWS region `{value}`{hint}"
 
@@ -236,13 +236,13 @@ def _answer(
             yield f"{WARN} {NO_ALLOW}"
         yield from assumption_lines(verdict.assumptions, every=bool(settings().verbose))
 
-    told = {
+    result = {
         "question": question,
         "title": title,
         **verdict.as_json(),
         "never_matches": never,
     }
-    answer(told, lines(), _code([verdict]))
+    answer(result, lines(), _code([verdict]))
 
 
 def _never_matches(*sides: Policies) -> list[str]:
@@ -251,8 +251,8 @@ def _never_matches(*sides: Policies) -> list[str]:
 
     problems: dict[str, None] = {}
     for side in sides:
-        made = compile_policies(side.identity, boundary=side.boundary, resource=side.resource)
-        problems |= dict.fromkeys(map(str, made.problems))
+        authorizer = compile_policies(side.identity, boundary=side.boundary, resource=side.resource)
+        problems |= dict.fromkeys(map(str, authorizer.problems))
     return list(problems)
 
 
@@ -273,8 +273,8 @@ def _promises(judged: Callable[[], Policies]) -> None:
     with progress("proving", only_on_terminal=True):
         proofs = room.prove_site(site, policies)
     never = _never_matches(policies)
-    told = {"promises": proofs, "never_matches": never}
-    answer(told, _promises_lines(proofs, site, never), _code(proofs))
+    result = {"promises": proofs, "never_matches": never}
+    answer(result, _promises_lines(proofs, site, never), _code(proofs))
 
 
 def _code(answered: Sequence[Proof | Verdict]) -> Exit:
@@ -296,7 +296,7 @@ def _promises_lines(
     for proof in proofs:
         symbol = _symbol(proof.answer, sure=not proof.limited and not proof.colon)
         yield from promise_lines(proof, f"{symbol} {proof.answer:{width}}", verbose=verbose)
-    used = dict.fromkeys(a for proof in proofs for a in proof.assumptions)
+    used = dict.fromkeys(assumption for proof in proofs for assumption in proof.assumptions)
     yield from assumption_lines(used, every=verbose)
     if not site.restrict.active:
         yield f"{INFO} the site has no restrictions, so there are no further promises"

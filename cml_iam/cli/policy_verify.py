@@ -90,9 +90,9 @@ def _live(site: Site, principal: str) -> Verification:
 
     aws = connect_as("administrator", site)
     with progress(f"asking AWS about {principal}"):
-        asked = Live(site, datetime.now(UTC), principal=principal)
+        request = Live(site, datetime.now(UTC), principal=principal)
         done: Verification
-        (done,) = ask(check_named("simulation"), AccountScene(aws, asked)).details
+        (done,) = ask(check_named("simulation"), AccountScene(aws, request)).details
     return done
 
 

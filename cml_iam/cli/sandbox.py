@@ -154,7 +154,7 @@ def token(provider: str, subject: str, audience: str | None) -> int:
             remedy="start one with `cml-iam sandbox start`, and set the variables it prints",
         )
     issued = issue_token(Identity(provider, subject, audience or AUDIENCE), Secret(secret))
-    # SDKs send what is in the token's file as it is, the end of a line too.
+    # No end of line for a file: SDKs send the whole content of the token's file.
     click.echo(issued, nl=sys.stdout.isatty())
     return 0
 
@@ -175,7 +175,9 @@ def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
             "`--strict` and `--faults` cannot be used together",
             remedy="put all conditions into the file",
         )
-    conditions = AS_AWS if strict else load_conditions(faults) if faults else Conditions()
+    conditions = AS_AWS if strict else Conditions()
+    if faults:
+        conditions = load_conditions(faults)
     return start_sandbox(
         given["account"] or ACCOUNT,
         settings().region or REGION,

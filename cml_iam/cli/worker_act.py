@@ -142,7 +142,7 @@ _acting = options(
     shared_options("site", "output", "yes", "dry_run", "no_site"),
     aws_options,
 )
-"""What all these commands have."""
+"""The argument and the options of every command that changes workers."""
 
 
 @_acting
@@ -156,8 +156,8 @@ def start(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker start lab-1 --wait --cml
     """
     here = scene(changes=True)
-    found = _found(here, workers, room.start_change, unmanaged=unmanaged)
-    _do(here, found, room.start_change, "start", wait)
+    chosen = _found(here, workers, room.start_change, unmanaged=unmanaged)
+    _do(here, chosen, room.start_change, "start", wait)
 
 
 @option("--force", "Stop without waiting for the operating system to shut down.")
@@ -177,12 +177,12 @@ def stop(
     """
     here = scene(changes=True)
     make = partial(room.stop_change, force=force, hibernate=hibernate)
-    found = _found(here, workers, make, unmanaged=unmanaged)
-    for worker in found:
+    chosen = _found(here, workers, make, unmanaged=unmanaged)
+    for worker in chosen:
         if risk := room.risk_of_stopping(worker):
             note(f"{WARN} {worker.label} is {risk}")
-    confirm(here, found, "stop")
-    _do(here, found, make, "stop", wait)
+    confirm(here, chosen, "stop")
+    _do(here, chosen, make, "stop", wait)
 
 
 @_acting
@@ -196,9 +196,9 @@ def terminate(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker terminate lab-1
     """
     here = scene(changes=True)
-    found = _found(here, workers, room.terminate_change, unmanaged=unmanaged)
-    confirm(here, found, "terminate", by_name=True)
-    _do(here, found, room.terminate_change, "terminate", wait)
+    chosen = _found(here, workers, room.terminate_change, unmanaged=unmanaged)
+    confirm(here, chosen, "terminate", by_name=True)
+    _do(here, chosen, room.terminate_change, "terminate", wait)
 
 
 @repeatable("-t, --tag KEY=VALUE", "Set this tag.", name="tags", required=True)
@@ -209,18 +209,18 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     Examples:
       cml-iam worker tag lab-1 --tag Owner=alice
     """
-    wanted = tags_of(tags)
+    new_tags = tags_of(tags)
     here = scene(changes=True)
-    make = partial(room.tag_change, tags=wanted, guard=here.manager.guard)
-    found = _found(here, workers, make, unmanaged=unmanaged)
-    if "Name" in wanted:
-        if len(found) > 1:
+    make = partial(room.tag_change, tags=new_tags, guard=here.manager.guard)
+    chosen = _found(here, workers, make, unmanaged=unmanaged)
+    if "Name" in new_tags:
+        if len(chosen) > 1:
             note(
-                f"{WARN} {len(found)} workers get the same name; commands will refuse it as "
+                f"{WARN} {len(chosen)} workers get the same name; commands will refuse it as "
                 "ambiguous"
             )
-        warn_of_namesakes(here, wanted["Name"], besides=[worker.id for worker in found])
-    _do(here, found, make, "tag")
+        warn_of_namesakes(here, new_tags["Name"], besides=[worker.id for worker in chosen])
+    _do(here, chosen, make, "tag")
 
 
 @repeatable("-t, --tag KEY", "Remove the tag with this key.", name="keys", required=True)
@@ -277,8 +277,8 @@ def _do(
     if wait and wait.goal and changed and not dry:
         ended = wait_until(here, changed, wait)
     by_id = {waited.worker.id: waited for waited in ended}
-    told = [outcome_json(outcome, by_id.get(outcome.worker.id), dry=dry) for outcome in outcomes]
-    answer(told, (), code or wait_code(ended))  # the text was printed above
+    results = [outcome_json(outcome, by_id.get(outcome.worker.id), dry=dry) for outcome in outcomes]
+    answer(results, (), code or wait_code(ended))  # the text was printed above
 
 
 def change(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> tuple[Outcome, ...]:
@@ -327,10 +327,10 @@ def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
     """Return the outcome for one worker as JSON values."""
     waited = ended and {"state": ended.worker.state, **ended.as_json()}
-    said = outcome.as_json()
-    if said["error"]:
-        said["error"]["remedy"] = remedy_of(outcome)
-    return {**said, "dry_run": dry, "waited": waited}
+    result = outcome.as_json()
+    if result["error"]:
+        result["error"]["remedy"] = remedy_of(outcome)
+    return {**result, "dry_run": dry, "waited": waited}
 
 
 @click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker)
@@ -355,8 +355,8 @@ def wait(workers: tuple[str, ...], goal: str, timeout: timedelta | None, cml: Cm
     """
     here = scene()
     ended = wait_until(here, here.find(workers), Wait(Goal(goal), timeout, cml))
-    told = [{**waited.worker.as_json(), **waited.as_json()} for waited in ended]
-    answer(told, (), wait_code(ended))  # the text was printed as each worker ended
+    results = [{**waited.worker.as_json(), **waited.as_json()} for waited in ended]
+    answer(results, (), wait_code(ended))  # the text was printed as each worker ended
 
 
 _AWAITED = {Goal.OK: "to pass both status checks", Goal.CML_READY: "to have CML ready"}
@@ -365,8 +365,8 @@ _AWAITED = {Goal.OK: "to pass both status checks", Goal.CML_READY: "to have CML 
 def wait_until(here: Scene, workers: Sequence[Worker], wait: Wait) -> tuple[Waited, ...]:
     """Wait, reporting each change on stderr, and print the outcome for each worker."""
     started, goal = time.monotonic(), wait.goal or Goal.RUNNING
-    wanted = _AWAITED.get(goal, f"to be {goal}")
-    with progress(f"waiting for {plural(len(workers), 'worker')} {wanted}"):
+    state = _AWAITED.get(goal, f"to be {goal}")
+    with progress(f"waiting for {plural(len(workers), 'worker')} {state}"):
         ended = room.wait_for(
             here.manager,
             workers,

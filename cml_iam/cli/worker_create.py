@@ -90,7 +90,7 @@ def create(name: str, wait: Wait, **given: Any) -> None:
     pending, key = workers.PendingLaunches(state_folder() / "launches"), _key(here, name)
     with explained(here, launch):
         here.manager.permits(workers.launch_change(launch, here.manager.guard), region=here.home)
-        if not pending.under_way(key):  # then it is the one asked for again
+        if not pending.under_way(key):  # otherwise the namesake is this launch, repeated
             warn_of_namesakes(here, name)
         if settings().dry_run:
             _say_permitted(here, launch)
@@ -120,9 +120,9 @@ def create(name: str, wait: Wait, **given: Any) -> None:
 
 
 def _say_permitted(here: Scene, launch: Launch) -> None:
-    told = {"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)}
-    what = f"{launch.instance_type} from {launch.image_id} in {here.home}"
-    answer(told, [f"{OK} {launch.name}: permitted: {what} (nothing was created)"])
+    result = {"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)}
+    placement = f"{launch.instance_type} from {launch.image_id} in {here.home}"
+    answer(result, [f"{OK} {launch.name}: permitted: {placement} (nothing was created)"])
 
 
 def _key(here: Scene, name: str) -> str:
@@ -184,13 +184,13 @@ def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
     doubled = [option for name, option in _OF_A_PROFILE.items() if given[name]]
     if doubled:
         raise click.UsageError(f"{', '.join(doubled)}: already set by the worker profile")
-    known = here.site.workers if here.site else {}
-    if given["worker_profile"] not in known:
+    profiles = here.site.workers if here.site else {}
+    if given["worker_profile"] not in profiles:
         raise InputError(
             f"the site file has no worker profile `{given['worker_profile']}`",
-            remedy=f"it has: {', '.join(known)}" if known else "add [workers.NAME] to it",
+            remedy=f"it has: {', '.join(profiles)}" if profiles else "add [workers.NAME] to it",
         )
-    return known[given["worker_profile"]]
+    return profiles[given["worker_profile"]]
 
 
 def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
@@ -222,17 +222,17 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
             _refuse_outside(f"images.{here.home}", "from", image, allowed)
     workers.launch_change(launch, here.manager.guard)  # refuses before EC2 is asked
     if image:
-        found = here.manager.get_image(image, region=here.home)
+        chosen = here.manager.get_image(image, region=here.home)
     else:
         owners = workers.image_owners(here.site)
         pattern = given["image_name"]
-        found = workers.newest_image(here.manager, here.site, here.home, pattern, owners)
-    disk = workers.root_disk(found, given["disk"])
+        chosen = workers.newest_image(here.manager, here.site, here.home, pattern, owners)
+    disk = workers.root_disk(chosen, given["disk"])
     if disk is None and (given["disk"] or (limits and limits.encrypted_volumes)):
         raise InputError(
-            f"image `{found.id}` has no root device", remedy="use an image with an EBS root volume"
+            f"image `{chosen.id}` has no root device", remedy="use an image with an EBS root volume"
         )
-    return replace(launch, image_id=found.id, disk=disk)
+    return replace(launch, image_id=chosen.id, disk=disk)
 
 
 def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[str]) -> None:

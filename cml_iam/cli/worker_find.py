@@ -109,8 +109,8 @@ def idle(
     chosen |= {IDLE_RULES[rule]: None for rule in left_out}
     rules = (here.site.idle if here.site else Idle())._replace(**chosen)
     room.check_rules(rules)
-    found = here.find_managed(workers, unmanaged=False) if workers else here.living(())
-    judged = _judge(here, found, rules, ask_cml)
+    candidates = here.find_managed(workers, unmanaged=False) if workers else here.living(())
+    judged = _judge(here, candidates, rules, ask_cml)
     outcomes = _stop(here, judged) if stop else ()
     dry = settings().dry_run
     stopped = {outcome.worker.id: outcome_json(outcome, None, dry=dry) for outcome in outcomes}
@@ -119,8 +119,8 @@ def idle(
         _print(judged, rules)
         say_lines(outcome_line(outcome, "stop", dry=dry) for outcome in outcomes)
 
-    told = [{**worker.as_json(), "stopped": stopped.get(worker.worker.id)} for worker in judged]
-    answer(told, show, failures(outcomes) or _judged_code(judged))
+    results = [{**worker.as_json(), "stopped": stopped.get(worker.worker.id)} for worker in judged]
+    answer(results, show, failures(outcomes) or _judged_code(judged))
 
 
 def _ask_cml(access: room.CmlAccess) -> Callable[[Worker], room.Activity]:
@@ -137,16 +137,16 @@ def _ask_cml(access: room.CmlAccess) -> Callable[[Worker], room.Activity]:
 
 def _judge(
     here: Scene,
-    found: Sequence[Worker],
+    workers: Sequence[Worker],
     rules: Idle,
     ask_cml: Callable[[Worker], room.Activity],
 ) -> tuple[Judged, ...]:
     asking = "CloudWatch and CML" if rules.cml_nodes is not None else "CloudWatch"
     hold_tag = here.site.fleet.hold_tag if here.site else Fleet().hold_tag
-    with progress(f"asking {asking} about {plural(len(found), 'worker')}"):
+    with progress(f"asking {asking} about {plural(len(workers), 'worker')}"):
         return room.find_idle(
             here.manager,
-            found,
+            workers,
             rules,
             hold_tag,
             ask_cml=ask_cml,
@@ -216,12 +216,12 @@ def orphans(context: click.Context) -> None:
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(managed_only=False)
         looks = room.looks_of(here.site) if here.site else room.Looks()
-        found = room.find_orphans(here.manager, listing.workers, looks)
+        lost = room.find_orphans(here.manager, listing.workers, looks)
     answered = [region for region in here.regions if region not in listing.failures]
-    likely = [orphan.worker.id for orphan in found if orphan.likely]
+    likely = [orphan.worker.id for orphan in lost if orphan.likely]
     if answered:  # otherwise an empty list would be an answer
-        answer(found, _orphan_lines(found, here))
-        if found:
+        answer(lost, _orphan_lines(lost, here))
+        if lost:
             ids = " ".join(likely) or "ID"
             early(
                 note,
@@ -232,10 +232,10 @@ def orphans(context: click.Context) -> None:
     context.exit(report_failures(listing) or (Exit.FINDINGS if likely else Exit.OK))
 
 
-def _orphan_lines(found: Sequence[room.Orphan], here: Scene) -> Iterator[str]:
-    if not found:
+def _orphan_lines(lost: Sequence[room.Orphan], here: Scene) -> Iterator[str]:
+    if not lost:
         yield f"{OK} no instance without the tag {here.manager.guard} looks like a worker"
-    for orphan in found:
+    for orphan in lost:
         worker = orphan.worker
         mark = f"{WARN} likely" if orphan.likely else f"{INFO} possible"
         yield f"{mark}: {worker.label}, {worker.instance_type}, {worker.state}, {worker.region}"
@@ -256,9 +256,9 @@ def adopt(ids: tuple[str, ...]) -> None:
       cml-iam worker adopt i-0a1b2c3d4e5f67890 --profile admin
     """
     here = scene("administrator", changes=True)
-    found = here.find(ids)
-    lost = room.check_adoption(found, here.manager.guard)
-    for worker in found:
+    instances = here.find(ids)
+    lost = room.check_adoption(instances, here.manager.guard)
+    for worker in instances:
         if worker not in lost:
             note(f"{INFO} {worker.label} already has the guard tag")
     if not lost:
@@ -294,8 +294,8 @@ def _why(here: Scene, worker: Worker) -> str:
     instance = authorization.Instance(
         worker.id, worker.region, site.account, worker.instance_type, worker.tags, worker.zone
     )
-    (asked,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
-    decision = compile_policies([render_policy(site).document]).decide(asked)
+    (request,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
+    decision = compile_policies([render_policy(site).document]).decide(request)
     reasons = [
         f"statement `{reason.label}` does not allow it: {reason.reason}"
         for reason in decision.reasons

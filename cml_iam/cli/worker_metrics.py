@@ -1,4 +1,4 @@
-"""`cml-iam worker metrics` and `watch`, and how measurements are written: amounts, sparklines."""
+"""`cml-iam worker metrics` and `watch`: the tables of measurements."""
 
 from __future__ import annotations
 
@@ -92,25 +92,25 @@ def metrics(
       cml-iam worker metrics lab-1 --window 1h --metric cpu
     """
     here = scene()
-    found = here.living(workers)
+    chosen = here.living(workers)
     measures = tuple(measure for name, measure in _NAMES.items() if name in named)
     if not measures:
         measures = EVERY if workers or named else tuple(USAGE)
-    with progress(f"asking CloudWatch about {plural(len(found), 'worker')}"):
+    with progress(f"asking CloudWatch about {plural(len(chosen), 'worker')}"):
         used = here.manager.get_utilization_of(
-            found,
+            chosen,
             window=window,
             measures=EVERY if "all" in named else measures,
             metric_data=here.metric_data,
         )
 
     def show() -> None:
-        pairs = _pairs(found, used)
+        pairs = _pairs(chosen, used)
         levels = SIGNS if plain else levels_for(sys.stdout.encoding)
         print_columns(metric_columns(pairs, used, terminal_width(), levels), _COLUMNS)
         say_lines(reasons(pairs))
 
-    answer([used[worker.id].as_json(worker) for worker in found], show, could_ask(used))
+    answer([used[worker.id].as_json(worker) for worker in chosen], show, could_ask(used))
 
 
 def metric_columns(
@@ -123,8 +123,8 @@ def metric_columns(
 
     Workers, metrics and means are always shown, and a trend only beside its scale.
     """
-    found = list({worker.id: worker for worker, _ in pairs}.values())
-    named = short_names(found)
+    workers = list({worker.id: worker for worker, _ in pairs}.values())
+    named = short_names(workers)
     tops = [
         scale(known_values(metric, used[worker.id]), rate=Measure(metric.name).is_rate)
         for worker, metric in pairs
@@ -164,26 +164,29 @@ def _row(name: str, metric: Metric, top: float) -> list[str]:
     return [*first, *(shown_amount(value, metric) for value in values), count, drawn]
 
 
-def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
-    return [(worker, metric) for worker in found for metric in used[worker.id].metrics.values()]
+def _pairs(
+    workers: Sequence[Worker], used: Mapping[str, Utilization]
+) -> list[tuple[Worker, Metric]]:
+    return [(worker, metric) for worker in workers for metric in used[worker.id].metrics.values()]
 
 
 def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
-    """Print each reason for unknown values once, with its workers, metrics and remedy."""
+    """Return lines with each reason for unknown values once: its metrics, workers and remedy."""
     concerned: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
     for worker, metric in pairs:
         if metric.unknown:
-            # What CloudWatch has is another thing for each metric; why it was not asked is not.
+            # Missing data has its own reason for each metric; a worker that was not measured has
+            # one reason for all of them.
             own = "" if metric.unknown in _OF_THE_WORKER else metric.name
             concerned.setdefault((metric.unknown, own, metric.remedy), []).append((worker, metric))
     named = short_names(list({worker.id: worker for worker, _ in pairs}.values()))
     lines = []
-    for (unknown, _, _), found in concerned.items():
-        worker, metric = found[0]
-        names = ", ".join(dict.fromkeys(Measure(metric.name).words for _, metric in found))
-        others = len({worker.id for worker, _ in found}) - 1
-        more = f" (and {others} more)" if others else ""
-        lines.append(f"{UNKNOWN} {names} {unknown}: {named[worker.id]}: {metric.detail}{more}")
+    for (unknown, _, _), group in concerned.items():
+        worker, metric = group[0]
+        names = ", ".join(dict.fromkeys(Measure(metric.name).words for _, metric in group))
+        others = len({worker.id for worker, _ in group}) - 1
+        rest = f" (and {others} more)" if others else ""
+        lines.append(f"{UNKNOWN} {names} {unknown}: {named[worker.id]}: {metric.detail}{rest}")
         lines.append(f"  fix: {metric.remedy}")
     return lines
 
@@ -193,10 +196,10 @@ _OF_THE_WORKER = {Unknown.NOT_RUNNING, Unknown.TOO_YOUNG, Unknown.WINDOW_TOO_SHO
 
 def could_ask(used: Mapping[str, Utilization]) -> Exit:
     """Return 8 if CloudWatch could not be asked about something, else 0."""
-    found = {
+    unknowns = {
         metric.unknown for utilization in used.values() for metric in utilization.metrics.values()
     }
-    return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
+    return Exit.UNCHECKED if unknowns & NOT_ASKED else Exit.OK
 
 
 SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
@@ -251,10 +254,10 @@ def watch(
     context.exit(Exit.UNCHECKED if failed else could_ask(last.used))
 
 
-def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
+def _watch(here: Scene, words: tuple[str, ...], window: timedelta) -> Watch:
     def is_wanted(worker: Worker) -> bool:
-        return not wanted or any(
-            worker.id == word or fnmatchcase(worker.name, word) for word in wanted
+        return not words or any(
+            worker.id == word or fnmatchcase(worker.name, word) for word in words
         )
 
     def look() -> Listing:
@@ -325,11 +328,11 @@ def _printed(frames: Iterator[Frame], levels: str) -> Frame:
 
 
 def _heading(frame: Frame) -> str:
-    found = frame.listing.workers
-    running = sum(worker.state == "running" for worker in found)
+    workers = frame.listing.workers
+    running = sum(worker.state == "running" for worker in workers)
     measured = f", metrics of {frame.measured_at:%H:%M:%S}" if frame.used else ""
-    workers = f"{plural(len(found), 'worker')}, {running} running"
-    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {workers}{measured}"
+    counts = f"{plural(len(workers), 'worker')}, {running} running"
+    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {counts}{measured}"
 
 
 def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
@@ -338,7 +341,8 @@ def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
     named = short_names(workers)
     used = [frame.used.get(worker.id) for worker in workers]
     # One scale for all, so that two workers can be compared.
-    top = scale([value for u in used if u for value in known_values(u.cpu, u)], rate=False)
+    cpu_values = [value for usage in used if usage for value in known_values(usage.cpu, usage)]
+    top = scale(cpu_values, rate=False)
     drawn = f"cpu trend, {scale_words(top, rate=False)}"
     values = {measure.words: [_value(usage, measure) for usage in used] for measure in SHOWN}
     shown = columns_within(
@@ -358,7 +362,9 @@ def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
     if drawn in shown:
         del shown[drawn]
         room = min(60, room_beside(shown, width or PIPED_WIDTH))
-        shown[drawn] = [trend(u.cpu, u, room, top, levels) if u else "" for u in used]
+        shown[drawn] = [
+            trend(usage.cpu, usage, room, top, levels) if usage else "" for usage in used
+        ]
     return shown
 
 
@@ -375,15 +381,15 @@ def _value(used: Utilization | None, measure: Measure) -> str:
 
 
 def _notes(frame: Frame) -> list[str]:
-    said = [f"{INFO} {gone.label}: no longer listed, was {gone.state}" for gone in frame.gone]
+    lines = [f"{INFO} {gone.label}: no longer listed, was {gone.state}" for gone in frame.gone]
     for region, error in frame.listing.failures.items():
-        said.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
+        lines.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
     if not frame.listing.workers and not frame.listing.failures:
-        said.append(f"{WARN} no worker matches")
+        lines.append(f"{WARN} no worker matches")
     pairs = [
         (worker, metric)
         for worker in frame.listing.workers
         if worker.id in frame.used
         for metric in frame.used[worker.id].metrics.values()
     ]
-    return said + reasons(pairs)
+    return lines + reasons(pairs)

@@ -76,12 +76,12 @@ def list_workers(
       cml-iam worker list --state running -o csv
     """
     here = scene()
-    wanted = tags_of(tags)
+    required = tags_of(tags)
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(
-            managed_only=not everything, states=states, instance_types=types, tags=wanted
+            managed_only=not everything, states=states, instance_types=types, tags=required
         )
-    found = tuple(
+    shown = tuple(
         worker for worker in listing.workers if not name or fnmatchcase(worker.name, name)
     )
     if not (everything or states or types or tags or settings().region or listing.failures):
@@ -89,9 +89,9 @@ def list_workers(
     answered = [region for region in here.regions if region not in listing.failures]
     if answered:  # otherwise an empty list would be an answer
         answer(
-            found,
-            lambda: _print_list(found, answered, "" if everything else str(here.manager.guard)),
-            csv=lambda: workers_csv(found),
+            shown,
+            lambda: _print_list(shown, answered, "" if everything else str(here.manager.guard)),
+            csv=lambda: workers_csv(shown),
         )
     context.exit(report_failures(listing))
 
@@ -105,10 +105,10 @@ def show(worker: str) -> None:
     Examples:
       cml-iam worker show lab-1
     """
-    found, *more = scene().find([worker])
-    if more:
-        raise InputError(f"`{worker}` matches {len(more) + 1} workers", remedy="name one")
-    answer(found, lambda: print_table(("", ""), _details(found)))
+    chosen, *others = scene().find([worker])
+    if others:
+        raise InputError(f"`{worker}` matches {len(others) + 1} workers", remedy="name one")
+    answer(chosen, lambda: print_table(("", ""), _details(chosen)))
 
 
 def _details(worker: Worker) -> Iterable[tuple[str, str]]:
@@ -137,23 +137,23 @@ def status(workers: tuple[str, ...]) -> None:
       cml-iam worker status lab-1
     """
     here = scene()
-    found = here.living(workers)
-    by_id = room.statuses(here.manager, found)
+    chosen = here.living(workers)
+    by_id = room.statuses(here.manager, chosen)
     answer(
-        [_status_json(worker, by_id.get(worker.id)) for worker in found],
-        lambda: _print_statuses(found, by_id),
-        _status_code(found, by_id),
+        [_status_json(worker, by_id.get(worker.id)) for worker in chosen],
+        lambda: _print_statuses(chosen, by_id),
+        _status_code(chosen, by_id),
     )
 
 
-def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
-    rows = [_status_row(worker, by_id.get(worker.id)) for worker in found]
+def _print_statuses(workers: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
+    rows = [_status_row(worker, by_id.get(worker.id)) for worker in workers]
     headings = ["state", "system", "instance", "scheduled"]
     if (terminal_width() or _ROOM_FOR_IDS) < _ROOM_FOR_IDS:
-        named = short_names(found)
-        names, labels = ["worker"], [[named[worker.id]] for worker in found]
+        named = short_names(workers)
+        names, labels = ["worker"], [[named[worker.id]] for worker in workers]
     else:
-        names, labels = ["name", "id"], [[worker.name or "-", worker.id] for worker in found]
+        names, labels = ["name", "id"], [[worker.name or "-", worker.id] for worker in workers]
     print_table(
         [*names, *headings],
         [[*label, *row] for label, row in zip(labels, rows, strict=True)],
@@ -164,9 +164,9 @@ _ROOM_FOR_IDS = 100
 """The minimum terminal width, in columns, for a separate column with IDs beside the checks."""
 
 
-def _print_list(found: Sequence[Worker], answered: Sequence[str], guard: str) -> None:
-    if found:
-        print_columns(list_columns(found, terminal_width()), _COLUMNS)
+def _print_list(workers: Sequence[Worker], answered: Sequence[str], guard: str) -> None:
+    if workers:
+        print_columns(list_columns(workers, terminal_width()), _COLUMNS)
         return
     note(f"{INFO} nothing found in {', '.join(answered)}")
     if guard:
@@ -259,34 +259,34 @@ _COLUMNS: Final[Mapping[str, Callable[[Worker], str]]] = {
 """The columns, in print order."""
 
 
-def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:
-    if found is None:
+def _status_row(worker: Worker, checked: InstanceStatus | None) -> list[str]:
+    if checked is None:
         return [state(worker.state), f"{UNKNOWN} unknown", f"{UNKNOWN} unknown", "-"]
     marks = {"ok": OK, "impaired": BAD}
     checks = [
         "-" if check == "not-applicable" else f"{marks.get(check, WARN)} {check}"
-        for check in (found.system, found.instance)
+        for check in (checked.system, checked.instance)
     ]
-    events = "; ".join(event.code for event in found.events)
-    return [state(found.state), *checks, events or "-"]
+    events = "; ".join(event.code for event in checked.events)
+    return [state(checked.state), *checks, events or "-"]
 
 
-def _status_json(worker: Worker, found: InstanceStatus | None) -> dict[str, object]:
-    said: dict[str, object] = {"id": worker.id, "name": worker.name, "region": worker.region}
-    if found is None:
-        return {**said, "state": worker.state, "status": None}
+def _status_json(worker: Worker, checked: InstanceStatus | None) -> dict[str, object]:
+    result: dict[str, object] = {"id": worker.id, "name": worker.name, "region": worker.region}
+    if checked is None:
+        return {**result, "state": worker.state, "status": None}
     events = [
         {**asdict(event), "not_before": event.not_before and event.not_before.isoformat()}
-        for event in found.events
+        for event in checked.events
     ]
-    checks = {"system": found.system, "instance": found.instance, "ok": found.ok}
-    return {**said, "state": found.state, "status": {**checks, "events": events}}
+    checks = {"system": checked.system, "instance": checked.instance, "ok": checked.ok}
+    return {**result, "state": checked.state, "status": {**checks, "events": events}}
 
 
-def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> Exit:
-    if any(worker.id not in by_id for worker in found):
+def _status_code(workers: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> Exit:
+    if any(worker.id not in by_id for worker in workers):
         return Exit.UNCHECKED
-    running = [by_id[worker.id] for worker in found if by_id[worker.id].state == "running"]
+    running = [by_id[worker.id] for worker in workers if by_id[worker.id].state == "running"]
     return Exit.OK if all(status.ok for status in running) else Exit.FINDINGS
 
 
@@ -308,16 +308,18 @@ def images(pattern: str, owners: tuple[str, ...]) -> None:
     """
     here = scene()
     trusted = owners or room.image_owners(here.site)
-    found = here.manager.find_images(pattern, region=here.home, owners=trusted)
+    matching = here.manager.find_images(pattern, region=here.home, owners=trusted)
     answer(
-        found,
-        lambda: _print_images(here, pattern, trusted, found),
-        Exit.OK if found else Exit.FINDINGS,
+        matching,
+        lambda: _print_images(here, pattern, trusted, matching),
+        Exit.OK if matching else Exit.FINDINGS,
     )
 
 
-def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Sequence[Image]) -> None:
-    if not found:
+def _print_images(
+    here: Scene, pattern: str, owners: Sequence[str], images: Sequence[Image]
+) -> None:
+    if not images:
         note(f"{INFO} no available image called `{pattern}` in {here.home}, of {', '.join(owners)}")
         if not set("*?") & set(pattern):
             note(f"  the pattern must match the whole name: try '*{pattern}*'")
@@ -325,5 +327,5 @@ def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Seque
         return
     print_table(
         ["id", "name", "created", "owner"],
-        [[image.id, image.name, image.created_at[:10], image.owner] for image in found],
+        [[image.id, image.name, image.created_at[:10], image.owner] for image in images],
     )

@@ -15,7 +15,7 @@ from cml_iam.report import capital, is_page, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.report import Cell, Document, Grid, Item, Section
+    from cml_iam.report import Cell, Document, Grid, Item, Place, Section
 
 ROOM: Final = 900_000
 """Maximum size in bytes of UTF-8, well below the 1 MiB that a step may write."""
@@ -111,13 +111,17 @@ def _grid(grid: Grid) -> Part:
     rows = [
         _row(
             _code(name),
-            *(_plain(f"{e.symbol} {e.word}") if e else grid.absent or "-" for e in row),
+            *(_place(place, grid.absent or "-") for place in places),
         )
-        for name, row in grid.rows
+        for name, places in grid.rows
     ]
     legend = "".join(f"* {_plain(place.word)}: {_plain(place.detail)}\n" for place in grid.legend)
     lead = f"{legend}\n" if legend else ""
     return heading + lead + _columns(grid.of, *map(_plain, grid.columns)), rows
+
+
+def _place(place: Place | None, absent: str) -> str:
+    return _plain(f"{place.symbol} {place.word}") if place else absent
 
 
 def _cell(cell: Cell) -> str:
@@ -145,8 +149,8 @@ def _plain(text: str) -> str:
     """
     parts = re.split("`([^`]+)`", _bounded(text))
     return "".join(
-        f"<code>{_inactive(each)}</code>" if number % 2 else _inactive(each)
-        for number, each in enumerate(parts)
+        f"<code>{_inactive(part)}</code>" if number % 2 else _inactive(part)
+        for number, part in enumerate(parts)
     )
 
 

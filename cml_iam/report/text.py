@@ -36,8 +36,8 @@ def item_lines(item: Item, width: int = WIDTH, indent: int = 4) -> Iterator[str]
         accounts = f"in {len(item.accounts)} accounts: {', '.join(item.accounts)}"
         yield from filled(accounts, width, indent)
     for lead, request in item.numbered():
-        said = f"{lead} {request.says}: {request.outcome}"
-        yield from filled(said, width, indent + 2, hang=3)
+        step = f"{lead} {request.says}: {request.outcome}"
+        yield from filled(step, width, indent + 2, hang=3)
         if request.action:
             yield from filled(request.line, width, indent + 5)
     for note in item.notes:
@@ -88,7 +88,7 @@ def _section(section: Section, width: int) -> Iterator[list[str]]:
             *(line for item in section.items for line in _item(item, width)),
         ]
     elif section.rows:
-        rows = _told(section, width) if section.lines else _table(section, width)
+        rows = _sentences(section, width) if section.lines else _table(section, width)
         yield [section.heading, *rows]
 
 
@@ -101,16 +101,16 @@ def _item(item: Item, width: int) -> Iterator[str]:
     yield from item_lines(item, width)
 
 
-def _told(section: Section, width: int) -> Iterator[str]:
+def _sentences(section: Section, width: int) -> Iterator[str]:
     """Yield each row as a sentence; a *joint* that begins with a line break starts a new line."""
     columns, rows = section.filled()
     for row in rows:
-        said = "".join(
+        sentence = "".join(
             f"{column.joint if number else ''}{shown(plain(cell))}"
             for number, (column, cell) in enumerate(zip(columns, row, strict=True))
             if plain(cell)
         )
-        for line in said.split("\n"):
+        for line in sentence.split("\n"):
             bare = line.lstrip(" ")
             yield from filled(bare, width, len(line) - len(bare))
 
@@ -139,8 +139,8 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         if number:
             yield ""
         kept = [[row[index] for index in (0, *group)] for row in rows]
-        said = [row for row in kept if set(row[1:]) != {absent}]
-        yield from aligned([columns[index] for index in (0, *group)], said, width)
+        filled_rows = [row for row in kept if set(row[1:]) != {absent}]
+        yield from aligned([columns[index] for index in (0, *group)], filled_rows, width)
     for entry in grid.legend if rows else ():
         yield from filled(f"{entry.word}: {entry.detail}", width, 4)
 
