@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 from cml_iam import errors
 from cml_iam.aws import Aws, Session, connect
@@ -76,13 +76,34 @@ _DOING: Final[dict[Doing, str]] = {
 }
 
 
+class AccessKey(Protocol):
+    """An access key with boto3's names; each part is text, or an object that holds it."""
+
+    @property
+    def aws_access_key_id(self) -> object: ...
+    @property
+    def aws_secret_access_key(self) -> object: ...
+
+
+class ShortAccessKey(Protocol):
+    """An access key whose names lack the prefix `aws_`."""
+
+    @property
+    def access_key_id(self) -> object: ...
+    @property
+    def secret_access_key(self) -> object: ...
+
+
+Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
+"""A boto3 session, a connection, or an access key with an optional region."""
+
 _KEY_ID = ("access_key_id", "aws_access_key_id")
 _SECRET = ("secret_access_key", "aws_secret_access_key")
 _TOKEN = ("session_token", "aws_session_token")
 _REGION = ("region", "aws_region", "region_name")
 
 
-def connected(credentials: object) -> Aws:
+def connected(credentials: Given) -> Aws:
     """Return a connection for *credentials*: a boto3 session, a connection, or an access key.
 
     An access key has the attributes `aws_access_key_id` and `aws_secret_access_key`, and optionally
@@ -138,7 +159,7 @@ class Client:
 
     def __init__(
         self,
-        credentials: object,
+        credentials: Given,
         *,
         guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),

@@ -20,6 +20,7 @@ from cml_iam.cloud_manager._client import (
     Client,
     Ec2Metrics,
     Exceptions,
+    Given,
     Instance,
     InstanceDetails,
     InstanceState,
@@ -60,7 +61,7 @@ class AwsEc2Client(Client):
 
     def __init__(
         self,
-        credentials: object,
+        credentials: Given,
         *,
         guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
