@@ -38,6 +38,7 @@ from cml_iam.errors import (
     UnreachableError,
 )
 
+Action = Literal["keep", "finish", "create"]
 KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 
 PAUSES: Final = (0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 15, 15)
@@ -57,7 +58,7 @@ class KeyPlan:
     user's keys that stay. *unfinished* says that an interrupted run left files behind.
     """
 
-    action: Literal["keep", "finish", "create"]
+    action: Action
     user: str
     arn: str
     store: str
@@ -95,35 +96,30 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     shared = next((key.id for key, doubt in doubts.items() if doubt is None), None)
     left = contents.staged
     staged = left.id if left and is_alive(delivery.sign_in, left, keys.values(), arn) else None
-    wanted = kept or shared or staged
-    known = {key for key in (wanted, staged) if key}
+    usable = kept or shared or staged
+    spared = {key for key in (usable, staged) if key}
     # What an interrupted run staged is not needed where a key in use works.
-    superseded = (staged,) if staged and staged != wanted else ()
-    orphans = (*_orphans(aws, journal, keys, known), *superseded)
-    others = tuple(key for key in keys if key not in known | set(orphans))
-    action: Literal["keep", "finish", "create"]
-    action = "keep" if kept else "finish" if wanted else "create"
+    superseded = (staged,) if staged and staged != usable else ()
+    orphans = (*_orphans(aws, journal, keys, spared), *superseded)
+    others = tuple(key for key in keys if key not in spared | set(orphans))
+    action: Action = "keep" if kept else "finish" if usable else "create"
     room = None
     if action == "create":
-        held = {key.id for key in contents.keys}
-        room = key_to_delete(aws, user, [keys[key] for key in others], held)
+        room = key_to_delete(aws, user, [keys[key] for key in others], contents.ids)
         others = tuple(key for key in others if key != room)
-    words = _words(aws, contents, verdict, [keys[key] for key in others], action)
-    if shared and not kept:
-        words.insert(0, f"`{shared}` is in some of the stores and will be copied to the others")
+    words = _words(aws, contents, verdict, [keys[key] for key in others], action, shared)
     return KeyPlan(
         action=action,
         user=user,
         arn=arn,
         store=store.name,
-        key_id=wanted,
-        replaces=stored.id if stored and not kept and stored.id != wanted else None,
+        key_id=usable,
+        replaces=stored.id if stored and not kept and stored.id != usable else None,
         orphans=orphans,
         others=others,
         room=room,
-        unfinished=contents.staged is not None
-        or any(folder.exists() for folder in folders_of(store)),
-        words=tuple(words),
+        unfinished=bool(contents.staged) or any(folder.exists() for folder in folders_of(store)),
+        words=words,
     )
 
 
@@ -299,16 +295,20 @@ def is_alive(sign_in: SignIn, key: AccessKey, keys: Iterable[KeyInfo], arn: str)
 
     *keys* are those that IAM lists, which may be seconds old; the key itself knows better.
     """
-    listed = any(each.id == key.id and each.active for each in keys)
+    listed = any(other.id == key.id and other.active for other in keys)
     return listed or try_key(sign_in, key, arn) == "works"
 
 
 def _orphans(
-    aws: Aws, journal: Journal | None, keys: dict[str, KeyInfo], known: set[str]
+    aws: Aws, journal: Journal | None, keys: dict[str, KeyInfo], spared: set[str]
 ) -> tuple[str, ...]:
+    """Return the keys that the interrupted run of *journal* created, without the *spared* ones.
+
+    Raises RefusedError if somebody uses one of them.
+    """
     if journal is None:
         return ()
-    unknown = [key for key in keys if key not in {*journal.before, *known}]
+    unknown = [key for key in keys if key not in {*journal.before, *spared}]
     for key in unknown:
         use = key_use(aws, key)
         if keys[key].active and use.when is not None:
@@ -321,12 +321,20 @@ def _orphans(
 
 
 def _words(
-    aws: Aws, contents: Contents, verdict: str | None, others: list[KeyInfo], action: str
-) -> list[str]:
-    words = list(contents.words) if action != "keep" else []
+    aws: Aws,
+    contents: Contents,
+    verdict: str | None,
+    others: list[KeyInfo],
+    action: Action,
+    shared: str | None,
+) -> tuple[str, ...]:
+    words = []
+    if shared and action != "keep":
+        words.append(f"`{shared}` is in some of the stores and will be copied to the others")
+    words += contents.words if action != "keep" else ()
     if contents.key and verdict:
         account = account_of(contents.key.id)
         whose = f", of account {account}" if account and verdict.startswith("stale") else ""
         words.append(f"the store's key `{contents.key.id}` will be replaced: {verdict}{whose}")
     words += [f"left alone: {key_evidence(key, key_use(aws, key.id))}" for key in others]
-    return words
+    return tuple(words)

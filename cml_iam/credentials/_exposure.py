@@ -50,7 +50,7 @@ def _check_ignore(path: Path) -> int | None:
     foreign = ("GIT_", "AWS_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; the path stands after `--`
+        process = subprocess.run(  # noqa: S603 - no shell; the path stands after `--`
             [git, "-C", str(path.parent), "check-ignore", "--quiet", "--", path.name],
             env=clean,
             stdin=subprocess.DEVNULL,
@@ -61,7 +61,7 @@ def _check_ignore(path: Path) -> int | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.returncode
+    return process.returncode
 
 
 PROCESSES: Final = Path("/proc")
@@ -93,7 +93,7 @@ def mounted_elsewhere(path: Path) -> tuple[str, ...]:
     if not ours:
         return ()
     # Of two mounts at one point the later one is seen.
-    home = max(enumerate(ours), key=lambda each: (len(each[1].point.parts), each[0]))[1]
+    home = max(reversed(ours), key=lambda mount: len(mount.point.parts))
     # A file that was replaced, and lives on where it is mounted, is shown as `PATH//deleted`.
     inside = home.root / real.relative_to(home.point)
     seen: dict[str, str] = {}

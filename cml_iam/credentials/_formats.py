@@ -190,10 +190,10 @@ class Manifest:
     namespace: str | None = None
 
     def __post_init__(self) -> None:
-        for each in filter(None, (self.name, self.namespace)):
-            if not _NAME.fullmatch(each):
+        for name in filter(None, (self.name, self.namespace)):
+            if not _NAME.fullmatch(name):
                 raise InputError(
-                    f"not a Kubernetes name: `{each}`",
+                    f"not a Kubernetes name: `{name}`",
                     remedy="write lower-case letters, digits and `-`",
                 )
 

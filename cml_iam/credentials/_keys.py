@@ -97,9 +97,9 @@ def key_use(aws: Aws, key_id: str) -> KeyUse:
     """Return when the key *key_id* was last used."""
     used: dict[str, Any] = aws.call("iam", "get_access_key_last_used", AccessKeyId=key_id)
     last = used.get("AccessKeyLastUsed", {})
-    known = {name: value for name, value in last.items() if value != "N/A"}
+    fields = {name: value for name, value in last.items() if value != "N/A"}
     return KeyUse(
-        known.get("LastUsedDate"), known.get("ServiceName") or "", known.get("Region") or ""
+        fields.get("LastUsedDate"), fields.get("ServiceName") or "", fields.get("Region") or ""
     )
 
 
@@ -197,8 +197,8 @@ def key_to_delete(
     if inactive:
         remedy = f"if nobody needs it any more, run `cml-iam key delete {inactive[0].id}`"
     elif free:
-        # The one without a use, or whose last use is the longest ago.
-        least = min(free, key=lambda key: ((when := uses[key.id].when) and when.timestamp()) or 0)
+        # The one that was never used, or whose last use is the longest ago.
+        least = min(free, key=lambda key: _last_second(uses[key.id]))
         remedy = f"find out who uses `{least.id}`, then run `cml-iam key revoke {least.id}`"
     else:
         remedy = "put one key into all the stores: `cml-iam key deliver --to STORE --to STORE`"
@@ -207,6 +207,11 @@ def key_to_delete(
         f"{evidence}; the store holds {stored}",
         remedy=remedy,
     )
+
+
+def _last_second(use: KeyUse) -> float:
+    """Return the time of *use* in Unix seconds; 0 for a key that was never used."""
+    return use.when.timestamp() if use.when else 0.0
 
 
 def key_evidence(key: KeyInfo, use: KeyUse) -> str:

@@ -127,8 +127,8 @@ class Parameter(_AwsStore):
 
     def _kept(self) -> dict[str, Any]:
         """Return the settings that PutParameter would otherwise reset."""
-        named = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
-        answer = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)
+        filters = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
+        answer = self.aws.call("ssm", "describe_parameters", ParameterFilters=filters)
         settings = answer["Parameters"][0] if answer["Parameters"] else {}
         return {name: settings[name] for name in ("KeyId", "Tier") if settings.get(name)}
 
@@ -226,8 +226,8 @@ class SecretsManager(_AwsStore):
                 self._call("delete_secret", ForceDeleteWithoutRecovery=True)
 
     def _move(self, label: str, to: str | None, source: str | None) -> None:
-        given = {"MoveToVersionId": to, "RemoveFromVersionId": source}
-        present = {name: value for name, value in given.items() if value}
+        versions = {"MoveToVersionId": to, "RemoveFromVersionId": source}
+        present = {name: value for name, value in versions.items() if value}
         try:
             self._call("update_secret_version_stage", VersionStage=label, **present)
         except AwsError:

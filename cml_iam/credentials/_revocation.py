@@ -124,8 +124,8 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
 def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
     keys = {key.id: key for key in rotator.list_keys()}
     if key_id not in keys:
-        known = ", ".join(f"`{key}`" for key in keys) or "none"
-        raise InputError(f"`{key_id}` is not a key of `{rotator.user}`, which has {known}")
+        ids = ", ".join(f"`{key}`" for key in keys) or "none"
+        raise InputError(f"`{key_id}` is not a key of `{rotator.user}`, which has {ids}")
     return keys[key_id]
 
 
@@ -199,14 +199,14 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
         )
     if not old.active:
         beside = f", beside `{new.id}`" if new is not None and new.active else ""
-        more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
+        advice = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
         back = replace(rotation, phase="observing", since=rotator.clock())
-        return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
+        return _change(rotator, back, f"`{old.id}` is active again{beside}{advice}", (old.id, True))
     over = Rotation("idle", rotator.clock())
     if new is None or not new.active:
         words = f"`{old.id}` is active; the rotation is no longer in progress"
         return _change(rotator, over, words)
-    if new.id in {key.id for key in view.contents.keys}:
+    if new.id in view.contents.ids:
         words = f"`{old.id}` and `{new.id}` are both active; nothing to undo"
         return _Undoing("nothing: both keys are active", lambda: words)
     use = rotator.use(new.id)

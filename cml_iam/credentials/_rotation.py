@@ -288,7 +288,7 @@ def used_since(use: KeyUse, since: datetime) -> bool:
 
 def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime) -> None:
     """Refuse to retire the old key unless the new one is in the store here, or used."""
-    stored, held = view.contents.key, {key.id for key in view.contents.keys}
+    stored, held = view.contents.key, view.contents.ids
     if stored is not None and stored.id == new:
         if try_key(rotator.delivery.sign_in, stored, view.tags.arn) == "works":
             return

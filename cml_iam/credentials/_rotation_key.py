@@ -47,7 +47,9 @@ def room_for_key(
 ) -> tuple[str | None, set[str]]:
     """Return the key to delete before creating one, and the keys that an earlier run lost.
 
-    Raises RefusedError if there is no room, or while another machine creates a key.
+    *quiet* decides by its use whether an inactive key may be deleted; by default, one that was not
+    used during the overlap. Raises RefusedError if there is no room, or while another machine
+    creates a key.
     """
     if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
         raise busy(user.lock)
@@ -69,8 +71,8 @@ def _room(
     def unused(use: KeyUse) -> bool:
         return use.when is None or rotator.clock() - use.when >= overlap
 
-    held = {key.id for key in contents.keys}
-    return key_to_delete(rotator.aws, rotator.user, keys, held, quiet=quiet or unused, last=last)
+    accept = quiet or unused
+    return key_to_delete(rotator.aws, rotator.user, keys, contents.ids, quiet=accept, last=last)
 
 
 def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
@@ -114,13 +116,12 @@ def _lost_keys(
     if lock is None:
         return set()
     staged = contents.staged.id if contents.staged else None
-    in_use = {key.id for key in contents.keys}
     return {
         key.id
         for key in keys
         if key.created is not None
         and key.created >= lock.since
-        and key.id not in in_use
+        and key.id not in contents.ids
         and (key.id == staged or rotator.use(key.id).when is None)
     }
 
@@ -259,7 +260,7 @@ def forget(rotator: Rotator, journal: Journal) -> str:
     contents = store.look()
     staged = contents.staged
     keys = rotator.list_keys()
-    started = {key.id for key in contents.keys} & ({key.id for key in keys} - set(journal.before))
+    started = contents.ids & ({key.id for key in keys} - set(journal.before))
     if started:
         raise RefusedError(
             f"`{min(started)}` is already in use in some of the stores, so it is not deleted",

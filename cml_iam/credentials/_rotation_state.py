@@ -205,12 +205,12 @@ def _rotation(value: str) -> Rotation:
     words = dict(word.split("=", 1) for word in rest)
     if phase not in get_args(Phase):
         raise ValueError(f"`{value}`")
-    known: Phase = phase  # type: ignore[assignment] # checked one line above
+    checked: Phase = phase  # type: ignore[assignment] # checked one line above
     since = _parsed(words["since"]) if "since" in words else None
-    if known != "idle" and not (since and words.get("old") and words.get("new")):
+    if checked != "idle" and not (since and words.get("old") and words.get("new")):
         raise ValueError(f"`{value}`")
     revoked = words.get("revoked") == "yes"
-    return Rotation(known, since, words.get("old"), words.get("new"), revoked)
+    return Rotation(checked, since, words.get("old"), words.get("new"), revoked)
 
 
 def _lock(value: str) -> Lock | None:

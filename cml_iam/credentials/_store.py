@@ -32,6 +32,11 @@ class Contents:
         """Every key in use."""
         return self.held or ((self.key,) if self.key else ())
 
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the keys in use."""
+        return {key.id for key in self.keys}
+
 
 class Store(ABC):
     """A place for one credential, which changes in two steps: stage, then promote.

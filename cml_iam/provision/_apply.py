@@ -96,10 +96,12 @@ def _out_of_reach(aws: Aws, site: Site) -> tuple[tuple[str, ...], tuple[str, ...
     if not ids:
         return (), unlisted
     named = " ".join(ids[:SHOWN]) + (" …" if ids[SHOWN:] else "")
-    one = "instance looks like a worker but lacks"
-    what = one if len(ids) == 1 else "instances look like workers but lack"
+    one = len(ids) == 1
+    look = (
+        "instance looks like a worker but lacks" if one else "instances look like workers but lack"
+    )
     warning = (
-        f"{len(ids)} {what} the tag `{manager.guard}`, so the policy does not let the manager "
+        f"{len(ids)} {look} the tag `{manager.guard}`, so the policy does not let the manager "
         f"operate them: adopt them first, `cml-iam worker adopt {named}` "
         "(`cml-iam worker orphans` says why)"
     )

@@ -208,8 +208,8 @@ def _adoption(subject: Subject) -> Draft:
     if not steps:
         raise RefusedError("there is nothing to adopt", remedy="create it: `bootstrap apply`")
     later = tuple(step for step in draft.steps if step.changes and step not in steps)
-    known = tuple(problem.message for problem in draft.refused)
-    return Draft(steps, (*draft.warnings, *known), draft.unchecked, later)
+    refusals = tuple(problem.message for problem in draft.refused)
+    return Draft(steps, (*draft.warnings, *refusals), draft.unchecked, later)
 
 
 _TASKS: Final[Mapping[Task, Callable[[Subject], Draft]]] = {

@@ -44,13 +44,13 @@ def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> t
     """
     arn = _arn(aws, site, name)
     versions = read_versions(aws, arn)
-    ids = [known.id for known in versions]
+    ids = [entry.id for entry in versions]
     if version in ids:
         return arn, version
     if version is not None:
         raise InputError(f"no version `{version}`", remedy=f"choose one of {', '.join(ids)}")
-    default = next(known for known in versions if known.default)
-    earlier = [known.id for known in versions if known.number < default.number]
+    default = next(entry for entry in versions if entry.default)
+    earlier = [entry.id for entry in versions if entry.number < default.number]
     if not earlier:
         raise RefusedError(f"`{arn}` has no version before {default.id} to go back to")
     if default != versions[-1]:
@@ -63,10 +63,10 @@ def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> t
 
 def _arn(aws: Aws, site: Site, name: str | None) -> str:
     """Return the ARN of the policy called *name*, or of the site's only policy."""
-    known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
-    if name is not None and name not in known:
+    arns = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
+    if name is not None and name not in arns:
         raise InputError(f"`{name}` is not one of the site's policies")
-    arn = known[name] if name is not None else site.policy_arn
+    arn = arns[name] if name is not None else site.policy_arn
     live = read_policy(aws, arn)
     if live is None:
         raise RefusedError(f"there is no policy `{arn}`")

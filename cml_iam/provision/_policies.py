@@ -121,9 +121,9 @@ def _entities(aws: Aws, arn: str, usage: str) -> Iterator[tuple[str, str]]:
     """Yield kinds and names: a response page contains all three kinds."""
     page: dict[str, Any] = {"IsTruncated": True}
     while page.get("IsTruncated"):
-        more = {"Marker": page["Marker"]} if "Marker" in page else {}
+        marker = {"Marker": page["Marker"]} if "Marker" in page else {}
         page = aws.call(
-            "iam", "list_entities_for_policy", PolicyArn=arn, PolicyUsageFilter=usage, **more
+            "iam", "list_entities_for_policy", PolicyArn=arn, PolicyUsageFilter=usage, **marker
         )
         for kind, key in NAME.items():
             for entity in page.get(f"Policy{kind.title()}s", ()):

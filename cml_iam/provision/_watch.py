@@ -308,10 +308,10 @@ def _terraform(site: Site, watch: Watch) -> str:
     return pages(hcl).get_template("terraform/audit.tf.j2").render(values)
 
 
-def _lines(parameters: Mapping[str, Any], **more: str) -> list[str]:
-    """Return *parameters* as attributes in HCL, and *more* of them, which already are."""
-    known = {_HCL_NAMES[key]: hcl(value) for key, value in parameters.items() if key in _HCL_NAMES}
-    return aligned({**known, **more})
+def _lines(parameters: Mapping[str, Any], **attributes: str) -> list[str]:
+    """Return *parameters* as attributes in HCL, with *attributes* that already are HCL."""
+    named = {_HCL_NAMES[key]: hcl(value) for key, value in parameters.items() if key in _HCL_NAMES}
+    return aligned({**named, **attributes})
 
 
 def _cloudformation(site: Site, watch: Watch) -> str:

@@ -313,10 +313,10 @@ def check_name(name: str) -> None:
         raise RefusedError(f"`{name}` looks like an instance id", remedy="another name")
 
 
-def _check_seen(text: str, what: str) -> None:
+def _check_seen(text: str, subject: str) -> None:
     if characters := unseen(text):
         raise InputError(
-            f"{what} has invisible characters: {', '.join(characters)}",
+            f"{subject} has invisible characters: {', '.join(characters)}",
             remedy="remove line breaks, control and formatting characters",
         )
 

@@ -206,20 +206,16 @@ def create_worker(
     """
     before = pending.find(key, launch.user_data)
     if before is not None:
-        tell(
-            f"a launch from {before.since:%Y-%m-%d %H:%M} UTC has no known answer: repeating it "
-            f"({_place_of(before)}) instead of launching another worker"
-        )
-        if now() - before.since > _SETTLED:
-            token = before.launch.client_token
-            worker = manager.find_by_client_token(token, region=before.region)
-            if worker is not None:
-                return worker
-            # By now every call would show it, so it was never created.
-            pending.forget(key)
-            before = None
+        tell(_repeating(before))
+    if before is not None and now() - before.since > _SETTLED:
+        worker = manager.find_by_client_token(before.launch.client_token, region=before.region)
+        if worker is not None:
+            return worker
+        # By now every call would show it, so it was never created.
+        pending.forget(key)
+        before = None
     sender = _Sender(manager, key, pending, now, patience or Patience())
-    refusals: list[str] = []
+    refusals = []
     for place, request in _requests(launch, tries, region, now(), before):
         try:
             return sender.send(request, is_kept=request is before)
@@ -231,6 +227,13 @@ def create_worker(
         f"no capacity for `{launch.name}` anywhere: {'; '.join(refusals)}",
         operation="RunInstances",
         remedy="add zones or types to the worker profile, or try again later",
+    )
+
+
+def _repeating(pending: PendingLaunch) -> str:
+    return (
+        f"a launch from {pending.since:%Y-%m-%d %H:%M} UTC has no known answer: repeating it "
+        f"({_place_of(pending)}) instead of launching another worker"
     )
 
 

@@ -93,33 +93,33 @@ def _sorted(workers: Iterable[Worker]) -> tuple[Worker, ...]:
 
 
 def find_workers(
-    manager: WorkerManager, wanted: Sequence[str], regions: Sequence[str]
+    manager: WorkerManager, names: Sequence[str], regions: Sequence[str]
 ) -> tuple[Worker, ...]:
-    """Return the instances for *wanted*, a list of worker ids and names, in the same order.
+    """Return the instances for *names*, which are names or ids of workers, in the same order.
 
     A name refers to a worker with the guard tag that is not terminated, preferring one that is not
     shutting down; a name with * or ? refers to all matches. Raises InputError for a name that is
     unknown or ambiguous, and the AwsError of a region that cannot be listed, because the name may
     then be ambiguous.
     """
-    ids = [text for text in wanted if is_instance_id(text)]
+    ids = [text for text in names if is_instance_id(text)]
     by_id: dict[str, Worker] = {}
     if ids:
         parts = in_threads(lambda region: manager.find_instances(ids, region=region), regions)
         by_id = {worker.id: worker for worker in reversed(list(chain(*parts)))}
     living: list[Worker] = []
-    if len(ids) < len(wanted):
+    if len(ids) < len(names):
         parts = in_threads(lambda region: manager.get_all_instances(region=region), regions)
         living = [worker for worker in chain(*parts) if worker.state != "terminated"]
-    found: dict[str, Worker] = {}
-    for text in wanted:
+    chosen: dict[str, Worker] = {}
+    for text in names:
         if is_instance_id(text) and text not in by_id:
             raise InputError(
                 f"no instance `{text}` in {', '.join(regions)}", remedy="see `cml-iam worker list`"
             )
         workers = [by_id[text]] if text in by_id else _named(text, living)
-        found |= {worker.id: worker for worker in workers}
-    return tuple(found.values())
+        chosen |= {worker.id: worker for worker in workers}
+    return tuple(chosen.values())
 
 
 def act(
@@ -140,18 +140,18 @@ def act(
 
     def send(ids: Sequence[str]) -> dict[str, Outcome]:
         region = by_id[ids[0]].region
-        ask = make(ids)
+        change = make(ids)
         try:
             if dry_run:
-                manager.permits(ask, region=region)
+                manager.permits(change, region=region)
                 return {id_: Outcome(by_id[id_]) for id_ in ids}
-            changes = {change.id: change for change in manager.do(ask, region=region)}
+            states = {state.id: state for state in manager.do(change, region=region)}
         except AwsError as error:
             if len(ids) == 1 or isinstance(error, _NOT_OF_ONE_WORKER):
                 return {id_: Outcome(by_id[id_], error=error) for id_ in ids}
             middle = len(ids) // 2
             return send(ids[:middle]) | send(ids[middle:])
-        return {id_: Outcome(by_id[id_], changes.get(id_)) for id_ in ids}
+        return {id_: Outcome(by_id[id_], states.get(id_)) for id_ in ids}
 
     outcomes: dict[str, Outcome] = {}
     for part in in_threads(send, batches):
@@ -192,10 +192,10 @@ def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
         return matches
     if matches:
         ids = [f"{worker.id} ({worker.region})" for worker in matches[:NAMESAKES]]
-        more = f" and {len(matches) - len(ids)} more" if len(matches) > len(ids) else ""
+        rest = f" and {len(matches) - len(ids)} more" if len(matches) > len(ids) else ""
         raise InputError(
             f"`{name}` is the name of {len(matches)} workers",
-            remedy=f"use an id instead: {', '.join(ids)}{more}; see `cml-iam worker list --name`",
+            remedy=f"use an id instead: {', '.join(ids)}{rest}; see `cml-iam worker list --name`",
         )
     close = get_close_matches(name, [worker.name for worker in workers], n=1)
     remedy = f"did you mean `{close[0]}`?" if close else "see `cml-iam worker list`"
@@ -235,8 +235,8 @@ class Frame:
         return {
             "at": self.at.isoformat(),
             "workers": workers,
-            "gone": [each.id for each in self.gone],
-            "failures": {region: each.message for region, each in self.listing.failures.items()},
+            "gone": [worker.id for worker in self.gone],
+            "failures": {region: error.message for region, error in self.listing.failures.items()},
         }
 
 
@@ -259,7 +259,7 @@ class Watch:
         """Return the current fleet; raises CredentialsError."""
         at, listing, last = self._now(), self._look(), self._last
         if last and listing.failures:
-            kept = [each for each in last.listing.workers if each.region in listing.failures]
+            kept = [worker for worker in last.listing.workers if worker.region in listing.failures]
             listing = Listing(_sorted((*listing.workers, *kept)), listing.failures)
         used, measured_at = self._used(listing, at)
         was = {worker.id: worker for worker in last.listing.workers} if last else {}
@@ -282,9 +282,10 @@ class Watch:
         """Return the metrics: the previous ones while they are fresh and cover the same workers."""
         last = self._last
         running = [worker for worker in listing.workers if worker.state == "running"]
-        known = last.used if last else {}
-        if last and at - last.measured_at < FRESH and all(each.id in known for each in running):
-            return {worker.id: known[worker.id] for worker in running}, last.measured_at
+        used = last.used if last else {}
+        covered = all(worker.id in used for worker in running)
+        if last and covered and at - last.measured_at < FRESH:
+            return {worker.id: used[worker.id] for worker in running}, last.measured_at
         return self._measure(running), at
 
 

@@ -108,14 +108,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The inputs of the probes."""
+    """The inputs of the probes; *listing* says whether workers could be listed."""
 
     aws: Aws
     region: str
     guard: Tag
     now: datetime
     worker: Worker | None
-    looked: Check
+    listing: Check
     launch: Launch | None
 
     def dry_run(self, permission: Permission, change: Change) -> Check:
@@ -131,21 +131,21 @@ def check_health(
     connection = check_connection(aws, region)
     catalogue = load_catalogue()
     permissions = (*catalogue.permissions, *catalogue.granted(grants))
-    known = {_REGIONS: connection.checks[0]}
+    tried = {_REGIONS: connection.checks[0]}
     if connection.failure:
         checks = [
-            known.get(permission.action)
+            tried.get(permission.action)
             or _unchecked(permission, "EC2 did not answer the first call")
             for permission in permissions
         ]
         return replace(connection, checks=tuple(checks))
-    worker, looked = _find_worker(aws, region, guard)
-    known[looked.action] = looked
+    worker, listing = _find_worker(aws, region, guard)
+    tried[listing.action] = listing
     launch = probe() if callable(probe) else probe
     launch = (launch or Launch(PROBE, "", "")).filled(worker)
-    scene = _Scene(aws, region, guard, now, worker, looked, launch)
+    scene = _Scene(aws, region, guard, now, worker, listing, launch)
     checks = [
-        known.get(permission.action) or _checked(permission, scene) for permission in permissions
+        tried.get(permission.action) or _checked(permission, scene) for permission in permissions
     ]
     return replace(connection, checks=tuple(checks), worker=worker, launch=launch)
 
@@ -159,7 +159,7 @@ def check_connection(aws: Aws, region: str) -> Health:
         answer = aws.call("ec2", "describe_regions", region=region)
     except AwsError as failure:
         return Health(region, (), (_from_error(_REGIONS, failure),), failure)
-    regions = tuple(sorted(each["RegionName"] for each in answer["Regions"]))
+    regions = tuple(sorted(region["RegionName"] for region in answer["Regions"]))
     return Health(region, regions, (_allowed(_REGIONS, "asked for the regions"),))
 
 
@@ -175,7 +175,7 @@ def health_lines(*healths: Health) -> tuple[tuple[int, str], ...]:
     There is one line for success, and one for every problem. If EC2 answers in no region, the lines
     are about the first region.
     """
-    if not any(each.connected for each in healths):
+    if not any(health.connected for health in healths):
         failure = healths[0].failure
         return failure_lines(failure.message if failure else "")
     warnings: list[tuple[int, str]] = []
@@ -229,7 +229,7 @@ def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Chec
         answer = aws.call("ec2", "describe_instances", region=region, Filters=filters, MaxResults=5)
     except AwsError as error:
         return None, _from_error(action, error)
-    instances = chain(*(each.get("Instances", ()) for each in answer.get("Reservations", ())))
+    instances = chain(*(row.get("Instances", ()) for row in answer.get("Reservations", ())))
     workers = [worker_from(raw, region) for raw in instances]
     return next(iter(workers), None), _allowed(action, "looked for a worker")
 
@@ -320,7 +320,7 @@ def _lacks_only_the_guard_tag(launch: Launch, scene: _Scene) -> bool:
 def _on_worker(permission: Permission, scene: _Scene) -> Check:
     # An invented id proves nothing: it has no guard tag, so a policy that requires the tag refuses,
     # and no AWS page says whether EC2 looks for an instance before it authorizes.
-    if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
+    if scene.worker is None and scene.listing.verdict is not Verdict.ALLOWED:
         return _unchecked(
             permission, "could not look for a worker to try it on: see ec2:DescribeInstances"
         )
@@ -365,16 +365,16 @@ def _metrics(permission: Permission, scene: _Scene) -> Check:
         "MetricName": "CPUUtilization",
         "Dimensions": [{"Name": "InstanceId", "Value": worker}],
     }
-    what: dict[str, Any] = {**metric, "Period": period, "Statistics": [statistic]}
+    parameters: dict[str, Any] = {**metric, "Period": period, "Statistics": [statistic]}
     if permission.action == "cloudwatch:GetMetricData":
         stat = {"Metric": metric, "Period": period, "Stat": statistic}
-        what = {"MetricDataQueries": [{"Id": "cpu", "MetricStat": stat}]}
+        parameters = {"MetricDataQueries": [{"Id": "cpu", "MetricStat": stat}]}
     scene.aws.call(
         "cloudwatch",
         permission.operation,
         region=scene.region,
         StartTime=scene.now - timedelta(seconds=period),
         EndTime=scene.now,
-        **what,
+        **parameters,
     )
     return _allowed(permission.action, "read a metric")

@@ -135,7 +135,7 @@ def _judged(
     if young := _too_young(worker, rules.window, now):
         evidence.append(young)
     hold = _held(worker, hold_tag, now) or risk_of_stopping(worker)
-    uses = {each.use for each in evidence}
+    uses = {result.use for result in evidence}
     use = next((use for use in (Use.BUSY, Use.UNKNOWN, Use.IDLE) if use in uses), Use.UNKNOWN)
     return Judged(worker, Use.HELD if hold else use, tuple(evidence), hold)
 

@@ -203,10 +203,10 @@ class Metric:
 
     def slots(self, start: datetime, end: datetime) -> list[float | None]:
         """Return the average of each period from *start* to *end*; None for a missing point."""
-        known = {point.at: point.average for point in self.points}
+        averages = {point.at: point.average for point in self.points}
         step = timedelta(seconds=self.period)
         count = max(0, -((start - end) // step))
-        return [known.get(start + step * number) for number in range(count)]
+        return [averages.get(start + step * number) for number in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

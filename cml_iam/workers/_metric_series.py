@@ -41,12 +41,12 @@ _DATA_MAX_POINTS: Final = 100_800
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The whole periods, of *period* seconds, that cover the duration *asked* before *end*."""
+    """The whole periods, of *period* seconds, that cover the requested *duration* before *end*."""
 
     start: datetime
     end: datetime
     period: int
-    asked: timedelta
+    duration: timedelta
 
 
 def choose_period(window: timedelta, *, detailed: bool) -> int:
@@ -136,8 +136,8 @@ class Series:
 PointsOrError = tuple[Point, ...] | AwsError
 
 
-def by_statistics(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrError]:
-    """Return the points of each series by GetMetricStatistics, several calls at a time.
+def by_statistics(aws: Aws, requests: Sequence[Series]) -> dict[Series, PointsOrError]:
+    """Return the points of *requests* by GetMetricStatistics, several calls at a time.
 
     Raises only CredentialsError.
     """
@@ -160,11 +160,11 @@ def by_statistics(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrEr
         except AwsError as error:
             return error
 
-    return dict(zip(wanted, in_threads(answer, wanted, _THREADS), strict=True))
+    return dict(zip(requests, in_threads(answer, requests, _THREADS), strict=True))
 
 
-def by_data(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrError]:
-    """Return the points of each series by GetMetricData, or `by_statistics` if that is refused.
+def by_data(aws: Aws, requests: Sequence[Series]) -> dict[Series, PointsOrError]:
+    """Return the points of *requests* by GetMetricData, or `by_statistics` if that is refused.
 
     Raises only CredentialsError.
     """
@@ -179,14 +179,14 @@ def by_data(aws: Aws, wanted: Sequence[Series]) -> dict[Series, PointsOrError]:
         except AwsError as error:
             return dict.fromkeys(batch, error)
 
-    answers = in_threads(answer, list(_batches(wanted)))
+    answers = in_threads(answer, list(_batches(requests)))
     return {series: points for part in answers for series, points in part.items()}
 
 
-def _batches(wanted: Iterable[Series]) -> Iterator[list[Series]]:
+def _batches(requests: Iterable[Series]) -> Iterator[list[Series]]:
     """Yield the series in groups of one region and window, as many as one call accepts."""
     groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
-    for series in wanted:
+    for series in requests:
         groups[series.region, series.window].append(series)
     for (_, window), group in groups.items():
         length = (window.end - window.start).total_seconds()
@@ -205,7 +205,7 @@ def _batches(wanted: Iterable[Series]) -> Iterator[list[Series]]:
 def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
     """Request all of *batch*, of one region and window, in one call with all its pages."""
     window = batch[0].window
-    asked = {
+    queries = {
         f"q{number}_{statistic.lower()}": (series, statistic)
         for number, series in enumerate(batch)
         for statistic in series.statistics
@@ -224,7 +224,7 @@ def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
                     "Stat": statistic,
                 },
             }
-            for name, (series, statistic) in asked.items()
+            for name, (series, statistic) in queries.items()
         ],
         StartTime=window.start,
         EndTime=window.end,
@@ -234,7 +234,7 @@ def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
     failures: dict[Series, AwsError] = {}
     # A result may come in parts, over several pages.
     for result in results:
-        series, statistic = asked[result["Id"]]
+        series, statistic = queries[result["Id"]]
         if result.get("StatusCode") in ("Forbidden", "InternalError"):
             failures[series] = _failure(result)
         periods = values[series]

@@ -51,7 +51,7 @@ _MEMORY: Final = ("CWAgent", "mem_used_percent")
 
 
 def only_id(instance_id: str, region: str) -> Worker:
-    """Return a running worker of which nothing but the id is known."""
+    """Return a running worker with only its id and region known."""
     return Worker(instance_id, region, "running", instance_type="", image_id="")
 
 
@@ -77,11 +77,11 @@ class Search:
         measure = self.measure
         return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
 
-    def place(self, namespace: str, metric: str, *dimensions: Dimensions) -> Place:
-        """Return the place of *metric* under each of *dimensions*."""
+    def place(self, namespace: str, metric: str, *sets: Dimensions) -> Place:
+        """Return the place of *metric*: a series for each set of dimensions in *sets*."""
         rate, region = self.measure.is_rate, self.worker.region
         return tuple(
-            Series(namespace, metric, each, rate, region, self.window) for each in dimensions
+            Series(namespace, metric, dimensions, rate, region, self.window) for dimensions in sets
         )
 
     def places(self) -> list[Place]:
@@ -89,7 +89,7 @@ class Search:
         worker, measure = self.worker, self.measure
         alone: Dimensions = (("InstanceId", worker.id),)
         if measure is Measure.MEMORY:
-            return [self.place(*_MEMORY, each) for each in _agent_dimensions(worker)]
+            return [self.place(*_MEMORY, dimensions) for dimensions in _agent_dimensions(worker)]
         if measure in _INSTANCE:
             return [self.place("AWS/EC2", _INSTANCE[measure], alone)]
         # The instance's own metric, and the sum of its volumes: bare metal has only the latter.
@@ -189,11 +189,11 @@ def measure(
         for detailed in {worker.detailed_monitoring for worker in workers}
     }
     by_worker = [
-        [Search(worker, each, windows[worker.detailed_monitoring]) for each in measures]
+        [Search(worker, kind, windows[worker.detailed_monitoring]) for kind in measures]
         for worker in workers
     ]
     searches = [search for row in by_worker for search in row]
-    metrics = _found(query, searches, history)
+    metrics = _answered(query, searches, history)
     missing = {search: _why_missing(search) for search in searches if search not in metrics}
     metrics |= missing | _shared_only(query, missing)
     return [
@@ -208,7 +208,7 @@ def measure(
     ]
 
 
-def _found(query: Query, searches: Sequence[Search], history: History) -> dict[Search, Metric]:
+def _answered(query: Query, searches: Sequence[Search], history: History) -> dict[Search, Metric]:
     """Return the metric of each search that found points, or was refused.
 
     If all points are old, the place with the newest point is used.
@@ -286,7 +286,7 @@ def _why_missing(search: Search) -> Metric:
         age = int((window.end - worker.launched_at).total_seconds())
         reason = Unknown.TOO_YOUNG
         detail = f"started {age} s ago, and a period is {window.period} s"
-    elif window.asked < two_periods:
+    elif window.duration < two_periods:
         reason = Unknown.WINDOW_TOO_SHORT
         detail = f"the window holds fewer than two periods of {window.period} s"
     elif search.measure is not Measure.MEMORY:
@@ -313,8 +313,8 @@ def _shared_only(query: Query, missing: Mapping[Search, Metric]) -> dict[Search,
         for search, metric in missing.items()
         if metric.unknown is Unknown.NO_AGENT
     }
-    wanted = dict.fromkeys(chain.from_iterable(shared.values()))
-    answers = query(list(wanted)) if wanted else {}
+    distinct = list(dict.fromkeys(chain.from_iterable(shared.values())))
+    answers = query(distinct) if distinct else {}
     metrics = {}
     for search, row in shared.items():
         with_points = [

@@ -185,14 +185,14 @@ class Monitor:
         self._register(connection.value)
         # Permissions are tried in the background, so that no probe waits for a dozen calls.
         permissions = self._permissions.get(0.0)
-        known = permissions.value or (connection.value,)
-        self._log(health_lines(*known))
-        untold = ""
+        healths = permissions.value or (connection.value,)
+        self._log(health_lines(*healths))
+        why_unchecked = ""
         if permissions.value is None:
-            untold = "they are being tried for the first time"
+            why_unchecked = "they are being tried for the first time"
         elif permissions.error and permissions.age > 2 * PERMISSION_SECONDS:
-            untold = permissions.error.message
-        return _report(self.home, known, untold), connection.age
+            why_unchecked = permissions.error.message
+        return _report(self.home, healths, why_unchecked), connection.age
 
     def _register(self, connection: Health) -> None:
         """Enable the manager once EC2 has answered, and log it in the documented form."""
@@ -256,7 +256,7 @@ def _left(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-def _report(home: str, healths: Sequence[Health], untold: str) -> Report:
+def _report(home: str, healths: Sequence[Health], why_unchecked: str) -> Report:
     reasons, unchecked = [], []
     for health in healths:
         where = f"{health.region}: " if len(healths) > 1 else ""
@@ -269,6 +269,6 @@ def _report(home: str, healths: Sequence[Health], untold: str) -> Report:
         unchecked += [
             f"{where}{', '.join(actions)}: {why}" for (why, _), actions in health.untried.items()
         ]
-    if untold:
-        unchecked.append(f"permissions: {untold}")
+    if why_unchecked:
+        unchecked.append(f"permissions: {why_unchecked}")
     return Report(not reasons, True, home, tuple(reasons), tuple(unchecked))

@@ -190,8 +190,12 @@ class Orphan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the instance and the reasons as JSON values."""
-        more = {"likely": self.likely, "reasons": list(self.reasons), "twin": self.twin}
-        return self.worker.as_json() | more
+        return {
+            **self.worker.as_json(),
+            "likely": self.likely,
+            "reasons": list(self.reasons),
+            "twin": self.twin,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,17 +279,16 @@ def _judged(worker: Worker, image: Image | None, looks: Looks, guard: Tag) -> Or
         reasons.append(f"its image is called `{visible(image.name)}`")
     elif worker.image_id in looks.images:
         reasons.append(f"its image {worker.image_id} is one of the site's")
-    reasons += _told_by_tags(worker, guard)
+    reasons += _tag_reasons(worker, guard)
     likely = bool(reasons)
-    if pattern := next(
-        (each for each in looks.types if fnmatchcase(worker.instance_type, each)), None
-    ):
-        like = "" if pattern == worker.instance_type else f" (`{pattern}`)"
+    patterns = [pattern for pattern in looks.types if fnmatchcase(worker.instance_type, pattern)]
+    if patterns:
+        like = "" if patterns[0] == worker.instance_type else f" (`{patterns[0]}`)"
         reasons.append(f"its type {worker.instance_type} is one of the site's{like}")
     return Orphan(worker, tuple(reasons), likely, _twin(worker, guard))
 
 
-def _told_by_tags(worker: Worker, guard: Tag) -> list[str]:
+def _tag_reasons(worker: Worker, guard: Tag) -> list[str]:
     reasons = []
     for key, value in worker.tags.items():
         if key == "Name":

@@ -117,7 +117,8 @@ def _look(
             for region, ids in by_region(workers)
             for worker in manager.find_instances(ids, region=region)
         ]
-        checks = statuses(manager, [each for each in current if each.state == "running"])
+        running = [worker for worker in current if worker.state == "running"]
+        checks = statuses(manager, running)
     except (UnreachableError, ThrottledError):
         return []
 

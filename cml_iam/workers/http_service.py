@@ -202,9 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _trusted(self) -> bool:
         token = self.server.token
-        return token is None or compare_digest(self._given().encode(), token.encode())
+        return token is None or compare_digest(self._sent_token().encode(), token.encode())
 
-    def _given(self) -> str:
+    def _sent_token(self) -> str:
         """Return the token sent: as a bearer token, or as the password of Basic authentication."""
         scheme, _, rest = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
