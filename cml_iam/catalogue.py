@@ -111,8 +111,8 @@ class Catalogue(NamedTuple):
 
     def needs_worker(self, action: str) -> bool:
         """Return whether *action* acts on an existing instance, such as a worker."""
-        known = self._by_action.get(action)
-        return known is not None and known.on_worker
+        permission = self._by_action.get(action)
+        return permission is not None and permission.on_worker
 
     @property
     def _by_action(self) -> dict[str, Permission]:
@@ -247,14 +247,14 @@ def upgrade(
     """
     versions = load_history() if history is None else tuple(history)
     before, after = _named(versions, start), _named(versions, end or versions[-1].version)
-    had = (*before.actions, *before.optional.values())
+    former = (*before.actions, *before.optional.values())
     needed = (*after.actions, *after.optional.values())
     return Upgrade(
         start=before,
         end=after,
         grant=tuple(action for action in after.actions if action not in before.actions),
-        revoke=tuple(action for action in had if action not in needed),
-        optional={name: action for name, action in after.optional.items() if action not in had},
+        revoke=tuple(action for action in former if action not in needed),
+        optional={name: action for name, action in after.optional.items() if action not in former},
     )
 
 

@@ -227,14 +227,14 @@ class _Reader:
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
         self.unread: list[Unread] = []
-        self._known: dict[str, Policy] = {}
+        self._managed: dict[str, Policy] = {}
 
-    def tried(self, read: Callable[[], _T], what: str) -> _T | None:
-        """Return what *read* returns; on failure, record it and return None."""
+    def tried(self, read: Callable[[], _T], subject: str) -> _T | None:
+        """Return what *read* returns; if it fails, record *subject* as unread and return None."""
         try:
             return read()
         except _LOST as error:
-            self.unread.append(Unread(what, error))
+            self.unread.append(Unread(subject, error))
             return None
 
     def policies(self, owner: Owner, name: str) -> list[Held]:
@@ -250,14 +250,14 @@ class _Reader:
         policies += [self._inline(owner, name, policy, group) for policy in names or ()]
         return [policy for policy in policies if policy is not None]
 
-    def managed(self, arn: str, what: str, group: str | None = None) -> Held | None:
-        """Return the managed policy at *arn*."""
-        if arn not in self._known:
-            policy = self.tried(lambda: _policy(self.aws, arn), what)
+    def managed(self, arn: str, subject: str, group: str | None = None) -> Held | None:
+        """Return the managed policy at *arn*, called *subject* in messages; None if unread."""
+        if arn not in self._managed:
+            policy = self.tried(lambda: _policy(self.aws, arn), subject)
             if policy is None:
                 return None
-            self._known[arn] = policy
-        return Held(arn.rpartition("/")[2], arn, self._known[arn].document, group)
+            self._managed[arn] = policy
+        return Held(arn.rpartition("/")[2], arn, self._managed[arn].document, group)
 
     def _inline(self, owner: Owner, name: str, policy: str, group: str | None) -> Held | None:
         address = {**address_of(owner, name), "PolicyName": policy}

@@ -34,10 +34,10 @@ def masked(text: str) -> str:
 
     A secret is recognized in plain text, in a URL, in JSON and in base64.
     """
-    known = tuple(_REMEMBERED)
-    if not known:
+    secrets = tuple(_REMEMBERED)
+    if not secrets:
         return text
-    pieces, documents = _given_away_by(known)
+    pieces, documents = _given_away_by(secrets)
     for document in documents:
         text = text.replace(document, _HIDDEN)
     return _RUN.sub(lambda run: _without(run[0], pieces), text)

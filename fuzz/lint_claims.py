@@ -28,7 +28,7 @@ from fuzz.proof import policy
 MATCHES_NOTHING: Final = frozenset(
     {"CML201", "CML202", "CML203", "CML204", "CML206", "CML302", "CML303", "CML304", "CML306"}
 )
-"""Rules one of which says why a statement can never match."""
+"""Rules that say why a statement can never match; one of them must."""
 
 UNSAID: Final = "matches nothing, and no rule says so"
 

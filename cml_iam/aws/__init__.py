@@ -15,7 +15,7 @@ _LATER: Final = {
     "_session": ("Greeting", "greet"),
     "_source": ("Source",),
 }
-"""By module, the names that only callers of AWS need; imported on first use for a fast start."""
+"""The module of each name that only callers of AWS need; imported on first use, to start fast."""
 
 __all__ = [
     "Aws",

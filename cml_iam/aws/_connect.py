@@ -114,7 +114,7 @@ class _AccountCheck:
     """Compares the account once; concurrent threads share the request."""
 
     passed: bool = False
-    asked: int = 0
+    requests: int = 0
     failure: errors.CmlIamError | None = None
     lock: Lock = field(default_factory=Lock)
 
@@ -122,16 +122,16 @@ class _AccountCheck:
         """Raise RefusedError unless *identify* returns the account *expected*, or its error."""
         if self.passed:
             return
-        before = self.asked
+        before = self.requests
         with self.lock:
-            if self.asked == before:
+            if self.requests == before:
                 try:
                     check_account(identify(), expected)
                 except errors.CmlIamError as error:
                     self.failure = error
                 else:
                     self.failure = None
-                self.asked += 1
+                self.requests += 1
             if self.failure is not None:
                 raise self.failure
 
@@ -250,8 +250,8 @@ class _RealAws:
             self.call("sts", "get_caller_identity", region=first)
         except errors.CmlIamError:
             return failure
-        known = known_regions(partition_of(region))
-        doubt = None if region in known else meant_region(region, known)
+        regions = known_regions(partition_of(region))
+        doubt = None if region in regions else meant_region(region, regions)
         return errors.NotOfferedError(
             f"{failure.message}: {region} refuses a credential that STS accepts in {first}",
             code=failure.code,

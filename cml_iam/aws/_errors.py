@@ -40,7 +40,7 @@ _INSTANCE = "it may be terminated, or in another region: see `cml-iam worker lis
 _TERMINATE = "EC2 cannot stop it, only terminate it: `cml-iam worker terminate`"
 _UNPROTECT = (
     "ask an administrator to remove the protection: `aws ec2 modify-instance-attribute "
-    "--instance-id {id} --no-disable-api-{what}`"
+    "--instance-id {id} --no-disable-api-{change}`"
 )
 _POLICY = (
     "allow the permission for this request in the policy: check its conditions (region, tag, "
@@ -62,7 +62,7 @@ _CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
     ),
     (
         "OperationNotPermitted",
-        "'(?P<id>i-[0-9a-f]+)'.*disableApi(?P<what>Stop|Termination)",
+        "'(?P<id>i-[0-9a-f]+)'.*disableApi(?P<change>Stop|Termination)",
         errors.ProtectedError,
         _UNPROTECT,
     ),
@@ -144,7 +144,7 @@ _CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
 )
 
 
-def _by_remedy(code: str, status: int, message: str) -> tuple[type[errors.AwsError], str | None]:
+def _by_code(code: str, status: int, message: str) -> tuple[type[errors.AwsError], str | None]:
     """Return our exception class and the remedy for AWS's *code*, HTTP *status* and *message*."""
     for codes, part, kind, remedy in _CODES:
         match = re.search(part, message) if re.fullmatch(codes, code) else None
@@ -236,9 +236,9 @@ def as_error(
     if isinstance(error, ClientError):
         return _answered(error, service)
     if not isinstance(error, BotoCoreError):  # raised by a parser that received something else
-        what = "XML that cannot be read" if isinstance(error, SyntaxError) else str(error)
+        content = "XML that cannot be read" if isinstance(error, SyntaxError) else str(error)
         return errors.UnreachableError(
-            f"the server at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
+            f"the server at {url} is not AWS: {content}", operation=operation, remedy=_NOT_AWS
         )
     text = str(error)
     message = _HEADER.sub(r"\1", text[:1].lower() + text[1:]).rstrip(".")
@@ -260,7 +260,7 @@ def _answered(error: ClientError, service: str) -> errors.AwsError:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     encoded = _ENCODED.search(str(error))
     message = _ENCODED.sub(_shortened, _NO_RETRY.sub("", str(error))).rstrip(". ")
-    kind, remedy = _by_remedy(code, status, message)
+    kind, remedy = _by_code(code, status, message)
     if not issubclass(kind, errors.DeniedError):
         return kind(message, code=code, operation=operation, remedy=remedy)
     named = _ACTION.search(message)

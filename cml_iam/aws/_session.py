@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cml_iam.aws.port import Session
-    from cml_iam.secret import Secret
 
 CONNECT_TIMEOUT: Final = 5.0
 ORIGIN: Final = "cml-iam.origin"
@@ -61,16 +60,16 @@ def make_session(
     raise failure
 
 
-def session_like(given: Session) -> Any:
-    """Return a botocore session with the credentials and region of the boto3 session *given*.
+def session_like(original: Session) -> Any:
+    """Return a botocore session with the credentials and region of the boto3 session *original*.
 
-    The credentials are the same object, so *given* refreshes those of a role, a single sign-on or
-    an instance. Everything else belongs to a separate session, so that *given* and its clients stay
-    unchanged.
+    The credentials are the same object, so *original* refreshes those of a role, a single sign-on
+    or an instance. Everything else belongs to a separate session, so that *original* and its
+    clients stay unchanged.
     """
-    session = make_session(given.profile_name if given.profile_name != "default" else None)
+    session = make_session(original.profile_name if original.profile_name != "default" else None)
     # If this provider fails, the first call reports why.
-    provider = SimpleNamespace(load_credentials=given.get_credentials)
+    provider = SimpleNamespace(load_credentials=original.get_credentials)
     session.register_component("credential_provider", provider)
     return session
 
@@ -187,10 +186,10 @@ def wrap(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     # The type of a Systems Manager parameter shows that it is a secret.
-    more = {"Value"} if answer.get("Type") == "SecureString" else set()
+    parameter = {"Value"} if answer.get("Type") == "SecureString" else set()
     return {
         name: Secret(value)
-        if name in _SECRET_MEMBERS | more and isinstance(value, str)
+        if name in _SECRET_MEMBERS | parameter and isinstance(value, str)
         else wrap(value)
         for name, value in answer.items()
     }
@@ -282,23 +281,15 @@ def greet(
 
     Raises UnreachableError if there is no answer, or if it does not come from AWS.
     """
-    from botocore import UNSIGNED
-    from botocore.config import Config
     from botocore.exceptions import ClientError
 
     from cml_iam.aws._bounds import bound
 
-    config = Config(
-        signature_version=UNSIGNED,
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": 1},
-    )
     operation = _QUESTIONS[service]
     url = "there"
     try:
         client = make_session(profile).create_client(
-            service, region_name=region, endpoint_url=endpoint_url, config=config
+            service, region_name=region, endpoint_url=endpoint_url, config=_unsigned()
         )
         url = client.meta.endpoint_url
         bound(client)
@@ -318,6 +309,19 @@ def greet(
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return Greeting(service, url, headers.get("server", ""), _ahead(headers, middle))
     raise failure
+
+
+def _unsigned() -> Any:
+    """Return botocore's configuration for one unsigned request without retries."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    return Config(
+        signature_version=UNSIGNED,
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
 
 
 def _ahead(headers: dict[str, Any], here: datetime) -> timedelta | None:

@@ -142,8 +142,8 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
             problem = "returned an expired credential"
             remedy = f"renew it; {_BY_HAND}"
         case _:
-            what = "JSON" if isinstance(error, ValueError) else "a credential"
-            problem = f"did not return {what}"
+            content = "JSON" if isinstance(error, ValueError) else "a credential"
+            problem = f"did not return {content}"
     source = _in_words(session, _configured(session))
     return errors.CredentialsError(f"{source} {problem}", remedy=remedy)
 
@@ -185,9 +185,9 @@ def _wrong_in(value: str) -> str:
     if odd is None:
         return ""
     names = {"\n": "a newline", "\r": "a carriage return", " ": "a blank", "\t": "a tab"}
-    what = names.get(odd[0], f"the character `{visible(odd[0])}`")
+    character = names.get(odd[0], f"the character `{visible(odd[0])}`")
     at_end = not _VISIBLE_ASCII.search(value, odd.end())
-    return f"ends with {what}" if at_end else f"has {what} in it"
+    return f"ends with {character}" if at_end else f"has {character} in it"
 
 
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]")

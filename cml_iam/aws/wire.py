@@ -47,13 +47,13 @@ def problems(shape: Any, params: Mapping[str, Any]) -> tuple[list[str], list[str
     """
     from botocore.validate import ParamValidator
 
-    found: dict[str, list[str]] = {"invalid type": [], "missing required field": []}
+    paths: dict[str, list[str]] = {"invalid type": [], "missing required field": []}
     # The public report is a single text for people.
-    for reason, where, more in ParamValidator().validate(params, shape)._errors:  # noqa: SLF001
+    for reason, where, details in ParamValidator().validate(params, shape)._errors:  # noqa: SLF001
         path = re.sub(r"\[(\d+)\]", lambda index: f".{int(index[1]) + 1}", where)
-        if reason in found:
-            found[reason].append(f"{path}.{more.get('required_name', '')}".strip("."))
-    return found["invalid type"], found["missing required field"]
+        if reason in paths:
+            paths[reason].append(f"{path}.{details.get('required_name', '')}".strip("."))
+    return paths["invalid type"], paths["missing required field"]
 
 
 def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:

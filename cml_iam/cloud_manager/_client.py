@@ -132,8 +132,8 @@ def connected(credentials: Given) -> Aws:
     )
 
 
-def _attribute(given: object, names: tuple[str, ...]) -> Any:
-    return next((value for name in names if (value := getattr(given, name, None))), None)
+def _attribute(credentials: object, names: tuple[str, ...]) -> Any:
+    return next((value for name in names if (value := getattr(credentials, name, None))), None)
 
 
 def _plain(value: Any) -> Any:
@@ -345,5 +345,5 @@ def _ago(at: datetime | None, now: datetime) -> str:
     age = max(now - at, timedelta())
     hours, seconds = divmod(age.seconds, 3600)
     parts = ((age.days, "d"), (hours, "h"), (seconds // 60, "m"), (seconds % 60, "s"))
-    telling = [f"{count}{unit}" for count, unit in parts if count]
-    return " ".join(telling[:2]) or "0s"
+    units = [f"{count}{unit}" for count, unit in parts if count]
+    return " ".join(units[:2]) or "0s"

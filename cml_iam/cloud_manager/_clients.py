@@ -183,11 +183,8 @@ class AwsEc2Client(Client):
 
     async def add_tags(self, aws_region: Region, instance_id: str, tags: Mapping[str, str]) -> bool:
         """Add *tags* or change their values; the guard tag is refused."""
-        region = _region(aws_region)
-        await self._asked(
-            "tags", self.manager.update_instance_tags(instance_id, tags, region=region)
-        )
-        return True
+        answer = self.manager.update_instance_tags(instance_id, tags, region=_region(aws_region))
+        return await self._done("tags", answer)
 
     async def remove_tags(
         self, aws_region: Region, instance_id: str, tag_keys: Sequence[str]
@@ -312,15 +309,15 @@ class AwsEc2SpiClient(Client):
         user_data: str | None = None,
     ) -> str:
         """Launch one instance with *tags* and the guard tag, and return its id."""
-        named = dict(tags or {})
+        others = dict(tags or {})
         launch = Launch(
-            named.pop("Name", ""),
+            others.pop("Name", ""),
             ami_id,
             instance_type,
             subnet_id=subnet_id,
             security_group_ids=tuple(security_group_ids),
             key_name=key_name,
-            tags=named,
+            tags=others,
             user_data=user_data,
         )
         return (await self._asked("creation", self.manager.create_instance(launch))).id
@@ -363,12 +360,12 @@ def _counted(metric: Metric) -> float | None:
     return None if metric.latest is None else metric.latest * metric.period
 
 
-def _region(given: Region | None) -> str | None:
-    return None if given is None else _text(given)
+def _region(region: Region | None) -> str | None:
+    return None if region is None else _text(region)
 
 
-def _text(given: Region) -> str:
-    return str(given.value if isinstance(given, Enum) else given)
+def _text(name: str | Enum) -> str:
+    return str(name.value if isinstance(name, Enum) else name)
 
 
 def _is_among(text: str, patterns: Sequence[str] | None) -> bool:

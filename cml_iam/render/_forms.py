@@ -103,9 +103,9 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 
 
 def _values(
-    site: Site, parts: tuple[Part, ...], trust: Trust, written: Callable[[RenderedPolicy], Any]
+    site: Site, parts: tuple[Part, ...], trust: Trust, write: Callable[[RenderedPolicy], Any]
 ) -> dict[str, Any]:
-    """Return the values of the forms that create resources, with documents as *written* in each.
+    """Return the values of the forms that create resources; *write* converts documents to the form.
 
     Raises InputError if the site file lacks values for the role's trust document.
     """
@@ -116,9 +116,9 @@ def _values(
     if anchor and site.role and certificate:
         trusting = replace(site, roles_anywhere=certificate._replace(trust_anchor=ANCHOR))
     return {
-        "parts": [{**part._asdict(), "document": written(part.rendered)} for part in parts],
+        "parts": [{**part._asdict(), "document": write(part.rendered)} for part in parts],
         # A user has no trust document, so any is enough.
-        "trust": written(render_document(trusting, f"trust-{who}")),
+        "trust": write(render_document(trusting, f"trust-{who}")),
         "anchor": anchor,
         "anywhere": trust == "roles-anywhere",
         "profile": trust == "ec2",
@@ -180,8 +180,9 @@ def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
 
 
 def _row(statement: Statement) -> tuple[str, ...]:
-    actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
-    resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
+    actions = statement.action or tuple(f"not {action}" for action in statement.not_action or ())
+    others = tuple(f"not {resource}" for resource in statement.not_resource or ())
+    resources = statement.resource or others
     conditions = tuple(
         f"{condition.key} {condition.operator} {' or '.join(condition.values)}"
         for condition in statement.conditions

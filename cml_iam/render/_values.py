@@ -45,7 +45,8 @@ def policy_values(site: Site) -> dict[str, Any]:
     outside = {"StringNotEquals": listed.get("StringEquals", {})}
 
     def allowed(action: str = "", kind: str = "instance") -> Conditions:
-        tests = [e.tests for e in rules if action in names(e.actions) and e.type in ("", kind)]
+        on_kind = [rule for rule in rules if rule.type in ("", kind)]
+        tests = [rule.tests for rule in on_kind if action in names(rule.actions)]
         return _condition(inside, *(test.holds for (test,) in tests))
 
     return {
@@ -227,7 +228,7 @@ def _condition(*conditions: Conditions) -> Conditions:
     """Combine *conditions* into one: equality operators first, keys in alphabetical order."""
     blocks: Conditions = {"StringEquals": {}} | merged(*conditions)
     return {
-        name: dict(sorted(block.items(), key=lambda e: e[0].lower()))
+        name: dict(sorted(block.items(), key=lambda item: item[0].lower()))
         for name, block in blocks.items()
         if block
     }

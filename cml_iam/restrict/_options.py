@@ -103,16 +103,16 @@ def listed(name: str, description: str, pattern: str, problem: str) -> Option:
     return Option(name, {"description": description, **list_of(items)}, tuple)
 
 
-def id_schema(what: str, prefix: str) -> dict[str, str]:
-    """Return the schema of an id of AWS, such as `ami-0a1b2c3d`."""
-    problem = f'{what} is "{prefix}-" and 8 or 17 hexadecimal digits'
+def id_schema(noun: str, prefix: str) -> dict[str, str]:
+    """Return the schema of an id of AWS, such as `ami-0a1b2c3d`; *noun* is `an image id`."""
+    problem = f'{noun} is "{prefix}-" and 8 or 17 hexadecimal digits'
     pattern = f"^{prefix}-([0-9a-f]{{8}}|[0-9a-f]{{17}})$"
     return {"type": "string", "pattern": pattern, "x-problem": problem}
 
 
-def ids(name: str, description: str, what: str, prefix: str) -> Option:
+def ids(name: str, description: str, noun: str, prefix: str) -> Option:
     """Return an option for a list of ids of AWS."""
-    schema = {"description": description, **list_of(id_schema(what, prefix))}
+    schema = {"description": description, **list_of(id_schema(noun, prefix))}
     return Option(name, schema, tuple)
 
 

@@ -100,8 +100,11 @@ def _networks(site: Restricted) -> list[IPv4Network | IPv6Network]:
 
 def _calls_from(site: Restricted) -> Iterator[Case]:
     networks = _networks(site)
-    outside = (a for a in _OTHER_ADDRESSES if not any(ip_address(a) in each for each in networks))
-    other = next(outside, None)
+
+    def is_outside(address: str) -> bool:
+        return not any(ip_address(address) in network for network in networks)
+
+    other = next(filter(is_outside, _OTHER_ADDRESSES), None)
     if other is None:
         return
     yield Case(f"from {other}", actions=load_catalogue().actions, context={_ADDRESS: other})

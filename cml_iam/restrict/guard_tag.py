@@ -58,7 +58,9 @@ def launch_note(site: Restricted, *policies: str) -> str:
     Empty if *site* has no guard tag, or if none of the texts *policies* requires one.
     """
     mark = site.restrict.guard_tag
-    if mark is None or (policies and not any(f"aws:RequestTag/{mark.key}" in e for e in policies)):
+    if mark is None:
+        return ""
+    if policies and not any(f"aws:RequestTag/{mark.key}" in text for text in policies):
         return ""
     return (
         f"every launch must carry the guard tag `{mark}`: CML Cloud Manager sends it if it is "
@@ -77,12 +79,12 @@ def send_fix(mark: Tag) -> str:
 
 def _rules(site: Restricted) -> Iterator[Rule]:
     tests = tag_tests(guard_tag(site))
-    made = [every(site, kind) for kind in ("network-interface", "volume")]
+    created = [every(site, kind) for kind in ("network-interface", "volume")]
     yield Rule("DenyLaunchWithoutGuardTag", (tests.sets,))
     yield Rule("DenyLaunchMisspeltGuardTag", (tests.spells,))
     yield Rule("DenyOperateOthers", (tests.carries,), operations(site), type="")
     yield Rule("DenyTagOthers", (tests.carries, AT_LAUNCH), TAGGING, type="")
-    yield Rule("DenyTagDisksAndInterfacesLater", (AT_LAUNCH,), TAGGING, resources=made)
+    yield Rule("DenyTagDisksAndInterfacesLater", (AT_LAUNCH,), TAGGING, resources=created)
     yield Rule("DenyGuardTagEdit", (tests.spares, AT_LAUNCH), TAGGING, type="")
     yield Rule("DenyTagWipe", (tests.named,), DELETE, type="")
 
@@ -90,7 +92,7 @@ def _rules(site: Restricted) -> Iterator[Rule]:
 def _promises(site: Restricted) -> Iterator[Promise]:
     mark, instances = guard_tag(site), (every(site, "instance"),)
     tests, workers = tag_tests(mark), own(site, "instance")
-    made = tuple(own(site, kind) for kind in ("network-interface", "volume"))
+    created = tuple(own(site, kind) for kind in ("network-interface", "volume"))
     launch = [rule for rule in _rules(site) if "Launch" in rule.sid]
     yield Promise(
         "foreign-operated",
@@ -129,7 +131,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     yield Promise(
         "tagged-resources",
         "only the account's own instances can be tagged, and at launch their disks and interfaces",
-        (Shape(TAGGING, not_resources=(workers, *made)), Shape(TAGGING, made, LATER)),
+        (Shape(TAGGING, not_resources=(workers, *created)), Shape(TAGGING, created, LATER)),
     )
 
 

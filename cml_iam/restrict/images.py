@@ -51,7 +51,8 @@ def _by_region(site: Restricted) -> KeyTest | None:
     return KeyTest("aws:RequestedRegion", regions) if regions else None
 
 
-def _unlisted(site: Restricted) -> KeyTest:
+def _by_id(site: Restricted) -> KeyTest:
+    """Return the test that the image is listed."""
     return KeyTest("ec2:ImageID", _ids(site))
 
 
@@ -68,7 +69,7 @@ def _elsewhere(site: Restricted) -> tuple[KeyTest, ...]:
 def _rules(site: Restricted) -> Iterator[Rule]:
     if site.restrict.images:
         regions = [f"arn:{site.partition}:ec2:{region}::image/*" for region in site.restrict.images]
-        yield Rule("DenyUnlistedImages", (_unlisted(site),), type="image", resources=regions)
+        yield Rule("DenyUnlistedImages", (_by_id(site),), type="image", resources=regions)
     sid = "DenyOtherImages" if site.restrict.other_images else "DenyImagesElsewhere"
     images = own(site, "image", site.partition)
     yield Rule(sid, _elsewhere(site), type="image", resources=images)
@@ -105,7 +106,7 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
         listed_images = [f"arn:*:ec2:*::image/{image}" for image in _ids(site)]
         yield Shape(
             (RUN,),
-            conditions=merged(region.holds, _unlisted(site).fails),
+            conditions=merged(region.holds, _by_id(site).fails),
             not_resources=(*listed_images, *other_types("image")),
         )
 
@@ -113,8 +114,8 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
 def launch_regions(site: Restricted) -> tuple[str, ...]:
     """Return the regions for launches: those with listed images, and all if owners are allowed."""
     restrict = site.restrict
-    known = EXAMPLE_REGIONS[site.partition]
-    regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
+    examples = EXAMPLE_REGIONS[site.partition]
+    regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *examples)))
     with_images = tuple(region for region in regions if region in restrict.images)
     if restrict.images and not restrict.other_images:
         return with_images

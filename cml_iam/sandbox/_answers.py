@@ -57,8 +57,9 @@ _QUERY_ERROR: Final = (
 
 
 def unauthenticated(error: Unauthenticated, service: str) -> Fault:
-    known = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
-    code, message, status = known.get(error.reason) or known["others"]
+    """Return the error with which *service* answers a request without a proven sender."""
+    table = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
+    code, message, status = table.get(error.reason) or table["others"]
     return Fault(code, error.detail or message, status)
 
 
@@ -155,9 +156,9 @@ def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = Non
         entries = [(name, entry) for name in lists for entry in values[name] or ()]
         page = entries[start:end]
         held = {name: [entry for key, entry in page if key == name] for name in lists}
-        more = len(entries) > end
-        place = keep_place(world, call, end) if more else None
-        return {**values, **held, "IsTruncated": more, token: place}
+        truncated = len(entries) > end
+        place = keep_place(world, call, end) if truncated else None
+        return {**values, **held, "IsTruncated": truncated, token: place}
 
     # Moto also pages; this page size is larger than any result.
     return execute(call.with_params(**{token: None, most: 10**6}), cut)

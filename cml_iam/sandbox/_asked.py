@@ -63,8 +63,8 @@ def asked_of(world: World, caller: Caller, call: Call) -> list[Request]:
 def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
     """Return the iam:PassRole authorizations of a call that passes roles."""
     name, service = rows("passes").get(call.action, ("", ""))
-    given = call.params.get(name) or ()
-    roles = [given] if isinstance(given, str) else [target.get("RoleArn") for target in given]
+    value = call.params.get(name) or ()
+    roles = [value] if isinstance(value, str) else [target.get("RoleArn") for target in value]
     if call.service == "iam":
         roles = [_arn_of(world, "role", role) for role in roles]
     return [pass_role(caller, role, service, context) for role in roles if role]
@@ -87,11 +87,12 @@ def _named_keys(call: Call) -> Context:
 
 
 def _tags(call: Call) -> dict[str, str]:
-    given = next((call.params[n] for n in ("Tags", "TagsList", "tags") if call.params.get(n)), ())
-    if isinstance(given, dict):
-        return {str(key): str(value) for key, value in given.items()}
+    values = (call.params.get(name) for name in ("Tags", "TagsList", "tags"))
+    tags = next(filter(None, values), ())
+    if isinstance(tags, dict):
+        return {str(key): str(value) for key, value in tags.items()}
     # The tags to remove have only keys.
-    tags = [tag for tag in given if isinstance(tag, dict)]
+    tags = [tag for tag in tags if isinstance(tag, dict)]
     return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
 
@@ -209,7 +210,8 @@ def _ssm(world: World, call: Call) -> Iterable[str]:
 
 def _held(world: World, call: Call, arn: str) -> Context:
     """Return the keys that describe a resource, mainly its tags."""
-    service, more = call.service, {}
+    service = call.service
+    own: Context = {}
     tags: Mapping[str, str] = {}
     if service in ("iam", "sts"):
         service = "iam"
@@ -220,10 +222,11 @@ def _held(world: World, call: Call, arn: str) -> Context:
         tags = held.get(name) or held.get(f"/{name}") or {}
     secret = _secret(world, call, arn) if service == "secretsmanager" else None
     if secret is not None:
-        more = {"secretsmanager:SecretId": arn}
+        own = {"secretsmanager:SecretId": arn}
         tags = {tag["Key"]: tag["Value"] for tag in secret.tags or ()}
-    keys = {f"{p}:ResourceTag/{k}": v for k, v in tags.items() for p in ("aws", service)}
-    return {**more, **keys}
+    for prefix in ("aws", service):
+        own |= {f"{prefix}:ResourceTag/{key}": value for key, value in tags.items()}
+    return own
 
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
@@ -264,10 +267,13 @@ def _iam(world: World, call: Call) -> list[str]:
             # Renaming needs the permission on the old name and on the new.
             arns.append(_arn_of(world, kind, renamed, params.get("NewPath")))
     if call.operation == "GetAccessKeyLastUsed":
-        key_id, users = params["AccessKeyId"], world.entities("user")
-        arns += [u.arn for u in users if any(k.access_key_id == key_id for k in u.access_keys)]
+        arns += [user.arn for user in world.entities("user") if _has_key(user, params)]
     needed = [kind for kind, required in kinds.items() if required] or list(kinds)[:1]
     return arns or [f"{_prefix(world, kind)}/*" for kind in needed]
+
+
+def _has_key(user: Any, params: Mapping[str, Any]) -> bool:
+    return any(key.access_key_id == params["AccessKeyId"] for key in user.access_keys)
 
 
 def _prefix(world: World, kind: str) -> str:
@@ -340,8 +346,8 @@ def _understood(call: Call) -> bool:
     if key is not None and (not _KEY.fullmatch(key) or {".", ".."} & set(key.split("/"))):
         return False
     configuration = call.params.get("CreateBucketConfiguration", {})
-    more = any(_MORE.match(name) for name in call.params) or "Tags" in configuration
-    return not more and not (key is not None and "Tagging" in call.params)
+    extended = any(_MORE.match(name) for name in call.params) or "Tags" in configuration
+    return not extended and not (key is not None and "Tagging" in call.params)
 
 
 def _s3_keys(world: World, call: Call) -> Context:
@@ -358,6 +364,7 @@ def _s3_keys(world: World, call: Call) -> Context:
 
 
 def bucket_policy(world: World, name: str | None) -> str | None:
+    """Return the policy of the bucket *name*, or None if there is none."""
     bucket = world.moto.backend("s3", world.partition).buckets.get(name)
     policy = bucket.policy if bucket is not None else None
     return policy.decode() if policy else None

@@ -40,6 +40,7 @@ _OVERRIDES: Final = frozenset(
 
 
 def ec2_asked(world: World, caller: Caller, call: Call) -> list[Request]:
+    """Return every authorization that an EC2 call needs; all must be allowed."""
     match call.operation:
         case "RunInstances":
             return _launching(world, caller, call)
@@ -262,8 +263,9 @@ def _with_template(world: World, call: Call, named: dict[str, str]) -> Call:
     else:
         template = backend.get_launch_template_by_name(named["LaunchTemplateName"])
     version = template.get_version(named.get("Version", template.default_version_number))
-    known = call.model.input_shape.members
-    data = {k: v for k, v in dict(version.data).items() if k in known and v is not None}
+    members = call.model.input_shape.members
+    contents = dict(version.data).items()
+    data = {name: value for name, value in contents if name in members and value is not None}
     if "UserData" in data:
         data["UserData"] = str(data["UserData"])
     identified = {"LaunchTemplateId": template.id, "Version": str(version.number)}
@@ -277,14 +279,14 @@ def _launching(world: World, caller: Caller, call: Call) -> list[Request]:
     snapshots = tuple(disk["SnapshotId"] for disk in disks if "SnapshotId" in disk)
     requests: list[Request] = []
     for disk in disks or [{}]:
-        what = replace(
+        part = replace(
             base,
             snapshots=snapshots,
             encrypted=disk.get("Encrypted"),
             volume_type=disk.get("VolumeType", base.volume_type),
             volume_size=disk.get("VolumeSize", base.volume_size),
         )
-        launching = launch(caller, what)
+        launching = launch(caller, part)
         requests += filter(_of_volume, launching) if requests else launching
     return requests
 
@@ -370,6 +372,10 @@ def _groups(world: World, call: Call, subnet: Any, network: dict[str, Any]) -> t
 
 
 def profile_and_role(world: World, call: Call) -> tuple[str, str]:
+    """Return the ARNs of the launch's instance profile and its role; empty if it names none.
+
+    Raises Fault for a profile that does not exist or has no role.
+    """
     named = call.params.get("IamInstanceProfile")
     if not named:
         return "", ""

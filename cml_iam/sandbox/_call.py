@@ -84,23 +84,23 @@ def _read_object(message: Message, models: list[Any], *, cbor: bool) -> tuple[An
     if message.fields:
         raise Fault("MalformedQueryString", "Parameters belong in the body.")
     try:
-        given: Any = {}
+        values: Any = {}
         if body := _inflated(message):
-            given = wire.read_cbor(body) if cbor else json.loads(body, object_pairs_hook=_once)
+            values = wire.read_cbor(body) if cbor else json.loads(body, object_pairs_hook=_once)
         if model.input_shape is None:
             return model, {}
-        if not isinstance(given, dict):
+        if not isinstance(values, dict):
             raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
-        return model, _value(model.input_shape, given)
+        return model, _value(model.input_shape, values)
     except (ValueError, RecursionError) as error:
         raise Fault(_UNREADABLE, f"The body cannot be read: {error}.") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a member is given twice")
-    return read
+    return members
 
 
 def _value(shape: Any, value: Any, where: str = "this request") -> Any:
@@ -111,12 +111,15 @@ def _value(shape: Any, value: Any, where: str = "this request") -> Any:
     kind, free = shape.type_name, getattr(shape, "is_document_type", False)
     match value:
         case dict() if kind == "structure" and not free:
-            names = {m.serialization.get("name", name): name for name, m in shape.members.items()}
+            names = {
+                member.serialization.get("name", name): name
+                for name, member in shape.members.items()
+            }
             for key in value:
                 if key not in names:
                     raise Fault(_UNREADABLE, f"There is no member {key} in {where}.")
-            given = {names[key]: held for key, held in value.items() if held is not None}
-            return {name: _value(shape.members[name], held, name) for name, held in given.items()}
+            members = {names[key]: held for key, held in value.items() if held is not None}
+            return {name: _value(shape.members[name], held, name) for name, held in members.items()}
         case dict() if kind == "map":
             return {key: _value(shape.value, held, key) for key, held in value.items()}
         case list() if kind == "list":
@@ -150,20 +153,20 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     if url and body:
         text = "Parameters are given both in the URL and in the body."
         raise Fault("MalformedQueryString", text)
-    given = dict(url or body)
-    if len(given) != len(url or body):
+    fields = dict(url or body)
+    if len(fields) != len(url or body):
         raise Fault("MalformedQueryString", "A parameter is given twice.")
-    if "Action" not in given:
+    if "Action" not in fields:
         raise Fault("MissingAction", "The request is missing an action or a required parameter.")
-    operation, version = given.pop("Action"), given.pop("Version", None)
+    operation, version = fields.pop("Action"), fields.pop("Version", None)
     if len(models) > 1:
         models = [model for model in models if model.api_version == version]
     model = _operation(models, operation, "InvalidAction")
-    return model, _form_members(model, given)
+    return model, _form_members(model, fields)
 
 
-def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields *given* under the names of the *model*; raises Fault."""
+def _form_members(model: Any, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return *fields* by the names of the *model*; raises Fault for malformed and unknown ones."""
     from moto.core import parse
 
     ec2 = model.service_model.protocol == "ec2"
@@ -171,11 +174,11 @@ def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
     if model.input_shape is not None:
         reader: Any = parse.EC2QueryParser if ec2 else parse.QueryParser
         try:
-            params = reader(model, timestamp_parser=moment).parse({"values": given})
+            params = reader(model, timestamp_parser=moment).parse({"values": fields})
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Fault("InvalidParameterValue", f"A parameter is malformed: {error}.") from error
     written = wire.write_request(model, "ec2" if ec2 else "query", params)["body"]
-    for name, value in given.items():
+    for name, value in fields.items():
         if name not in written and value:
             code = "UnknownParameter" if ec2 else "ValidationError"
             raise Fault(code, f"The parameter {name} is not recognized")
@@ -247,7 +250,8 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
                 }
             )
             # The body is written again, so its length may differ.
-            params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
+            params.pop("ContentLength", None)
+            params = {name: value for name, value in params.items() if value is not None}
             written = wire.write_request(model, service.protocol, params)
         except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
             code = "MalformedXML" if service.protocol == "rest-xml" else _UNREADABLE
@@ -257,14 +261,14 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     raise Fault("MethodNotAllowed", "No operation has this method and path.", 405)
 
 
-def _check_query(written: dict[str, Any], given: Any) -> None:
+def _check_query(written: dict[str, Any], query: Any) -> None:
     """Refuse query parameters that the operation does not have, and repeated ones."""
     literal = dict(form_fields(written["url_path"].partition("?")[2]))
-    known = {*literal, *written["query_string"], "x-id"}
-    for name, values in given.lists():
+    names = {*literal, *written["query_string"], "x-id"}
+    for name, values in query.lists():
         listed = isinstance(written["query_string"].get(name), list)
         if not name.startswith("X-Amz-") and (
-            name not in known or (len(values) > 1 and not listed)
+            name not in names or (len(values) > 1 and not listed)
         ):
             text = f"Conflicting or unknown query string parameter: {name}"
             raise Fault("InvalidArgument", text)

@@ -98,9 +98,9 @@ def _run(world: World, call: Call, execute: Execute) -> Answer:
     token = call.params.get("ClientToken", "")
     if len(token) > _TOKEN_LENGTH or not token.isascii():
         raise Fault("InvalidParameterValue", "ClientToken must have at most 64 ASCII characters")
-    known = world.launches.get((call.region, token)) if token else None
-    if known is not None:
-        earlier, answer = known
+    former = world.launches.get((call.region, token)) if token else None
+    if former is not None:
+        earlier, answer = former
         if earlier.params != call.params:
             text = "Arguments on this idempotent request are inconsistent with arguments used in "
             raise Fault("IdempotentParameterMismatch", f"{text}previous request(s).")
@@ -226,14 +226,14 @@ def _describe_regions(world: World, _: Principal, call: Call) -> Values:
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
-    params, known = call.params, known_regions(world.partition)
+    params, regions = call.params, known_regions(world.partition)
     named = params.get("RegionNames")
-    unknown = set(named or ()) - set(known)
+    unknown = set(named or ()) - set(regions)
     if unknown:
         text = f"Invalid region names found: [{', '.join(sorted(unknown))}]"
         raise Fault("InvalidParameterValue", text)
     shown = []
-    for name in known:
+    for name in regions:
         status = "opt-in-not-required"
         if name in opt_in_regions():
             status = "opted-in" if name in world.regions else "not-opted-in"

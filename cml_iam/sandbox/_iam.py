@@ -81,9 +81,9 @@ def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
     if answer.status >= 300:
         return answer
     if call.operation == "CreateAccessKey":
-        known = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)
+        known_at = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)
         for key in world.existing("user", call.params["UserName"]).access_keys:
-            world.key_known.setdefault(key.access_key_id, known)
+            world.key_known.setdefault(key.access_key_id, known_at)
     if not call.operation.startswith(_READS):
         note_policies(world)
     return replace(answer, body=_FRACTION.sub(rb"\1Z", answer.body))

@@ -188,14 +188,14 @@ def _queried(world: World, call: Call, metric: Mapping[str, Any]) -> list[tuple[
 def _list_metrics(world: World, _: Principal, call: Call) -> Values:
     """Answer with a page; a dimension without a value matches every value."""
     params = call.params
-    wanted = [(row["Name"], row.get("Value")) for row in params.get("Dimensions", ())]
+    filters = [(row["Name"], row.get("Value")) for row in params.get("Dimensions", ())]
     listed = []
     for metric in _metrics_of(world, call.region):
         own = dict(metric.dimensions)
         if (
             params.get("Namespace", metric.namespace) == metric.namespace
             and params.get("MetricName", metric.name) == metric.name
-            and all(name in own and value in (None, own[name]) for name, value in wanted)
+            and all(name in own and value in (None, own[name]) for name, value in filters)
         ):
             dimensions = [{"Name": name, "Value": own[name]} for name in sorted(own)]
             row = {"Namespace": metric.namespace, "MetricName": metric.name}

@@ -85,12 +85,12 @@ def _lifetime(named: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(lifetime))
 
 
-def _claim(given: Mapping[str, str], lifetime: timedelta | None = None) -> Claim:
-    """Return the claim from the signature's fields, named as in a query but without `X-Amz-`."""
-    stamp, names = given.get("Date", ""), tuple(given.get("SignedHeaders", "").split(";"))
-    match given.get("Credential", "").split("/"):
+def _claim(fields: Mapping[str, str], lifetime: timedelta | None = None) -> Claim:
+    """Return the claim from the signature's *fields*, named as in a query but without `X-Amz-`."""
+    stamp, names = fields.get("Date", ""), tuple(fields.get("SignedHeaders", "").split(";"))
+    match fields.get("Credential", "").split("/"):
         case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
-            token, proof = given.get("Security-Token"), given["Signature"]
+            token, proof = fields.get("Security-Token"), fields["Signature"]
             return Claim(key, day, region, service, names, proof, stamp, token, lifetime)
     raise Unauthenticated("incomplete", "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.")
 
@@ -136,16 +136,16 @@ def _check_time(claim: Claim, now: datetime) -> None:
     try:
         if not _STAMPED.fullmatch(claim.stamp):
             raise ValueError
-        made = datetime.fromisoformat(claim.stamp)
+        signed_at = datetime.fromisoformat(claim.stamp)
     except ValueError:
         raise Unauthenticated("incomplete", "Date must be in ISO-8601 'basic format'.") from None
     skew = SKEW_S3 if claim.service == "s3" else SKEW
-    latest = made + (skew if claim.lifetime is None else claim.lifetime)
+    latest = signed_at + (skew if claim.lifetime is None else claim.lifetime)
     if now > latest:
         bound = (now - skew).strftime(_STAMP)
         text = f"Signature expired: {claim.stamp} is now earlier than {bound}"
         raise Unauthenticated("late", "" if claim.service == "ec2" else text)
-    if made > now + skew:
+    if signed_at > now + skew:
         bound = (now + skew).strftime(_STAMP)
         text = f"Signature not yet current: {claim.stamp} is still later than {bound}"
         raise Unauthenticated("early", "" if claim.service == "ec2" else text)
@@ -237,8 +237,8 @@ def _policies_in_effect(world: World, entity: Any) -> Policies:
         return held_policies(world, entity)
     then = world.now() - timedelta(seconds=delay)
     noted = world.policies_then.get(entity.arn, ())
-    known = [policies for since, policies in noted if since <= then]
-    return known[-1] if known else Policies()
+    effective = [policies for since, policies in noted if since <= then]
+    return effective[-1] if effective else Policies()
 
 
 def note_policies(world: World) -> None:
@@ -292,6 +292,7 @@ def boundary_arn(entity: Any) -> str | None:
 
 
 def default_document(policy: Any) -> str:
+    """Return the document of the default version of moto's *policy*."""
     return str(next(version.document for version in policy.versions if version.is_default))
 
 

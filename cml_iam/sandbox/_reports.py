@@ -254,8 +254,7 @@ def _granted(world: World, arn: str) -> dict[str, set[str]]:
 
 def _named(pattern: str) -> Iterator[tuple[str, str]]:
     prefix, _, name = pattern.partition(":")
-    services = sorted(TRACKED) if pattern == "*" else [prefix]
-    for service in services:
-        known = facts.service(service)
-        if known is not None:
-            yield from ((known.name, action.name) for action in known.matching(name or "*"))
+    prefixes = sorted(TRACKED) if pattern == "*" else [prefix]
+    for service in map(facts.service, prefixes):
+        if service is not None:
+            yield from ((service.name, action.name) for action in service.matching(name or "*"))

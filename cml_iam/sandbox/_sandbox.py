@@ -170,14 +170,9 @@ def start_sandbox(
         end.callback(_ONE.release)
         moto = Moto(account)
         end.callback(moto.close)
+        conditions = conditions or Conditions()
         world = World(
-            moto,
-            account,
-            region,
-            simulate_shape,
-            describes_until_arrived,
-            conditions or Conditions(),
-            clock,
+            moto, account, region, simulate_shape, describes_until_arrived, conditions, clock
         )
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
@@ -219,9 +214,9 @@ NOT_EXECUTABLE: Final = 126
 _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-def command_environment(sandbox: Sandbox, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment *given*, pointed at *sandbox*, without overriding variables."""
-    kept = {name: value for name, value in given.items() if not foreign_variable(name)}
+def command_environment(sandbox: Sandbox, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return *environment* pointed at *sandbox*, without variables that override this."""
+    kept = {name: value for name, value in environment.items() if not foreign_variable(name)}
     nowhere = {
         # The user's own files may set profiles, endpoints and credentials.
         "AWS_CONFIG_FILE": os.devnull,

@@ -99,8 +99,8 @@ def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
     if size > bounds.get("max", size):
         return f"have {unit} less than or equal to {bounds['max']}"
     pattern = str(bounds.get("pattern", ".*"))
-    for category, known in (("L", "\\w"), ("Z", "\\s"), ("N", "\\d")):
-        pattern = pattern.replace(f"\\p{{{category}}}", known)
+    for category, escape in (("L", "\\w"), ("Z", "\\s"), ("N", "\\d")):
+        pattern = pattern.replace(f"\\p{{{category}}}", escape)
     ascii_only = re.ASCII if pattern.startswith("[\\w") and "\\s" not in pattern else 0
     if re.fullmatch(pattern, str(value), re.DOTALL | ascii_only):
         return ""
@@ -112,10 +112,10 @@ def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
 def _check_conflicts(call: Call, shape: Any, value: dict[str, Any]) -> None:
     """Raise Fault if *value* of *shape* has members that exclude each other."""
     for members in rows("one-of").get(call.service, ()):
-        given = sorted(value.keys() & members)
-        if len(given) > 1 and shape.members.keys() >= set(members):
-            others = " or ".join(given[1:])
-            text = f"The parameter {given[0]} cannot be used with the parameter {others}"
+        present = sorted(value.keys() & members)
+        if len(present) > 1 and shape.members.keys() >= set(members):
+            others = " or ".join(present[1:])
+            text = f"The parameter {present[0]} cannot be used with the parameter {others}"
             text = rows("one-of")["messages"].get(call.operation, text)
             codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
             raise Fault(codes.get(call.service, "InvalidParameterException"), text)

@@ -54,21 +54,21 @@ def launched(world: World, region: str, instances: Sequence[Any]) -> None:
 
 
 @contextmanager
-def only(backend: Any, wanted: Callable[[Any], bool]) -> Iterator[None]:
-    """Limit moto's *backend* to the instances *wanted* for the duration of one call."""
+def only(backend: Any, shown: Callable[[Any], bool]) -> Iterator[None]:
+    """Limit moto's *backend* to the instances *shown* for the duration of one call."""
     before = backend.reservations
-    backend.reservations = _limited(backend, wanted)
+    backend.reservations = _limited(backend, shown)
     try:
         yield
     finally:
         backend.reservations = before
 
 
-def _limited(backend: Any, wanted: Callable[[Any], bool]) -> Any:
-    """Return the reservations of *backend* with only the instances *wanted*."""
+def _limited(backend: Any, shown: Callable[[Any], bool]) -> Any:
+    """Return the reservations of *backend* with only the instances *shown*."""
     limited = backend.reservations.__class__()
     for name, reservation in backend.reservations.items():
-        instances = [instance for instance in reservation.instances if wanted(instance)]
+        instances = [instance for instance in reservation.instances if shown(instance)]
         if instances:
             limited[name] = copy(reservation)
             limited[name].instances = instances
@@ -93,14 +93,14 @@ def _change(world: World, _: Principal, call: Call) -> Values | None:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
     ids = dict.fromkeys(call.params.get("InstanceIds", ()))
-    backend, what = world.ec2(call.region), rows("changes")[call.operation]
+    backend, row = world.ec2(call.region), rows("changes")[call.operation]
     instances = [backend.get_instance_by_id(instance_id) for instance_id in ids]
     if None in instances:
         return None
     for instance in instances:
-        if instance.state not in what.get("allowed", rows("states")):
+        if instance.state not in row.get("allowed", rows("states")):
             text = f"The instance '{instance.id}' is not in a state from which it can be "
-            raise Fault("IncorrectInstanceState", f"{text}{what['verb']}.")
+            raise Fault("IncorrectInstanceState", f"{text}{row['verb']}.")
     if call.operation == "StopInstances":
         _check_spot(instances)
     protected = [instance for instance in instances if _protection(call, instance)]
@@ -108,14 +108,14 @@ def _change(world: World, _: Principal, call: Call) -> Values | None:
     changes = []
     if not protected or call.operation == "TerminateInstances":
         free = [instance for instance in instances if instance.availability_zone not in zones]
-        changes = [_changed(world, call, instance, what) for instance in free]
+        changes = [_changed(world, call, instance, row) for instance in free]
     if protected:
         raise Fault(
             "OperationNotPermitted",
-            f"The instance '{protected[0].id}' may not be {what['verb']}. Modify its "
+            f"The instance '{protected[0].id}' may not be {row['verb']}. Modify its "
             f"'{_protection(call, protected[0])}' instance attribute and try again.",
         )
-    return {what["members"]: changes}
+    return {row["members"]: changes}
 
 
 def _check_spot(instances: Sequence[Any]) -> None:
@@ -146,9 +146,9 @@ def _protection(call: Call, instance: Any) -> str:
     return "disableApiTermination" if ends and instance.disable_api_termination is True else ""
 
 
-def _changed(world: World, call: Call, instance: Any, what: dict[str, Any]) -> dict[str, Any]:
+def _changed(world: World, call: Call, instance: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Change one instance; return its previous and current state."""
-    before, way, final = instance.state, what["way"], what["final"]
+    before, way, final = instance.state, row["way"], row["final"]
     on_its_way = world.delays.get(instance.id)
     if before != final and (on_its_way is None or on_its_way.final != final):
         if final == "running":

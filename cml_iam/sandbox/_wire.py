@@ -165,6 +165,7 @@ def prefix_of(scope: str) -> str:
 
 
 def action_of(prefix: str, operation: str) -> str:
+    """Return the IAM action of *operation*, such as `s3:ListBucket` of ListObjects."""
     return f"{prefix}:{_s3_action(operation) if prefix == 's3' else operation}"
 
 
@@ -180,6 +181,7 @@ def _s3_action(operation: str) -> str:
 
 
 def is_s3_action(action: str) -> bool:
+    """Return whether IAM has the S3 action with this name."""
     return known_action("s3", action) is not None
 
 
@@ -213,8 +215,8 @@ def kind_of(resource_id: str) -> str | None:
 
 def known_action(service: str, name: str) -> facts.Action | None:
     """Return what AWS publishes about an action."""
-    known = facts.service(service)
-    return known.action(name) if known is not None else None
+    published = facts.service(service)
+    return published.action(name) if published is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,4 +242,6 @@ class Call:
     def with_params(self, **params: Any) -> Call:
         """Return the same call with changed *params*; None removes one."""
         merged = {**self.params, **params}
-        return replace(self, params={k: v for k, v in merged.items() if v is not None})
+        return replace(
+            self, params={name: value for name, value in merged.items() if value is not None}
+        )

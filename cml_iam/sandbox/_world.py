@@ -171,8 +171,8 @@ class World:
     def __post_init__(self) -> None:
         self.started = self.clock()
         self.partition = partition_of(self.region)
-        known = {self.region, *known_regions(self.partition)} & self.moto.regions("ec2")
-        self.regions = frozenset(known - opt_in_regions() | (known & {self.region}))
+        offered = {self.region, *known_regions(self.partition)} & self.moto.regions("ec2")
+        self.regions = frozenset(offered - opt_in_regions() | (offered & {self.region}))
         """The regions that the account has enabled."""
         buckets = self.conditions.buckets
         self.throttle = Throttle(buckets) if self.conditions.throttle else None

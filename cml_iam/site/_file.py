@@ -131,13 +131,13 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
 
     The list is as old as this release, so this also reports newer regions, which work.
     """
-    known = known_regions(partition)
+    regions = known_regions(partition)
     for path, region in named_regions(located.value):
-        if region not in known:
+        if region not in regions:
             yield Problem(
                 f"region `{region}` is not a known region of the partition `{partition}`",
                 located.name_place(path),
-                meant_region(region, known) or "it is used as written: it may be a new region",
+                meant_region(region, regions) or "it is used as written: it may be a new region",
             )
 
 
@@ -178,8 +178,8 @@ def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
     """Yield the values of a worker profile that the site's own policy would refuse."""
     for name, profile in site.workers.items():
         values: list[tuple[str, Keys, str]] = [
-            *(("instance_types", (n,), each) for n, each in enumerate(profile.instance_types)),
-            *(("security_groups", (n,), each) for n, each in enumerate(profile.security_groups)),
+            *(("instance_types", (n,), type_) for n, type_ in enumerate(profile.instance_types)),
+            *(("security_groups", (n,), group) for n, group in enumerate(profile.security_groups)),
             *(("subnets", (zone,), subnet) for zone, subnet in profile.subnets.items()),
             *(("regions", (), region) for region in (profile.region,) if region),
         ]

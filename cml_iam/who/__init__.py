@@ -1,7 +1,10 @@
 """Which principals of an account may do something, always or under conditions.
 
-account = account_of(json.load(file)) asker = Asker(account, now)
-asker.cell(Question("ec2:StopInstances", arn), State(account.members[0])).answer
+Whether the first user or role of the account in *file* may stop an instance:
+
+    account = account_of(json.load(file))
+    asker = Asker(account, now)
+    asker.cell(Question("ec2:StopInstances", arn), State(account.members[0])).answer
 """
 
 from cml_iam.who._account import (

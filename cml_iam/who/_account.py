@@ -134,22 +134,22 @@ class Account:
         if action.lower().startswith(OF_TRUST):
             role = self.by_arn.get(resource)
             return role.trust if role else None
-        bucket = (arn for arn in self.resources if resource.startswith(f"{arn}/"))
-        known = (arn for arn in bucket if Arn.parse(arn).service == "s3")
-        return self.resources.get(resource if resource in self.resources else next(known, ""))
+        containers = (arn for arn in self.resources if resource.startswith(f"{arn}/"))
+        buckets = (arn for arn in containers if Arn.parse(arn).service == "s3")
+        return self.resources.get(resource if resource in self.resources else next(buckets, ""))
 
 
 def read_account(aws: Aws) -> Account:
     """Read the account of *aws*; raises DeniedError if the caller may not."""
     whole: dict[str, list[Any]] = {name: [] for name in LISTS}
-    more: dict[str, Any] = {}
+    marker: dict[str, Any] = {}
     while True:
-        page = aws.call("iam", "get_account_authorization_details", MaxItems=MAX_ITEMS, **more)
+        page = aws.call("iam", "get_account_authorization_details", MaxItems=MAX_ITEMS, **marker)
         for name in LISTS:
             whole[name] += page.get(name, ())
         if not page.get("IsTruncated"):
             return account_of(whole)
-        more = {"Marker": page["Marker"]}
+        marker = {"Marker": page["Marker"]}
 
 
 def account_of(raw: Any, name: str = "the account") -> Account:
@@ -230,7 +230,7 @@ class _Reader:
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
-        self._known: dict[str, PolicyDocument] = {}
+        self._documents: dict[str, PolicyDocument] = {}
         self._managed = {policy["Arn"]: policy for policy in raw.get("Policies", ())}
 
     def account(self, name: str) -> Account:
@@ -298,10 +298,10 @@ class _Reader:
 
     def _shared(self, raw: Any) -> PolicyDocument:
         text = raw if isinstance(raw, str) else json.dumps(raw)
-        if text not in self._known:
-            self._known[text] = _document(raw, "policy")
-        return self._known[text]
+        if text not in self._documents:
+            self._documents[text] = _document(raw, "policy")
+        return self._documents[text]
 
 
-def _missing(what: str) -> Unread:
-    return Unread(what, NotFoundError("not in the answer"))
+def _missing(subject: str) -> Unread:
+    return Unread(subject, NotFoundError("not in the answer"))

@@ -246,7 +246,7 @@ class Asker:
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
         """Return the remaining statements of every type of policy that limits *state*."""
         action, holdings = question.action, state.member.holdings
-        key = (state, action, tuple(self._known(question).items()))
+        key = (state, action, tuple(self._values_of(question).items()))
         if key in self._of_state:
             return self._of_state[key]
         facts, left = self._facts_of(question, state), self._gathering.left
@@ -283,10 +283,10 @@ class Asker:
         if key not in self._facts:
             facts = facts_of(state.member, self.account, self._now)
             self._facts[key] = facts.without_tags() if state.retagged else facts
-        own, more = self._facts[key], self._known(question)
-        return replace(own, values={**own.values, **more}) if more else own
+        own, values = self._facts[key], self._values_of(question)
+        return replace(own, values={**own.values, **values}) if values else own
 
-    def _known(self, question: Question) -> Mapping[str, str | None]:
+    def _values_of(self, question: Question) -> Mapping[str, str | None]:
         if question not in self._of_question:
             self._of_question[question] = facts_of_question(question.shape)
         return self._of_question[question]

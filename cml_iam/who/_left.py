@@ -99,7 +99,11 @@ class Gathering:
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
         """Return the statements of *policies*, all of one *kind*, about *action* given *facts*."""
-        about = (kind, action, tuple((e.name, id(e.document), e.group) for e in policies))
+        about = (
+            kind,
+            action,
+            tuple((held.name, id(held.document), held.group) for held in policies),
+        )
         if about not in self._keys:
             statements = (
                 compiled.statement
@@ -108,10 +112,10 @@ class Gathering:
             )
             keys = {key for statement in statements for key in keys_of(statement)}
             self._keys[about] = tuple(sorted(keys))
-        known = tuple((facts.knows(key), facts.values.get(key)) for key in self._keys[about])
-        if (about, known) not in self._left:
-            self._left[about, known] = Left(kind, self._reduced(kind, policies, action, facts))
-        return self._left[about, known]
+        values = tuple((facts.knows(key), facts.values.get(key)) for key in self._keys[about])
+        if (about, values) not in self._left:
+            self._left[about, values] = Left(kind, self._reduced(kind, policies, action, facts))
+        return self._left[about, values]
 
     def _reduced(
         self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts

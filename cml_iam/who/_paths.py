@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import RESOURCE_TAG
@@ -142,15 +143,15 @@ class Paths:
 
         None means that there is no path. All other members have their policies in the account.
         """
-        found = self.to(question)
+        paths = self.to(question)
         if self._account.by_arn.get(member.arn) is member:
-            return found.get(member.arn)
+            return paths.get(member.arn)
         path = self._alone(member, question)
         if path:
             return path
         new = {end.member.arn: end for end in self._by_new_role(question)}
         for target, standing, hop in self._next(member):
-            end = found.get(target.arn) or new.get(target.arn)
+            end = paths.get(target.arn) or new.get(target.arn)
             if end:
                 steps = (*self._steps((*standing.hops, hop)), *end.steps)
                 return Path(member, steps, end.actor, end.cell)
@@ -160,19 +161,20 @@ class Paths:
         return None
 
     def _next(self, member: Member) -> tuple[tuple[Member, Standing, Hop], ...]:
-        """Return the member that *member* can become in one step, perhaps after changing itself."""
+        """Return whom *member* can become in one step, perhaps after changing itself."""
         if member not in self._nexts:
-            self._nexts[member] = tuple(
-                (target, standing, hop)
-                for standing in self._ways.standings(member)
-                for target in (self._ways.new_role, *self._account.members)
-                if target.arn != member.arn
-                for call in self._ways.calls(target)
-                if self._may_reach(call, standing.state)
-                for hop in (self._ways.hop(call, standing.state),)
-                if hop
-            )
+            self._nexts[member] = tuple(self._hops_from(member))
         return self._nexts[member]
+
+    def _hops_from(self, member: Member) -> Iterator[tuple[Member, Standing, Hop]]:
+        everybody = (self._ways.new_role, *self._account.members)
+        others = [target for target in everybody if target.arn != member.arn]
+        for standing, target in product(self._ways.standings(member), others):
+            for call in self._ways.calls(target):
+                if self._may_reach(call, standing.state):
+                    hop = self._ways.hop(call, standing.state)
+                    if hop:
+                        yield target, standing, hop
 
     def _may_reach(self, call: Call, state: State) -> bool:
         """Return whether *state* may be able to make *call*, so that a proof is worthwhile."""
@@ -276,8 +278,8 @@ class Paths:
         if member.kind == "user":
             return ()
         leading = self._leading_to(member, _Search())
-        labels = (e.state.member.label for e, _ in leading if e.state.member is not member)
-        return tuple(dict.fromkeys(labels))
+        members = (standing.state.member for standing, _ in leading)
+        return tuple(dict.fromkeys(other.label for other in members if other is not member))
 
     def _steps(self, hops: Iterable[Hop]) -> tuple[Step, ...]:
         cells = ((hop, self._asker.cell(hop.question, hop.state, hop.trust)) for hop in hops)

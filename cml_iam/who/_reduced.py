@@ -99,13 +99,13 @@ class Facts:
         return {key: value for key, value in self.values.items() if value is not None}
 
 
-def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | None:
-    """Return what remains of *said* for *action* given *facts*; None if it never applies."""
-    put = _Putting(facts, variables=said.document.version == VERSION_2012)
-    conditions = put.conditions(said)
+def reduced(compiled: CompiledStatement, action: str, facts: Facts) -> Statement | None:
+    """Return what remains of *compiled* for *action* given *facts*; None if it never applies."""
+    put = _Putting(facts, variables=compiled.document.version == VERSION_2012)
+    conditions = put.conditions(compiled)
     if conditions is None:
         return None
-    resource, outside = said.statement.resource, said.statement.not_resource
+    resource, outside = compiled.statement.resource, compiled.statement.not_resource
     if resource is not None:
         resource = put.texts(resource, arns=True)
         if not resource:
@@ -118,7 +118,7 @@ def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | N
     whole = resource is not None and "*" in resource
     return Statement(
         0,
-        said.statement.effect,
+        compiled.statement.effect,
         action=(action,),
         resource=("*",) if whole else resource,
         not_resource=outside,
@@ -143,11 +143,11 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
         return statement
     if any(answers):
         return replace(statement, resource=("*",))
-    asked = arn_pattern(resource)
+    pattern = arn_pattern(resource)
     left = tuple(
         text
         for text, answer in zip(texts, answers, strict=True)
-        if answer is None and _meets(arn_pattern(text), asked)
+        if answer is None and _meets(arn_pattern(text), pattern)
     )
     return replace(statement, resource=left) if left else None
 
@@ -164,20 +164,22 @@ def _meets(one: ArnPattern | None, other: ArnPattern | None) -> bool:
 
 
 def spoken_to(
-    said: CompiledStatement, member: Member, *, bounded: bool
+    compiled: CompiledStatement, member: Member, *, bounded: bool
 ) -> Iterator[tuple[Principals, tuple[Condition, ...]]]:
-    """Return how a statement of a resource policy names *caller*; None if it does not.
+    """Yield how a statement of a resource policy names *member*; nothing if it does not.
 
-    A statement for everyone counts as naming the caller directly; naming the account counts as
-    naming the caller's account.
+    Each result is the principals that take the place of the statement's, and conditions on the
+    session. A statement for everyone counts as naming the member directly; naming the account
+    counts as naming the member's account. *bounded* says that the member has a boundary.
     """
-    statement = said.statement
+    statement = compiled.statement
     parsed = Caller.parse(member.arn)
     how = naming(statement, parsed, bounded=bounded)
     users = tuple(_users_of_sessions(statement, member))
     if how is Naming.DIRECTLY or (how is not Naming.NOT and statement.effect == "Deny"):
         excepted = users if statement.not_principal is not None and not bounded else ()
-        yield EVERYONE, (Condition("StringNotEquals", USER_ID, excepted),) if excepted else ()
+        conditions = (Condition("StringNotEquals", USER_ID, excepted),) if excepted else ()
+        yield EVERYONE, conditions
         return
     if how is not Naming.NOT:
         name = stand_in(member.arn) if how is Naming.IDENTITY else parsed.account or ""
@@ -219,18 +221,18 @@ class _Putting:
     def __init__(self, facts: Facts, *, variables: bool) -> None:
         self._facts, self._variables = facts, variables
 
-    def conditions(self, said: CompiledStatement) -> tuple[Condition, ...] | None:
+    def conditions(self, statement: CompiledStatement) -> tuple[Condition, ...] | None:
         """Return the conditions that remain undecided; None if one certainly does not hold."""
         left: list[Condition | None] = []
-        for compiled in said.conditions:
+        for compiled in statement.conditions:
             condition = compiled.condition
             keys = [condition.key, *self._needed(condition.values)]
             if not all(map(self._facts.knows, keys)):
                 left.append(self._condition(condition))
             elif not compiled.test(self._facts.context):
                 return None
-        known = tuple(condition for condition in left if condition is not None)
-        return known if len(known) == len(left) else None
+        possible = tuple(condition for condition in left if condition is not None)
+        return possible if len(possible) == len(left) else None
 
     def _condition(self, condition: Condition) -> Condition | None:
         """Return *condition* with known values; None if it never holds.
@@ -249,12 +251,14 @@ class _Putting:
         """Return *texts* except those with a variable that has no value, which match nothing."""
         if not any("${" in text for text in texts):
             return texts
-        made = (self._text(text, arns=arns) for text in texts)
-        return tuple(text for text in made if text is not None)
+        results = (self._text(text, arns=arns) for text in texts)
+        return tuple(text for text in results if text is not None)
 
     def _needed(self, texts: tuple[str, ...]) -> Iterator[str]:
         for text in texts:
-            yield from (p.key for p in self._tokens(text) or () if isinstance(p, Variable))
+            yield from (
+                token.key for token in self._tokens(text) or () if isinstance(token, Variable)
+            )
 
     def _tokens(self, text: str) -> tuple[Token, ...] | None:
         """Parse *text*; None if it has a malformed variable, which matches nothing."""
@@ -269,21 +273,21 @@ class _Putting:
         parts = self._tokens(text) if "${" in text else None
         if parts is None:
             return text
-        made = ""
+        result = ""
         for part in parts:
             if isinstance(part, Wildcard):
-                made += part.value
+                result += part.value
             elif isinstance(part, str):
-                made += _escaped(part)
+                result += _escaped(part)
             elif not self._facts.knows(part.key):
                 default = "" if part.default is None else f", '{part.default}'"
-                made += f"${{{part.key}{default}}}"
+                result += f"${{{part.key}{default}}}"
             else:
                 value = self._facts.values.get(part.key.lower()) or part.default
-                if value is None or (arns and ":" in value and made.count(":") < FIELDS - 1):
+                if value is None or (arns and ":" in value and result.count(":") < FIELDS - 1):
                     return None
-                made += _escaped(value)
-        return made
+                result += _escaped(value)
+        return result
 
 
 def _escaped(text: str) -> str:
@@ -342,8 +346,8 @@ def facts_of_question(shape: Shape) -> dict[str, str | None]:
     values: dict[str, str | None] = {}
     actions = shape.actions if shape.not_actions is None else ()
     for operator, block in shape.conditions.items():
-        for key, said in block.items():
-            texts = (said,) if isinstance(said, str) else tuple(said)
+        for key, operand in block.items():
+            texts = (operand,) if isinstance(operand, str) else tuple(operand)
             value = texts[0] if len(texts) == 1 else None
             absent = operator.lower() == "null" and value == "true"
             if not absent and (value is None or operator.lower() not in SETTLED or "${" in value):

@@ -228,5 +228,5 @@ def _denied(member: Member, calls: Sequence[Question]) -> _Change:
 
 def _listed(names: Iterable[str]) -> str:
     listed = list(names)
-    more = len(listed) - MAX_NAMES
-    return ", ".join(listed[:MAX_NAMES]) + (f" and {more} other actions" if more > 0 else "")
+    others = len(listed) - MAX_NAMES
+    return ", ".join(listed[:MAX_NAMES]) + (f" and {others} other actions" if others > 0 else "")

@@ -176,56 +176,48 @@ class Topic:
 
 def topics(site: Site) -> tuple[Topic, ...]:
     """Return the questions to answer for everybody in the account of *site*."""
-    arn, (kind, _), start = site.principal_arn, site.principal, f"arn:{site.partition}:"
-    title, passed = kind.title(), site.grant.pass_role or site.role
+    start = f"arn:{site.partition}:"
+    passed = site.grant.pass_role or site.role
     stops = ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
-
-    def on(resource: str, *actions: str) -> list[Question]:
-        return [Question(action, resource) for action in actions]
-
     rows = (
         *_worker_topics(site, start),
-        (
-            "make_keys",
-            "create keys for the manager",
-            on(arn, "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
-            if kind == "user"
-            else [],
-        ),
-        (
-            "read_keys",
-            "read the manager's keys",
-            [_read(store, start, site) for store in site.credentials.stores],
-        ),
-        (
-            "change_policies",
-            "change the manager's policies",
-            on(arn, *(f"iam:{verb}{title}Policy" for verb in ("Put", "Attach", "Detach", "Delete")))
-            + on(site.policy_arn, *NEW_VERSION),
-        ),
-        (
-            "change_trust",
-            "change the manager's trust policy",
-            on(arn, "iam:UpdateAssumeRolePolicy") if kind == "role" else [],
-        ),
-        (
-            "change_boundary",
-            "change the manager's boundary",
-            on(arn, *(f"iam:{verb}{title}PermissionsBoundary" for verb in ("Delete", "Put")))
-            + on(site.boundary_arn, *NEW_VERSION),
-        ),
+        *_manager_topics(site, start),
         (
             "pass_role",
             f"pass the role {passed}",
-            on(f"{start}iam::{site.account}:role/{passed}", "iam:PassRole") if passed else [],
+            _on(f"{start}iam::{site.account}:role/{passed}", "iam:PassRole") if passed else [],
         ),
         (
             "stop_trail",
             "stop or redirect the trail",
-            on(audit_values(site)["trail_arn"], *(f"cloudtrail:{stop}" for stop in stops)),
+            _on(audit_values(site)["trail_arn"], *(f"cloudtrail:{stop}" for stop in stops)),
         ),
     )
-    return tuple(Topic(id_, words, tuple(asked)) for id_, words, asked in rows if asked)
+    return tuple(Topic(id_, title, tuple(questions)) for id_, title, questions in rows if questions)
+
+
+def _on(resource: str, *actions: str) -> list[Question]:
+    return [Question(action, resource) for action in actions]
+
+
+def _manager_topics(site: Site, start: str) -> Iterator[tuple[str, str, list[Question]]]:
+    """Yield topics on the manager's keys, policies and boundary; some may have no question."""
+    arn, (kind, _) = site.principal_arn, site.principal
+    title = kind.title()
+    keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
+    yield "make_keys", "create keys for the manager", _on(arn, *keys) if kind == "user" else []
+    reads = [_read(store, start, site) for store in site.credentials.stores]
+    yield "read_keys", "read the manager's keys", reads
+    edits = _on(
+        arn, *(f"iam:{verb}{title}Policy" for verb in ("Put", "Attach", "Detach", "Delete"))
+    )
+    edits += _on(site.policy_arn, *NEW_VERSION)
+    yield "change_policies", "change the manager's policies", edits
+    trusts = _on(arn, "iam:UpdateAssumeRolePolicy") if kind == "role" else []
+    yield "change_trust", "change the manager's trust policy", trusts
+    bounds = _on(arn, *(f"iam:{verb}{title}PermissionsBoundary" for verb in ("Delete", "Put")))
+    bounds += _on(site.boundary_arn, *NEW_VERSION)
+    yield "change_boundary", "change the manager's boundary", bounds
 
 
 def _worker_topics(site: Site, start: str) -> Iterator[tuple[str, str, list[Question]]]:

@@ -96,11 +96,11 @@ class Ways:
         """Return the states that *member* can bring itself into, its own first."""
         if member not in self._standings:
             reached = [Standing(State(member))]
-            known = {reached[0].state}
+            states = {reached[0].state}
             for standing in reached:
                 for state, hop in self._changes(standing.state):
-                    if state not in known:
-                        known.add(state)
+                    if state not in states:
+                        states.add(state)
                         reached.append(Standing(state, (*standing.hops, hop)))
             self._standings[member] = tuple(reached)
         return self._standings[member]

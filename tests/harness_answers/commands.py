@@ -47,7 +47,7 @@ def commands() -> tuple[str, ...]:
 
 
 def wanting() -> tuple[str, ...]:
-    """Return the commands that need an argument, of which `ARGUMENTS` says none."""
+    """Return the commands that need an argument but have none in `ARGUMENTS`."""
     return tuple(
         name
         for name, _, command in leaves(cli)

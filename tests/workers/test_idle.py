@@ -32,7 +32,7 @@ def world(
         aws.publish("CPUUtilization", BASE, cpu, until=until)
     for metric in ("NetworkIn", "NetworkOut"):
         if network is not None:
-            # EC2 counts bytes: an average of 5 samples, of which each holds a minute's.
+            # EC2 counts bytes: the average of 5 samples, one for each minute.
             values = [rate * 1024 * 300 / 5 for rate in network]
             aws.publish(metric, BASE, values, until=until)
     return aws
