@@ -257,7 +257,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "key": asdict(plan.key) if plan.key else None,
         "warnings": [*plan.warnings, *plan.foreseen],
         "unchecked": [*plan.unchecked, *plan.unforeseen],
-        "refused": [{"message": e.message, "remedy": e.remedy} for e in plan.refused],
+        "refused": [
+            {"message": problem.message, "remedy": problem.remedy} for problem in plan.refused
+        ],
         "later": [step_data(step) for step in plan.later],
         "notes": list(plan.desired.notes),
     }

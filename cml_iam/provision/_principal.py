@@ -144,15 +144,15 @@ def profile_step(subject: Subject) -> Step:
     return Step("change", "instance profile", name, lines, (add,))
 
 
-def other_grants(subject: Subject, known: set[str]) -> Draft:
-    """Return warnings about the principal's permissions besides the policies *known* by ARN.
+def other_grants(subject: Subject, expected: set[str]) -> Draft:
+    """Return warnings about the principal's permissions besides the *expected* policies, by ARN.
 
     Sources that may not be read are reported as not checked.
     """
     aws, kind, name = subject.aws, subject.kind, subject.name
     if subject.live is None:
         return Draft()
-    attached = (f"policy `{arn}`" for arn in subject.live.attached if arn not in known)
+    attached = (f"policy `{arn}`" for arn in subject.live.attached if arn not in expected)
     grants, unchecked = [*attached], []
     for word in ("inline policy", "group") if kind == "user" else ("inline policy",):
         try:

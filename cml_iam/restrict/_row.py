@@ -188,7 +188,9 @@ class Promise(NamedTuple):
         The promise `catalogue` covers all other actions: as long as it holds, none of them is
         allowed, and this promise is about everything.
         """
-        if self.reference is not None or any(s.not_actions is not None for s in self.shapes):
+        if self.reference is not None:
+            return ()
+        if any(shape.not_actions is not None for shape in self.shapes):
             return ()
         named = [action for shape in self.shapes for action in shape.actions]
         named += TAGGING if self.manner == "taken over" else ()

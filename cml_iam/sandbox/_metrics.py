@@ -242,7 +242,8 @@ def _periods(
         *_stored(world, call.region, metric),
         *_measured(world, call.region, metric, start, end),
     ]
-    kept = [s for s in samples if start <= s.at < end and unit in (None, s.unit)]
+    fitting = [sample for sample in samples if unit in (None, sample.unit)]
+    kept = [sample for sample in fitting if start <= sample.at < end]
     kept.sort(key=lambda sample: sample.at)
     for number, grouped in groupby(kept, key=lambda sample: (sample.at - start) // period):
         at = start + number * period

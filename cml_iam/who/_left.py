@@ -94,7 +94,9 @@ class Gathering:
             self._compiled[key] = _compiled(document, kind)
         if (*key, action) not in self._about:
             statements = self._compiled[key]
-            self._about[*key, action] = tuple(s for s in statements if s.matches_action(action))
+            self._about[*key, action] = tuple(
+                statement for statement in statements if statement.matches_action(action)
+            )
         return self._about[*key, action]
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:

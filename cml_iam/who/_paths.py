@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import RESOURCE_TAG
@@ -91,18 +91,18 @@ class _Able:
 
 
 class _Search:
-    """One search: the paths *found* so far, and the members of each group not yet found."""
+    """One search: the *paths* found so far, and the members of each group without one."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
         self._left: dict[int, tuple[int, list[Standing]]] = {}
 
     def left(self, standings: list[Standing]) -> list[Standing]:
         """Return the *standings* whose principals have no path yet."""
         number, left = self._left.get(id(standings), (-1, standings))
-        if left and number != len(self.found):
-            left = [standing for standing in left if standing.state.member.arn not in self.found]
-            self._left[id(standings)] = len(self.found), left
+        if left and number != len(self.paths):
+            left = [standing for standing in left if standing.state.member.arn not in self.paths]
+            self._left[id(standings)] = len(self.paths), left
         return left
 
 
@@ -116,27 +116,27 @@ class Paths:
         self._able: dict[str, _Able] = {}
         self._callers: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
         self._open: dict[tuple[Member, int], bool] = {}
-        self._found: dict[Question, Mapping[str, Path]] = {}
+        self._paths: dict[Question, Mapping[str, Path]] = {}
         self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return, by ARN, a path for each member that reaches the goal; it may have no steps."""
-        if question not in self._found:
-            self._found[question] = self._search(question)
-        return self._found[question]
+        if question not in self._paths:
+            self._paths[question] = self._search(question)
+        return self._paths[question]
 
     def _search(self, question: Question) -> Mapping[str, Path]:
         search = _Search()
         for member in self._account.members:
             path = self._alone(member, question)
             if path:
-                search.found[member.arn] = path
-        first = sorted(search.found.values(), key=lambda path: len(path.steps))
+                search.paths[member.arn] = path
+        first = sorted(search.paths.values(), key=lambda path: len(path.steps))
         first += self._by_new_role(question)
         while first:
             self._spread(first, search)
             first = list(self._prepared(question, search))
-        return search.found
+        return search.paths
 
     def of(self, member: Member, question: Question) -> Path | None:
         """Return a path of *member*, whose policies may differ from those in the account.
@@ -205,16 +205,16 @@ class Paths:
             path = pending.popleft()
             for standing, hop in self._leading_to(path.member, search):
                 member = standing.state.member
-                if member.arn not in search.found:
+                if member.arn not in search.paths:
                     steps = (*self._steps((*standing.hops, hop)), *path.steps)
-                    search.found[member.arn] = Path(member, steps, path.actor, path.cell)
-                    pending.append(search.found[member.arn])
+                    search.paths[member.arn] = Path(member, steps, path.actor, path.cell)
+                    pending.append(search.paths[member.arn])
 
     def _prepared(self, question: Question, search: _Search) -> Iterator[Path]:
         """Yield paths of members that first give another member a policy, and then become it."""
         for way in gives("everything"):
             for target in self._targets(way, question):
-                if target.arn not in search.found:
+                if target.arn not in search.paths:
                     yield from self._through(target, way, question, search)
 
     def _targets(self, way: Escalation, question: Question) -> Iterator[Member]:
@@ -232,10 +232,10 @@ class Paths:
             return
         for standing, hop in self._leading_to(target, search):
             member = standing.state.member
-            new = member is not target and member.arn not in search.found
+            new = member is not target and member.arn not in search.paths
             path = self._prepare(target, standing, hop, question) if new else None
             if path:
-                search.found[member.arn] = path
+                search.paths[member.arn] = path
                 yield path
 
     def _prepare(
@@ -332,6 +332,6 @@ class Paths:
 
     def _able_to(self, action: str) -> _Able:
         if action not in self._able:
-            everybody = (s for m in self._account.members for s in self._ways.standings(m))
+            everybody = chain.from_iterable(map(self._ways.standings, self._account.members))
             self._able[action] = _Able(action, everybody, self._asker)
         return self._able[action]

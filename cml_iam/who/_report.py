@@ -99,7 +99,8 @@ def opened_to(member: Member, account: Account) -> tuple[str, ...]:
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
     """Return the answers as JSON values, as in `policies/output.schema.json`."""
-    counts = {standing: sum(a.standing == standing for a in answers) for standing in STANDINGS}
+    standings = [answer.standing for answer in answers]
+    counts = {standing: standings.count(standing) for standing in STANDINGS}
     return {
         "question": {
             "action": question.action,

@@ -209,7 +209,8 @@ class Ways:
         else:
             whom = _audience(target.trust, self._account)
             yield Call(Question(ASSUME, target.arn), target.trust, whom)
-            allows = (s for s in target.trust.statements if s.effect == "Allow")
+            statements = target.trust.statements
+            allows = (statement for statement in statements if statement.effect == "Allow")
             trusted = (pair for statement in allows for pair in named(statement.principal))
             services = {None, *(name for kind, name in trusted if kind == "Service")}
             ways = tuple(way for way in gives("a role") if way.steps[0].service in services)
