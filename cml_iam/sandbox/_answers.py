@@ -132,6 +132,7 @@ Execute = Callable[..., Answer]
 
 
 def check_page(call: Call) -> None:
+    """Raise Fault for a page size that is too small or too large."""
     shortest, longest = rows("pages").get(call.operation, (0, 0))
     size = call.params.get("MaxResults")
     if longest and size is not None and not shortest <= size <= longest:

@@ -56,6 +56,7 @@ _STATISTICS: Final = ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
 
 
 def check_cloudwatch(call: Call) -> None:
+    """Raise Fault for values that CloudWatch refuses from every caller."""
     match call.operation:
         case "PutMetricData" if call.params["Namespace"].startswith("AWS/"):
             text = f"The value {call.params['Namespace']} for parameter Namespace is invalid."

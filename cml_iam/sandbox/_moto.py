@@ -91,6 +91,7 @@ class Moto:
         return _backends(service)[self.account][region]
 
     def regions(self, service: str) -> frozenset[str]:
+        """Return the regions in which moto has *service*."""
         return frozenset(_backends(service)[self.account].regions)
 
     def execute(self, call: Call, access_key_id: str, edit: Edit | None = None) -> Answer:

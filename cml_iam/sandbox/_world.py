@@ -180,6 +180,7 @@ class World:
 
     @property
     def iam(self) -> Any:
+        """Moto's model of IAM."""
         return self.moto.backend("iam", self.partition)
 
     def entities(self, kind: str) -> list[Any]:
@@ -199,6 +200,7 @@ class World:
         return entity
 
     def ec2(self, region: str) -> Any:
+        """Return moto's model of EC2 in *region*."""
         return self.moto.backend("ec2", region)
 
     def now(self) -> datetime:
