@@ -209,12 +209,12 @@ def _boolean(text: str) -> bool:
     return text.lower() in _BOOLEANS
 
 
-def ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], what: str) -> Prepare:
+def ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], noun: str) -> Prepare:
     """Compare the results of *read* for both sides; it returns None for unreadable text."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
         parsed = [(value, read(value)) for value in values]
-        odd = tuple(f"`{value}` is not {what}" for value, literal in parsed if literal is None)
+        odd = tuple(f"`{value}` is not {noun}" for value, literal in parsed if literal is None)
         readable = tuple(literal for _, literal in parsed if literal is not None)
         otherwise = None if odd else False
 

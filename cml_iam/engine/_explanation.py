@@ -5,7 +5,6 @@ Services refuse some requests whatever the policies say; notes mention those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine._conditions import unknown_operator

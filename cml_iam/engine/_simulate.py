@@ -89,8 +89,8 @@ def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answ
     check_shape(shape)
     if "PolicyInputList" not in request:
         raise invalid("missing parameter: `PolicyInputList`")
-    given = read_input(request, CUSTOM[shape], shape)
-    return _answer(request, given, shape)
+    parsed = read_input(request, CUSTOM[shape], shape)
+    return _answer(request, parsed, shape)
 
 
 def simulate_principal(
@@ -106,30 +106,30 @@ def simulate_principal(
     source = read_source(request)
     if principal is None or principal.arn != source:
         raise SimulationError("NoSuchEntity", f"the entity `{source}` cannot be found")
-    given = read_input(request, PRINCIPAL[shape], shape)
+    parsed = read_input(request, PRINCIPAL[shape], shape)
     principal = without(principal, request.get("PolicyExclusionList", ()))
     attached = tuple(policy.parsed() for policy in principal.policies)
     boundary = principal.boundary
     callers = ("user",) if shape == "old" else ("user", "group", "role")
     own = source if source.split(":", 5)[5].startswith(callers) else None
-    given = replace(
-        given,
-        policies=(*attached, *given.policies),
-        boundary=given.boundary or (boundary.parsed() if boundary else None),
-        caller=given.caller or own,
+    parsed = replace(
+        parsed,
+        policies=(*attached, *parsed.policies),
+        boundary=parsed.boundary or (boundary.parsed() if boundary else None),
+        caller=parsed.caller or own,
         source=source,
         organization=organization(principal, shape),
     )
-    return _answer(request, given, shape)
+    return _answer(request, parsed, shape)
 
 
-def _answer(request: Mapping[str, Any], given: SimulationInput, shape: Shape) -> Answer:
-    if given.resource_policy and not given.caller:
+def _answer(request: Mapping[str, Any], parsed: SimulationInput, shape: Shape) -> Answer:
+    if parsed.resource_policy and not parsed.caller:
         raise invalid("CallerArn is required with ResourcePolicy")
-    results = _results(given, shape)
+    results = _results(parsed, shape)
     fingerprint = _fingerprint(request)
-    start = _read_marker(given.marker, fingerprint)
-    end = start + given.max_items
+    start = _read_marker(parsed.marker, fingerprint)
+    end = start + parsed.max_items
     page = results[start:end]
     if start and not page:
         raise invalid("invalid marker")
@@ -157,22 +157,22 @@ def _read_marker(marker: str | None, fingerprint: str) -> int:
     raise invalid("invalid marker")
 
 
-def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
-    documents = [*given.policies, *filter(None, (given.boundary, given.resource_policy))]
-    provided = {key.lower() for key in given.context}
+def _results(parsed: SimulationInput, shape: Shape) -> list[Answer]:
+    documents = [*parsed.policies, *filter(None, (parsed.boundary, parsed.resource_policy))]
+    provided = {key.lower() for key in parsed.context}
     missing = [key for key in context_keys(documents) if key.lower() not in provided]
-    authorizer = _authorizer(given, given.resource_policy)
-    trusting = _authorizer(given, None)
+    authorizer = _authorizer(parsed, parsed.resource_policy)
+    trusting = _authorizer(parsed, None)
     results: list[Answer] = []
-    for action in given.actions:
+    for action in parsed.actions:
         by = trusting if action.lower().startswith(TRUST_ACTIONS) else authorizer
         verdicts = [
-            _verdict(by, _request(given, action, resource), given)
-            for resource in given.resources or (_unnamed(action, given, shape),)
+            _verdict(by, _request(parsed, action, resource), parsed)
+            for resource in parsed.resources or (_unnamed(action, parsed, shape),)
         ]
-        named = bool(given.resources)
+        named = bool(parsed.resources)
         if shape == "new":
-            template = arn_template(action, given.resources)
+            template = arn_template(action, parsed.resources)
             results.append(_result(action, template, verdicts, missing, named=named))
             continue
         for verdict in verdicts:
@@ -183,12 +183,12 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
     return results
 
 
-def _unnamed(action: str, given: SimulationInput, shape: Shape) -> str:
+def _unnamed(action: str, parsed: SimulationInput, shape: Shape) -> str:
     """Return the resource that is simulated if none is named."""
     listed = LISTED.get(action.lower())
-    if shape == "new" or listed is None or given.source is None:
+    if shape == "new" or listed is None or parsed.source is None:
         return EVERYTHING
-    _, partition, _, _, account, _ = given.source.split(":", 5)
+    _, partition, _, _, account, _ = parsed.source.split(":", 5)
     return f"arn:{partition}:iam::{account}:{listed}"
 
 
@@ -210,20 +210,20 @@ def arn_template(action: str, resources: Sequence[str]) -> str:
     return templates[0] if templates else EVERYTHING
 
 
-def _authorizer(given: SimulationInput, resource_policy: PolicyDocument | None) -> Authorizer:
+def _authorizer(parsed: SimulationInput, resource_policy: PolicyDocument | None) -> Authorizer:
     return compile_policies(
-        given.policies,
-        boundary=given.boundary,
+        parsed.policies,
+        boundary=parsed.boundary,
         resource=resource_policy,
-        scps=given.organization or (),
+        scps=parsed.organization or (),
     )
 
 
-def _request(given: SimulationInput, action: str, resource: str) -> Request:
-    owner = given.resource_owner if given.resource_policy else None
+def _request(parsed: SimulationInput, action: str, resource: str) -> Request:
+    owner = parsed.resource_owner if parsed.resource_policy else None
     account = resource.split(":", 5)[4] if resource.count(":") > 4 else ""
     return Request(
-        action, resource, given.caller, given.context, None if account.isdigit() else owner
+        action, resource, parsed.caller, parsed.context, None if account.isdigit() else owner
     )
 
 
@@ -243,9 +243,9 @@ class _Verdict:
     details: Mapping[str, Outcome] | None = None
 
 
-def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -> _Verdict:
+def _verdict(authorizer: Authorizer, request: Request, parsed: SimulationInput) -> _Verdict:
     matched = authorizer.matched(request)
-    organization = None if given.organization is None else _levels_allow(authorizer, matched)
+    organization = None if parsed.organization is None else _levels_allow(authorizer, matched)
     if organization is False:
         denied = _outcome("scp", matched) == EXPLICIT_DENY
         refused: Outcome = EXPLICIT_DENY if denied else IMPLICIT_DENY
@@ -256,8 +256,8 @@ def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -
         outcome,
         tuple(_contributing(outcome, [s for gate, s in matched if gate.kind != "scp"])),
         organization,
-        boundary=_outcome("boundary", matched) == ALLOWED if given.boundary else None,
-        details=_details(request, given, matched),
+        boundary=_outcome("boundary", matched) == ALLOWED if parsed.boundary else None,
+        details=_details(request, parsed, matched),
     )
 
 
@@ -287,17 +287,17 @@ def _contributing(
 
 
 def _details(
-    request: Request, given: SimulationInput, matched: Matched
+    request: Request, parsed: SimulationInput, matched: Matched
 ) -> dict[str, Outcome] | None:
     """Return the decision by type of policy, for a cross-account request."""
-    if not given.resource_policy or not is_across_accounts(
+    if not parsed.resource_policy or not is_across_accounts(
         request, Caller.parse(request.principal)
     ):
         return None
     return {
         name: _outcome(kind, matched)
         for kind, name in SOURCE_TYPES.items()
-        if kind != "boundary" or given.boundary
+        if kind != "boundary" or parsed.boundary
     }
 
 

@@ -131,10 +131,10 @@ def read_source(request: Mapping[str, Any]) -> str:
     return str(source)
 
 
-def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) -> SimulationInput:
-    """Parse the parameters in *request*; *known* are the valid names. Raises SimulationError."""
+def read_input(request: Mapping[str, Any], valid: frozenset[str], shape: Shape) -> SimulationInput:
+    """Parse the parameters in *request*; *valid* are the valid names. Raises SimulationError."""
     for name in request:
-        if name not in known:
+        if name not in valid:
             raise invalid(f"unknown parameter: `{name}`")
     boundaries = _documents(request, "PermissionsBoundaryPolicyInputList")
     if len(boundaries) > 1:
@@ -159,9 +159,9 @@ def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) 
     )
 
 
-def _checked(text: Any, form: re.Pattern[str], what: str) -> str:
+def _checked(text: Any, form: re.Pattern[str], noun: str) -> str:
     if not isinstance(text, str) or not form.fullmatch(text):
-        raise invalid(f"invalid {what}: `{text}`")
+        raise invalid(f"invalid {noun}: `{text}`")
     return text
 
 

@@ -127,8 +127,8 @@ class Stage(NamedTuple):
     @property
     def other_regions(self) -> tuple[str, ...]:
         """Regions of the partition in which the manager does not work."""
-        known = EXAMPLE_REGIONS[self.site.partition]
-        return tuple(region for region in known if region not in self.site.restrict.regions)[:1]
+        examples = EXAMPLE_REGIONS[self.site.partition]
+        return tuple(region for region in examples if region not in self.site.restrict.regions)[:1]
 
     def worker(self, region: str) -> ask.Instance:
         """Return a running worker in *region*."""

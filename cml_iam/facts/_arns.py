@@ -162,7 +162,9 @@ _FIRST_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-
 def partition_of(region: str) -> str:
     """Return the partition of *region*, by its prefix, which also works for new regions."""
     prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-    return next((each for prefix, each in prefixes.items() if region.startswith(prefix)), "aws")
+    return next(
+        (partition for prefix, partition in prefixes.items() if region.startswith(prefix)), "aws"
+    )
 
 
 @cache

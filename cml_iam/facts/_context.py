@@ -91,12 +91,12 @@ def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterat
     """Yield reasons why AWS never sends this request, with these keys in its *context*."""
     prefix, _, name = action.partition(":")
     owner = service(prefix)
-    known = owner.action(name) if owner else None
-    fits = [target for target in known.targets if _is_of(resource, target)] if known else []
-    if known and known.targets and not fits:
+    listed = owner.action(name) if owner else None
+    fits = [target for target in listed.targets if _is_of(resource, target)] if listed else []
+    if listed and listed.targets and not fits:
         named = (
             f"a resource of type {target.type}" if target.type else "`*`"
-            for target in known.targets
+            for target in listed.targets
         )
         types = " or ".join(dict.fromkeys(named))
         yield (

@@ -191,10 +191,10 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     *keys* are the keys of the resource type, if the service reference is exact.
     """
     name = same_key(key)
-    known = _known().get(name)
-    if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
-        text = f"only requests for {' and '.join(known.actions)} have {known.name}"
-        return Assumption("absent", name, text, known.page)
+    entry = _known().get(name)
+    if entry and entry.actions and action.lower() not in {a.lower() for a in entry.actions}:
+        text = f"only requests for {' and '.join(entry.actions)} have {entry.name}"
+        return Assumption("absent", name, text, entry.page)
     prefix, owner = _prefix(action), key.partition(":")[0].lower()
     if is_unknown_key(key) and (owner == "aws" or service(owner)):
         text = f"AWS has no condition key {key} (by the service reference of {updated()})"
@@ -228,7 +228,7 @@ def under_names(key: str, action: str) -> Assumption | None:
 @cache
 def singular_actions() -> tuple[str, ...]:
     """Return the actions whose requests have a key that no other action of their service has."""
-    return tuple(dict.fromkeys(name for known in _known().values() for name in known.actions))
+    return tuple(dict.fromkeys(name for entry in _known().values() for name in entry.actions))
 
 
 @cache
@@ -297,10 +297,10 @@ def _data() -> dict[str, Any]:
 @cache
 def _known() -> Mapping[str, KnownKey]:
     data = _data()
-    known = {}
+    by_key = {}
     for entry in (*data["key"], *data["only"]):
         fields = {"page": f"{data['page']}#{entry.get('anchor')}"} | entry
         fields.pop("anchor", None)
         fields["actions"] = tuple(entry.get("actions", ()))
-        known[same_key(entry["name"])] = KnownKey(**fields)
-    return known
+        by_key[same_key(entry["name"])] = KnownKey(**fields)
+    return by_key

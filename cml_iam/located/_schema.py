@@ -73,8 +73,8 @@ def _type(value: Any, names: str | list[str], _: Schema, __: Schema) -> bool:
     return any(_is_type(value, name) for name in ([names] if isinstance(names, str) else names))
 
 
-def _enum(value: Any, known: list[Any], _: Schema, __: Schema) -> bool:
-    texts = _texts(known)
+def _enum(value: Any, allowed: list[Any], _: Schema, __: Schema) -> bool:
+    texts = _texts(allowed)
     return isinstance(value, str) and value in texts
 
 
@@ -84,15 +84,15 @@ def _texts(values: list[Any]) -> list[str]:
     return values
 
 
-def _properties(value: Any, known: Schema, _: Schema, root: Schema) -> bool:
-    return all(_accepts(value[name], known[name], root) for name in known if name in value)
+def _properties(value: Any, schemas: Schema, _: Schema, root: Schema) -> bool:
+    return all(_accepts(value[name], schemas[name], root) for name in schemas if name in value)
 
 
 def _additional(value: Any, inner: Any, schema: Schema, root: Schema) -> bool:
     if "patternProperties" in schema:
         raise _UnknownError
-    known = schema.get("properties", {})
-    return all(_accepts(value[name], inner, root) for name in value if name not in known)
+    own = schema.get("properties", {})
+    return all(_accepts(value[name], inner, root) for name in value if name not in own)
 
 
 def _all_accepted(values: Any, inner: Any, _: Schema, root: Schema) -> bool:
@@ -189,11 +189,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 def _explain(error: Any, located: Located | None, schema: Schema) -> Iterator[Problem]:
     path: Path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
+        allowed = error.schema.get("properties", {})
         for name in error.instance:
-            if name not in known:
+            if name not in allowed:
                 place = located.name_place((*path, name)) if located else None
-                remedy = did_you_mean(name, known) or _elsewhere(name, schema) or _one_of(known)
+                remedy = did_you_mean(name, allowed) or _elsewhere(name, schema) or _one_of(allowed)
                 yield Problem(f"`{name}` is not known in {_name(path)}", place, remedy)
         return
     place = located.place(path) if located else None
@@ -204,8 +204,8 @@ def _explain(error: Any, located: Located | None, schema: Schema) -> Iterator[Pr
             if name not in error.instance:
                 yield Problem(f"{_name(path)} has no `{name}`", place)
     elif error.validator in ("enum", "const"):
-        known = error.validator_value if error.validator == "enum" else [error.validator_value]
-        names, shown = list(map(str, known)), _written(error.instance).strip('"')
+        allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+        names, shown = list(map(str, allowed)), _written(error.instance).strip('"')
         remedy = did_you_mean(shown, names) or _one_of(names)
         yield Problem(f"{_name(path)} cannot be {_shown(error.instance)}", place, remedy)
     else:
@@ -270,6 +270,6 @@ def _written(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _one_of(known: Iterable[str]) -> str | None:
-    names = list(known)
+def _one_of(allowed: Iterable[str]) -> str | None:
+    names = list(allowed)
     return f"one of: {', '.join(names)}" if 0 < len(names) <= 20 else None

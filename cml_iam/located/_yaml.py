@@ -98,12 +98,12 @@ class _Document:
         start, budget = node.start_mark.index, self.budget
         budget.values += 1
         budget.characters += len(node.value) if node.id == "scalar" else 0
-        for count, most, what in (
+        for count, most, noun in (
             (budget.values, MOST_VALUES, "values"),
             (budget.characters, MOST_CHARACTERS, "characters"),
         ):
             if count > most:
-                message = f"more than {most} {what}, including those from aliases"
+                message = f"more than {most} {noun}, including those from aliases"
                 raise self.source.error(start, message)
         if len(path) > MAX_DEPTH:  # an alias may stand within what it stands for
             raise _too_deep(self.source, start)

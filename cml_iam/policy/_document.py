@@ -128,13 +128,13 @@ def grammar_problems(located: Located) -> tuple[Problem, ...]:
     """Return every violation of the policy grammar in the parsed text."""
     value = located.value
     if is_statement(value):
-        what, wrapped = "a statement", "[ … ]}"
+        noun, wrapped = "a statement", "[ … ]}"
     elif isinstance(value, list) and any(map(is_statement, value)):
-        what, wrapped = "a list of statements", "… }"
+        noun, wrapped = "a list of statements", "… }"
     else:
         return located_problems(located, policy_schema())
     remedy = f'wrap it: {{"Version": "2012-10-17", "Statement": {wrapped}'
-    return (Problem(f"this is {what}, not a policy", located.place(), remedy),)
+    return (Problem(f"this is {noun}, not a policy", located.place(), remedy),)
 
 
 def is_statement(value: Any) -> bool:

@@ -151,19 +151,19 @@ def _of_empty(part: Part) -> Iterator[tuple[KeyCondition, bool]]:
     """
     listed = {same_key(test.condition.key) for test in part.asked if test.operator.qualifier}
     scope = Scope(variables=part.variables, keys=Keys())
-    for asked in part.asked:
-        condition = asked.condition
-        if same_key(condition.key) not in listed or not asked.operator.known:
+    for compiled in part.asked:
+        condition = compiled.condition
+        if same_key(condition.key) not in listed or not compiled.operator.known:
             continue
         empty = {condition.key: ""}
-        holds = asked.test(empty)
-        if asked.family == "null":
-            differs = not asked.operator.qualifier
+        holds = compiled.test(empty)
+        if compiled.family == "null":
+            differs = not compiled.operator.qualifier
         else:
             plain = replace(condition, operator=condition.operator.rpartition(":")[2])
             differs = compile_condition(plain, scope).test(empty) is not holds
         if differs:
-            yield asked, holds
+            yield compiled, holds
 
 
 def _is_empty(request: Request, condition: KeyCondition) -> bool:

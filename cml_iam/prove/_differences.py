@@ -119,13 +119,13 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
         "no longer denied explicitly": denied_within(old, new),
         "newly denied explicitly": denied_within(new, old),
     }
-    found: list[Difference] = []
-    more, budget = False, Budget(MAX_STEPS)
+    listed: list[Difference] = []
+    limited, budget = False, Budget(MAX_STEPS)
     for change in CHANGES:
         if verdicts[change].answer != "holds":
             search = _Search(before, after, change, budget)
-            found += search.differences(verdicts[change])
-            more = more or search.more
+            listed += search.differences(verdicts[change])
+            limited = limited or search.more
     expectations: tuple[Expectation, ...] = ()
     if site and old.resource is None:
         # Imported here because most comparisons are without a site file.
@@ -138,8 +138,8 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
     return Comparison(
         same=False,
         verdicts=verdicts,
-        differences=grouped(found),
-        more=more,
+        differences=grouped(listed),
+        more=limited,
         expectations=len(expectations),
         expectation_changes=tuple(
             ExpectationChange(expectation, *pair)

@@ -375,7 +375,7 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
         return None  # the reference allows everything
     if len(gates) == 1 and {d.meaning for d in denied} <= {d.meaning for d in refused}:
         # What a statement of the reference repeats word for word is allowed there as well.
-        known = {part.meaning for part in gates[0]}
-        allowed = tuple(tuple(p for p in gate if p.meaning not in known) for gate in allowed)
+        repeated = {part.meaning for part in gates[0]}
+        allowed = tuple(tuple(p for p in gate if p.meaning not in repeated) for gate in allowed)
         denied = ()
     return Goal(allowed, refused, denied, gates) if all(allowed) else None

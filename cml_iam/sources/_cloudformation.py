@@ -45,18 +45,18 @@ def policies_in_template(located: Located) -> Source:
     """Return every policy document in the properties of the resources of a template."""
     policies: list[Kept] = []
     unread: list[Problem] = []
-    known = _mapped(located.value.get("Mappings"))
+    mapped = _mapped(located.value.get("Mappings"))
     for logical, resource in located.value["Resources"].items():
         path: Path = ("Resources", logical)
         if logical.startswith("Fn::"):
             message = f"`{logical}` is not expanded, so policies in it are not judged"
             unread.append(Problem(message, located.name_place(path)))
         elif _is_resource(resource):
-            for found in _policies(located, path, resource):
-                if isinstance(found, Problem):
-                    unread.append(found)
+            for policy in _policies(located, path, resource):
+                if isinstance(policy, Problem):
+                    unread.append(policy)
                 else:
-                    policies.append(found._replace(known=known))
+                    policies.append(policy._replace(known=mapped))
     without = "" if policies or unread else " without a policy"
     return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
 
@@ -86,13 +86,13 @@ def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterato
     control = properties.get("Type") if isinstance(properties, dict) else None
     why, purpose = where.why_unjudged(kind), where.purpose(kind, control)
     names = where.names(kind, control)
-    for found in _found(located, (*path, "Properties"), properties, names):
-        if isinstance(found, Problem):
-            yield found
+    for policy in _found(located, (*path, "Properties"), properties, names):
+        if isinstance(policy, Problem):
+            yield policy
         elif why:
             yield Problem(f"`{path[1]}` has {why}: not judged", located.place(path))
         else:
-            at, written = found
+            at, written = policy
             hint: Hint | None = "trust" if "AssumeRolePolicyDocument" in at else purpose
             as_text = isinstance(written.source, Address)
             yield Kept(located.source.name, label(at), hint, written, template=not as_text)
@@ -120,13 +120,13 @@ def _found(
         if step in names and isinstance(member, list):
             yield inside, within(located, inside)  # of statements: no document is a list
             continue
-        found = tuple(_found(located, inside, member, names))
-        yield from found
+        nested = tuple(_found(located, inside, member, names))
+        yield from nested
         if isinstance(member, str):
             is_property = isinstance(step, str) and not step.startswith(("Fn::", "!"))
             if step in names or (names and is_property and looks_like_policy(member)):
                 yield _from_text(located, inside, member, named=step in names)
-        elif not found and step in names:
+        elif not nested and step in names:
             called = function(member)
             if called is None and member is not None:
                 yield inside, _document(located, inside)

@@ -110,8 +110,8 @@ def within(located: Located, path: Path) -> Located:
         value = value[step]
     inner = list(_paths(value, ()))
     spans = (
-        {at: known[*path, *at] for at in inner if (*path, *at) in known}
-        for known in (located.values, located.names)
+        {at: table[*path, *at] for at in inner if (*path, *at) in table}
+        for table in (located.values, located.names)
     )
     return Located(value, located.source, *spans)
 

@@ -297,10 +297,10 @@ class _Fill:
         if None not in parts:
             return "".join(map(str, parts))
         element = _element(at)
-        what = f"`{called}`" if called[0] in "RF" else called
+        cause = f"`{called}`" if called[0] in "RF" else called
         shown = _with(parts, "…")
         where = f" in `{shown}`" if shown != "…" else ""
-        message = f"{what} leaves `{element or 'Statement'}` open{where}: not judged"
+        message = f"{cause} leaves `{element or 'Statement'}` open{where}: not judged"
         problem = Problem(message, self.kept.written.place(at))
         if element is None:
             raise _StructureError(problem)

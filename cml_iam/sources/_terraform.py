@@ -65,13 +65,13 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     policies: list[Kept] = []
     unread: list[Problem] = []
     for resource in sorted(resources, key=lambda resource: resource.get("type") == _DATA):
-        for found in _policies(resource, file):
-            if isinstance(found, Problem):
-                unread.append(found)
+        for kept in _policies(resource, file):
+            if isinstance(kept, Problem):
+                unread.append(kept)
             elif resource.get("type") != _DATA or not any(
-                found.written.value == policy.written.value for policy in policies
+                kept.written.value == policy.written.value for policy in policies
             ):
-                policies.append(found)
+                policies.append(kept)
     unread += _unknown(value, file)
     without = "" if policies or unread else " without a policy"
     return Source(f"a plan or state of Terraform{without}", tuple(policies), tuple(unread))

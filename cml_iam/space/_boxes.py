@@ -108,19 +108,19 @@ def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
 
 def merged(boxes: Iterable[Box]) -> list[Box]:
     """Merge boxes that differ in only one axis; the result has the same requests."""
-    found = [box for box in dict.fromkeys(boxes) if all(box)]
-    changed = len(found) > 1
+    remaining = [box for box in dict.fromkeys(boxes) if all(box)]
+    changed = len(remaining) > 1
     while changed:
         changed = False
-        for number in range(len(found[0])):
+        for number in range(len(remaining[0])):
             groups: dict[Box, int] = {}
-            for box in found:
+            for box in remaining:
                 rest = (*box[:number], 0, *box[number + 1 :])
                 groups[rest] = groups.get(rest, 0) | box[number]
-            if len(groups) < len(found):
+            if len(groups) < len(remaining):
                 changed = True
-                found = [(*r[:number], bits, *r[number + 1 :]) for r, bits in groups.items()]
-    return found
+                remaining = [(*r[:number], bits, *r[number + 1 :]) for r, bits in groups.items()]
+    return remaining
 
 
 def lowest(bits: int) -> int:

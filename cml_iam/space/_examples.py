@@ -31,7 +31,7 @@ _ENDLESS: Final = ("1e999", "-1e999")
 """Numbers beyond any number that can be written out."""
 
 FEW: Final = 12
-
+"""With fewer bounds than this, both ends of each range of addresses are examples, too."""
 
 _NAMED: Final = {
     "aws:requestedregion": "Region",
@@ -40,8 +40,9 @@ _NAMED: Final = {
     "aws:resourceaccount": "Account",
     "aws:sourceaccount": "Account",
 }
+"""Condition keys whose values have a documented form beyond AWS's key types, with that form."""
+
 NAMES: Final = frozenset(_NAMED.values())
-"""Condition keys whose values have a documented form beyond AWS's key types."""
 
 
 @lru_cache(1 << 13)

@@ -183,30 +183,32 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
 def _singles(query: Query) -> tuple[list[str], bool, str]:
     """Return single values, and whether every class has one; if not, why."""
     key, kind = query.key, base_type(query.key)
-    globs = [glob for asked in query.asked for glob in asked.globs(query.context)]
+    globs = [glob for condition in query.asked for glob in condition.globs(query.context)]
     globs += query.extra
     plain = [text for glob in globs if (text := glob.plain) is not None]
     hints = [*query.hints, *hints_for(key, globs)]
     texts, complete = representatives([*globs, *FORMS.get(kind, ())], hints)
-    families = {asked.family for asked in query.asked}
+    families = {condition.family for condition in query.asked}
     ordered = [family for family in MAKE if family in families]
-    known = known_key(key)
-    bounds = [] if known is None or known.least is None else [str(known.least)]
-    found = [*plain]
+    facts = known_key(key)
+    bounds = [] if facts is None or facts.least is None else [str(facts.least)]
+    candidates = [*plain]
     for family in dict.fromkeys((*ordered, *filter(None, [_FAMILY_OF.get(kind)]))):
-        compared = (asked.condition.values for asked in query.asked if asked.family == family)
+        compared = (
+            condition.condition.values for condition in query.asked if condition.family == family
+        )
         named = [value for values in compared for value in values]
-        found += MAKE[family]([*named, *plain, *bounds], plain)
+        candidates += MAKE[family]([*named, *plain, *bounds], plain)
     if ordered:
-        found += [text for text in _MALFORMED if text not in plain]
-    found += texts
-    if any(asked.operator.qualifier for asked in query.asked):
-        found.append("")  # set operators take it for no value
+        candidates += [text for text in _MALFORMED if text not in plain]
+    candidates += texts
+    if any(condition.operator.qualifier for condition in query.asked):
+        candidates.append("")  # set operators take it for no value
     reason = "" if complete else f"the patterns of {key}"
     wild = len(plain) < len(globs)
     if len(ordered) > 1 or (ordered and wild) or ("ip" in ordered and all_written(plain)):
         complete, reason = False, f"{key} is compared as {ordered[0]} and in another way"
-    return list(dict.fromkeys(found)), complete, reason
+    return list(dict.fromkeys(candidates)), complete, reason
 
 
 def can_be_typed(key: str, conditions: Iterable[KeyCondition]) -> bool:

@@ -118,19 +118,19 @@ def _apart(texts: Sequence[str]) -> bool:
 
 
 @lru_cache(1 << 9)
-def _walk(starts: tuple[Start, ...], wanted: int) -> tuple[tuple[str, ...], bool]:
-    """Return *wanted* texts for each combination of states that the automata can reach together.
+def _walk(starts: tuple[Start, ...], count: int) -> tuple[tuple[str, ...], bool]:
+    """Return *count* texts for each combination of states that the automata can reach together.
 
     For the first automaton, only acceptance matters, not its state.
     """
-    walk = _Walk(starts, wanted)
-    found: list[str] = []
+    walk = _Walk(starts, count)
+    chosen: list[str] = []
     complete = walk.complete
     for kind in walk.kinds:
         texts, all_there = walk.texts(kind)
-        found += texts
+        chosen += texts
         complete = complete and all_there
-    return tuple(sorted(dict.fromkeys(found), key=lambda text: text not in EXAMPLES)), complete
+    return tuple(sorted(dict.fromkeys(chosen), key=lambda text: text not in EXAMPLES)), complete
 
 
 State = tuple[int, ...]
