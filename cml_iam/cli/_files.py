@@ -15,13 +15,12 @@ from cml_iam.cli._output import INFO, note
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, parse_json, regular_text
-from cml_iam.policy import PolicyDocument, parse_policy
-from cml_iam.sources import may_hold_policy, read_source, subjects_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cml_iam.errors import Problem
+    from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.sources import Kept, Source, Subject
 
@@ -57,6 +56,8 @@ def read_policy(path: Path) -> PolicyDocument:
     Raises InputError, DocumentError, and UnsupportedError for a template that leaves parts of it
     open.
     """
+    from cml_iam.policy import PolicyDocument
+
     read = _read(path)
     if isinstance(read, PolicyDocument):
         return read
@@ -88,6 +89,8 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
 
     A folder stands for the files in it. Raises as `read_policy` does.
     """
+    from cml_iam.policy import PolicyDocument
+
     if path.is_dir():
         return tuple(document for file in policy_files(path) for document in read_policies(file))
     read = _read(path)
@@ -106,6 +109,8 @@ def policy_files(folder: Path) -> list[Path]:
 
     Raises InputError if there is none.
     """
+    from cml_iam.sources import may_hold_policy
+
     files = [
         file
         for file in sorted(folder.rglob("*"))
@@ -118,6 +123,9 @@ def policy_files(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
     """Return the policies in *path*; `FILE#NAME` selects one of them."""
+    from cml_iam.policy import parse_policy
+    from cml_iam.sources import read_source
+
     file, chosen = path, ""
     if "#" in str(path) and not path.exists():
         name, _, chosen = str(path).partition("#")
@@ -216,6 +224,8 @@ def read_given(arguments: Sequence[str]) -> Given:
     Raises InputError, and DocumentError for YAML that was named and cannot be read; found in a
     folder, it is unread.
     """
+    from cml_iam.sources import subjects_in
+
     given = Given([], [], [], [])
     for name, text, named in chain.from_iterable(map(_texts, arguments)):
         try:
