@@ -282,7 +282,7 @@ def grids_of(matrices: Iterable[Matrix]) -> Iterator[Grid]:
 
 
 def _as_expected(matrix: Matrix) -> str:
-    """Say how many cells are as expected; with many accounts, only unexpected ones are kept."""
+    """Return how many cells are as expected; with many accounts, only unexpected ones are kept."""
     states = Counter(cell.met for cell in matrix.cells)
     if states[True] or not matrix.cells:
         return f"{states[True]} of {len(matrix.cells)} as expected"

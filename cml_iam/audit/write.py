@@ -142,9 +142,10 @@ def read_report(text: str, name: str) -> Report:
     if schema_problems(value, schema):
         raise DocumentError(located_problems(parse_json(text, name), schema))
     try:
-        return _decoded(value, Report)  # type: ignore[no-any-return] # the type asked for
+        report: Report = _decoded(value, Report)
     except ValueError as error:
         raise DocumentError((Problem(f"`{name}`: {error}", None, _REMEDY),)) from None
+    return report
 
 
 def _parsed(text: str, name: str) -> Any:

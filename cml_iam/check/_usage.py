@@ -33,6 +33,10 @@ PATIENCE: Final = 20.0
 """Seconds to wait for IAM to finish its report."""
 
 _PAUSE: Final = 0.5
+_UNTRACKED: Final = (
+    "AWS does not track any of this principal's permissions, or not yet",
+    "try again some hours after the policy was attached",
+)
 
 
 def last_accessed(
@@ -59,11 +63,7 @@ def last_accessed(
     used = _uses(services, granted)
     tracked = [permission for permission in granted if permission.action in used]
     if not tracked:
-        return check.not_checked(
-            "AWS does not track any of this principal's permissions, or not yet",
-            "try again some hours after the policy was attached",
-            account,
-        )
+        return check.not_checked(*_UNTRACKED, account)
     unused = tuple(
         Unused(permission.action, permission.methods, when, account)
         for permission in tracked
@@ -125,7 +125,7 @@ def _uses(
 
 
 def _unused_words(grant: Unused) -> str:
-    """Say which method uses the permission, if any, and when it was last used."""
+    """Return which methods use the permission, if any, and when it was last used."""
     methods = ", ".join(f"{name}()" for name in grant.methods)
     used = f"was last used on {grant.last_used:%Y-%m-%d}" if grant.last_used else "is not used"
     return (

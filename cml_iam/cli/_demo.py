@@ -46,17 +46,17 @@ class Check:
 def play(folder: Path) -> list[Check]:
     """Run every step with its files in *folder*, print what happens, and return the checks."""
     check_installed()
-    told = _Told()
-    with told.act("Start an embedded AWS that enforces policies"):
+    report = _Report()
+    with report.act("Start an embedded AWS that enforces policies"):
         sandbox = start_sandbox(region=EAST)
     with sandbox:
-        told(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
-        _Play(folder, sandbox, told).all_acts()
-    return told.checks
+        report(f"it answers at {sandbox.endpoint_url}, account {sandbox.account}", ok=True)
+        _Play(folder, sandbox, report).all_acts()
+    return report.checks
 
 
 @dataclass
-class _Told:
+class _Report:
     """Prints acts as numbered headings with the checks below them, and collects the checks."""
 
     acts: int = 0
@@ -77,10 +77,10 @@ class _Told:
 class _Play:
     """The steps, in order; each uses the results of earlier steps."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, told: _Told) -> None:
+    def __init__(self, folder: Path, sandbox: Sandbox, report: _Report) -> None:
         self.env_file = EnvFile(folder / ".env")
         self.sandbox = sandbox
-        self.told = told
+        self.report = report
         self.site = _site(folder / "cml-iam.toml", sandbox.account)
         self.admin = self._connect(AccessKey(sandbox.root.id, sandbox.root.secret))
         sandbox.register_image(WEST_IMAGE, region=WEST, name="cml-worker-west")
@@ -96,11 +96,11 @@ class _Play:
         manager = WorkerManager(aws, guard=self.site.restrict.guard_tag)
         worker = self._work(manager)
         self._refusals(manager, aws)
-        with self.told.act("Terminate the worker"):
+        with self.report.act("Terminate the worker"):
             manager.terminate_instance(worker.id)
             state = manager.get_instance_details(worker.id).state
             others = manager.get_all_instances(states=("pending", "running", "stopped"))
-        self.told(f"{worker.label} is {state}, no worker is left", ok=not others)
+        self.report(f"{worker.label} is {state}, no worker is left", ok=not others)
 
     def _connect(self, key: AccessKey) -> Aws:
         return connect(
@@ -111,16 +111,17 @@ class _Play:
         )
 
     def _render(self) -> RenderedPolicy:
-        with self.told.act("Render the hardened policy of the site"):
+        with self.report.act("Render the hardened policy of the site"):
             policy, again = render_policy(self.site), render_policy(self.site)
         size = f"{len(policy.document.statements)} statements, {policy.size} of 6144 characters"
-        self.told(f"{size}, the same bytes each time", ok=policy.text == again.text)
+        self.report(f"{size}, the same bytes each time", ok=policy.text == again.text)
         return policy
 
     def _lint(self, policy: RenderedPolicy) -> None:
-        told, hardened = self.told, ("hardened.json", policy.text)
-        with told.act("Lint it, and lint what a reader of the setup guide might attach"):
-            errors = [f for f in lint_texts([hardened]) if f.severity > Severity.INFO]
+        report, hardened = self.report, ("hardened.json", policy.text)
+        with report.act("Lint it, and lint what a reader of the setup guide might attach"):
+            findings = lint_texts([hardened])
+            errors = [finding for finding in findings if finding.severity > Severity.INFO]
             base = render_policy(None, "base")
             beside = lint_texts([("base.json", base.text), hardened], together=True)
             expectations = derive_expectations(self.site)
@@ -128,48 +129,48 @@ class _Play:
             let_through = verify_offline(expectations, [base.document, policy.document]).failed
         useless = [finding for finding in beside if finding.name == "restricts-nothing"]
         count = len(offline.judgements)
-        told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
-        told(
+        report(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
+        report(
             f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
             ok=bool(useless),
         )
-        told(
+        report(
             f"and {len(let_through)} calls that must be refused would go through",
             ok=bool(let_through),
         )
-        told(f"{count} expectations hold according to our own engine", ok=not offline.failed)
+        report(f"{count} expectations hold according to our own engine", ok=not offline.failed)
 
     def _bootstrap(self, policy: RenderedPolicy) -> Aws:
         """Return the connection with the new key."""
         delivery = Delivery(self.env_file, self._connect)
-        with self.told.act("Bootstrap: user, policy, attachment, access key"):
+        with self.report.act("Bootstrap: user, policy, attachment, access key"):
             plan = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
             apply_plan(self.admin, plan)
             again = plan_bootstrap(self.admin, self.site, policy.text, delivery=delivery)
         key = self.env_file.look().key
         mode = f"{self.env_file.path.stat().st_mode & 0o777:04o}"
-        self.told(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
-        self.told(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
-        self.told("a second run has nothing to do", ok=not again.changes)
+        self.report(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
+        self.report(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
+        self.report("a second run has nothing to do", ok=not again.changes)
         if key is None:
             raise AwsError("the bootstrap left no key in the file")
         aws = self._connect(key)
         arn = aws.identity().arn
-        self.told(f"the key signs in as {arn}", ok=arn == self.site.principal_arn)
+        self.report(f"the key signs in as {arn}", ok=arn == self.site.principal_arn)
         return aws
 
     def _verify(self, policy: RenderedPolicy) -> None:
         expectations = derive_expectations(self.site)
-        with self.told.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
+        with self.report.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
             live = verify_live(self.admin, self.site.principal_arn, expectations)
             offline = verify_offline(expectations, [policy.document])
-        answers = [[one.answer for one in done.judgements] for done in (live, offline)]
+        answers = [[judgement.answer for judgement in done.judgements] for done in (live, offline)]
         held = not live.failed and not live.unchecked
-        self.told(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
-        self.told("the answers match the offline check", ok=answers[0] == answers[1])
+        self.report(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
+        self.report("the answers match the offline check", ok=answers[0] == answers[1])
 
     def _work(self, manager: WorkerManager) -> Worker:
-        with self.told.act("Work with the new key: create a worker"):
+        with self.report.act("Work with the new key: create a worker"):
             worker = manager.create_instance(
                 Launch(name="cml-worker-01", image_id=OWN_IMAGE, instance_type="m5zn.metal")
             )
@@ -182,14 +183,14 @@ class _Play:
         written = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
         used = f"{_mean('CPU', usage.cpu)}, {_mean('memory', usage.memory)}"
         known = usage.cpu.mean is not None and usage.memory.mean is not None
-        self.told(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
-        self.told(f"tags: {written}", ok=tagged.items() <= tags.items())
-        self.told(f"utilization: {used}", ok=known)
-        with self.told.act("Stop it and start it again"):
+        self.report(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
+        self.report(f"tags: {written}", ok=tagged.items() <= tags.items())
+        self.report(f"utilization: {used}", ok=known)
+        with self.report.act("Stop it and start it again"):
             stopped = manager.stop_instance(worker.id)
             started = manager.start_instance(worker.id)
             state = manager.get_instance_details(worker.id).state
-        self.told(
+        self.report(
             f"{stopped.previous} → {stopped.current} → {started.current}, now {state}",
             ok=state == "running",
         )
@@ -208,14 +209,16 @@ class _Play:
                 "ec2", "create_tags", Resources=foreign, Tags=_tags(launch)
             ),
         }
-        with self.told.act("Try five things the policy forbids"):
+        with self.report.act("Try five things the policy forbids"):
             answers = {words: _refusal(attempt) for words, attempt in attempts.items()}
         for words, code in answers.items():
-            self.told(f"{words}: {code}", ok=code == "UnauthorizedOperation")
+            self.report(f"{words}: {code}", ok=code == "UnauthorizedOperation")
         left = manager.get_all_instances(managed_only=False)
         other = next(worker for worker in left if worker.id == self.foreign)
         untouched = (other.state, other.tags.get(GUARD.key)) == ("running", "another-team")
-        self.told("and nothing happened: the other team's instance is still running", ok=untouched)
+        self.report(
+            "and nothing happened: the other team's instance is still running", ok=untouched
+        )
 
 
 def _site(path: Path, account: str) -> Site:
