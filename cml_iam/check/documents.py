@@ -168,7 +168,7 @@ def read_policies(
 def _document(policy: Policy, site: Site, parameters: Mapping[str, str]) -> PolicyDocument:
     if not policy.kept:
         return parse_policy(policy.text, policy.name)
-    # Most files are plain JSON, and need none of this.
+    # Loaded here, because most files are plain JSON and do not need it.
     from cml_iam.sources import document_of, pseudo_of
 
     return document_of(policy.kept, {**parameters, **pseudo_of(site.account, site.partition)})

@@ -125,15 +125,15 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     for path in paths:
         if path.is_dir():
             met = list(filter(None, map(_met, sorted(_files(path)))))
-            for given in met or [_not_read(path, "no file in it is read")]:
-                read.setdefault(given.name, given)
+            for file in met or [_not_read(path, "no file in it is read")]:
+                read.setdefault(file.name, file)
         else:
             read[str(path)] = _given(path, open_regular(path))
     return tuple(read.values())
 
 
 def content_of(
-    given: Given,
+    file: Given,
     site: Site | None,
     *,
     alone: bool,
@@ -147,18 +147,18 @@ def content_of(
     with that statement, because snippets are published in that form; as the content of a file, it
     is a fault.
     """
-    if given.unread is not None:
-        return Content(skipped=given.unread)
-    if given.name.endswith((".md", ".markdown")):
-        return _markdown(given)
-    named, plain = alone and given.named, given.name.endswith(".json")
-    if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
+    if file.unread is not None:
+        return Content(skipped=file.unread)
+    if file.name.endswith((".md", ".markdown")):
+        return _markdown(file)
+    named, plain = alone and file.named, file.name.endswith(".json")
+    if file.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(file.text)):
         return Content()
     account = (site.account, site.partition) if site else None
     try:
         content = subjects_in(
-            given.text,
-            given.name,
+            file.text,
+            file.name,
             named=named,
             plain=plain,
             account=account,
@@ -170,18 +170,18 @@ def content_of(
         policies = tuple(starmap(_kept, content.policies))
         return Content(policies, content.skipped, content.unread)
     if plain:
-        return Content((_plain(given, site),))
-    terraform = given.name.endswith(".tf") and _HAS_POLICY.search(given.text)
+        return Content((_plain(file, site),))
+    terraform = file.name.endswith(".tf") and _HAS_POLICY.search(file.text)
     return Content(skipped=_TERRAFORM if terraform else None)
 
 
-def _plain(given: Given, site: Site | None) -> Policy:
+def _plain(file: Given, site: Site | None) -> Policy:
     try:
-        value = json.loads(given.text)
+        value = json.loads(file.text)
     except (ValueError, RecursionError):
         value = None
-    role = _role(Path(given.name).stem, site)
-    return Policy(given.name, given.text, _kind(value, role), role)
+    role = _role(Path(file.name).stem, site)
+    return Policy(file.name, file.text, _kind(value, role), role)
 
 
 def _kept(policy: Kept, subject: Subject) -> Policy:
@@ -225,30 +225,30 @@ def _not_read(path: Path, reason: str) -> Given:
     return Given(str(path), "", "", named=False, unread=reason)
 
 
-def _markdown(given: Given) -> Content:
+def _markdown(file: Given) -> Content:
     policies: list[Policy] = []
     broken: list[int] = []
-    for match in _BLOCK.finditer(given.text):
+    for match in _BLOCK.finditer(file.text):
         try:
             value = json.loads(match[2])
         except (ValueError, RecursionError):
             if '"Effect"' in match[2]:
-                broken.append(given.text.count("\n", 0, match.start()) + 1)
+                broken.append(file.text.count("\n", 0, match.start()) + 1)
             continue
-        policies += _block(given, match, value)
+        policies += _block(file, match, value)
     lines = ", ".join(map(str, broken))
-    said = f"JSON that looks like a policy cannot be read, in line {lines}" if broken else None
-    return Content(tuple(policies), said)
+    reason = f"JSON that looks like a policy cannot be read, in line {lines}" if broken else None
+    return Content(tuple(policies), reason)
 
 
-def _block(given: Given, match: re.Match[str], value: Any) -> Iterator[Policy]:
+def _block(file: Given, match: re.Match[str], value: Any) -> Iterator[Policy]:
     # The lines before keep their number, so that places are those in the file.
-    before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
+    before = "\n" * (file.text.count("\n", 0, match.start(2)) - 1)
     if is_statement(value):
         text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
-        yield Policy(given.name, text, _kind(value, None), None, snippet=True)
+        yield Policy(file.name, text, _kind(value, None), None, snippet=True)
     elif other_document(value, named=False) is None:
-        yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
+        yield Policy(file.name, f"{before}\n{match[2]}", _kind(value, None), None)
 
 
 def _kind(value: Any, role: str | None) -> Kind:

@@ -70,9 +70,9 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
     """
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
     decisions = map(authorizer.decide, requests)
-    reasons = [why(decision) for decision in decisions if not decision.allowed]
-    if reasons:
-        return tuple(dict.fromkeys(reasons))
+    refusals = [why(decision) for decision in decisions if not decision.allowed]
+    if refusals:
+        return tuple(dict.fromkeys(refusals))
     if deciding.live:
         return (Why(_BEYOND, _LOOK, sure=False),)
     return (Why(ELSEWHERE, f"{COMPARE}, or pass --admin-profile NAME", sure=False),)

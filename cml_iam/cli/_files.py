@@ -138,7 +138,11 @@ def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
         return parse_policy(text, str(file))
     if not chosen:
         return _all(source, path)
-    kept = [e for e in source.policies if chosen in (e.label, e.label.removeprefix("Resources."))]
+    kept = [
+        policy
+        for policy in source.policies
+        if chosen in (policy.label, policy.label.removeprefix("Resources."))
+    ]
     if not kept:
         raise _several(file, source.policies, f"`{file}` has no policy `{chosen}`")
     return kept
@@ -167,12 +171,12 @@ def _attached(read: Sequence[Kept]) -> Sequence[Kept]:
 
 
 def _document(kept: Kept) -> PolicyDocument:
-    # Most files are plain JSON, and need none of this.
+    # Loaded here, because most files are plain JSON and do not need it.
     from cml_iam.sources import document_of, pseudo_of
 
     site = find_site() if kept.template else None
-    known = pseudo_of(site.account, site.partition) if site else {}
-    return document_of(kept, {**parameters(), **known})
+    pseudo = pseudo_of(site.account, site.partition) if site else {}
+    return document_of(kept, {**parameters(), **pseudo})
 
 
 boundary_option = option("--boundary FILE", "Permissions boundary of the principal.", type=FILE)
@@ -226,39 +230,39 @@ def read_given(arguments: Sequence[str]) -> Given:
     """
     from cml_iam.sources import subjects_in
 
-    given = Given([], [], [], [])
+    inputs = Given([], [], [], [])
     for name, text, named in chain.from_iterable(map(_texts, arguments)):
         try:
             content = subjects_in(text, name, named=named, parameters=parameters())
         except DocumentError as error:
             if named:
                 raise
-            given.unread.extend(error.problems)
+            inputs.unread.extend(error.problems)
             continue
         if content is None:
-            given.texts.append((name, text))
+            inputs.texts.append((name, text))
             continue
-        given.kept.extend(subject for _, subject in content.policies)
-        given.unread.extend(content.unread)
+        inputs.kept.extend(subject for _, subject in content.policies)
+        inputs.unread.extend(content.unread)
         if content.skipped:
-            given.skipped.append((name, content.skipped))
-    return given
+            inputs.skipped.append((name, content.skipped))
+    return inputs
 
 
-def _texts(given: str) -> list[tuple[str, str, bool]]:
+def _texts(argument: str) -> list[tuple[str, str, bool]]:
     """Return the names and texts behind an argument, and whether the file itself was named.
 
     Line endings are unchanged. Raises InputError.
     """
-    if given == "-":
+    if argument == "-":
         return [("<stdin>", _stdin(), True)]
-    path = Path(given)
+    path = Path(argument)
     if path.is_dir():
         return [
             (str(file), decoded(open_regular(file), str(file)), False)
             for file in policy_files(path)
         ]
-    return [(given, decoded(open_regular(path), given), True)]
+    return [(argument, decoded(open_regular(path), argument), True)]
 
 
 def _stdin() -> str:

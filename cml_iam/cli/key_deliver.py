@@ -362,7 +362,7 @@ def _key(source: str | None) -> credentials.AccessKey:
         raise InputError(
             f"`{store.name}` has no access key", remedy="name a store with a key: --from STORE"
         )
-    # The id tells the account by itself, except for keys made before 2019.
+    # The id contains the account, except for keys made before 2019.
     account = credentials.account_of(key.id)
     if expected and account and account != expected:
         raise RefusedError(

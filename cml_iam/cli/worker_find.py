@@ -282,7 +282,7 @@ def adopt(ids: tuple[str, ...]) -> None:
 
 
 def _why(here: Scene, worker: Worker) -> str:
-    """Return who may not set the guard tag, or which statements of the site's policy see to it."""
+    """Return who may not set the guard tag, or which statements of the site's policy prevent it."""
     from cml_iam.engine import authorization, compile_policies
     from cml_iam.render import render_policy
 

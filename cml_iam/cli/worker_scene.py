@@ -29,7 +29,7 @@ from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
     import click
 
@@ -67,30 +67,33 @@ class Scene:
             self.regions, lambda region: self.manager.get_all_instances(region=region, **filters)
         )
 
-    def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
-        """Return the instances that *wanted*, ids and names, refer to."""
-        return room.find_workers(self.manager, wanted, self.regions)
+    def find(self, words: Sequence[str]) -> tuple[Worker, ...]:
+        """Return the instances that *words*, ids and names, refer to."""
+        return room.find_workers(self.manager, words, self.regions)
 
-    def living(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
-        """Return the workers *wanted*, or all that are not terminated; fails if a region does."""
-        if wanted:
-            return self.find(wanted)
+    def living(self, words: Sequence[str]) -> tuple[Worker, ...]:
+        """Return the workers that *words* name, or all that are not terminated.
+
+        Raises AwsError if a region does not answer.
+        """
+        if words:
+            return self.find(words)
         listing = self.listing()
         for error in listing.failures.values():
             raise error
         return tuple(worker for worker in listing.workers if worker.state != "terminated")
 
-    def find_managed(self, wanted: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
+    def find_managed(self, words: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
         """Like `find`, but refuse instances without the guard tag unless *unmanaged*."""
-        found = self.find(wanted)
-        foreign = [worker for worker in found if not self.manager.guard.marks(worker.tags)]
+        workers = self.find(words)
+        foreign = [worker for worker in workers if not self.manager.guard.marks(worker.tags)]
         if foreign and not unmanaged:
             raise RefusedError(
                 f"not managed: {', '.join(worker.label for worker in foreign)} "
                 f"without the tag `{self.manager.guard}`",
                 remedy="add --unmanaged to include it anyway",
             )
-        return found
+        return workers
 
 
 def scene(role: Role = "manager", *, changes: bool = False, examined: bool = False) -> Scene:
@@ -119,7 +122,9 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
             f"{INFO} no site file `{DEFAULT_SITE}` here: using the defaults: workers have the "
             f"tag {manager.guard}, the region is {home}, and the account is not checked"
         )
-    regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
+    regions = site.restrict.regions if site else ()
+    if chosen.region:
+        regions = (chosen.region,)
     return Scene(manager, regions or (home,), home, site, aws)
 
 
@@ -142,8 +147,8 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
     if namesakes:
         shown = ", ".join(namesakes[: room.NAMESAKES])
         hidden = len(namesakes) - room.NAMESAKES
-        more = f" and {hidden} more" if hidden > 0 else ""
-        note(f"{WARN} another worker is already called {name}: {shown}{more}")
+        rest = f" and {hidden} more" if hidden > 0 else ""
+        note(f"{WARN} another worker is already called {name}: {shown}{rest}")
         note("  commands will refuse the name as ambiguous; use an id instead")
     for region, error in listing.failures.items():
         note(
@@ -254,30 +259,30 @@ def state_folder() -> Path:
 
 def keep_names(workers: Sequence[Worker], chosen: Settings) -> None:
     """Store the ids, names and states of *workers*, all workers of the site, for completion."""
-    known = [
+    rows = [
         [worker.id, worker.name, worker.state]
         for worker in workers
         if worker.state not in ("shutting-down", "terminated")
     ]
-    # Whatever keeps it from being written (also a user without a home): the command has its answer.
+    # The command has its answer, whatever prevents the writing (such as a user without a home).
     with suppress(OSError, InputError, RuntimeError):
         path = _path(chosen)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(path, json.dumps(known), mode=0o600)
+        write_whole(path, json.dumps(rows), mode=0o600)
 
 
 def complete_worker(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return the workers that *incomplete* can become: by name, or by id where that says more."""
-    known = _known(settings(context))
-    given = context.params.get(parameter.name or "") or ()
-    names = Counter(name for _, name, _ in known)
+    """Return the workers that *incomplete* can become, by id if the name is not unique."""
+    workers = _known(settings(context))
+    chosen = context.params.get(parameter.name or "") or ()
+    names = Counter(name for _, name, _ in workers)
     offered = []
-    for worker_id, name, state in known:
+    for worker_id, name, state in workers:
         by_name = names[name] == 1 and _PLAIN.fullmatch(name) and not incomplete.startswith("i-")
         word = name if by_name else worker_id
-        if word.startswith(incomplete) and word not in given:
+        if word.startswith(incomplete) and word not in chosen:
             about = f"{worker_id} {state}" if by_name else state
             offered.append(CompletionItem(word, help=about))
     return offered
