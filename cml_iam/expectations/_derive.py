@@ -237,7 +237,7 @@ def _judge(expectation: Expectation, decide: Callable[[Request], Ruling]) -> Jud
         answer = "refused"
     elif any(ruling.allowed is None for _, ruling in rulings):
         answer = None
-    # Of a refused call only what refused it: the other authorizations may well be allowed.
+    # For a refused call, only what refused it: its other authorizations may be allowed.
     telling = [ruling for _, ruling in rulings if not (refused and ruling.allowed)]
     statements = dict.fromkeys(label for ruling in telling for label in ruling.statements)
     return Judgement(expectation, answer, tuple(statements), refused)

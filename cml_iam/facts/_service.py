@@ -162,7 +162,7 @@ class Service:
             every_key = Keys(frozenset(self.key_types) | GLOBAL_KEYS)
             targets.append(Target("any", (), every_key, required=False))
         if not any(target.required for target in targets):
-            # With no type at all, or only optional ones, the action may be asked for on nothing.
+            # With no type at all, or only optional ones, a request may name no resource.
             targets.append(Target("", (), Keys(own), required=not targets))
         access = frozenset(part.strip() for part in raw["accessLevel"].split(","))
         return Action(self.name, raw["name"], access, tuple(targets))

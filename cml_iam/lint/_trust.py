@@ -228,7 +228,7 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
 
 def strange_projects(subject: Subject) -> Iterator[Found]:
     for item, host, principal in _providers(subject):
-        if issuer_of(host).owner is None:  # whose tokens name no project
+        if issuer_of(host).owner is None:  # its tokens name no project
             continue
         request = _further(item, principal, Token(host, inside=True))
         if request is not None:

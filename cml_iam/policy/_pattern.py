@@ -21,7 +21,10 @@ _STARS: Final = re.compile(r"\*+")
 
 @lru_cache(1 << 13)
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`."""
+    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`.
+
+    Matching takes linear time for each `*`.
+    """
     runs = (re.escape(run).replace(r"\?", ".") for run in pattern.split("*"))
     return re.compile(linear(runs), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 

@@ -86,7 +86,7 @@ def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterato
     control = properties.get("Type") if isinstance(properties, dict) else None
     why, purpose = where.why_unjudged(kind), where.purpose(kind, control)
     names = where.names(kind, control)
-    for policy in _found(located, (*path, "Properties"), properties, names):
+    for policy in _policies_under(located, (*path, "Properties"), properties, names):
         if isinstance(policy, Problem):
             yield policy
         elif why:
@@ -98,13 +98,13 @@ def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterato
             yield Kept(located.source.name, label(at), hint, written, template=not as_text)
 
 
-_Found = tuple["Path", Located]
+_Policy = tuple["Path", Located]
 """A policy: the path of its property, and its document."""
 
 
-def _found(
+def _policies_under(
     located: Located, path: Path, value: Any, names: frozenset[str]
-) -> Iterator[_Found | Problem]:
+) -> Iterator[_Policy | Problem]:
     """Yield each policy under *path*, and a problem for each unreadable one.
 
     *names* are the properties that are policies, whatever their value. Elsewhere, a text that looks
@@ -120,7 +120,7 @@ def _found(
         if step in names and isinstance(member, list):
             yield inside, within(located, inside)  # of statements: no document is a list
             continue
-        nested = tuple(_found(located, inside, member, names))
+        nested = tuple(_policies_under(located, inside, member, names))
         yield from nested
         if isinstance(member, str):
             is_property = isinstance(step, str) and not step.startswith(("Fn::", "!"))
@@ -144,7 +144,7 @@ def _document(located: Located, path: Path) -> Located:
     return Located(value, written.source, written.values, written.names)
 
 
-def _from_text(located: Located, path: Path, text: str, *, named: bool) -> _Found | Problem:
+def _from_text(located: Located, path: Path, text: str, *, named: bool) -> _Policy | Problem:
     """Return the policy in a JSON text; if it is not *named* as one, only a policy document."""
     name = label(path)
     try:

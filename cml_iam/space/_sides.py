@@ -335,7 +335,7 @@ def _on_other_resources(one: Statement, other: Statement) -> bool:
 def _contradict(one: KeyCondition, other: KeyCondition) -> bool:
     # They may spell the key in different cases; a request has one of them.
     key = one.condition.key
-    # Of a key whose type is unknown, another statement may ask for a list.
+    # If the type of a key is unknown, another statement may treat it as a list.
     if key_type(key) is None or one.needs() or other.needs():
         return False
     result = values_of(Query((key,), (one, other)))
