@@ -153,9 +153,9 @@ def _problems(raw: Any) -> Iterator[str]:
     is_day = isinstance(expires, date) and not isinstance(expires, datetime)
     if expires not in ("", None) and not is_day:
         yield "`expires` must be a date without quotes, such as 2027-01-31"
-    known = [*(rule.id for rule in lint_rules()), *audit_rules()]
-    if isinstance(rule, str) and rule and rule not in known:
-        hint = did_you_mean(rule, known)
+    rule_ids = [*(rule.id for rule in lint_rules()), *audit_rules()]
+    if isinstance(rule, str) and rule and rule not in rule_ids:
+        hint = did_you_mean(rule, rule_ids)
         yield f"there is no finding `{rule}`" + (f" ({hint})" if hint else "")
 
 

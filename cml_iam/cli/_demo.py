@@ -182,10 +182,10 @@ class _Play:
         tagged = {GUARD.key: GUARD.value, "Owner": "network-lab"}
         written = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
         used = f"{_mean('CPU', usage.cpu)}, {_mean('memory', usage.memory)}"
-        known = usage.cpu.mean is not None and usage.memory.mean is not None
+        measured = usage.cpu.mean is not None and usage.memory.mean is not None
         self.report(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
         self.report(f"tags: {written}", ok=tagged.items() <= tags.items())
-        self.report(f"utilization: {used}", ok=known)
+        self.report(f"utilization: {used}", ok=measured)
         with self.report.act("Stop it and start it again"):
             stopped = manager.stop_instance(worker.id)
             started = manager.start_instance(worker.id)

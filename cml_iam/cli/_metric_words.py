@@ -44,8 +44,8 @@ def squeezed(values: Values, width: int) -> list[float | None]:
 
 
 def _mean(values: Values) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def scale(values: Sequence[float], *, rate: bool) -> float:

@@ -189,13 +189,13 @@ def length_or_zero(text: str) -> timedelta:
 
 
 def pairs(
-    texts: Iterable[str], what: str = "a tag", form: str = "KEY=VALUE"
+    texts: Iterable[str], noun: str = "a tag", form: str = "KEY=VALUE"
 ) -> list[tuple[str, str]]:
-    """Return *texts*, each *what* in the form *form*, as pairs; raises InputError for others."""
+    """Return *texts*, each *noun* in the form *form*, as pairs; raises InputError for others."""
     split = [text.partition("=") for text in texts]
     for name, equals, value in split:
         if not name or not equals:
-            raise InputError(f"not {what}: `{name}{equals}{value}`", remedy=f"write {form}")
+            raise InputError(f"not {noun}: `{name}{equals}{value}`", remedy=f"write {form}")
     return [(name, value) for name, _, value in split]
 
 

@@ -65,8 +65,8 @@ def _correction_lines(proof: Proof) -> Iterator[str]:
         yield from _indented(edit.added)
     if proof.denies:
         count = len(proof.denies)
-        what = "this statement" if count == 1 else f"these {count} statements"
-        yield f"    {WAY} add {what} to one of the policies"
+        statements = "this statement" if count == 1 else f"these {count} statements"
+        yield f"    {WAY} add {statements} to one of the policies"
     for deny in proof.denies:
         yield from _indented(statement_json(deny))
     if proof.calls and not proof.edits and not proof.denies:
@@ -262,8 +262,8 @@ def _by_page(used: Iterable[Assumption]) -> dict[str, list[str]]:
     return by_page
 
 
-def _named(names: Sequence[str], what: str = "actions") -> str:
+def _named(names: Sequence[str], noun: str = "actions") -> str:
     """Return the first of *names*, and how many more there are."""
     if len(names) > MAX_NAMED:
-        return f"{names[0]} and {len(names) - 1} other {what}"
+        return f"{names[0]} and {len(names) - 1} other {noun}"
     return listed(names)

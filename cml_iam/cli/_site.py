@@ -300,9 +300,9 @@ def _doubt_region(site: Site | None) -> None:
     region = settings().region
     if region is None:
         return
-    known = known_regions(site.partition) if site else all_regions()
-    if region not in known:
-        hint = meant_region(region, known) or "it is used as written"
+    regions = known_regions(site.partition) if site else all_regions()
+    if region not in regions:
+        hint = meant_region(region, regions) or "it is used as written"
         note(f"{WARN} unknown AWS region `{region}` ({hint})")
 
 

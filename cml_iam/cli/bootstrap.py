@@ -204,13 +204,13 @@ def status(**wanted: Any) -> None:
     answer(standing, lambda: _print_status(standing))
 
 
-def _answer_of(check: str, *scene: Any, **more: Any) -> Any:
-    """Return what *check* found, asked of a BootstrapScene of these values."""
+def _answer_of(check: str, *scene: Any, **options: Any) -> Any:
+    """Return the Status or Drift that *check* finds for a BootstrapScene of these values."""
     from cml_iam.check.bootstrap import BootstrapScene
     from cml_iam.check.checks import ask, check_named
 
-    (found,) = ask(check_named(check), BootstrapScene(*scene, **more)).details
-    return found
+    (detail,) = ask(check_named(check), BootstrapScene(*scene, **options)).details
+    return detail
 
 
 _STATES = {

@@ -345,9 +345,9 @@ def _finding_lines(finding: Finding, folded: Sequence[Finding] = ()) -> Iterator
     if folded:
         names = ", ".join(f"{_rule(other)} ({other.severity.word})" for other in folded)
         same = all(_same_cause(other, finding) for other in folded)
-        what = "the same" if same else "another fault at this place"
+        report = "the same" if same else "another fault at this place"
         rules = "1 more rule reports" if len(folded) == 1 else f"{len(folded)} more rules report"
-        yield f"    and {rules} {what}: {names}; -v shows each"
+        yield f"    and {rules} {report}: {names}; -v shows each"
     yield ""
 
 
@@ -358,10 +358,10 @@ def _summary(number: Mapping[str, int], files: int, left: int) -> str:
     """
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
-    what = plural(files, "policy")
+    policies = plural(files, "policy")
     rest = f"; {plural(left, 'part')} not judged" if left else ""
     parts = [plural(count, level) for level, count in number.items() if count]
     if not parts:
-        return f"{UNKNOWN if left else OK} {what}: nothing found{rest}"
+        return f"{UNKNOWN if left else OK} {policies}: nothing found{rest}"
     symbol = next(SEVERITY[level] for level, count in number.items() if count)
-    return f"{symbol} {what}: {', '.join(parts)}{rest}"
+    return f"{symbol} {policies}: {', '.join(parts)}{rest}"
