@@ -56,7 +56,7 @@ def _respects(
         return value is None or not value.startswith("-")
     if each.kind == "account":
         arn = context.get("aws:principalarn")
-        return arn is None or value is None or arn.split(":")[4] == value
+        return arn is None or value is None or arn.split(":")[4:5] == [value]
     if each.kind == "always" and each.about == "ec2:instancetype":
         return value is not None or not fields[5].startswith("instance/")
     return each.kind != "partitions" or _is_in_one(context, fields, request.principal)
