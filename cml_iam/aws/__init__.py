@@ -17,17 +17,4 @@ _LATER: Final = {
 }
 """The module of each name that only callers of AWS need; imported on first use, to start fast."""
 
-__all__ = [
-    "Aws",
-    "Counted",
-    "Greeting",
-    "Identity",
-    "Session",
-    "Source",
-    "check_account",
-    "connect",
-    "greet",
-    "source_of",
-]
-
 __getattr__ = later(__name__, _LATER)

@@ -14,14 +14,3 @@ from cml_iam.restrict import Situation
 
 SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 """The columns of the permission table, in order."""
-
-__all__ = [
-    "SITUATIONS",
-    "UNLISTED_ACTIONS",
-    "Answer",
-    "Expectation",
-    "Judgement",
-    "Ruling",
-    "derive_expectations",
-    "judge",
-]

@@ -34,30 +34,4 @@ _LATER: Final = {
     "_rules": ("Example", "Explained", "Rule", "explain_rule", "lint_rules"),
 }
 
-__all__ = [
-    "JUDGED_AS",
-    "KINDS",
-    "Escalation",
-    "Example",
-    "Explained",
-    "Finding",
-    "Fixed",
-    "Kind",
-    "Rule",
-    "Severity",
-    "Step",
-    "Suggestion",
-    "Wanted",
-    "escalations",
-    "explain_rule",
-    "fix_text",
-    "is_complete",
-    "lint_policies",
-    "lint_rules",
-    "lint_subjects",
-    "lint_text",
-    "lint_texts",
-    "recognized_kind",
-]
-
 __getattr__ = later(__name__, _LATER)

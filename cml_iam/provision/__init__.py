@@ -60,34 +60,4 @@ _LATER: Final = {
     "_watch": ("AuditForm", "Watch", "lost_deliveries", "render_audit", "watched"),
 }
 
-__all__ = [
-    "PIECES",
-    "PRINCIPAL",
-    "Applied",
-    "AuditForm",
-    "Hours",
-    "Piece",
-    "Plan",
-    "SavedPlan",
-    "Watch",
-    "apply_plan",
-    "check_fresh",
-    "foresee",
-    "load_plan",
-    "lost_deliveries",
-    "parse_hours",
-    "plan_adoption",
-    "plan_bootstrap",
-    "plan_data",
-    "plan_destruction",
-    "plan_lines",
-    "plan_rollback",
-    "render_audit",
-    "save_plan",
-    "step_data",
-    "steps_lines",
-    "summary",
-    "watched",
-]
-
 __getattr__ = later(__name__, _LATER)

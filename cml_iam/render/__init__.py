@@ -37,25 +37,4 @@ _LATER: Final = {
     "_values": ("audit_values",),
 }
 
-__all__ = [
-    "DOCUMENTS",
-    "FORMS",
-    "MOST_PARTS",
-    "Form",
-    "Profile",
-    "RenderedPolicy",
-    "aligned",
-    "anywhere",
-    "audit_values",
-    "hcl",
-    "hcl_document",
-    "pages",
-    "part_name",
-    "render_document",
-    "render_form",
-    "render_limits",
-    "render_parts",
-    "render_policy",
-]
-
 __getattr__ = later(__name__, _LATER)

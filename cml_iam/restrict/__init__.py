@@ -37,32 +37,6 @@ from cml_iam.restrict.launch import (
 )
 from cml_iam.tag import Tag
 
-__all__ = [
-    "GRANTED",
-    "GRANTS",
-    "INSTANCE_TYPES",
-    "LAUNCH_RESTRICTIONS",
-    "OPTIONS",
-    "RESTRICTED",
-    "RESTRICTIONS",
-    "ROWS",
-    "RUN",
-    "Case",
-    "Grants",
-    "KeyTest",
-    "Promise",
-    "Restriction",
-    "Restrictions",
-    "Situation",
-    "Tag",
-    "launch_note",
-    "names",
-    "operations",
-    "own",
-    "permissions",
-    "send_fix",
-]
-
 RESTRICTED: Final = (
     REGIONS,
     GUARD_TAG,

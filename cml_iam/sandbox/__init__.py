@@ -37,31 +37,3 @@ from cml_iam.sandbox._sandbox import (
 )
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._world import AccessKey
-
-__all__ = [
-    "ACCOUNT",
-    "AS_AWS",
-    "AUDIENCE",
-    "NOT_EXECUTABLE",
-    "NOT_FOUND",
-    "OWN_IMAGE",
-    "REGION",
-    "UBUNTU_IMAGE",
-    "AccessKey",
-    "Bucket",
-    "Buckets",
-    "Conditions",
-    "Identity",
-    "Refusal",
-    "Sandbox",
-    "Seconds",
-    "Shortage",
-    "check_installed",
-    "command_environment",
-    "foreign_variable",
-    "issue_token",
-    "load_conditions",
-    "parse_conditions",
-    "run_command",
-    "start_sandbox",
-]

@@ -14,17 +14,4 @@ if TYPE_CHECKING:
 
 _LATER: Final = {"_readings": ("document_of", "pseudo_of")}
 
-__all__ = [
-    "Kept",
-    "Reading",
-    "Source",
-    "Subject",
-    "document_of",
-    "may_hold_policy",
-    "plain_subject",
-    "pseudo_of",
-    "read_source",
-    "subjects_in",
-]
-
 __getattr__ = later(__name__, _LATER)

@@ -23,35 +23,3 @@ from cml_iam.space._sides import (
 )
 from cml_iam.space._statements import KeyCondition, Part
 from cml_iam.space._values import Query, values_of
-
-__all__ = [
-    "ACCOUNT_ID",
-    "REGION_NAME",
-    "Budget",
-    "Class",
-    "Frame",
-    "Glob",
-    "Goal",
-    "KeyCondition",
-    "Part",
-    "Place",
-    "Policies",
-    "Query",
-    "Searcher",
-    "Shape",
-    "Side",
-    "SliceResult",
-    "apart",
-    "classes",
-    "documents",
-    "glob",
-    "loose_places",
-    "moments",
-    "representatives",
-    "side_of",
-    "statements_of",
-    "taking_colons",
-    "together",
-    "typed_places",
-    "values_of",
-]

@@ -21,26 +21,3 @@ from cml_iam.who._paths import Paths
 from cml_iam.who._reduced import Origin
 from cml_iam.who._remedy import remedy
 from cml_iam.who._report import NOT_COVERED, Holder, Topic, as_json, holders, is_expected, topics
-
-__all__ = [
-    "DOWNLOAD",
-    "NOT_COVERED",
-    "Account",
-    "Asker",
-    "Holder",
-    "Member",
-    "Origin",
-    "Paths",
-    "Question",
-    "State",
-    "Topic",
-    "account_of",
-    "as_json",
-    "holders",
-    "is_expected",
-    "read_account",
-    "remedy",
-    "topics",
-    "with_resources",
-    "with_scps",
-]
