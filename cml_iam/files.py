@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jinja2 import Environment
 
 LARGEST: Final = 16 << 20

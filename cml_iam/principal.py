@@ -10,10 +10,11 @@ principals' policies, and costs the same in an account with ten thousand users.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import (
     CmlIamError,
     DeniedError,
@@ -21,13 +22,7 @@ from cml_iam.errors import (
     NotFoundError,
     UnsupportedError,
 )
-from cml_iam.policy import Arn, load_policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.policy import PolicyDocument
+from cml_iam.policy import Arn, PolicyDocument, load_policy
 
 _T = TypeVar("_T")
 Kind = Literal["user", "role"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cml_iam.audit import GROUPS
@@ -20,7 +21,6 @@ from cml_iam.report import shown
 from cml_iam.report.text import item_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from xml.etree.ElementTree import Element
 
     from cml_iam.audit import Account, AuditFinding, Check, Report

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -21,8 +22,6 @@ from cml_iam.lint import Severity
 from cml_iam.report import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from cml_iam.audit import AuditFinding, Report, Spot
     from cml_iam.report import Request
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from cml_iam.audit import GROUPS
+from cml_iam.audit import GROUPS, Check, KeyLine, Report, Since, Unused
 from cml_iam.audit import _words as words
 from cml_iam.audit._words import date_text, findings_alike, grids_of, items_of, request_of
 from cml_iam.facts import MAX_KEY_AGE
+from cml_iam.lint import Severity
 from cml_iam.report import (
     FAILED,
     NOTED,
@@ -20,16 +21,12 @@ from cml_iam.report import (
     Cell,
     Column,
     Document,
+    Level,
     Section,
     capital,
     listed,
     plural,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.audit import Check, KeyLine, Report, Since, Unused
-    from cml_iam.lint import Severity
-    from cml_iam.report import Level
 
 Row = tuple[Cell, ...]
 

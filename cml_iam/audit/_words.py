@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from cml_iam.audit import audit_rules
+from cml_iam.audit import (
+    Account,
+    Ask,
+    AuditFinding,
+    Check,
+    Conclusion,
+    Matrix,
+    Report,
+    Spot,
+    audit_rules,
+)
+from cml_iam.audit import Cell as MatrixCell
 from cml_iam.lint import Severity, lint_rules
 from cml_iam.report import (
     FAILED,
@@ -19,20 +31,13 @@ from cml_iam.report import (
     WARNED,
     Grid,
     Item,
+    Level,
     Place,
     Request,
     Station,
     listed,
     plural,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from cml_iam.audit import Account, Ask, AuditFinding, Check, Conclusion, Matrix, Report, Spot
-    from cml_iam.audit import Cell as MatrixCell
-    from cml_iam.report import Level
-
 
 SEVERITIES: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 

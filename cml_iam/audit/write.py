@@ -16,23 +16,18 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from itertools import repeat
+from os import PathLike
 from pathlib import PurePath
 from types import MappingProxyType, NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from cml_iam.audit import Report, Since
+from cml_iam.audit import AuditFinding, Report, Since
 from cml_iam.audit._words import belongs, counts, date_text
 from cml_iam.errors import DocumentError, InputError, Problem
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
 from cml_iam.located import located_problems, parse_json, schema_problems
 from cml_iam.secret import masked
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    from cml_iam.audit import AuditFinding
-
 
 Form = Literal["text", "json", "sarif", "junit", "markdown", "html"]
 EXTENSIONS: Final[dict[str, Form]] = {

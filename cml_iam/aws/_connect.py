@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cml_iam import errors
 from cml_iam._version import __version__
@@ -22,14 +23,9 @@ from cml_iam.aws._session import (
     wrap,
 )
 from cml_iam.aws._source import Source, load_credentials, source_in
-from cml_iam.aws.port import Identity, is_read
+from cml_iam.aws.port import Aws, Identity, Session, is_read
 from cml_iam.facts import first_region, known_regions, meant_region, partition_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from cml_iam.aws.port import Aws, Session
-    from cml_iam.secret import Secret
+from cml_iam.secret import Secret
 
 # botocore 1.44 sends a request up to 3 times, 1.43 sent it up to 5 times. Set here so that an
 # upgrade changes nothing.

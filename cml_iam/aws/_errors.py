@@ -7,13 +7,11 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from cml_iam import errors
 from cml_iam.catalogue import load_catalogue
-
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
 
 _CHECK_KEY = (
     "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be deleted, or the key may be "

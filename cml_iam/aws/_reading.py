@@ -12,14 +12,12 @@ instances, mostly for unused members and for detecting timestamp formats.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.visible import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ROOT: Final = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL

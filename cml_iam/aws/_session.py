@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam import clock, errors
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import reader
+from cml_iam.aws.port import Session
 from cml_iam.catalogue import load_catalogue
 from cml_iam.secret import Secret, masked
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from cml_iam.aws.port import Session
 
 CONNECT_TIMEOUT: Final = 5.0
 ORIGIN: Final = "cml-iam.origin"

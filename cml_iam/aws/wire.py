@@ -7,14 +7,12 @@ botocore's service models.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cml_iam.secret import Secret
+from cml_iam.secret import Secret
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from cml_iam.aws import Identity, Source
 from cml_iam.check._usage import over_age
-from cml_iam.check.answer import State
-from cml_iam.credentials import account_of, list_keys, variables
+from cml_iam.check.answer import Answer, Diagnosis, State
+from cml_iam.check.checks import Check
+from cml_iam.check.doctor import Scene
+from cml_iam.credentials import KeyInfo, account_of, list_keys, variables
 from cml_iam.errors import (
     AwsError,
     CmlIamError,
@@ -28,15 +32,6 @@ from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.files import regular_text
 from cml_iam.principal import principal_of_arn
 from cml_iam.report import plural
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.aws import Identity, Source
-    from cml_iam.check.answer import Answer, Diagnosis
-    from cml_iam.check.checks import Check
-    from cml_iam.check.doctor import Scene
-    from cml_iam.credentials import KeyInfo
 
 _ADMIN: Final = "pass a profile that may read IAM: --admin-profile NAME"
 _SOON: Final = timedelta(days=14)

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal
 
-from cml_iam.audit import Cell, Matrix
+from cml_iam.audit import Ask, AuditFinding, Cell, CellAnswer, Matrix, Spot
 from cml_iam.check.answer import ask_of
-from cml_iam.check.verify import verify_offline
-from cml_iam.engine import compile_policies
-from cml_iam.expectations import SITUATIONS, derive_expectations
+from cml_iam.check.checks import Check
+from cml_iam.check.verify import Verification, verify_offline
+from cml_iam.engine import Request, compile_policies
+from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
+from cml_iam.policy import PolicyDocument
 from cml_iam.report import plural
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from cml_iam.audit import Ask, AuditFinding, CellAnswer, Spot
-    from cml_iam.check.checks import Check
-    from cml_iam.check.verify import Verification
-    from cml_iam.engine import Request
-    from cml_iam.expectations import Judgement
-    from cml_iam.policy import PolicyDocument
-    from cml_iam.site import Site
+from cml_iam.site import Site
 
 REST: Final = "other actions (samples)"
 """The row for actions outside the catalogue."""

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit import Changed, Input, Spot
+from cml_iam.audit import Ask, AuditFinding, Changed, Input, Spot
 from cml_iam.catalogue import load_catalogue
 from cml_iam.check.answer import Answer, add_up, ask_of
-from cml_iam.check.checks import failed, not_made
+from cml_iam.check.checks import Check, failed, not_made
 from cml_iam.errors import NotFoundError
-from cml_iam.policy import canonical
-from cml_iam.prove import WIDER, Policies, differences, policies_of, prove_site
+from cml_iam.policy import PolicyDocument, canonical
+from cml_iam.prove import (
+    WIDER,
+    Answered,
+    Comparison,
+    Difference,
+    Policies,
+    Proof,
+    differences,
+    policies_of,
+    prove_site,
+)
 from cml_iam.report import plural
+from cml_iam.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cml_iam.audit import Ask, AuditFinding
     from cml_iam.aws.port import Aws
-    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene, Attached
-    from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held
-    from cml_iam.prove import Answered, Comparison, Difference, Proof
-    from cml_iam.site import Site
 
 
 MOST_CHANGES = 12

@@ -13,17 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from cml_iam.engine import context_keys
+from cml_iam.aws.port import Aws
+from cml_iam.engine import Request, context_keys
 from cml_iam.errors import AwsError, CredentialsError
 from cml_iam.expectations import Ruling
-from cml_iam.policy import pattern_matches
-
-if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.engine import Request
-    from cml_iam.policy import PolicyDocument, Statement
+from cml_iam.policy import PolicyDocument, Statement, pattern_matches
 
 Question = tuple[str, str]
 """An action and a resource."""

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import reduce
 from operator import getitem
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.audit import AuditFinding, Spot
-from cml_iam.check.answer import ask_of, fingerprint
+from cml_iam.check.answer import Answer, ask_of, fingerprint
+from cml_iam.check.checks import Check
+from cml_iam.check.files import Given, Policy
 from cml_iam.errors import DocumentError, Place
-from cml_iam.lint import Severity, lint_subjects
+from cml_iam.lint import Finding, Kind, Severity, lint_subjects
 from cml_iam.located import parse_json
-from cml_iam.policy import PolicyDocument, parse_policy
+from cml_iam.policy import PolicyDocument, Statement, parse_policy
 from cml_iam.report import Excerpt
 from cml_iam.sources import plain_subject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from cml_iam.check.answer import Answer
-    from cml_iam.check.checks import Check
-    from cml_iam.check.files import Given, Policy
-    from cml_iam.lint import Finding, Kind
-    from cml_iam.policy import Statement
 
 
 def lint_many(

@@ -6,24 +6,21 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.h
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import KeyLine, Spot, Unused
-from cml_iam.catalogue import load_catalogue
+from cml_iam.aws.port import Aws
+from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.check.answer import Answer
-from cml_iam.credentials import account_of, key_use, list_keys
+from cml_iam.check.checks import Check
+from cml_iam.credentials import KeyInfo, account_of, key_use, list_keys
 from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.catalogue import Permission
-    from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene
-    from cml_iam.credentials import KeyInfo
 
 
 MOST_UNUSED: Final = timedelta(days=90)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit import Ask
+from cml_iam.audit import (
+    Ask,
+    AuditFinding,
+    Changed,
+    Check,
+    Input,
+    KeyLine,
+    Matrix,
+    Skipped,
+    Spot,
+    Unused,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cml_iam.audit import (
-        AuditFinding,
-        Changed,
-        Check,
-        Input,
-        KeyLine,
-        Matrix,
-        Skipped,
-        Spot,
-        Unused,
-    )
     from cml_iam.engine import Request
 
 

@@ -5,7 +5,7 @@ The principal's checks ask the plan, and so agree with `bootstrap apply`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from cml_iam.provision import PRINCIPAL, lost_deliveries, plan_bootstrap, step_d
 from cml_iam.render import audit_values
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from cml_iam.aws.port import Aws
     from cml_iam.check.checks import Check
     from cml_iam.check.scene import AccountScene

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
-from cml_iam.audit import AuditFinding, audit_rules
+from cml_iam.audit import Ask, AuditFinding, Group, Spot, audit_rules
 from cml_iam.audit import Check as Result
 from cml_iam.check.answer import Answer, Diagnosis, State, fingerprint
 from cml_iam.errors import (
@@ -24,9 +24,6 @@ from cml_iam.errors import (
     UnsupportedError,
 )
 from cml_iam.lint import Severity
-
-if TYPE_CHECKING:
-    from cml_iam.audit import Ask, Group, Spot
 
 _T = TypeVar("_T")
 _READER: Final = (

@@ -10,31 +10,24 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam._version import __version__
-from cml_iam.aws import Greeting, greet, source_of
+from cml_iam.aws import Greeting, Source, greet, source_of
+from cml_iam.aws.port import Aws, Identity
 from cml_iam.check.answer import Answer, Diagnosis, State
-from cml_iam.check.checks import DOCTOR, answers, fact
+from cml_iam.check.checks import DOCTOR, Check, answers, fact
 from cml_iam.check.refusal import Deciding
 from cml_iam.errors import AwsError, CmlIamError, NotFoundError
 from cml_iam.facts import DOMAINS, updated
 from cml_iam.principal import principal_of_arn, read_holdings
-from cml_iam.workers import try_permissions
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from cml_iam.aws import Source
-    from cml_iam.aws.port import Aws, Identity
-    from cml_iam.check.checks import Check
-    from cml_iam.site import Site
-    from cml_iam.workers import Health, Launch, WorkerManager
+from cml_iam.site import Site
+from cml_iam.workers import Health, Launch, WorkerManager, try_permissions
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from cml_iam.audit import Input, Skipped, Spot
+from cml_iam.audit import AuditFinding, Input, Skipped, Spot
 from cml_iam.check._expected import decided_here, expectation_findings, matrix_of
 from cml_iam.check._texts import lint_many, secrets_in, with_excerpts
 from cml_iam.check.answer import Answer, add_up, trimmed
-from cml_iam.check.checks import AUDIT_FILES, answers, fact, failed, not_made
+from cml_iam.check.checks import AUDIT_FILES, Check, answers, fact, failed, not_made
 from cml_iam.check.files import Content, Given, Policy, content_of, in_force
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
-from cml_iam.lint import JUDGED_AS, Severity
-from cml_iam.policy import attachment_problems, parse_policy
-from cml_iam.render import DOCUMENTS, render_document, render_limits, render_parts
+from cml_iam.expectations import Judgement
+from cml_iam.lint import JUDGED_AS, Kind, Severity
+from cml_iam.policy import PolicyDocument, attachment_problems, parse_policy
+from cml_iam.render import DOCUMENTS, Profile, render_document, render_limits, render_parts
 from cml_iam.report import plural
-
-if TYPE_CHECKING:
-    from cml_iam.audit import AuditFinding
-    from cml_iam.check.checks import Check
-    from cml_iam.expectations import Judgement
-    from cml_iam.lint import Kind
-    from cml_iam.policy import PolicyDocument
-    from cml_iam.render import Profile
-    from cml_iam.site import Site
+from cml_iam.site import Site
 
 _NO_POLICY: Final = (
     "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown, in"

@@ -5,28 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from cml_iam.errors import DocumentError, InputError
+from cml_iam.audit import Spot
+from cml_iam.errors import DocumentError, InputError, Problem
 from cml_iam.files import LARGEST, decoded, open_regular
-from cml_iam.lint import recognized_kind
+from cml_iam.lint import Kind, recognized_kind
 from cml_iam.policy import is_statement, other_document
-from cml_iam.render import DOCUMENTS
-from cml_iam.sources import may_hold_policy, subjects_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.audit import Spot
-    from cml_iam.errors import Problem
-    from cml_iam.lint import Kind
-    from cml_iam.render import Profile
-    from cml_iam.site import Site
-    from cml_iam.sources import Kept, Subject
+from cml_iam.render import DOCUMENTS, Profile
+from cml_iam.site import Site
+from cml_iam.sources import Kept, Subject, may_hold_policy, subjects_in
 
 TEXTS: Final = frozenset(
     {".md", ".env", ".txt", ".toml", ".ini", ".cfg", ".yaml", ".yml", ".sh", ".tf", ".tfvars", ""}

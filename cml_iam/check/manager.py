@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check.answer import Answer, State
+from cml_iam.check.answer import Answer, Diagnosis, State
+from cml_iam.check.checks import Check
+from cml_iam.check.doctor import Scene
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request, authorization
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
 from cml_iam.files import parse_json
 from cml_iam.report import plural
 from cml_iam.restrict import send_fix
+from cml_iam.tag import Tag
 from cml_iam.workers import (
     PROBE,
+    Health,
+    Image,
     Launch,
+    Metric,
     Unknown,
     Verdict,
+    Worker,
     list_fleet,
     tags_at_launch,
     try_permissions,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.check.answer import Diagnosis
-    from cml_iam.check.checks import Check
-    from cml_iam.check.doctor import Scene
-    from cml_iam.tag import Tag
-    from cml_iam.workers import Check as Tried
-    from cml_iam.workers import Health, Image, Metric, Worker
+from cml_iam.workers import Check as Tried
 
 
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.catalogue import granting
 from cml_iam.engine import compile_policies
+from cml_iam.policy import PolicyDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cml_iam.engine import Decision, Request, StatementReason
-    from cml_iam.policy import PolicyDocument
 
 _BEYOND: Final = (
     "these policies allow it, so something else refuses it: a service control policy, a session "

@@ -19,28 +19,32 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam._version import __version__
-from cml_iam.audit import GROUPS, Report, Spot, Waiver, audit_rules
-from cml_iam.check.answer import add_up
+from cml_iam.audit import (
+    GROUPS,
+    About,
+    Account,
+    AuditFinding,
+    Check,
+    Input,
+    Report,
+    Spot,
+    Waiver,
+    audit_rules,
+)
+from cml_iam.check.answer import Answer, add_up
 from cml_iam.check.checks import CHECKS, WAIVERS, failed
+from cml_iam.errors import Place
 from cml_iam.facts import updated
 from cml_iam.lint import lint_rules
-from cml_iam.located import did_you_mean
+from cml_iam.located import Located, did_you_mean
 from cml_iam.report import plural
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from cml_iam.audit import About, Account, AuditFinding, Check, Input
-    from cml_iam.check.answer import Answer
-    from cml_iam.errors import Place
-    from cml_iam.located import Located
 
 
 def make_report(

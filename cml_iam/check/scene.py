@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -12,8 +13,6 @@ from cml_iam.principal import read_holdings
 from cml_iam.render import MOST_PARTS, part_name, render_limits, render_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held, Holdings

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.check.refusal import why
-from cml_iam.engine import compile_policies
+from cml_iam.engine import Authorizer, Request, compile_policies
 from cml_iam.errors import DeniedError, DocumentError, NotFoundError
-from cml_iam.expectations import Ruling, judge
-from cml_iam.policy import attachment_problems
+from cml_iam.expectations import Expectation, Judgement, Ruling, judge
+from cml_iam.policy import PolicyDocument, attachment_problems
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.check._simulator import Simulator
-    from cml_iam.engine import Authorizer, Request
-    from cml_iam.expectations import Expectation, Judgement
-    from cml_iam.policy import PolicyDocument
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,13 +35,10 @@ from cml_iam.cli._output import (
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_trust
 from cml_iam.cli.key_deliver import Where, delivery_of, file_options, to_option
 from cml_iam.errors import InputError
-from cml_iam.site import TRUSTS
+from cml_iam.site import TRUSTS, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from cml_iam.aws.port import Aws
-    from cml_iam.site import Site
 
 _SITES_OWN = "site"
 """The value of `--boundary` without an ARN: the site's own boundary."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from cml_iam import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Exit(IntEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,13 +14,10 @@ import click
 from cml_iam.cli._options import FILE, option, pairs, repeatable
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
-from cml_iam.errors import DocumentError, InputError, UnsupportedError
+from cml_iam.errors import DocumentError, InputError, Problem, UnsupportedError
 from cml_iam.files import decoded, open_regular, parse_json, regular_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cml_iam.errors import Problem
     from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.sources import Kept, Source, Subject

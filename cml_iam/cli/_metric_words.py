@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from cml_iam.workers import Measure
-
-if TYPE_CHECKING:
-    from cml_iam.workers import Metric, Utilization
+from cml_iam.workers import Measure, Metric, Utilization
 
 Values = Sequence[float | None]
 

@@ -6,19 +6,17 @@ The shared options may stand before or after the command.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
 from cml_iam.clock import parse_length
 from cml_iam.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
 
 _KEY = "cml_iam.settings"
 _TYPED = "cml_iam.typed"

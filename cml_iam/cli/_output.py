@@ -9,7 +9,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,9 +23,6 @@ from cml_iam.secret import masked
 from cml_iam.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from rich.console import Console
 
     from cml_iam.aws.port import Aws

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,6 @@ from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedErr
 from cml_iam.files import regular_text, shipped_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import AccessKey
     from cml_iam.site import Site

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,9 +13,6 @@ from click.shell_completion import CompletionItem
 from cml_iam.cli._exit import MEANING
 from cml_iam.cli._output import fitted
 from cml_iam.cli.groups import leaves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 CREDENTIALS: Final = """\
 A command uses the first of these credentials that exists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -36,10 +37,9 @@ from cml_iam.cli._site import (
 )
 from cml_iam.cli.policy_lint import fail_on_option, together_option
 from cml_iam.errors import InputError
+from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from cml_iam.audit import Account, AuditRule, Report
     from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from cml_iam.check.report import Waivers
     from cml_iam.check.scene import Live
     from cml_iam.lint import Rule
-    from cml_iam.secret import Secret
     from cml_iam.site import Site
 
 FORMS: Final[tuple[Form, ...]] = ("sarif", "junit", "markdown", "html")

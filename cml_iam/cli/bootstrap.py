@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,6 @@ from cml_iam.cli.key_deliver import Where
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.aws.port import Aws
     from cml_iam.check.bootstrap import Drift, Status
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import FILE, option, shared_options
 from cml_iam.cli._output import BAD, OK, answer
 from cml_iam.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @option("--keep DIR", "Keep the site file and the .env in DIR.", type=FILE)

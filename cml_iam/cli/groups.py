@@ -6,16 +6,14 @@ group's table, and imports it only when it is called, to keep `--help` fast.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from cml_iam.cli._options import HelpContext, common_options, flags, refuse_ignored, write_options
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Command(click.Command):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -16,9 +17,6 @@ from cml_iam.facts import PARTITIONS
 from cml_iam.restrict import launch_note
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
 from cml_iam.tag import DEFAULT_TAG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 NONE: Final = "none"
 """The answer that omits a restriction."""

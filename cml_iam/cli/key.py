@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -23,16 +24,12 @@ from cml_iam.cli._output import (
     terminal_width,
 )
 from cml_iam.cli._table import columns_within, print_columns
-from cml_iam.cli.key_deliver import key_options, rotator_of, schedule_options
+from cml_iam.cli.key_deliver import Where, key_options, rotator_of, schedule_options
 from cml_iam.errors import DeniedError, InputError, NotFoundError
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import timedelta
-
     from cml_iam.aws.port import Aws
-    from cml_iam.cli.key_deliver import Where
 
 
 @key_options

@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,8 +38,6 @@ from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.aws.port import Aws
     from cml_iam.site import Site
 

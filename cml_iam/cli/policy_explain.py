@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +23,10 @@ from cml_iam.cli._options import FILE, option, pairs, repeatable, settings, shar
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.policy import attachment_problems, load_policy
+from cml_iam.policy import PolicyDocument, attachment_problems, load_policy
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from cml_iam.engine import (
         Authorizer,
         ConditionReason,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
         Explanation,
         StatementReason,
     )
-    from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.who import Account, Holder, Origin, Question
 

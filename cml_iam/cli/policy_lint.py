@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,11 @@ from cml_iam.cli._files import Given, parameter_option, read_given
 from cml_iam.cli._options import option, settings, shared_options
 from cml_iam.cli._output import INFO, OK, SEVERITY, UNKNOWN, WARN, answer, terminal_width
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
+from cml_iam.errors import Problem
 from cml_iam.files import write_whole
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.errors import Problem
     from cml_iam.lint import Finding, Fixed, Kind
     from cml_iam.render import Profile
     from cml_iam.sources import Subject

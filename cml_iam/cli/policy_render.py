@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.catalogue import load_catalogue, permission_tables
+from cml_iam.catalogue import Upgrade, load_catalogue, permission_tables
 from cml_iam.cli._options import on_command_line, option, shared_options
 from cml_iam.cli._output import INFO, OK, SEVERITY, WARN, answer, heading, note, say, say_lines
 from cml_iam.cli._site import load_site, refuse_trust
@@ -26,10 +27,7 @@ from cml_iam.render import (
 from cml_iam.site import TRUSTS, Site, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from cml_iam.audit import AuditRule
-    from cml_iam.catalogue import Upgrade
     from cml_iam.lint import Explained, Rule
 
 

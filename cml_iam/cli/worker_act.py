@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +54,6 @@ from cml_iam.report import plural
 from cml_iam.workers import Goal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import timedelta
-
     from cml_iam.workers import Change, CmlAccess, Outcome, Waited, Worker
 
     Make = Callable[[Sequence[str]], Change]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,8 +30,6 @@ from cml_iam.cli.worker_scene import (
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cml_iam.site import WorkerProfile
     from cml_iam.workers import Image, Launch, Placement
 

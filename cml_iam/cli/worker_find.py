@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,6 @@ from cml_iam.secret import Secret
 from cml_iam.site import IDLE_RULES, Fleet, Idle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from cml_iam.workers import Judged, Outcome, Worker
 
 _USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
@@ -52,8 +52,6 @@ from cml_iam.report import plural
 from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import Group
 
     from cml_iam.workers import Frame, Listing, Metric, Utilization, Watch, Worker

@@ -10,31 +10,27 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 from click.shell_completion import CompletionItem
 
 from cml_iam import errors
 from cml_iam import workers as room
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._options import pairs, settings
+from cml_iam.cli._options import Settings, pairs, settings
 from cml_iam.cli._output import BAD, INFO, UNKNOWN, WARN, complain, complain_remedies, note
 from cml_iam.cli._site import DEFAULT_SITE, Role, connect_as, connect_examined, find_site, site_path
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
-    import click
-
     from cml_iam.aws.port import Aws
-    from cml_iam.cli._options import Settings
     from cml_iam.engine import Request
     from cml_iam.site import Site
     from cml_iam.tag import Tag

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from cml_iam.engine._simulate_input import Shape, SimulationError, invalid
 from cml_iam.errors import DocumentError
-from cml_iam.policy import parse_policy, pattern_matches
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from cml_iam.policy import PolicyDocument
+from cml_iam.policy import PolicyDocument, parse_policy, pattern_matches
 
 AttachedType = Literal["inline", "aws-managed", "user-managed"]
 

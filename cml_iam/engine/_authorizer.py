@@ -28,13 +28,20 @@ from cml_iam.engine._order import (
     applies,
     is_allowed,
 )
-from cml_iam.engine._request import Caller, Keys, Naming, Request, names_principals, naming
+from cml_iam.engine._request import (
+    Caller,
+    Keys,
+    Naming,
+    PolicyType,
+    Request,
+    names_principals,
+    naming,
+)
+from cml_iam.errors import Problem
 from cml_iam.policy import PolicyDocument, load_policy
 
 if TYPE_CHECKING:
     from cml_iam.engine._explanation import Explanation, StatementReason
-    from cml_iam.engine._request import PolicyType, Request
-    from cml_iam.errors import Problem
 
 
 _decision: Final = tuple.__new__

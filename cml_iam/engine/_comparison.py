@@ -13,12 +13,13 @@ https://www.w3.org/TR/NOTE-datetime
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from cml_iam.engine._request import Keys
 from cml_iam.engine._resource import (
     FIELDS,
     Fields,
@@ -35,11 +36,6 @@ from cml_iam.engine._text import (
     resolved,
     tokens,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from cml_iam.engine._request import Keys
 
 Context = Mapping[str, Any]
 PlainTest = Callable[[str], "bool | None"]

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.engine._comparison import Scope
 from cml_iam.engine._conditions import CompiledCondition, ConditionTest, compile_condition
-from cml_iam.engine._request import Keys
+from cml_iam.engine._request import Keys, PolicyType
 from cml_iam.engine._resource import (
     ResourcePattern,
     ResourceTest,
@@ -30,14 +30,7 @@ from cml_iam.engine._resource import (
 )
 from cml_iam.engine._text import variable_keys
 from cml_iam.errors import Problem
-from cml_iam.policy import VERSION_2012, PolicyDocument, load_policy, pattern_regex
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from cml_iam.engine._request import PolicyType
-    from cml_iam.policy import Statement
-
+from cml_iam.policy import VERSION_2012, PolicyDocument, Statement, load_policy, pattern_regex
 
 Document = PolicyDocument | str | Mapping[str, Any]
 """A policy document: parsed, as JSON text, or as parsed JSON."""

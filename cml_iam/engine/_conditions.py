@@ -7,10 +7,10 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cml_iam.engine._comparison import (
     Comparison,
@@ -26,14 +26,8 @@ from cml_iam.engine._comparison import (
     ordered,
     texts,
 )
-from cml_iam.engine._request import all_texts, single_text
-from cml_iam.policy import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cml_iam.engine._request import Keys
-    from cml_iam.policy import Condition
+from cml_iam.engine._request import Keys, all_texts, single_text
+from cml_iam.policy import Condition, did_you_mean
 
 
 class Operator(NamedTuple):

@@ -5,25 +5,26 @@ Services refuse some requests whatever the policies say; notes mention those.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple
 
-from cml_iam.engine._conditions import unknown_operator
-from cml_iam.engine._order import ALWAYS_ALLOWED, applies, needs_resource_policy
-from cml_iam.engine._request import Caller, Naming, all_texts, names_principals, naming, single_text
+from cml_iam.engine._compile import CompiledStatement
+from cml_iam.engine._conditions import CompiledCondition, unknown_operator
+from cml_iam.engine._order import ALWAYS_ALLOWED, Gate, Outcome, applies, needs_resource_policy
+from cml_iam.engine._request import (
+    Caller,
+    Naming,
+    PolicyType,
+    Request,
+    all_texts,
+    names_principals,
+    naming,
+    single_text,
+)
 from cml_iam.engine._text import Variable
-from cml_iam.policy import pattern_matches
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from cml_iam.engine._compile import CompiledStatement
-    from cml_iam.engine._conditions import CompiledCondition
-    from cml_iam.engine._order import Gate, Outcome
-    from cml_iam.engine._request import PolicyType, Request
-    from cml_iam.errors import Place
-    from cml_iam.policy import Statement
-
+from cml_iam.errors import Place
+from cml_iam.policy import Statement, pattern_matches
 
 _READS: Final = ("Get", "List", "Describe", "Generate", "Simulate")
 

@@ -11,17 +11,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from cml_iam.engine._request import Caller, Naming
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cml_iam.engine._compile import ActionIndex, CompiledStatement
-    from cml_iam.engine._request import PolicyType, Request
-
+from cml_iam.engine._compile import ActionIndex, CompiledStatement
+from cml_iam.engine._request import Caller, Naming, PolicyType, Request
 
 Outcome = Literal["allowed", "explicitDeny", "implicitDeny"]
 """The decisions as the Simulate* API names them."""

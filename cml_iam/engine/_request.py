@@ -13,18 +13,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError
-from cml_iam.policy import Arn, scalar_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cml_iam.policy import Principals, Statement
-
+from cml_iam.policy import Arn, Principals, Statement, scalar_text
 
 PolicyType = Literal["identity", "boundary", "session", "resource", "scp", "rcp", "endpoint"]
 

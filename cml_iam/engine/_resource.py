@@ -11,11 +11,12 @@ colons, which belong to the resource.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.engine._request import Keys, PolicyType
 from cml_iam.engine._text import (
     MalformedVariableError,
     Patterns,
@@ -28,12 +29,6 @@ from cml_iam.engine._text import (
     resolved,
     tokens,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from cml_iam.engine._request import Keys, PolicyType
-
 
 FIELDS: Final = 6
 INSIDE: Final = "[^:]"

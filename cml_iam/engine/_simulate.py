@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._attached import organization, without
+from cml_iam.engine._attached import PrincipalPolicies, organization, without
 from cml_iam.engine._authorizer import Authorizer, compile_policies
-from cml_iam.engine._compile import context_keys, statement_span
+from cml_iam.engine._compile import CompiledStatement, context_keys, statement_span
 from cml_iam.engine._order import (
     ALLOWED,
     EXPLICIT_DENY,
     IMPLICIT_DENY,
+    Gate,
     Outcome,
     is_across_accounts,
 )
@@ -40,16 +42,9 @@ from cml_iam.engine._simulate_input import (
     read_input,
     read_source,
 )
-from cml_iam.policy import pattern_matches
+from cml_iam.policy import PolicyDocument, pattern_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.engine._attached import PrincipalPolicies
-    from cml_iam.engine._compile import CompiledStatement
-    from cml_iam.engine._order import Gate
-    from cml_iam.policy import PolicyDocument
-
     Matched = tuple[tuple[Gate, CompiledStatement], ...]
 
 Answer = dict[str, Any]

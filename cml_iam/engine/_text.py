@@ -7,18 +7,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.ht
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from cml_iam.engine._request import single_text
+from cml_iam.engine._request import Keys, single_text
 from cml_iam.policy import linear
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from cml_iam.engine._request import Keys
-
 
 MALFORMED: Final = "`${` does not begin a variable"
 

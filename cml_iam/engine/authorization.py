@@ -11,16 +11,13 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-taggin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.engine import Request
 from cml_iam.facts import names_of, principal_arn, service_principal
 from cml_iam.policy import Arn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Tags = Mapping[str, str]
 Context = Mapping[str, str | list[str]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.facts._arns import FIELDS, PARTITIONS, arn_pattern, covers, first_region
@@ -21,9 +22,6 @@ from cml_iam.facts._requests import (
     same_key,
 )
 from cml_iam.facts._service import Target, service, updated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 

@@ -9,17 +9,14 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#am
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.facts._arns import PARTITIONS, first_region
 from cml_iam.facts._keys import Keys
 from cml_iam.facts._service import EXACT_SERVICES, is_unknown_key, service, updated
 from cml_iam.files import shipped_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 _EC2_KEYS: Final = (
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys"

@@ -11,16 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from cml_iam.engine import compile_policies
+from cml_iam.engine import Authorizer, Document, Request, compile_policies
+from cml_iam.lint._subject import Content, Item
 from cml_iam.policy import Condition, PolicyDocument, pattern_matches
-from cml_iam.prove import Policies, Shape, is_sent, never, taken_over, within
-
-if TYPE_CHECKING:
-    from cml_iam.engine import Authorizer, Document, Request
-    from cml_iam.lint._subject import Content, Item
-    from cml_iam.prove import Verdict
+from cml_iam.prove import Policies, Shape, Verdict, is_sent, never, taken_over, within
 
 _ALL: Final = {
     "Version": "2012-10-17",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from cml_iam import facts
 from cml_iam.engine import OPERATORS
+from cml_iam.errors import Place
 from cml_iam.lint._finding import Claim, Correction, Edit
-from cml_iam.policy import VERSION_2012, policy_schema
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cml_iam.errors import Place
-    from cml_iam.lint._subject import Asked, Item
-    from cml_iam.policy import Located, Path
+from cml_iam.lint._subject import Asked, Item
+from cml_iam.policy import VERSION_2012, Located, Path, policy_schema
 
 OPERATOR_NAMES: Final = (*(operator.name for operator in OPERATORS.values()), "Null")
 TAG_KEYS: Final = "aws:TagKeys"

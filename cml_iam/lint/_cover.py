@@ -8,21 +8,16 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from cml_iam.engine import Request
 from cml_iam.facts import ANY, is_region, overlap, same_key
 from cml_iam.lint._ask import beyond, inside, known, matched
-from cml_iam.lint._finding import listed
-from cml_iam.policy import pattern_covers, pattern_matches
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from cml_iam.engine import Request
-    from cml_iam.lint._finding import Found, Step
-    from cml_iam.lint._subject import Item, Named, Subject
-    from cml_iam.policy import Condition
+from cml_iam.lint._finding import Found, Step, listed
+from cml_iam.lint._subject import Item, Named, Subject
+from cml_iam.policy import Condition, pattern_covers, pattern_matches
 
 
 class Cover(NamedTuple):

@@ -5,7 +5,8 @@ The proof decides; the service reference supplies the places and the wording.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from cml_iam import facts
 from cml_iam.facts import (
@@ -14,6 +15,9 @@ from cml_iam.facts import (
     REQUEST_TAG,
     RESOURCE_TAG,
     TAG_KEYS,
+    Action,
+    ArnPattern,
+    Target,
     is_region,
     names_of,
     never_with,
@@ -23,14 +27,8 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
-from cml_iam.lint._finding import listed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cml_iam.facts import Action, ArnPattern, Target
-    from cml_iam.lint._finding import Claim, Found
-    from cml_iam.lint._subject import Asked, Item, Named
+from cml_iam.lint._finding import Claim, Found, listed
+from cml_iam.lint._subject import Asked, Item, Named
 
 _OF_ACCESS_POINTS: Final = ("s3:dataaccesspoint", "s3:accesspointnetworkorigin")
 """Keys that a bucket's policy sees in requests through an access point.

@@ -10,15 +10,19 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
+from cml_iam.engine import Request
 from cml_iam.facts import (
     EXAMPLE_ACCOUNT,
     RESOURCE_TAG,
+    Action,
+    ArnPattern,
     arn_pattern,
     covers,
     first_region,
@@ -26,17 +30,10 @@ from cml_iam.facts import (
 )
 from cml_iam.files import shipped_text
 from cml_iam.lint._ask import allowed, request_of, sent
-from cml_iam.lint._finding import are, listed
+from cml_iam.lint._finding import Found, are, listed
+from cml_iam.lint._subject import Item, Subject
+from cml_iam.policy import Path
 from cml_iam.prove import Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.engine import Request
-    from cml_iam.facts import Action, ArnPattern
-    from cml_iam.lint._finding import Found
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import Path
 
 PARTITION: Final = "aws"
 GLOBAL: Final = frozenset({"iam", "sts"})

@@ -6,15 +6,15 @@ Programs that only handle findings load nothing else of the room.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from cml_iam.errors import Place
 
+if TYPE_CHECKING:
     from cml_iam.engine import Request
-    from cml_iam.errors import Place
     from cml_iam.policy import Located, Path
 
 

@@ -9,6 +9,7 @@ and linted again, and dropped if it causes a new finding.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,6 @@ from cml_iam.policy import parse_policy
 from cml_iam.prove import Policies, Shape, never, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from cml_iam.lint._finding import Claim, Finding, Kind
     from cml_iam.policy import PolicyDocument, Statement
     from cml_iam.prove import Verdict

@@ -6,18 +6,14 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from cml_iam.facts import published
 from cml_iam.lint._corrections import latest_version
 from cml_iam.lint._finding import Found
-from cml_iam.policy import MANAGED_POLICY_CHARACTERS, VERSION_2012, policy_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import PolicyDocument
+from cml_iam.lint._subject import Item, Subject
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, VERSION_2012, PolicyDocument, policy_size
 
 LARGEST_TRUST_POLICY: Final = 4096
 """The highest quota of an account for a role's trust policy, in characters."""

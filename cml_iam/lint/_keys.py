@@ -6,17 +6,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
-from cml_iam.lint._finding import listed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.lint._finding import Found
-    from cml_iam.lint._subject import Asked
+from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._subject import Asked
 
 _IDS: Final = frozenset(
     {

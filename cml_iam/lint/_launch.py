@@ -5,23 +5,26 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.facts import EXAMPLE_REGIONS, REQUEST_TAG, TAG_KEYS, is_region, never_with
+from cml_iam.engine import Request
+from cml_iam.facts import (
+    EXAMPLE_REGIONS,
+    REQUEST_TAG,
+    TAG_KEYS,
+    Action,
+    Target,
+    is_region,
+    never_with,
+)
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
-from cml_iam.lint._finding import listed
+from cml_iam.lint._finding import Correction, Found, Step, listed
+from cml_iam.lint._subject import Asked, Item, Subject
 from cml_iam.lint._tags import besides, ec2_action, lifecycle, other_case
 from cml_iam.prove import Shape, where
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cml_iam.engine import Request
-    from cml_iam.facts import Action, Target
-    from cml_iam.lint._finding import Correction, Found, Step
-    from cml_iam.lint._subject import Asked, Item, Subject
 
 RUN: Final = "ec2:RunInstances"
 EBS_ROOT: Final = "volume"

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import DocumentError, Place
+from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.lint._effect import matches_nothing
-from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity, recognized_kind
+from cml_iam.lint._finding import KINDS, Correction, Finding, Found, Kind, Severity, recognized_kind
 from cml_iam.lint._rules import lint_rules, rule_named
 from cml_iam.lint._subject import Subject
 from cml_iam.lint._tags import gates, judged
-from cml_iam.policy import build_policy, grammar_problems, parse_json
+from cml_iam.policy import PolicyDocument, build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.errors import Problem
-    from cml_iam.lint._finding import Correction
-    from cml_iam.policy import PolicyDocument
     from cml_iam.sources import Reading
     from cml_iam.sources import Subject as KeptPolicy
 

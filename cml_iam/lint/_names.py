@@ -7,21 +7,16 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.ht
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
-from cml_iam.facts import FIELDS, arn_pattern
+from cml_iam.facts import FIELDS, ArnPattern, arn_pattern
 from cml_iam.lint._corrections import OPERATOR_NAMES, known_action, known_key, known_operator
-from cml_iam.policy import did_you_mean, pattern_matches, patterns_overlap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.facts import ArnPattern
-    from cml_iam.lint._finding import Found, Kind
-    from cml_iam.lint._subject import Asked, Item, Subject
-    from cml_iam.policy import Path
+from cml_iam.lint._finding import Found, Kind
+from cml_iam.lint._subject import Asked, Item, Subject
+from cml_iam.policy import Path, did_you_mean, pattern_matches, patterns_overlap
 
 SERVICE: Final = re.compile(
     r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|(?<!\.aws\.)amazon\.com|aws\.internal)"

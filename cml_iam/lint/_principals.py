@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,8 +18,6 @@ from cml_iam.lint._names import SERVICE, placeholder
 from cml_iam.policy import did_you_mean, patterns_overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.lint._finding import Found, Kind
     from cml_iam.lint._subject import Item, Principal
 

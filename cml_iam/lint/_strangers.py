@@ -9,6 +9,7 @@ value that the document requires, and whatever identifies the stranger has the s
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +22,6 @@ from cml_iam.lint._ask import authorizer_of
 from cml_iam.space import KeyCondition, Query, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from cml_iam.lint._subject import Asked, Item, Subject
 
     Values = Callable[[str, Sequence[Asked]], Sequence[Any]]

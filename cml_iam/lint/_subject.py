@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam import facts
-from cml_iam.engine import compile_policies
-from cml_iam.facts import arn_pattern, overlap
-from cml_iam.lint._finding import Found, Step
-from cml_iam.policy import PolicyDocument, Statement, pattern_matches
+from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.errors import Place
+from cml_iam.facts import Action, ArnPattern, Target, arn_pattern, overlap
+from cml_iam.lint._finding import Correction, Found, Kind, Step
+from cml_iam.policy import Path, PolicyDocument, Statement, pattern_matches
 from cml_iam.space import KeyCondition, Part
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.engine import Authorizer, Request
-    from cml_iam.errors import Place
-    from cml_iam.facts import Action, ArnPattern, Target
-    from cml_iam.lint._finding import Correction, Kind
-    from cml_iam.policy import Path
-
 
 _TAG_OPERATORS: Final = {"stringequals", "stringlike", "stringequalsignorecase"}
 

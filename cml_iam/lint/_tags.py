@@ -8,17 +8,21 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-taggin
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
+from cml_iam.engine import Request
 from cml_iam.facts import (
     REQUEST_TAG,
     RESOURCE_TAG,
     TAG_KEYS,
     TAGGING,
+    Action,
+    Target,
     arn_pattern,
     covers,
     every_name,
@@ -26,16 +30,10 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
+from cml_iam.lint._finding import Correction, Found
+from cml_iam.lint._subject import Asked, Item, Subject
+from cml_iam.policy import Conditions
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cml_iam.engine import Request
-    from cml_iam.facts import Action, Target
-    from cml_iam.lint._finding import Correction, Found
-    from cml_iam.lint._subject import Asked, Item, Subject
-    from cml_iam.policy import Conditions
 
 OPERATORS: Final = {
     "stringequals": ("StringEquals", "StringNotEquals"),

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cml_iam import facts
+from cml_iam.engine import Request
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
 from cml_iam.lint._ask import always_holds, authorizer_of, matched
 from cml_iam.lint._corrections import with_wildcards
-from cml_iam.lint._finding import Step, listed
+from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._names import SERVICE
+from cml_iam.lint._subject import Asked, Item
 from cml_iam.policy import Condition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.engine import Request
-    from cml_iam.lint._finding import Found
-    from cml_iam.lint._subject import Asked, Item
 
 
 def values(asked: Asked) -> Iterator[Found]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.errors import DocumentError, Place, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
 """The path from the root of a document to a value: member names and element indexes."""

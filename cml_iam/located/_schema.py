@@ -13,16 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import Place, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cml_iam.located._json import Located, Path
+from cml_iam.located._json import Located, Path
 
 Schema = Mapping[str, Any]
 

@@ -7,13 +7,12 @@ positions. It can rely on valid syntax and only has to find where values begin.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+import tomllib
+from typing import Final
 
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located._json import Located, Path, Source, Span
 
-if TYPE_CHECKING:
-    import tomllib
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY: Final = re.compile(r'[ \t]*("(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+)[ \t]*')
 _STRING: Final = re.compile(

@@ -7,12 +7,10 @@ differ although nothing has changed, which is a well-known source of false drift
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from cml_iam.policy._document import PolicyDocument, Principals, Statement
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 MANAGED_POLICY_CHARACTERS: Final = 6144
 """The quota of a customer managed policy, in characters without white space.

@@ -6,20 +6,14 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from cml_iam.errors import DocumentError, Place, Problem
-from cml_iam.located import Located, located_problems, parse_json, schema_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from cml_iam.located import Path
-
+from cml_iam.located import Located, Path, located_problems, parse_json, schema_problems
 
 Effect = Literal["Allow", "Deny"]
 

@@ -7,13 +7,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cml_iam.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_STATES: Final = 20_000
 _STARS: Final = re.compile(r"\*+")

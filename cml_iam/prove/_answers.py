@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.engine.parts import Keys, Scope, compile_condition
 from cml_iam.facts import Assumption, same_key
+from cml_iam.space import Goal, KeyCondition, Part, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.engine import Outcome, Request, StatementReason
-    from cml_iam.space import Goal, KeyCondition, Part, Side
 
 Answer = Literal["holds", "broken", "undecided"]
 

@@ -9,11 +9,16 @@ a single condition.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.engine import Request
 from cml_iam.errors import InputError
+from cml_iam.expectations import Answer as ExpectedAnswer
+from cml_iam.expectations import Expectation
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.prove._answers import Verdict
 from cml_iam.prove._comparison import (
     CHANGES,
     Change,
@@ -32,6 +37,7 @@ from cml_iam.prove._question import (
     unlike,
     within,
 )
+from cml_iam.site import Site
 from cml_iam.space import (
     Budget,
     Class,
@@ -44,15 +50,6 @@ from cml_iam.space import (
     side_of,
     statements_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from cml_iam.engine import Request
-    from cml_iam.expectations import Answer as ExpectedAnswer
-    from cml_iam.expectations import Expectation
-    from cml_iam.prove._answers import Verdict
-    from cml_iam.site import Site
 
 MAX_ACTIONS: Final = 8
 """The maximum number of actions examined one by one in a class; the others are only counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -20,7 +21,8 @@ from cml_iam.facts import (
     covers,
     partition_of,
 )
-from cml_iam.policy import Conditions, merged
+from cml_iam.policy import Condition, Conditions, Statement, merged
+from cml_iam.prove._answers import Witness
 from cml_iam.space import (
     ACCOUNT_ID,
     REGION_NAME,
@@ -34,10 +36,6 @@ from cml_iam.space import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cml_iam.policy import Condition, Statement
-    from cml_iam.prove._answers import Witness
     from cml_iam.site import Tag
 
 

@@ -6,8 +6,9 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import compile_policies
@@ -22,19 +23,14 @@ from cml_iam.policy import (
     attachment_problems,
     load_policy,
 )
-from cml_iam.prove._answers import Verdict
+from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import losing, taking_over, where
 from cml_iam.prove._question import never, statement_of, within
 from cml_iam.prove._steps import Reached, lost, reached, taken_over
 from cml_iam.render import render_policy
 from cml_iam.restrict import RUN, Promise, permissions, promises_of
+from cml_iam.site import Site
 from cml_iam.space import Policies, documents, taking_colons
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cml_iam.prove._answers import Answer, Witness
-    from cml_iam.site import Site
 
 CATALOGUE: Final = "catalogue"
 """If this promise holds, the promises about some actions cover everything the policies allow.

@@ -12,12 +12,15 @@ instance is searched, tag by tag; the engine decides each call.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from cml_iam.engine import Request
 from cml_iam.facts import LATER, PARTITIONS, Assumption
 from cml_iam.policy import Conditions, merged
+from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import (
     CREATE,
     DELETE,
@@ -40,10 +43,6 @@ from cml_iam.prove._question import never, statement_of
 from cml_iam.space import Glob, Policies, Shape, glob, representatives, side_of, statements_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.engine import Request
-    from cml_iam.prove._answers import Answer, Verdict, Witness
     from cml_iam.site import Tag
 
 MAX_STATES: Final = 200

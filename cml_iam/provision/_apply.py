@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import AwsError, DeniedError, IncompleteError, NotFoundError, Problem
+from cml_iam.provision._plan import Call, Plan, Step
+from cml_iam.site import Site
 from cml_iam.workers import WorkerManager, find_orphans, list_fleet, looks_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.provision._plan import Call, Plan, Step
-    from cml_iam.site import Site
-
 
 SHOWN: Final = 5
 """The maximum number of worker ids shown; a command lists all."""

@@ -6,31 +6,27 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import InputError, NotFoundError, RefusedError
-from cml_iam.policy import difference, load_policy, same_meaning
-from cml_iam.provision._plan import Call, Draft, Step
+from cml_iam.policy import PolicyDocument, difference, load_policy, same_meaning
+from cml_iam.provision._plan import Call, Desired, Draft, Mark, Step
 from cml_iam.provision._watch import (
     BLOCK,
     DELIVERY,
     RETENTION,
+    Watch,
+    Watched,
     alarm_parameters,
     filter_parameters,
     lost_deliveries,
     watched,
 )
 from cml_iam.render import audit_values, render_document
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.policy import PolicyDocument
-    from cml_iam.provision._plan import Desired, Mark
-    from cml_iam.provision._watch import Watch, Watched
-    from cml_iam.site import Site
+from cml_iam.site import Site
 
 OLDER_CLOCKS: Final = 2
 """After how many years the clock changes written in an alarm are renewed."""

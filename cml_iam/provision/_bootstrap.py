@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.aws import check_account
-from cml_iam.credentials import deliver, plan_key, store_locked
+from cml_iam.aws.port import Aws
+from cml_iam.credentials import Delivery, deliver, plan_key, store_locked
 from cml_iam.errors import QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.principal import read_principal
@@ -38,14 +40,8 @@ from cml_iam.provision._policies import (
     tag_steps,
 )
 from cml_iam.provision._principal import Subject, other_grants, principal_steps, profile_step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.credentials import Delivery
-    from cml_iam.provision._watch import Watch
-    from cml_iam.site import Site, Trust
+from cml_iam.provision._watch import Watch
+from cml_iam.site import Site, Trust
 
 
 def plan_bootstrap(

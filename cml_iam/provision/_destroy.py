@@ -6,14 +6,16 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from cml_iam.aws.port import Aws
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import DeniedError, InputError, NotFoundError, NotOfferedError, RefusedError
 from cml_iam.policy import difference
 from cml_iam.principal import inline_policies, read_document, read_policy, tags_of
-from cml_iam.provision._plan import Draft, Step, iam
+from cml_iam.provision._plan import Call, Draft, Piece, Step, iam
 from cml_iam.provision._policies import (
     detachment_step,
     other_holders,
@@ -23,15 +25,8 @@ from cml_iam.provision._policies import (
     shared_policy,
     site_policies,
 )
-from cml_iam.provision._principal import ours, read_profile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.provision._plan import Call, Piece
-    from cml_iam.provision._principal import Subject
-    from cml_iam.site import Site
+from cml_iam.provision._principal import Subject, ours, read_profile
+from cml_iam.site import Site
 
 _ADOPT_FIRST: Final = "adopt it first: `cml-iam bootstrap adopt`"
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
+from cml_iam.aws.port import Identity
+from cml_iam.credentials import Delivery, KeyPlan
 from cml_iam.errors import InputError, Problem, RefusedError
 from cml_iam.files import regular_text, write_whole
+from cml_iam.provision._watch import Watch
 from cml_iam.restrict import launch_note
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from cml_iam.aws.port import Identity
-    from cml_iam.credentials import Delivery, KeyPlan
-    from cml_iam.provision._watch import Watch
-    from cml_iam.site import Site, Trust
+from cml_iam.site import Site, Trust
 
 Mark = Literal["create", "change", "keep", "delete"]
 Task = Literal["bootstrap", "adopt", "rollback", "destroy"]

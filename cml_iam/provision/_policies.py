@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import DeniedError, NotFoundError, Problem
 from cml_iam.policy import difference, document_lines, load_policy, policy_size, same_meaning
-from cml_iam.principal import NAME, read_policy, tags_of
-from cml_iam.provision._plan import Call, Draft, Step, iam
-from cml_iam.provision._principal import desired_tags, ours, tag_lines, tag_step
+from cml_iam.principal import NAME, Policy, read_policy, tags_of
+from cml_iam.provision._plan import Call, Desired, Draft, Piece, Step, iam
+from cml_iam.provision._principal import Subject, desired_tags, ours, tag_lines, tag_step
 from cml_iam.render import MOST_PARTS, part_name, render_document
+from cml_iam.site import Site
 from cml_iam.tag import as_aws
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.principal import Policy
-    from cml_iam.provision._plan import Desired, Piece
-    from cml_iam.provision._principal import Subject
-    from cml_iam.site import Site
 
 MOST_ATTACHED: Final = 10
 """The default quota of managed policies attached to a user or role."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.aws.port import Aws
 from cml_iam.errors import DeniedError, NotFoundError, RefusedError
 from cml_iam.policy import difference, load_policy, same_meaning
-from cml_iam.principal import address_of, groups_of, inline_policies
-from cml_iam.provision._plan import Draft, Step, iam
+from cml_iam.principal import Kind, Principal, address_of, groups_of, inline_policies
+from cml_iam.provision._plan import Call, Desired, Draft, Step, iam
 from cml_iam.render import render_document
 from cml_iam.tag import as_aws
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.principal import Kind, Principal
-    from cml_iam.provision._plan import Call, Desired
 
 OUR_TAG: Final = ("cml-iam:managed", "true")
 """The tag on resources that cml-iam created or adopted."""

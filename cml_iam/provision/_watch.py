@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -26,12 +27,10 @@ from cml_iam.render import (
     pages,
     render_document,
 )
+from cml_iam.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
     from zoneinfo import ZoneInfo
-
-    from cml_iam.site import Site
 
 
 YEARS: Final = 5

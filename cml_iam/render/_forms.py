@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from cml_iam.policy import MANAGED_POLICY_CHARACTERS
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, Statement
 from cml_iam.render._hcl import hcl, hcl_document, pages
 from cml_iam.render._policies import RenderedPolicy, part_name, render_document, render_parts
 from cml_iam.restrict import launch_note, permissions
+from cml_iam.site import Site, Trust
 from cml_iam.tag import as_aws
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cml_iam.policy import Statement
-    from cml_iam.site import Site, Trust
 
 Form = Literal["json", "terraform", "cloudformation", "commands", "markdown"]
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.files import shipped_templates
+from cml_iam.policy import PolicyDocument, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jinja2 import Environment
-
-    from cml_iam.policy import PolicyDocument, Statement
 
 INLINE: Final = 60
 """The maximum length of a list that is written on its attribute's line."""

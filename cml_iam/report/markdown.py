@@ -8,13 +8,12 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-comm
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.report import capital, is_page, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.report import Cell, Document, Grid, Item, Place, Section
 
 ROOM: Final = 900_000

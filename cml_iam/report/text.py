@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from cml_iam.report import shown
+from cml_iam.report import Cell, Document, Grid, Item, Section, shown
 from cml_iam.visible import inert
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cml_iam.report import Cell, Document, Grid, Item, Section
 
 WIDTH: Final = 100
 """The width, in columns, if there is no terminal."""

@@ -9,13 +9,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._wire import Answer, Call, Edit, Fault, Protocol, Unauthenticated, Values, rows
-
-if TYPE_CHECKING:
-    from cml_iam.sandbox._world import Principal, World
+from cml_iam.sandbox._world import Principal, World
 
 Handler = Callable[["World", "Principal", "Call"], "Values | None"]
 

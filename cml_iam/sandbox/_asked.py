@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.engine import Request
-from cml_iam.engine.authorization import tag_request
+from cml_iam.engine.authorization import Caller, tag_request
 from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
 from cml_iam.sandbox._principals import boundary_arn, tags_of
 from cml_iam.sandbox._wire import Call, Fault, is_s3_action, known_action, resource_types, rows
-
-if TYPE_CHECKING:
-    from cml_iam.engine.authorization import Caller
-    from cml_iam.sandbox._world import World
+from cml_iam.sandbox._world import World
 
 Context = dict[str, "str | list[str]"]
 Resources = Callable[["World", "Call"], "Iterable[str]"]

@@ -7,16 +7,19 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-cont
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.engine import Request
 from cml_iam.engine.authorization import (
     CREATED,
+    Caller,
     Image,
     Instance,
     Launch,
     Resource,
+    Tags,
     describe,
     launch,
     operate,
@@ -26,12 +29,7 @@ from cml_iam.engine.authorization import (
 )
 from cml_iam.facts import service_principal
 from cml_iam.sandbox._wire import Call, Fault, kind_of, operation_model, resource_types, rows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from cml_iam.engine.authorization import Caller, Tags
-    from cml_iam.sandbox._world import World
+from cml_iam.sandbox._world import World
 
 _OVERRIDES: Final = frozenset(
     {"BlockDeviceMappings", "ImageId", "InstanceType", "Placement", "SubnetId"}

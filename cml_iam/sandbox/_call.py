@@ -13,7 +13,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._wire import (
@@ -27,11 +29,6 @@ from cml_iam.sandbox._wire import (
     prefix_of,
     speaks,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
 
 _FORM: Final = "application/x-www-form-urlencoded"
 MOST_BYTES: Final = 16 * 1024 * 1024

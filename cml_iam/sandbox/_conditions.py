@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text, shipped_text
 from cml_iam.located import located_problems, parse_toml
 from cml_iam.sandbox._wire import Call, Fault, rows
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,19 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.ht
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.facts import DOMAINS, known_regions, opt_in_regions
 from cml_iam.sandbox._answers import Execute, answers, in_pages
 from cml_iam.sandbox._asked_ec2 import network_of, profile_and_role
 from cml_iam.sandbox._transitions import arrive, hide_public, launched, only, seen
 from cml_iam.sandbox._wire import Answer, Call, Fault, Values
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cml_iam.sandbox._world import Principal, World
-
+from cml_iam.sandbox._world import Principal, World
 
 _TOKEN_LENGTH: Final = 64
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.sandbox._answers import OWN, as_cbor, fault_answer, result_answer, unauthenticated
@@ -35,12 +36,7 @@ from cml_iam.sandbox._wire import (
     backends_of,
     prefix_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cml_iam.sandbox._world import Principal, World
-
+from cml_iam.sandbox._world import Principal, World
 
 LOOPBACK: Final = "127.0.0.1"
 

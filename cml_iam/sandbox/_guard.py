@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.engine import Authorizer, Decision, Request, compile_policies
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._asked import asked_of, bucket_policy
 from cml_iam.sandbox._principals import policies_of
 from cml_iam.sandbox._wire import Call, Fault
-
-if TYPE_CHECKING:
-    from cml_iam.engine import Decision
-    from cml_iam.sandbox._world import Policies, Principal, Session, World
+from cml_iam.sandbox._world import Policies, Principal, Session, World
 
 _BY_SESSIONS: Final = frozenset({"AssumeRole", "GetCallerIdentity"})
 _BY_LONG_TERM_KEYS: Final = frozenset({"GetFederationToken", "GetSessionToken"})

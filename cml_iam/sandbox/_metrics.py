@@ -12,21 +12,17 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricDa
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
 from math import ceil, sin
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.sandbox._answers import answers, keep_place, place_of
 from cml_iam.sandbox._wire import Call, Fault, Values, rows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.sandbox._world import Principal, World
-
+from cml_iam.sandbox._world import Principal, World
 
 MOST_POINTS: Final = 1440
 """The maximum number of points in one GetMetricStatistics call."""

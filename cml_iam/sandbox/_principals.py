@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.engine import AttachedPolicy
 from cml_iam.sandbox._wire import Message, Unauthenticated, form_fields
 from cml_iam.sandbox._world import Policies, Principal, World
 from cml_iam.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 SKEW: Final = timedelta(minutes=5)
 SKEW_S3: Final = timedelta(minutes=15)

@@ -7,7 +7,9 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetServiceLastAccessedDe
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
 
 from cml_iam import facts
 from cml_iam.engine import (
@@ -22,12 +24,7 @@ from cml_iam.policy import load_policy
 from cml_iam.sandbox._answers import answers
 from cml_iam.sandbox._principals import boundary_arn, held_policies, holder
 from cml_iam.sandbox._wire import Call, Fault, Values
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from cml_iam.sandbox._world import Principal, World
+from cml_iam.sandbox._world import Principal, World
 
 
 @answers("iam:ListEntitiesForPolicy")

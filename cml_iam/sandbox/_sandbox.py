@@ -7,10 +7,13 @@ import re
 import signal
 import subprocess
 import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
+from cml_iam.engine import Shape
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.sandbox._conditions import Conditions
 from cml_iam.sandbox._front import LOOPBACK, Server
@@ -18,13 +21,6 @@ from cml_iam.sandbox._moto import Moto
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._wire import kind_of
 from cml_iam.sandbox._world import AccessKey, World, system_clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from cml_iam.engine import Shape
-
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"

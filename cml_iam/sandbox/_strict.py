@@ -9,21 +9,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_policies.html
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from cml_iam.aws import wire
 from cml_iam.engine import AttachedPolicy
 from cml_iam.errors import CmlIamError
-from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, load_policy, policy_size
 from cml_iam.sandbox._answers import check_page
 from cml_iam.sandbox._guard import compiled
 from cml_iam.sandbox._wire import ID, Call, Fault, rows
 from cml_iam.sandbox._world import Policies
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from cml_iam.policy import PolicyDocument
 
 
 def check_model(call: Call) -> None:

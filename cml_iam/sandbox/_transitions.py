@@ -5,19 +5,16 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.sandbox._answers import answers
 from cml_iam.sandbox._wire import Call, Fault, Values, rows
 from cml_iam.sandbox._world import Delay, Principal, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
 
 SHOWN_TERMINATED: Final = timedelta(hours=1)
 """How long EC2 still describes a terminated instance."""

@@ -5,23 +5,20 @@ from __future__ import annotations
 import secrets
 import string
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from cml_iam.engine import AttachedPolicy, Shape
 from cml_iam.engine.authorization import Caller
 from cml_iam.facts import known_regions, opt_in_regions, partition_of
 from cml_iam.policy import Arn
 from cml_iam.sandbox._conditions import Conditions, Refusals, Throttle
+from cml_iam.sandbox._moto import Moto
 from cml_iam.sandbox._wire import Answer, Call, Fault
 from cml_iam.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from cml_iam.engine import AttachedPolicy, Shape
-    from cml_iam.sandbox._moto import Moto
 
 
 def system_clock() -> datetime:

@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.clock import parse_length
 from cml_iam.errors import DocumentError, InputError, Problem, SiteError
@@ -34,12 +35,7 @@ from cml_iam.site._model import (
     Site,
     WorkerProfile,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cml_iam.tag import Tag
-
+from cml_iam.tag import Tag
 
 LARGEST: Final = 1 << 20
 """The maximum size of a site file in bytes: a thousand times the usual size."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
-from cml_iam.restrict import RESTRICTED, Grants, Restrictions, launch_note, send_fix
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cml_iam.restrict import Tag
+from cml_iam.restrict import RESTRICTED, Grants, Restrictions, Tag, launch_note, send_fix
 
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem
@@ -25,8 +26,6 @@ from cml_iam.sources._kept import (
 from cml_iam.sources._readings import function, is_absent, map_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.located import Path
 
 _LONE: Final = 3

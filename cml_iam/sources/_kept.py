@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import Place, Problem
 from cml_iam.files import shipped_text
-from cml_iam.located import Located, parse_json
+from cml_iam.located import Located, Path, parse_json
 from cml_iam.located import Source as Text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from cml_iam.located import Path
 
 Hint = Literal["identity", "resource", "trust", "scp"]
 """The kind of a policy, according to the file that contains it."""

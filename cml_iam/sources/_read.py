@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from cml_iam.located import parse_json, parse_yaml
+from cml_iam.errors import Problem
+from cml_iam.located import Located, parse_json, parse_yaml
 from cml_iam.policy import other_document
-from cml_iam.sources._kept import Kept, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cml_iam.errors import Problem
-    from cml_iam.located import Located
-    from cml_iam.sources._kept import Subject
+from cml_iam.sources._kept import Kept, Source, Subject
 
 _YAML: Final = frozenset({".yaml", ".yml"})
 _TELLING: Final = re.compile(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
@@ -21,8 +22,6 @@ from cml_iam.policy import build_policy, grammar_problems, scalar_text
 from cml_iam.sources._kept import Kept, Reading, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from cml_iam.located import Path, Span
     from cml_iam.policy import PolicyDocument
 

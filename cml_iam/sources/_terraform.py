@@ -5,6 +5,7 @@ https://developer.hashicorp.com/terraform/internals/json-format
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
@@ -20,8 +21,6 @@ from cml_iam.sources._kept import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from cml_iam.located import Path
 
 _DATA: Final = "aws_iam_policy_document"

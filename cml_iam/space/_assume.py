@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from cml_iam.engine.parts import is_arn
 from cml_iam.facts import (
@@ -34,15 +35,10 @@ from cml_iam.space._callers import (
     partition_of_caller,
 )
 from cml_iam.space._examples import base_type
-from cml_iam.space._gathered import ARN_REGION, PARTITION
+from cml_iam.space._gathered import ARN_REGION, PARTITION, Gathered
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, in_field
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice
 from cml_iam.space._values import CHECKS, fits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from cml_iam.space._gathered import Gathered
 
 CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: account_key}
 """Keys that identify the caller."""

@@ -6,27 +6,21 @@ axis, whose choices are the possible combinations.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.facts import EXAMPLE_ACCOUNT, EXAMPLE_IDS, OTHER_ACCOUNT, PARTITIONS, REGION
-from cml_iam.space._assume import ARN_ID, CALLER_KEYS
+from cml_iam.space._assume import ARN_ID, CALLER_KEYS, Assumptions
 from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
 from cml_iam.space._callers import PRINCIPAL_ARN, callers_of
 from cml_iam.space._examples import REGIONS
-from cml_iam.space._gathered import ARN_REGION
+from cml_iam.space._gathered import ARN_REGION, Gathered, Memo
 from cml_iam.space._globs import REGION_NAME, Glob, Wild, glob, is_text_of, representatives
-from cml_iam.space._places import ACCOUNT_FIELD, REGION_FIELD
+from cml_iam.space._places import ACCOUNT_FIELD, REGION_FIELD, Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, Test
 from cml_iam.space._values import Query, Values, values_of
 from cml_iam.space._variables import variable_hints
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cml_iam.space._assume import Assumptions
-    from cml_iam.space._gathered import Gathered, Memo
-    from cml_iam.space._places import Place
 
 PARTITION_FIELD: Final = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.facts import (
     EXAMPLE_ACCOUNT,
@@ -15,12 +15,8 @@ from cml_iam.facts import (
     principal_arn,
     same_key,
 )
-from cml_iam.space._globs import ACCOUNT_ID, Glob, Wild, glob, representatives
-from cml_iam.space._statements import all_plain
-
-if TYPE_CHECKING:
-    from cml_iam.space._globs import Symbol
-    from cml_iam.space._statements import KeyCondition, Part
+from cml_iam.space._globs import ACCOUNT_ID, Glob, Symbol, Wild, glob, representatives
+from cml_iam.space._statements import KeyCondition, Part, all_plain
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"

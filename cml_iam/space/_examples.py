@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count, pairwise
 from math import ceil, floor
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.engine.parts import NANOSECONDS, address, moment, network, number
 from cml_iam.facts import (
@@ -19,13 +20,7 @@ from cml_iam.facts import (
     key_type,
     same_key,
 )
-from cml_iam.space._globs import Wild
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.space._globs import Glob
-
+from cml_iam.space._globs import Glob, Wild
 
 _ENDLESS: Final = ("1e999", "-1e999")
 """Numbers beyond any number that can be written out."""

@@ -7,9 +7,10 @@ ARN. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.facts import (
     OPERATORS,
@@ -18,6 +19,7 @@ from cml_iam.facts import (
     REQUEST_TAG,
     TAG_KEYS,
     Assumption,
+    KnownKey,
     every_name,
     id_of,
     known_key,
@@ -31,15 +33,17 @@ from cml_iam.facts import (
 )
 from cml_iam.space._callers import PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, home_partitions
 from cml_iam.space._examples import NAMES, base_type
-from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, all_plain
+from cml_iam.space._places import Place
+from cml_iam.space._statements import (
+    CALLER,
+    FIELD_KEYS,
+    Choice,
+    FieldPattern,
+    KeyCondition,
+    Part,
+    all_plain,
+)
 from cml_iam.space._values import can_be_typed, compares_texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from cml_iam.facts import KnownKey
-    from cml_iam.space._places import Place
-    from cml_iam.space._statements import KeyCondition
 
 PARTITION: Final = FIELD_KEYS[1]
 ARN_REGION: Final = FIELD_KEYS[3]

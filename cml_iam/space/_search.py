@@ -5,10 +5,12 @@ One slice of a question is a place, and the statements about it as boxes of requ
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cml_iam.engine import Request
+from cml_iam.facts import Assumption
 from cml_iam.space._assume import Assumptions
 from cml_iam.space._axes import AxisMaker
 from cml_iam.space._boxes import (
@@ -24,13 +26,8 @@ from cml_iam.space._boxes import (
 )
 from cml_iam.space._gathered import Frame, Gathered, Memo, gather
 from cml_iam.space._globs import beginning
+from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from cml_iam.facts import Assumption
-    from cml_iam.space._places import Place
 
 MAX_MEETS = 4_000
 """The maximum number of combinations of statements from several policy types that are examined."""

@@ -10,24 +10,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from cml_iam.engine import Authorizer, OperatorName, compile_policies
+from cml_iam.engine import Authorizer, OperatorName, Outcome, PolicyType, Request, compile_policies
 from cml_iam.engine.parts import Caller, Naming, applies
-from cml_iam.facts import FIELDS, arn_pattern, covers, key_type, overlap, same_key
-from cml_iam.policy import PolicyDocument
-from cml_iam.space._statements import Part
+from cml_iam.facts import FIELDS, ArnPattern, arn_pattern, covers, key_type, overlap, same_key
+from cml_iam.policy import Condition, PolicyDocument, Statement
+from cml_iam.space._statements import KeyCondition, Part
 from cml_iam.space._values import Query, values_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from cml_iam.engine import Outcome, PolicyType, Request
-    from cml_iam.facts import ArnPattern
-    from cml_iam.policy import Condition, Statement
-    from cml_iam.space._statements import KeyCondition
 
 
 class Policies(NamedTuple):

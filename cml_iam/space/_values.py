@@ -8,9 +8,10 @@ those with equal answers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cml_iam.engine.parts import address, moment, number
 from cml_iam.facts import key_type, known_key
@@ -18,10 +19,6 @@ from cml_iam.space._callers import PRINCIPAL_ARNS
 from cml_iam.space._examples import MAKE, all_written, base_type, hints_for, is_finite
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, is_text_of, representatives
 from cml_iam.space._statements import ARN, TEXTS, KeyCondition, all_plain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
 
 MAX_LISTS: Final = 600
 """The maximum number of lists of one key that are distinguished; beyond it, undecided."""

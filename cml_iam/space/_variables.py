@@ -18,21 +18,18 @@ patterns. In all other cases a search without a witness is undecided.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cml_iam.engine.parts import Token, Variable
 from cml_iam.facts import key_type
 from cml_iam.space._examples import base_type
+from cml_iam.space._gathered import Gathered
 from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
 from cml_iam.space._statements import FIELD_KEYS, variable_keys
 from cml_iam.space._values import FORMS, compares_texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from cml_iam.space._gathered import Gathered
 
 MAX_STATES: Final = 400
 MAX_WORDS: Final = 400

@@ -7,7 +7,7 @@ Principals with equivalent policies end up with the same statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -39,7 +39,6 @@ from cml_iam.policy import (
 from cml_iam.who._account import named, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from cml_iam.engine.parts import Token

@@ -8,18 +8,15 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import AwsError, CredentialsError, InputError, ThrottledError, UnreachableError
 from cml_iam.workers._changes import Change, Launch
 from cml_iam.workers._health import Health
+from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import Utilization
 from cml_iam.workers._model import InstanceStatus, StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
-
-if TYPE_CHECKING:
-    from cml_iam.workers._manager import WorkerManager
-
 
 BATCH: Final = 100
 """The maximum number of workers per call, and of ids in one DescribeInstanceStatus call.

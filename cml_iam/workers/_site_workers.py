@@ -10,19 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError
+from cml_iam.site import Site, WorkerProfile
 from cml_iam.tag import Tag
 from cml_iam.visible import visible
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._fleet import FILTER_VALUES
 from cml_iam.workers._health import PROBE
+from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._model import Image, Worker, is_image_id
-
-if TYPE_CHECKING:
-    from cml_iam.site import Site, WorkerProfile
-    from cml_iam.workers._manager import WorkerManager
 
 
 @dataclass(frozen=True, slots=True)
