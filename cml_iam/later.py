@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
-from typing import Any
+from inspect import getsource
+from typing import Any, Final
+
+_IMPORT: Final = re.compile(r"^    from (\S+) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
-def later(package: str, names: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` for *package*; *names* lists the names of each module."""
-    modules = {name: module for module, listed in names.items() for name in listed}
+def later(package: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` for *package*: it imports what is below `if TYPE_CHECKING:`.
+
+    So the names and their modules stand once, where a type checker reads them.
+    """
+
+    @cache
+    def modules() -> dict[str, str]:
+        imports = _IMPORT.findall(getsource(sys.modules[package]))
+        return {name: module for module, names in imports for name in re.findall(r"\w+", names)}
 
     def imported(name: str) -> Any:
-        if name not in modules:
+        if name.startswith("__") or name not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
+        value = getattr(import_module(modules()[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 

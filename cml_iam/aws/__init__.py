@@ -1,6 +1,6 @@
 """The port to AWS; only this package imports boto3 and botocore."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.aws.port import Aws, Counted, Identity, Session
 from cml_iam.later import later
@@ -10,11 +10,4 @@ if TYPE_CHECKING:
     from cml_iam.aws._session import Greeting, greet
     from cml_iam.aws._source import Source
 
-_LATER: Final = {
-    "_connect": ("check_account", "connect", "source_of"),
-    "_session": ("Greeting", "greet"),
-    "_source": ("Source",),
-}
-"""The module of each name that only callers of AWS need; imported on first use, to start fast."""
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

@@ -35,10 +35,11 @@ from cml_iam.cli._output import (
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_trust
 from cml_iam.cli.key_deliver import Where, delivery_of, file_options, to_option
 from cml_iam.errors import InputError
-from cml_iam.site import TRUSTS, Site
+from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
+    from cml_iam.site import Site
 
 _SITES_OWN = "site"
 """The value of `--boundary` without an ARN: the site's own boundary."""

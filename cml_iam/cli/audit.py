@@ -313,7 +313,7 @@ def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:
 def _answer_rules() -> None:
     """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
-    from cml_iam.cli.policy_render import print_rules
+    from cml_iam.cli.policy_lists import print_rules
     from cml_iam.lint import lint_rules
 
     rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())

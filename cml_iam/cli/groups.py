@@ -111,15 +111,15 @@ def leaves(group: click.Command, before: tuple[str, ...] = ()) -> Iterator[Leaf]
 POLICY = {
     "render": ("policy_render:render", "Print the policy of a site as JSON."),
     "lint": ("policy_lint:lint", "Find faults in policy files."),
-    "rules": ("policy_render:rules", "List and explain the lint rules."),
+    "rules": ("policy_lists:rules", "List and explain the lint rules."),
     "verify": ("policy_verify:verify", "Check that a policy grants and denies what it must."),
     "prove": ("policy_prove:prove", "Prove what policies can never permit."),
     "who-can": ("policy_explain:who_can", "List who in an account may do something."),
     "explain": ("policy_explain:explain", "Explain why a request is allowed or denied."),
     "diff": ("policy_diff:diff", "Show what one policy allows that another does not."),
-    "history": ("policy_render:history", "List the versions of the policy."),
-    "documents": ("policy_render:documents", "List the documents that a site renders."),
-    "permissions": ("policy_render:permissions", "Print the tables of permissions."),
+    "history": ("policy_lists:history", "List the versions of the policy."),
+    "documents": ("policy_lists:documents", "List the documents that a site renders."),
+    "permissions": ("policy_lists:permissions", "Print the tables of permissions."),
 }
 
 

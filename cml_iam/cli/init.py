@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cml_iam import site as room
 from cml_iam.cli._options import option, pairs, repeatable, settings, shared_options
 from cml_iam.cli._output import INFO, OK, WARN, complain_remedies, fitted, note, say
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
-from cml_iam.restrict import launch_note
-from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
-from cml_iam.tag import DEFAULT_TAG
+from cml_iam.tag import DEFAULT_TAG, Tag
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site
 
 NONE: Final = "none"
 """The answer that omits a restriction."""
@@ -26,9 +28,9 @@ NONE: Final = "none"
 @option(
     "--partition", "AWS partition of the account.", type=click.Choice(PARTITIONS), default="aws"
 )
-@option("--user NAME", f"Name of the IAM user.  [default: {DEFAULT_USER}]")
+@option("--user NAME", f"Name of the IAM user.  [default: {room.DEFAULT_USER}]")
 @option("--role NAME", "Name of an IAM role to use instead of a user.")
-@option("--policy NAME", "Name of the IAM policy.", default=DEFAULT_POLICY)
+@option("--policy NAME", "Name of the IAM policy.", default=room.DEFAULT_POLICY)
 @repeatable("--allow-region REGION", "Region where workers may run.", name="regions")
 @option("--guard-tag KEY=VALUE", "Guard tag that marks the workers.")
 @repeatable(
@@ -68,6 +70,8 @@ def init(force: bool, **given: Any) -> None:
       cml-iam init --account 111122223333 --allow-region us-east-1 \
           --guard-tag ManagedBy=lablet-cloud-manager --instance-type m5zn.metal
     """
+    from cml_iam.restrict import launch_note
+
     path = site_path()
     if path.exists() and not force:
         raise RefusedError(f"`{path}` already exists", remedy="use --force to overwrite it")
@@ -80,7 +84,7 @@ def init(force: bool, **given: Any) -> None:
         values = _asked(values)
     if values["account"] is None:
         raise InputError("no account", remedy="add --account 111122223333")
-    text = site_text(**_with_credentials(values))
+    text = room.site_text(**_with_credentials(values))
     site = _check(text)
     if settings().dry_run:
         click.echo(text, nl=False)
@@ -152,7 +156,7 @@ def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
             return values
         try:
             candidate = values | {question.name: question.read(answer.strip())}
-            site = _check(site_text(**_with_credentials(candidate)))
+            site = _check(room.site_text(**_with_credentials(candidate)))
         except InputError as error:
             click.echo(fitted(f"error: {error.message}", sys.stderr), err=True)
         else:
@@ -222,7 +226,7 @@ _QUESTIONS: Final = (
 def _check(text: str) -> Site:
     """Raise for a site file that could not be read back: the answers are wrong, not the file."""
     try:
-        return parse_site(text)
+        return room.parse_site(text)
     except SiteError as error:
         message = "; ".join(problem.message for problem in error.problems)
         raise InputError(message) from None

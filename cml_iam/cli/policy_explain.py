@@ -23,7 +23,6 @@ from cml_iam.cli._options import FILE, option, pairs, repeatable, settings, shar
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.policy import PolicyDocument, attachment_problems, load_policy
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
         Explanation,
         StatementReason,
     )
+    from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.who import Account, Holder, Origin, Question
 
@@ -106,6 +106,7 @@ def explain(
     """
     from cml_iam.engine import Request, compile_policies
     from cml_iam.facts import never_sent, principal_arn, sent_context
+    from cml_iam.policy import load_policy
 
     if policies:
         refuse_document("--policy")
@@ -164,6 +165,8 @@ def _attached(path: Path) -> PolicyDocument:
 
 
 def _checked(document: PolicyDocument) -> PolicyDocument:
+    from cml_iam.policy import attachment_problems
+
     if problems := attachment_problems(document):
         raise DocumentError(problems)
     return document

@@ -23,12 +23,12 @@ from cml_iam.cli._proof_text import (
 )
 from cml_iam.cli._site import document_option, find_site, load_site, refuse_document
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.policy import PolicyDocument
-from cml_iam.render import Profile
-from cml_iam.site import Site
 
 if TYPE_CHECKING:
+    from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Policies, Proof, Shape, Verdict
+    from cml_iam.render import Profile
+    from cml_iam.site import Site
 
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {

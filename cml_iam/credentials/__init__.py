@@ -1,6 +1,6 @@
 """Access keys: create a key once, and deliver it to a store without ever losing it."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.later import later
 
@@ -51,45 +51,4 @@ if TYPE_CHECKING:
         store_locked,
     )
 
-_LATER: Final = {
-    "_delivery": ("KeyPlan", "deliver", "plan_key"),
-    "_env_file": (
-        "EnvFile",
-        "child_environment",
-        "export_lines",
-        "process_answer",
-        "read_env_key",
-        "variables",
-    ),
-    "_files": ("locked",),
-    "_formats": ("Manifest", "ManifestFile", "ProfileFile"),
-    "_keys": (
-        "AccessKey",
-        "KeyInfo",
-        "KeyUse",
-        "SignIn",
-        "account_of",
-        "ask_health",
-        "create_key",
-        "is_key_id",
-        "key_use",
-        "list_keys",
-        "prove_key",
-    ),
-    "_places": ("STORE_FORMS", "absolute_store", "file_of_store", "open_store"),
-    "_remote": ("Parameter", "SecretsManager"),
-    "_revocation": (
-        "Revoked",
-        "delete",
-        "deletion_step",
-        "revocation_step",
-        "revoke",
-        "rollback",
-        "rollback_step",
-    ),
-    "_rotation": ("Status", "resume", "rotate", "rotation_status", "rotation_step"),
-    "_rotation_state": ("Progress", "Rotation", "Rotator", "Schedule", "read_user"),
-    "_store": ("Contents", "Delivery", "Store", "Together", "parts_of", "store_locked"),
-}
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

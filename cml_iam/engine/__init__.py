@@ -9,7 +9,7 @@ One file per concern: `_request` (with the caller), `_compile` (statements, acti
 addresses, numbers), `_text` (wildcards, variables), `_order` (of evaluation), `_explanation`.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.engine._authorizer import Authorizer, Decision, compile_policies
 from cml_iam.engine._compile import Document
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
     )
     from cml_iam.engine._simulate import simulate_custom, simulate_principal
     from cml_iam.engine._simulate_input import Shape, SimulationError
-
-_LATER: Final = {
-    "_attached": ("AttachedPolicy", "PrincipalPolicies"),
-    "_compile": ("context_keys",),
-    "_explanation": (
-        "ConditionReason",
-        "ElementReason",
-        "Explanation",
-        "GateReason",
-        "StatementReason",
-    ),
-    "_simulate": ("simulate_custom", "simulate_principal"),
-    "_simulate_input": ("Shape", "SimulationError"),
-}
-"""Names that decisions do not need, by file; imported on first use to keep startup fast."""
 
 __all__ = [
     "FOR_ALL",
@@ -72,4 +57,4 @@ __all__ = [
     "simulate_principal",
 ]
 
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

@@ -8,7 +8,7 @@ in one of these files. The rules are imported on first use, so that code which o
 does not load them.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.later import later
 from cml_iam.lint._finding import (
@@ -27,11 +27,4 @@ if TYPE_CHECKING:
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
     from cml_iam.lint._rules import Example, Explained, Rule, explain_rule, lint_rules
 
-_LATER: Final = {
-    "_escalation": ("Escalation", "Wanted", "escalations"),
-    "_fix": ("Fixed", "Suggestion", "fix_text"),
-    "_lint": ("is_complete", "lint_policies", "lint_subjects", "lint_text", "lint_texts"),
-    "_rules": ("Example", "Explained", "Rule", "explain_rule", "lint_rules"),
-}
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

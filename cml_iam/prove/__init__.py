@@ -3,7 +3,7 @@
 Everything is imported on first use, to keep start-up fast.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.later import later
 
@@ -33,34 +33,6 @@ if TYPE_CHECKING:
     from cml_iam.prove._steps import Reached, lost, taken_over
     from cml_iam.restrict import Promise
     from cml_iam.space import Policies, Shape
-
-_LATER: Final = {
-    "_answers": ("Answer", "Answered", "Assumption", "Verdict", "Witness"),
-    "_comparison": ("CHANGES", "Change", "Comparison", "Difference", "ExpectationChange", "WIDER"),
-    "_differences": ("differences", "policies_of"),
-    "_instances": ("TagTest", "changing_key", "giving", "taking_away", "where"),
-    "_proof": (
-        "Edit",
-        "Promise",
-        "Proof",
-        "prove_promise",
-        "prove_site",
-        "site_promises",
-        "statement_json",
-    ),
-    "_question": (
-        "Policies",
-        "SHAPE_NAME",
-        "Shape",
-        "always",
-        "equivalent",
-        "is_sent",
-        "never",
-        "within",
-    ),
-    "_shape": ("parse_shape",),
-    "_steps": ("Reached", "lost", "taken_over"),
-}
 
 __all__ = [
     "CHANGES",
@@ -102,4 +74,4 @@ __all__ = [
     "within",
 ]
 
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

@@ -1,6 +1,6 @@
 """Create the principal and its policy: plan with reads only, then apply in repeatable steps."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.clock import Hours, parse_hours
 from cml_iam.later import later
@@ -32,32 +32,4 @@ if TYPE_CHECKING:
     )
     from cml_iam.provision._watch import AuditForm, Watch, lost_deliveries, render_audit, watched
 
-_LATER: Final = {
-    "_apply": ("foresee",),
-    "_bootstrap": (
-        "apply_plan",
-        "plan_adoption",
-        "plan_bootstrap",
-        "plan_destruction",
-        "plan_rollback",
-    ),
-    "_plan": (
-        "PIECES",
-        "PRINCIPAL",
-        "Applied",
-        "Piece",
-        "Plan",
-        "SavedPlan",
-        "check_fresh",
-        "load_plan",
-        "plan_data",
-        "plan_lines",
-        "save_plan",
-        "step_data",
-        "steps_lines",
-        "summary",
-    ),
-    "_watch": ("AuditForm", "Watch", "lost_deliveries", "render_audit", "watched"),
-}
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

@@ -1,6 +1,6 @@
 """Render policy documents from the catalogue and the site."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.later import later
 
@@ -20,21 +20,4 @@ if TYPE_CHECKING:
     )
     from cml_iam.render._values import audit_values
 
-_LATER: Final = {
-    "_forms": ("FORMS", "Form", "anywhere", "render_form"),
-    "_hcl": ("aligned", "hcl", "hcl_document", "pages"),
-    "_policies": (
-        "DOCUMENTS",
-        "MOST_PARTS",
-        "Profile",
-        "RenderedPolicy",
-        "part_name",
-        "render_document",
-        "render_limits",
-        "render_parts",
-        "render_policy",
-    ),
-    "_values": ("audit_values",),
-}
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

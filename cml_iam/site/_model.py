@@ -6,22 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
 from cml_iam.restrict import RESTRICTED, Grants, Restrictions, Tag, launch_note, send_fix
-
-DEFAULT_USER: Final = "cml-cloud-manager-service"
-DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
-DEFAULT_BOUNDARY: Final = "CMLWorkerBoundary"
-DEFAULT_GUARD: Final = "CMLWorkerGuard"
-
-
-Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
-"""The ways in which the manager's role can be assumed."""
-
-TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
+from cml_iam.site._names import DEFAULT_BOUNDARY, DEFAULT_GUARD, DEFAULT_POLICY, DEFAULT_USER
 
 
 class Eks(NamedTuple):

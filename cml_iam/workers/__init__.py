@@ -1,6 +1,6 @@
 """The worker manager: EC2 instances that run CML, their lifecycle, tags, metrics and health."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cml_iam.later import later
 
@@ -84,77 +84,4 @@ if TYPE_CHECKING:
     )
     from cml_iam.workers._wait import Waited, wait_for
 
-_LATER: Final = {
-    "_async": ("AsyncWorkerManager",),
-    "_changes": (
-        "Change",
-        "Disk",
-        "Launch",
-        "adopt_change",
-        "check_name",
-        "launch_change",
-        "operate_change",
-        "start_change",
-        "stop_change",
-        "tag_change",
-        "tags_at_launch",
-        "terminate_change",
-        "untag_change",
-    ),
-    "_cml": ("Activity", "CmlAccess", "CmlAnswer", "CmlLogin", "cml_activity"),
-    "_create": ("Patience", "PendingLaunches", "create_worker"),
-    "_fleet": (
-        "NAMESAKES",
-        "Frame",
-        "Listing",
-        "Outcome",
-        "Watch",
-        "act",
-        "find_workers",
-        "list_fleet",
-        "statuses",
-        "try_permissions",
-    ),
-    "_health": ("PROBE", "Check", "Health", "Verdict", "health_json", "health_lines", "log_health"),
-    "_idle": ("Judged", "Use", "check_rules", "find_idle", "risk_of_stopping"),
-    "_manager": ("WorkerManager",),
-    "_metric": (
-        "EVERY",
-        "NOT_ASKED",
-        "USAGE",
-        "Measure",
-        "Metric",
-        "Point",
-        "Unknown",
-        "Utilization",
-    ),
-    "_model": (
-        "DEFAULT_TIMEOUT",
-        "Goal",
-        "Image",
-        "InstanceStatus",
-        "ScheduledEvent",
-        "StateChange",
-        "Worker",
-        "is_image_id",
-    ),
-    "_monitor": ("Monitor", "Report", "Watched"),
-    "_site_workers": (
-        "Looks",
-        "Orphan",
-        "Placement",
-        "check_adoption",
-        "find_orphans",
-        "image_owners",
-        "launch_to_try",
-        "looks_of",
-        "newest_image",
-        "placements",
-        "profile_image",
-        "profile_launch",
-        "root_disk",
-    ),
-    "_wait": ("Waited", "wait_for"),
-}
-
-__getattr__ = later(__name__, _LATER)
+__getattr__ = later(__name__)

@@ -191,7 +191,7 @@ def test_a_fault_of_our_own_is_code_1_without_a_traceback(
     def broken() -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("cml_iam.cli.policy_render.load_catalogue", broken)
+    monkeypatch.setattr("cml_iam.catalogue.load_catalogue", broken)
 
     ran = cml_iam("policy", "permissions")
 
