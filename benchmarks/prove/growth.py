@@ -230,7 +230,8 @@ def compared_line(path: Path) -> str:
 
 def start_line() -> str:
     code = (
-        "import time; from cml_iam.prove import *; from cml_iam.policy import load_policy\n"
+        "import time; from cml_iam.prove import Policies, Shape, never\n"
+        "from cml_iam.policy import load_policy\n"
         "p = Policies(identity=(load_policy({'Version': '2012-10-17', 'Statement': [{'Effect':"
         "'Allow', 'Action': 'ec2:StopInstances', 'Resource': '*', 'Condition': {'StringEquals':"
         "{'aws:ResourceTag/a': 'b'}}}]}),))\n"

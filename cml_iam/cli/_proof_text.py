@@ -12,7 +12,8 @@ from cml_iam.report import listed, plural
 
 if TYPE_CHECKING:
     from cml_iam.engine import StatementReason
-    from cml_iam.prove import Answered, Assumption, Proof, Witness
+    from cml_iam.facts import Assumption
+    from cml_iam.prove import Answered, Proof, Witness
 
 UNDECIDED: Final = "so nothing is proved; narrow the question with --never"
 IF_COLONS: Final = "if a `*` in a short ARN also matches the missing colons"

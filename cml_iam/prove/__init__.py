@@ -8,70 +8,14 @@ from typing import TYPE_CHECKING
 from cml_iam.later import later
 
 if TYPE_CHECKING:
-    from cml_iam.facts import Assumption
-    from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
-    from cml_iam.prove._comparison import (
-        CHANGES,
-        WIDER,
-        Change,
-        Comparison,
-        Difference,
-        ExpectationChange,
-    )
+    from cml_iam.prove._answers import Answered, Verdict, Witness
+    from cml_iam.prove._comparison import CHANGES, WIDER, Comparison, Difference, ExpectationChange
     from cml_iam.prove._differences import differences, policies_of
     from cml_iam.prove._instances import TagTest, changing_key, giving, taking_away, where
-    from cml_iam.prove._proof import (
-        Edit,
-        Proof,
-        prove_promise,
-        prove_site,
-        site_promises,
-        statement_json,
-    )
+    from cml_iam.prove._proof import Proof, prove_promise, prove_site, site_promises, statement_json
     from cml_iam.prove._question import SHAPE_NAME, always, equivalent, is_sent, never, within
     from cml_iam.prove._shape import parse_shape
-    from cml_iam.prove._steps import Reached, lost, taken_over
-    from cml_iam.restrict import Promise
+    from cml_iam.prove._steps import lost, taken_over
     from cml_iam.space import Policies, Shape
-
-__all__ = [
-    "CHANGES",
-    "SHAPE_NAME",
-    "WIDER",
-    "Answer",
-    "Answered",
-    "Assumption",
-    "Change",
-    "Comparison",
-    "Difference",
-    "Edit",
-    "ExpectationChange",
-    "Policies",
-    "Promise",
-    "Proof",
-    "Reached",
-    "Shape",
-    "TagTest",
-    "Verdict",
-    "Witness",
-    "always",
-    "changing_key",
-    "differences",
-    "equivalent",
-    "giving",
-    "is_sent",
-    "lost",
-    "never",
-    "parse_shape",
-    "policies_of",
-    "prove_promise",
-    "prove_site",
-    "site_promises",
-    "statement_json",
-    "taken_over",
-    "taking_away",
-    "where",
-    "within",
-]
 
 __getattr__ = later(__name__)

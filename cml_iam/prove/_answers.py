@@ -77,20 +77,24 @@ class Witness:
 
 
 class Verdict(NamedTuple):
-    """The answer: a claim `holds` for all requests, is `broken` by a *witness*, or `undecided`.
+    """The answer: a claim `holds` for all requests, is `broken` by *calls*, or `undecided`.
 
-    *assumptions* are what the proof relies on besides the engine. *reason* says why the answer is
-    undecided, and which limit was reached. *slices* counts the parts of the question. *colon* is
-    the answer if a `*` in the first five fields of an ARN also matches colons, when that answer
-    differs: AWS's own texts disagree on this.
+    There are several *calls*, in order, if only a sequence breaks the claim. *assumptions* are what
+    the proof relies on besides the engine. *reason* says why the answer is undecided, and which
+    limit was reached. *colon* is the answer if a `*` in the first five fields of an ARN also
+    matches colons, when that answer differs: AWS's own texts disagree on this.
     """
 
     answer: Answer
-    witness: Witness | None = None
+    calls: tuple[Witness, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     reason: str = ""
-    slices: int = 0
     colon: Answer | None = None
+
+    @property
+    def witness(self) -> Witness | None:
+        """The first call; None if the claim is not broken."""
+        return self.calls[0] if self.calls else None
 
     @property
     def holds(self) -> bool:

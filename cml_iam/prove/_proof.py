@@ -26,7 +26,7 @@ from cml_iam.policy import (
 from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import losing, taking_over, where
 from cml_iam.prove._question import never, statement_of, within
-from cml_iam.prove._steps import Reached, lost, reached, taken_over
+from cml_iam.prove._steps import lost, taken_over, together
 from cml_iam.render import render_policy
 from cml_iam.restrict import RUN, Promise, permissions, promises_of
 from cml_iam.site import Site
@@ -88,9 +88,9 @@ class Proof(NamedTuple):
     calls: tuple[Witness, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     reason: str = ""
+    colon: Answer | None = None
     edits: tuple[Edit, ...] = ()
     denies: tuple[Statement, ...] = ()
-    colon: Answer | None = None
     limited: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -168,27 +168,23 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
     """Prove one promise, in both readings of ARN wildcards if they differ."""
-    first = _answer(promise, policies)
+    verdict = _answer(promise, policies)
+    if verdict.answer != "broken":
+        verdict = verdict._replace(assumptions=(*verdict.assumptions, *promise.limits))
     other = taking_colons(policies)
-    second = first if other is policies else _answer(promise, other)
-    return Proof(
-        promise,
-        first.answer,
-        first.calls,
-        (*first.assumptions, *promise.limits) if first.answer != "broken" else first.assumptions,
-        first.reason,
-        colon=None if second.answer == first.answer else second.answer,
-    )
+    second = verdict if other is policies else _answer(promise, other)
+    colon = None if second.answer == verdict.answer else second.answer
+    return Proof(promise, *verdict._replace(colon=colon))
 
 
-def _answer(promise: Promise, policies: Policies) -> Reached:
+def _answer(promise: Promise, policies: Policies) -> Verdict:
     if promise.manner == "taken over" and promise.tag:
         return taken_over(policies, promise.tag, promise.shapes[0])
     if promise.manner == "lost" and promise.tag:
         return lost(policies, promise.tag, promise.shapes[0].resources)
     if promise.manner == "within" and promise.reference:
-        return reached([within(policies, Policies(identity=(promise.reference,)))])
-    return reached(_never_done(policies, shape) for shape in promise.shapes)
+        return within(policies, Policies(identity=(promise.reference,)))
+    return together(_never_done(policies, shape) for shape in promise.shapes)
 
 
 def _never_done(policies: Policies, shape: Shape) -> Verdict:
@@ -211,7 +207,7 @@ def _never_done(policies: Policies, shape: Shape) -> Verdict:
     impossible = [v for launch in needed if (v := never(policies, launch)).holds]
     if not impossible:
         reason = "could not find a region in which everything that a launch needs is allowed"
-        return Verdict("undecided", None, verdict.assumptions, reason)
+        return Verdict("undecided", (), verdict.assumptions, reason)
     others = never(policies, _without_launches(shape))
     used = (*others.assumptions, *impossible[0].assumptions, WHOLE)
     return others._replace(assumptions=tuple(dict.fromkeys(used)))

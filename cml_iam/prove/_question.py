@@ -65,11 +65,7 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
     second = within(other, one)
     both = tuple(dict.fromkeys((*first.assumptions, *second.assumptions)))
     worse = second if second.answer != "holds" or first.answer == "holds" else first
-    return worse._replace(
-        assumptions=both,
-        slices=first.slices + second.slices,
-        colon=second.colon or first.colon,
-    )
+    return worse._replace(assumptions=both, colon=second.colon or first.colon)
 
 
 def denied_within(candidate: Policies, reference: Policies) -> Verdict:
@@ -227,8 +223,8 @@ class Question:
         used = tuple(sorted(self.used))
         if self.incomplete:
             reason = "; ".join(dict.fromkeys(self.incomplete))
-            return Verdict("undecided", None, used, reason, self.slices)
-        return Verdict("holds", None, used, "", self.slices)
+            return Verdict("undecided", (), used, reason)
+        return Verdict("holds", (), used)
 
     def groups(self) -> Iterator[tuple[Class, Goal]]:
         """Yield the classes of actions, each with the goal for the statements about it."""
@@ -340,9 +336,9 @@ class Question:
         as_asked = theirs == self.outcomes[1] if self.outcomes[1] else theirs != "allowed"
         if mine != self.outcomes[0] or not as_asked or not fits:
             reason = f"the engine does not confirm the witness {request}"
-            return Verdict("undecided", None, (), reason, self.slices)
+            return Verdict("undecided", reason=reason)
         witness = Witness(request, tuple(sides), unlisted=request.action not in group.listed)
-        return Verdict("broken", witness, tuple(readings(goal, request)), "", self.slices)
+        return Verdict("broken", (witness,), tuple(readings(goal, request)))
 
 
 def _partition(arn: str | None) -> str:

@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request
 from cml_iam.facts import LATER, PARTITIONS, Assumption
 from cml_iam.policy import Conditions, merged
-from cml_iam.prove._answers import Answer, Verdict, Witness
+from cml_iam.prove._answers import Verdict, Witness
 from cml_iam.prove._instances import (
     CREATE,
     DELETE,
@@ -52,56 +52,40 @@ State = tuple[str | None, ...]
 """The values of the tags that are tracked; None for an absent tag."""
 
 
-class Reached(NamedTuple):
-    """The answer about sequences: `holds`, `broken` by *calls* in order, or `undecided`."""
-
-    answer: Answer
-    calls: tuple[Witness, ...] = ()
-    assumptions: tuple[Assumption, ...] = ()
-    reason: str = ""
-
-
-def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
+def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Verdict:
     """Prove that no calls end in one of *operate* on an instance that did not carry *tag*."""
-    key = RESOURCE + tag.key
     foreign, turning = taking_over(tag, operate)
     direct = never(policies, foreign)
     if direct.answer == "broken":
-        return reached([direct])
+        return direct
     turned = never(policies, turning)
     used = _used(direct, turned)
     undecided = [verdict.reason for verdict in (direct, turned) if verdict.answer == "undecided"]
     if undecided:
-        return Reached("undecided", (), used, "; ".join(undecided))
-    if turned.answer == "holds" or turned.witness is None:
-        return Reached("holds", (), used)
-    own = never(policies, where(operate, {"StringEquals": {key: literal(tag.value)}}))
-    if own.answer != "broken" or own.witness is None:
-        return Reached(own.answer, (), _used(direct, own), own.reason)
-    sequence = _Search(policies, tag, operate).between(turned.witness, own.witness)
-    if sequence.answer != "holds":
-        return sequence
-    return sequence._replace(
-        assumptions=tuple(dict.fromkeys((*_used(direct), *sequence.assumptions)))
-    )
+        return Verdict("undecided", (), used, "; ".join(undecided))
+    if turned.holds:
+        return Verdict("holds", (), used)
+    own = never(policies, where(operate, _carried(tag.key, tag.value)))
+    if own.answer != "broken":
+        return own._replace(assumptions=_used(direct, own))
+    sequence = _Search(policies, tag, operate).between(turned.calls[0], own.calls[0])
+    return sequence._replace(assumptions=_used(direct, sequence)) if sequence.holds else sequence
 
 
-def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
+def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Verdict:
     """Prove that no call removes *tag* from one of *instances* (ARNs), or changes its value."""
-    return reached(never(policies, shape) for shape in losing(tag, instances))
+    return together(never(policies, shape) for shape in losing(tag, instances))
 
 
-def reached(verdicts: Iterable[Verdict]) -> Reached:
+def together(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the first broken verdict, otherwise undecided if any is, otherwise holds."""
-    used: dict[Assumption, None] = {}
-    reasons = []
+    others = []
     for verdict in verdicts:
-        if verdict.answer == "broken" and verdict.witness:
-            return Reached("broken", (verdict.witness,), verdict.assumptions)
-        if verdict.answer == "undecided":
-            reasons.append(verdict.reason)
-        used |= dict.fromkeys(verdict.assumptions)
-    return Reached("undecided" if reasons else "holds", (), tuple(used), "; ".join(reasons))
+        if verdict.answer == "broken":
+            return verdict
+        others.append(verdict)
+    reasons = [verdict.reason for verdict in others if not verdict.holds]
+    return Verdict("undecided" if reasons else "holds", (), _used(*others), "; ".join(reasons))
 
 
 class _Search:
@@ -128,7 +112,7 @@ class _Search:
             values.append([None, *texts])
         yield from islice(product(*values), MAX_STATES + 1)
 
-    def between(self, turned: Witness, own: Witness) -> Reached:
+    def between(self, turned: Witness, own: Witness) -> Verdict:
         """Return the answer for sequences on one instance, trying those of the witnesses first."""
         if len(self._states) > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
@@ -140,13 +124,13 @@ class _Search:
             if answer:
                 return answer
         if complete and self._certain:
-            return Reached("holds", (), tuple(self._used))
+            return Verdict("holds", (), tuple(self._used))
         return _unfound(
             f"one instance can be given {self._tag}, and one that has the tag can be operated, but "
             "no instance was found for which both are allowed"
         )
 
-    def _about(self, arn: str) -> Reached | None:
+    def _about(self, arn: str) -> Verdict | None:
         """Search the states of the instance *arn*, nearest first."""
         starts = [state for state in self._states if state[0] != self._tag.value]
         before: dict[State, tuple[State, Witness] | None] = dict.fromkeys(starts)
@@ -199,14 +183,7 @@ class _Search:
 
     def _tags(self, state: State) -> Conditions:
         """Return the tags of the instance in *state*."""
-        return merged(
-            *(
-                {"Null": {RESOURCE + key: "true"}}
-                if value is None
-                else {"StringEquals": {RESOURCE + key: literal(value)}}
-                for key, value in zip(self._keys, state, strict=True)
-            )
-        )
+        return merged(*map(_carried, self._keys, state))
 
     def _asked(self, shape: Shape) -> Witness | None:
         verdict = never(self._policies, shape)
@@ -214,7 +191,7 @@ class _Search:
         self._used.update(dict.fromkeys(verdict.assumptions))
         return verdict.witness
 
-    def _sequence(self, calls: Sequence[Witness]) -> Reached:
+    def _sequence(self, calls: Sequence[Witness]) -> Verdict:
         """Return *calls* as the answer, unless they differ in something that cannot change."""
         key = changing_key([call.request for call in calls])
         if key is not None:
@@ -226,7 +203,14 @@ class _Search:
             return _unfound("the conditions on time do not allow the calls in this order")
         if not _follow_one_another(self._policies, [witness.request for witness in ordered]):
             return _unfound("a call needs tags that the calls before it do not leave")
-        return Reached("broken", ordered)
+        return Verdict("broken", ordered)
+
+
+def _carried(key: str, value: str | None) -> Conditions:
+    """Return the condition that the instance's tag *key* has *value*; None if it lacks the tag."""
+    if value is None:
+        return {"Null": {RESOURCE + key: "true"}}
+    return {"StringEquals": {RESOURCE + key: literal(value)}}
 
 
 def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> Iterable[Witness]:
@@ -265,8 +249,8 @@ def _tags(request: Request, prefix: str) -> dict[str, Any]:
     return {key[len(start) :]: value for key, value in context.items() if key.startswith(start)}
 
 
-def _unfound(reason: str) -> Reached:
-    return Reached("undecided", (), (), reason)
+def _unfound(reason: str) -> Verdict:
+    return Verdict("undecided", reason=reason)
 
 
 def _used(*verdicts: Verdict) -> tuple[Assumption, ...]:

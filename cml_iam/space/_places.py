@@ -14,24 +14,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cml_iam.engine.parts import ActionPattern
-from cml_iam.facts import (
-    FIELDS,
-    TWINS,
-    Action,
-    Keys,
-    Service,
-    Target,
-    service,
-    singular_actions,
-)
-from cml_iam.space._globs import (
-    ACCOUNT_ID,
-    REGION_NAME,
-    Glob,
-    Wild,
-    glob,
-    representatives,
-)
+from cml_iam.facts import FIELDS, TWINS, Action, Keys, Service, Target, service, singular_actions
+from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, Wild, glob, representatives
 from cml_iam.space._statements import Part
 
 POPULAR: Final = (

@@ -16,14 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import RESOURCE_TAG
 from cml_iam.who._asking import Asker, Cell, Question, State
-from cml_iam.who._ways import (
-    Call,
-    Hop,
-    Standing,
-    Ways,
-    gives,
-    resource_kind,
-)
+from cml_iam.who._ways import Call, Hop, Standing, Ways, gives, resource_kind
 
 if TYPE_CHECKING:
     from cml_iam.lint import Escalation

@@ -11,10 +11,11 @@ from cml_iam.engine import Request, compile_policies
 from cml_iam.expectations import Expectation, derive_expectations
 from cml_iam.lint import lint_text
 from cml_iam.policy import VERSION_2012, PolicyDocument
-from cml_iam.prove import Policies, Promise, prove_promise, site_promises
+from cml_iam.prove import Policies, prove_promise, site_promises
 from cml_iam.prove._proof import _breaking, _with_conditions
 from cml_iam.prove._question import statement_of
 from cml_iam.render import render_policy
+from cml_iam.restrict import Promise
 from cml_iam.site import Restrictions, Site, Tag
 from tests.expectations.mutants import mutants
 from tests.expectations.test_expectations import EVERYTHING, SITE, TAGGED_IMAGES

@@ -145,12 +145,14 @@ ANY = said("*")
 
 
 @pytest.mark.parametrize("ask", [within, lambda one, other: always(other, Shape(("s3:*",)))])
-def test_what_allows_everything_is_not_searched(ask):
+def test_what_allows_everything_is_not_searched(ask, monkeypatch):
     variables = [said("iam:*", f"arn:aws:iam::*:user/*/${{aws:username}}{n}*") for n in range(3)]
+
+    monkeypatch.setattr(Question, "searcher", None)
 
     verdict = ask(attached(*variables, said("s3:*")), attached(ANY))
 
-    assert (verdict.answer, verdict.assumptions, verdict.slices) == ("holds", (), 0)
+    assert (verdict.answer, verdict.assumptions) == ("holds", ())
 
 
 def test_what_allows_everything_but_something_is_searched():
