@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cml_iam.engine import OperatorName, Request
+from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import (
     EXAMPLE_ACCOUNT,
@@ -17,16 +17,16 @@ from cml_iam.facts import (
     OTHER_ACCOUNT,
     PARTITIONS,
     TAGGING,
-    arn_pattern,
-    covers,
     partition_of,
 )
-from cml_iam.policy import Condition, Conditions, Statement, merged
+from cml_iam.policy import Conditions, merged
 from cml_iam.prove._answers import Witness
 from cml_iam.space import (
     ACCOUNT_ID,
     REGION_NAME,
     Glob,
+    KeyCondition,
+    Part,
     Policies,
     Shape,
     glob,
@@ -138,83 +138,47 @@ _KEYS: Final = {
 """The keys that hold a field of an instance's ARN, or what follows a text in it."""
 
 
-def is_among(arn: str, goal: Shape) -> bool:
-    """Return whether the resource *arn* is one of the resources in *goal*."""
-    fields = arn_pattern(arn, variables=False)
-    named = goal.resources if goal.not_resources is None else goal.not_resources
-    is_named = any(
-        fields is not None and pattern is not None and covers(pattern, fields)
-        for pattern in map(arn_pattern, named)
-    )
-    return is_named is (goal.not_resources is None)
-
-
-def _conditions(statements: Sequence[Statement]) -> Iterator[Condition]:
-    return (condition for statement in statements for condition in statement.conditions)
-
-
-def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
-    """Return the keys of the resource tags that any statement tests; the guard tag is first."""
+def followed_tags(conditions: Iterable[KeyCondition], tag: Tag) -> list[str]:
+    """Return the keys of the resource tags that *conditions* test; the guard tag is first."""
     keys = {tag.key.lower(): tag.key}
-    for name in (condition.key for condition in _conditions(statements)):
+    for name in (condition.condition.key for condition in conditions):
         for prefix in OF_RESOURCE:
             if name.lower().startswith(prefix):
                 keys.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
     return list(keys.values())
 
 
-def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
-    """Return the patterns with which *statements* test the tag *key* anywhere.
+def tag_patterns(conditions: Iterable[KeyCondition], key: str) -> tuple[list[Glob], bool]:
+    """Return the patterns with which *conditions* test the tag *key* anywhere.
 
     Also returns whether there are no other tests: those of numbers and policy variables are not
-    patterns.
+    patterns, and only their values are tried.
     """
     names = {prefix + key.lower() for prefix in (*OF_RESOURCE, REQUEST.lower())}
-    patterns: list[Glob] = []
-    exact = True
-    for condition in _conditions(statements):
-        if condition.key.lower() not in names:
-            continue
-        base = OperatorName.parse(condition.operator).base
-        plain = base == "null" or base.startswith("string")
-        exact = exact and plain and "${" not in "".join(condition.values)
-        for value in condition.values:
-            pattern = glob(value) if "like" in base else Glob(tuple(value))
-            patterns.append(pattern._replace(fold="ignorecase" in base))
-    return patterns, exact
+    tests = [test for test in conditions if test.condition.key.lower() in names]
+    exact = all(test.family in {"string", "null"} and not test.needs() for test in tests)
+    values = (glob(value) for test in tests for value in test.condition.values)
+    return [*(pattern for test in tests for pattern in test.globs({})), *values], exact
 
 
-def instance_arns(
-    statements: Sequence[Statement], partitions: Sequence[str]
-) -> tuple[list[str], bool]:
-    """Return an instance in *partitions* for each ARN pattern and region in *statements*.
+def instance_arns(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str], bool]:
+    """Return an instance in *partitions* for each ARN pattern and region in *parts*.
 
     Also returns whether these are all: some are missing if there are policy variables or too many
     kinds.
     """
     every = [Glob(tuple(partition)) for partition in partitions]
-    patterns: dict[int, list[Glob]] = {
-        1: [*every],
-        3: [glob("cn-*"), glob("us-gov-*")],
-        4: [],
-        5: [],
-    }
-    complete = True
-    for statement in statements:
-        for text in (*(statement.resource or ()), *(statement.not_resource or ())):
-            complete = complete and "${" not in text
-            fields = arn_pattern(text, variables=False)
-            if fields is None:
-                continue
-            for index, globs in patterns.items():
-                globs.append(glob(fields[index], inside=index != 5))
-        for condition in statement.conditions:
-            if condition.key.lower() in _KEYS:
-                index, start = _KEYS[condition.key.lower()]
-                complete = complete and "${" not in "".join(condition.values)
-                fold = "ignorecase" in condition.operator.lower()
-                named = (glob(start + value) for value in condition.values)
-                patterns[index] += [pattern._replace(fold=fold) for pattern in named]
+    patterns = {1: [*every], 3: [glob("cn-*"), glob("us-gov-*")], 4: [], 5: []}
+    complete = not any(part.needs for part in parts)
+    for field in (field for part in parts for fields in part.patterns for field in fields):
+        pattern = field.glob({})
+        if field.index in patterns and pattern:
+            patterns[field.index].append(pattern)
+    for test in (test for part in parts for test in part.asked):
+        index, start = _KEYS.get(test.condition.key.lower(), (0, ""))
+        if index:
+            complete = complete and not test.needs()
+            patterns[index] += [glob(start).then(pattern) for pattern in test.globs({})]
     choices = []
     for index, (examples, universe) in _FIELDS.items():
         kinds = every if index == 1 else ()
@@ -248,11 +212,11 @@ def changing_key(requests: Sequence[Request]) -> str | None:
 
 
 def in_time(
-    policies: Policies, statements: Sequence[Statement], calls: Sequence[Witness]
+    policies: Policies, conditions: Sequence[KeyCondition], calls: Sequence[Witness]
 ) -> tuple[Witness, ...] | None:
     """Return *calls* with times that never go backwards, each as early as allowed.
 
-    *statements* must include all that test times. Returns None if no times are possible.
+    *conditions* must include all that test times. Returns None if no times are possible.
     """
     authorizer = side_of(policies).authorizer
     last: dict[str, int] = {}
@@ -260,10 +224,9 @@ def in_time(
     for call in calls:
         request = call.request
         for key in (key for key in call.request.context if key.lower() in _TIMES):
-            times = _times(statements, request, key)
             later = (
                 (at, request._replace(context={**request.context, key: text}))
-                for at, text in times
+                for at, text in _times(conditions, request, key)
                 if at >= last.get(key, at)
             )
             earliest = next((pair for pair in later if authorizer.decide(pair[1]).allowed), None)
@@ -275,11 +238,11 @@ def in_time(
 
 
 def _times(
-    statements: Sequence[Statement], request: Request, key: str
+    conditions: Iterable[KeyCondition], request: Request, key: str
 ) -> Iterator[tuple[int, str]]:
-    """Yield the points in time that *statements* distinguish by *key*, in order."""
+    """Yield the points in time that *conditions* distinguish by *key*, in order."""
     named = [str(request.context[key])]
-    for condition in _conditions(statements):
+    for condition in (condition.condition for condition in conditions):
         if condition.key.lower() == key.lower():
             named += condition.values
     for text in moments(named):

@@ -88,7 +88,7 @@ def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdi
     the answer comes sooner if a request is allowed, and later if none is.
     """
     ask = partial(_is_never, is_likely=is_likely)
-    return _both_readings(ask, policies, _policies_of(statement_of(shape)))
+    return _both_readings(ask, policies, policies_of_shape(shape))
 
 
 def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
@@ -116,7 +116,7 @@ def always(policies: Policies, shape: Shape) -> Verdict:
     return _both_readings(
         lambda side, kind: Question(Goal(kind.gates, (), side.denies, side.gates), kind, side),
         policies,
-        _policies_of(statement_of(shape)),
+        policies_of_shape(shape),
     )
 
 
@@ -158,19 +158,22 @@ def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
 
 
 def _is_never(side: Side, kind: Side, *, is_likely: bool) -> Question:
-    kind_parts = [part for gate in kind.gates for part in gate]
     # Without statements that match no request of this kind.
     left = (
-        tuple(part for part in gate if not all(apart(part, other) for other in kind_parts))
+        tuple(part for part in gate if not all(apart(part, other) for other in kind.parts))
         for gate in side.gates
     )
     goal = Goal((*kind.gates, *left), side.denies)
     return Question(goal, side, None, kind, is_likely=is_likely)
 
 
+def policies_of_shape(shape: Shape) -> Policies:
+    """Return policies that allow the requests of *shape*."""
+    return _policies_of(statement_of(shape))
+
+
 @lru_cache(SHAPES_KEPT)
 def _policies_of(statement: Statement) -> Policies:
-    """Return policies with this *statement*; cached, so that it is compiled only once."""
     return Policies((PolicyDocument((statement,), VERSION_2012, name=SHAPE_NAME),))
 
 

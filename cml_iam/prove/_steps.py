@@ -32,15 +32,14 @@ from cml_iam.prove._instances import (
     followed_tags,
     in_time,
     instance_arns,
-    is_among,
     literal,
     losing,
     tag_patterns,
     taking_over,
     where,
 )
-from cml_iam.prove._question import never, statement_of
-from cml_iam.space import Glob, Policies, Shape, glob, representatives, side_of, statements_of
+from cml_iam.prove._question import never, policies_of_shape
+from cml_iam.space import Glob, Policies, Shape, glob, representatives, side_of
 
 if TYPE_CHECKING:
     from cml_iam.site import Tag
@@ -93,8 +92,10 @@ class _Search:
 
     def __init__(self, policies: Policies, tag: Tag, goal: Shape) -> None:
         self._policies, self._tag, self._goal = policies, tag, goal
-        self._statements = [*statements_of(policies), statement_of(goal)]
-        self._keys = followed_tags(self._statements, tag)
+        self._goal_parts = side_of(policies_of_shape(goal)).parts
+        self._parts = (*side_of(policies).parts, *self._goal_parts)
+        self._conditions = [condition for part in self._parts for condition in part.asked]
+        self._keys = followed_tags(self._conditions, tag)
         # A call that removes some of several tags at once is not searched.
         self._certain = len(self._keys) == 1
         self._states = [*self._known_states()]
@@ -104,7 +105,7 @@ class _Search:
         """Yield the combinations of tag values that the policies distinguish, one more at most."""
         values: list[list[str | None]] = []
         for key in self._keys:
-            patterns, exact = tag_patterns(self._statements, key)
+            patterns, exact = tag_patterns(self._conditions, key)
             if key == self._tag.key:
                 patterns.append(Glob(tuple(self._tag.value)))
             texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
@@ -117,10 +118,9 @@ class _Search:
         if len(self._states) > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
         partitions = (self._policies.partition,) if self._policies.partition else PARTITIONS
-        others, complete = instance_arns(self._statements, partitions)
-        others = [other for other in others if is_among(other, self._goal)]
+        others, complete = instance_arns(self._parts, partitions)
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
-            answer = self._about(arn)
+            answer = self._about(arn) if self._is_in_goal(arn) else None
             if answer:
                 return answer
         if complete and self._certain:
@@ -129,6 +129,10 @@ class _Search:
             f"one instance can be given {self._tag}, and one that has the tag can be operated, but "
             "no instance was found for which both are allowed"
         )
+
+    def _is_in_goal(self, arn: str) -> bool:
+        tests = [part.compiled.resource for part in self._goal_parts]
+        return all(test is None or test(arn, {}) for test in tests)
 
     def _about(self, arn: str) -> Verdict | None:
         """Search the states of the instance *arn*, nearest first."""
@@ -198,7 +202,7 @@ class _Search:
             return _unfound(
                 f"the calls need different values of {key}, which cannot change between them"
             )
-        ordered = in_time(self._policies, self._statements, calls)
+        ordered = in_time(self._policies, self._conditions, calls)
         if ordered is None:
             return _unfound("the conditions on time do not allow the calls in this order")
         if not _follow_one_another(self._policies, [witness.request for witness in ordered]):

@@ -119,10 +119,14 @@ class Side:
         return self.policies.of_resource
 
     @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All statements."""
+        return (*self.denies, *(part for gate in self.gates for part in gate))
+
+    @cached_property
     def lists(self) -> frozenset[str]:
         """The keys that its conditions treat as a list, by `same_key`."""
-        parts = (*self.denies, *(part for gate in self.gates for part in gate))
-        return frozenset().union(*map(_lists, parts))
+        return frozenset().union(*map(_lists, self.parts))
 
     def outcome(self, request: Request) -> Outcome:
         """Decide *request*; a resource's policy decides by what it grants the caller."""
