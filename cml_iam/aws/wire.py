@@ -118,19 +118,19 @@ def signature(
     payload: str,
     *,
     secret: Secret,
-    scope: str,
+    region: str,
+    service: str,
     stamp: str,
 ) -> str:
     """Return the Signature Version 4 of a request.
 
-    *headers* are the signed ones, *payload* is the hash of the body or its substitute, *scope* is
-    the date, region and service of the credential scope, and *stamp* is the signed time.
+    *headers* are the signed ones, *payload* is the hash of the body or its substitute, and *stamp*
+    is the signed time.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    _, region, service, *_ = scope.split("/")
     auth = _signer(service)(Credentials("", secret.reveal()), service, region)
     request = AWSRequest(method, f"http://sandbox{target}", headers=dict(headers))
     request.context.update(timestamp=stamp, payload=payload)

@@ -160,14 +160,7 @@ def token(provider: str, subject: str, audience: str | None) -> int:
 
 
 def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
-    from cml_iam.sandbox import (
-        ACCOUNT,
-        AS_AWS,
-        REGION,
-        Conditions,
-        load_conditions,
-        start_sandbox,
-    )
+    from cml_iam import sandbox as embedded
 
     faults, strict = given["faults"], given["strict"]
     if faults is not None and strict:
@@ -175,12 +168,12 @@ def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
             "`--strict` and `--faults` cannot be used together",
             remedy="put all conditions into the file",
         )
-    conditions = AS_AWS if strict else Conditions()
+    conditions = embedded.AS_AWS if strict else embedded.Conditions()
     if faults:
-        conditions = load_conditions(faults)
-    return start_sandbox(
-        given["account"] or ACCOUNT,
-        settings().region or REGION,
+        conditions = embedded.load_conditions(faults)
+    return embedded.start_sandbox(
+        given["account"] or embedded.ACCOUNT,
+        settings().region or embedded.REGION,
         port,
         simulate_shape=given["simulate_shape"],
         describes_until_arrived=given["state_delay"] or 0,

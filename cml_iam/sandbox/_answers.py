@@ -9,35 +9,35 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._wire import Answer, Call, Edit, Fault, Protocol, Unauthenticated, Values, rows
 from cml_iam.sandbox._world import Principal, World
 
 Handler = Callable[["World", "Principal", "Call"], "Values | None"]
+_Handler = TypeVar("_Handler", bound=Handler)
 
 OWN: Final[dict[str, Handler]] = {}
 """The functions that answer actions instead of moto; None leaves the call to moto."""
 
 
-def answers(*actions: str) -> Callable[[Handler], Handler]:
+def answers(*actions: str) -> Callable[[_Handler], _Handler]:
     """Let the decorated function answer calls of *actions*."""
 
-    def use(handler: Handler) -> Handler:
+    def use(handler: _Handler) -> _Handler:
         OWN.update(dict.fromkeys(actions, handler))
         return handler
 
     return use
 
 
-QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
+_QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
 """JSON services that use the error codes of the query protocol."""
 
 _JSON_TYPE: Final = "application/x-amz-json-1.0"
 _CBOR_TYPE: Final = "application/cbor"
 _CBOR_HEADERS: Final = {"smithy-protocol": "rpc-v2-cbor"}
-_SERVER_FAULT: Final = 500
 
 _EC2_ERROR: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
@@ -64,10 +64,10 @@ def unauthenticated(error: Unauthenticated, service: str) -> Fault:
 def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
     """Return *fault* in the wording and format of *service*, which speaks *protocol*."""
     code, status = fault.code, fault.status
-    side = "Sender" if status < _SERVER_FAULT else "Receiver"
+    side = "Sender" if status < 500 else "Receiver"
     if protocol in ("json", "cbor", "rest-json"):
         headers = {}
-        if service in QUERY_COMPATIBLE:
+        if service in _QUERY_COMPATIBLE:
             headers["x-amzn-query-error"] = f"{code};{side}"
         elif code in rows("codes")["json"]:
             code, status = rows("codes")["json"][code], 400
@@ -129,15 +129,6 @@ Execute = Callable[..., Answer]
 """Executes a call; *edit* changes the values of the response before they are written."""
 
 
-def check_page(call: Call) -> None:
-    """Raise Fault for a page size that is too small or too large."""
-    shortest, longest = rows("pages").get(call.operation, (0, 0))
-    size = call.params.get("MaxResults")
-    if longest and size is not None and not shortest <= size <= longest:
-        text = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value"
-        raise Fault("InvalidParameterValue", f"{text} between {shortest} and {longest}.")
-
-
 def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = None) -> Answer:
     """Let *execute* run *call* without paging, and return the requested page of its response."""
     iam, shape = call.service == "iam", call.model.input_shape
@@ -155,9 +146,8 @@ def in_pages(world: World, call: Call, execute: Execute, edit: Edit | None = Non
         entries = [(name, entry) for name in lists for entry in values[name] or ()]
         page = entries[start:end]
         held = {name: [entry for key, entry in page if key == name] for name in lists}
-        truncated = len(entries) > end
-        place = keep_place(world, call, end) if truncated else None
-        return {**values, **held, "IsTruncated": truncated, token: place}
+        following = next_place(world, call, end, len(entries))
+        return {**values, **held, "IsTruncated": following is not None, token: following}
 
     # Moto also pages; this page size is larger than any result.
     return execute(call.with_params(**{token: None, most: 10**6}), cut)
@@ -174,9 +164,9 @@ def place_of(world: World, call: Call, code: str) -> int:
     raise Fault(code, "The specified token of the next page is not valid.")
 
 
-def keep_place(world: World, call: Call, start: int) -> str:
-    """Return the token with which the same *call* continues at *start*."""
-    return world.keep((_question(call), start))
+def next_place(world: World, call: Call, end: int, count: int) -> str | None:
+    """Return the token with which *call* continues at *end*; None if there are *count* entries."""
+    return world.keep((_question(call), end)) if count > end else None
 
 
 def _question(call: Call) -> object:

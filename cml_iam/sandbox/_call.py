@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cml_iam.aws import wire
+from cml_iam.sandbox._strict import check_model
 from cml_iam.sandbox._wire import (
     Call,
     Fault,
@@ -65,7 +66,9 @@ def read_call(message: Message, scope: str, region: str) -> Call:
             model, params = _read_form(message, models)
         case _:
             model, params = _read_rest(message, models)
-    return Call(prefix_of(scope), model.name, region, protocol, params, model)
+    call = Call(prefix_of(scope), model.name, region, protocol, params, model)
+    check_model(call)
+    return call
 
 
 def _read_object(message: Message, models: list[Any], *, cbor: bool) -> tuple[Any, dict[str, Any]]:
@@ -163,7 +166,6 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
 
 
 def _form_members(model: Any, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return *fields* by the names of the *model*; raises Fault for malformed and unknown ones."""
     from moto.core import parse
 
     ec2 = model.service_model.protocol == "ec2"
@@ -221,7 +223,6 @@ def _body_text(message: Message) -> str:
 
 
 def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the operation of *message*, from one of the *models*, and its parameters."""
     from moto.core import parse
     from moto.core.request import Request
     from moto.core.routing import get_service_router

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -16,8 +15,8 @@ from typing import Any, Final
 
 from cml_iam.facts import DOMAINS, known_regions, opt_in_regions
 from cml_iam.sandbox._answers import Execute, answers, in_pages
-from cml_iam.sandbox._asked_ec2 import network_of, profile_and_role
-from cml_iam.sandbox._transitions import arrive, hide_public, launched, only, seen
+from cml_iam.sandbox._ec2_authorizations import network_of, profile_and_role
+from cml_iam.sandbox._transitions import arrive, hide_public, launched, only, visible
 from cml_iam.sandbox._wire import Answer, Call, Fault, Values
 from cml_iam.sandbox._world import Principal, World
 
@@ -36,13 +35,10 @@ def perform_ec2(world: World, call: Call, execute: Execute) -> Answer:
         return _run(world, call, execute)
     if call.operation in _LOOKS:
         arrive(world, look=True)
-    visible = seen(world, call.region)
-    with nullcontext() if visible is None else only(world.ec2(call.region), visible):
+    describe = _described if call.operation == "DescribeInstances" else in_pages
+    with visible(world, call.region):
         _check(world, call)
-        if call.operation == "DescribeInstances":
-            answer = _described(world, call, execute)
-        else:
-            answer = in_pages(world, call, execute)
+        answer = describe(world, call, execute)
     # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
     zone = "compute-1" if call.region == "us-east-1" else f"{call.region}.compute"
     name = rb"<publicDnsName>ec2-\1.%s.amazonaws.com</publicDnsName>" % zone.encode()
@@ -164,7 +160,6 @@ def _offered(instance_type: str, region: str) -> bool:
 
 
 def _check_placed(world: World, call: Call) -> None:
-    """Raise Fault for an address outside the subnet, and for missing capacity."""
     subnet, network = network_of(world, call)
     address = call.params.get("PrivateIpAddress", network.get("PrivateIpAddress"))
     if address is not None and subnet is not None:
@@ -185,7 +180,6 @@ def _check_placed(world: World, call: Call) -> None:
 
 
 def _described(world: World, call: Call, execute: Execute) -> Answer:
-    """Describe instances: by id in one response, and with filters that moto lacks."""
     backend = world.ec2(call.region)
     ids = frozenset(call.params.get("InstanceIds", ()))
     if ids:
@@ -275,7 +269,6 @@ def _instance_status(world: World, _: Principal, call: Call) -> Values:
 
 
 def _status_check(world: World, instance: Any) -> tuple[str, dict[str, Any]]:
-    """Return the result of *instance*'s two status checks."""
     if instance.state != "running":
         return "not-applicable", {"Status": "not-applicable"}
     healthy = world.healthy.get(instance.id)

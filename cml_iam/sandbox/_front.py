@@ -14,16 +14,16 @@ from typing import Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.sandbox._answers import OWN, as_cbor, fault_answer, result_answer, unauthenticated
-from cml_iam.sandbox._asked_ec2 import settle
 from cml_iam.sandbox._call import MOST_BYTES, protocol_of, read_call
 from cml_iam.sandbox._ec2 import perform_ec2
+from cml_iam.sandbox._ec2_authorizations import settle
 from cml_iam.sandbox._guard import authorize, check_trail
 from cml_iam.sandbox._iam import check_iam, complete_iam, perform_iam
 from cml_iam.sandbox._metrics import check_cloudwatch
 from cml_iam.sandbox._moto import failure
 from cml_iam.sandbox._principals import authenticate, read_claim
 from cml_iam.sandbox._reports import note_use
-from cml_iam.sandbox._strict import check_ec2, check_model
+from cml_iam.sandbox._strict import check_ec2
 from cml_iam.sandbox._sts import answer_unsigned, read_unsigned
 from cml_iam.sandbox._transitions import arrive
 from cml_iam.sandbox._wire import (
@@ -97,7 +97,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
-        self.wfile.flush()
 
     def _answer(self) -> Answer:
         length = self.headers.get("Content-Length", "0")
@@ -165,9 +164,7 @@ def _respond(world: World, message: Message) -> Answer:
         unsigned = read_unsigned(world, message)
         if unsigned is None:
             raise
-        return _answer(
-            world, unsigned, lambda: result_answer(unsigned, answer_unsigned(world, unsigned))
-        )
+        return _answer(world, unsigned, lambda: answer_unsigned(world, unsigned))
     principal = authenticate(world, message, claim)
     if not backends_of(claim.service):
         text = f"The sandbox has no service {claim.service}."
@@ -175,7 +172,6 @@ def _respond(world: World, message: Message) -> Answer:
     if claim.region not in world.regions:
         raise Unauthenticated("region")
     call = read_call(message, claim.service, claim.region)
-    check_model(call)
     return _answer(world, call, lambda: _done(world, principal, call))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cml_iam.engine import Authorizer, Decision, Request, compile_policies
 from cml_iam.policy import load_policy
-from cml_iam.sandbox._asked import asked_of, bucket_policy
+from cml_iam.sandbox._authorizations import authorizations, bucket_policy
 from cml_iam.sandbox._principals import policies_of
 from cml_iam.sandbox._wire import Call, Fault
 from cml_iam.sandbox._world import Policies, Principal, Session, World
@@ -35,7 +35,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
         raise _denied("Roles may not be assumed by root accounts.")
     if principal.is_root:
         return
-    requests = asked_of(world, principal.caller, call)
+    requests = authorizations(world, principal.caller, call)
     policy = None
     if call.service == "s3":
         policy = bucket_policy(world, call.params.get("Bucket"))
@@ -83,7 +83,6 @@ def compiled(policies: Policies, resource: str | None) -> Authorizer:
 
 
 def _refusal(world: World, principal: Principal, call: Call, decision: Decision) -> Fault:
-    """Return the error for a refusal in IAM's words."""
     request, explanation = decision.request, decision.explanation
     text = f"User: {principal.arn} is not authorized to perform: {request.action}"
     if request.resource != "*" or not request.action.startswith("ec2:"):

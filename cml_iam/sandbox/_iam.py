@@ -67,17 +67,15 @@ def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
     def complete(values: Any) -> Any:
         _identify(world, call)
         if call.operation == "CreateUser" and "PermissionsBoundary" in call.params:
-            _set_boundary(world, call)
+            _set_boundary(world, None, call)
         if call.operation in _SHOW_POLICIES and "Policies" in values:
             # The account's own policies come first, in the same order on every page.
             own_first = sorted(values["Policies"], key=lambda policy: (is_aws(policy), policy.arn))
             return {**values, "Policies": own_first}
         return values
 
-    if call.operation.startswith("Simulate"):
-        answer = execute(call)
-    else:
-        answer = in_pages(world, call, execute, complete)
+    simulated = call.operation.startswith("Simulate")
+    answer = execute(call) if simulated else in_pages(world, call, execute, complete)
     if answer.status >= 300:
         return answer
     if call.operation == "CreateAccessKey":
@@ -107,7 +105,6 @@ def _identify_policies(world: World) -> None:
 
 
 def _identify(world: World, call: Call) -> None:
-    """Give the entity that *call* created an id in IAM's form."""
     verb, name, named = _subject(call)
     kind, prefix, _ = rows("entities").get(name, ("", "", ""))
     created = world.entity(kind, named) if verb == "Create" else None
@@ -146,7 +143,6 @@ def _check_inline(world: World, call: Call) -> None:
 
 
 def _check_state(world: World, call: Call) -> None:
-    """Raise Fault for calls that the account's state does not permit."""
     match call.operation:
         case "CreateUser" | "PutUserPermissionsBoundary" if "PermissionsBoundary" in call.params:
             arn = call.params["PermissionsBoundary"]
@@ -200,17 +196,13 @@ def _get_user(world: World, principal: Principal, call: Call) -> Values | None:
 
 
 @answers("iam:PutUserPermissionsBoundary")
-def _put_boundary(world: World, _: Principal, call: Call) -> Values:
-    _set_boundary(world, call)
-    return {}
-
-
-def _set_boundary(world: World, call: Call) -> None:
+def _set_boundary(world: World, _: object, call: Call) -> Values:
     """Store the boundary on moto's user, where its GetUser finds it too."""
     world.existing("user", call.params["UserName"]).permissions_boundary = {
         "PermissionsBoundaryType": "Policy",
         "PermissionsBoundaryArn": call.params["PermissionsBoundary"],
     }
+    return {}
 
 
 @answers("iam:DeleteUserPermissionsBoundary")

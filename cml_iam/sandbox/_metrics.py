@@ -20,7 +20,7 @@ from itertools import groupby
 from math import ceil, sin
 from typing import Any, Final
 
-from cml_iam.sandbox._answers import answers, keep_place, place_of
+from cml_iam.sandbox._answers import answers, next_place, place_of
 from cml_iam.sandbox._wire import Call, Fault, Values, rows
 from cml_iam.sandbox._world import Principal, World
 
@@ -39,11 +39,11 @@ BASIC, DETAILED = 300, 60
 
 _HIGH_RESOLUTION: Final = frozenset({1, 5, 10, 20, 30})
 _KEPT: Final = (
-    (timedelta(hours=3), 60),
-    (timedelta(days=15), 300),
-    (timedelta(days=63), 3600),
+    (timedelta(hours=3), timedelta(minutes=1)),
+    (timedelta(days=15), timedelta(minutes=5)),
+    (timedelta(days=63), timedelta(hours=1)),
 )
-"""The shortest period, in seconds, that CloudWatch keeps for points older than each age."""
+"""The shortest period that CloudWatch keeps for points older than each age."""
 
 _LONGEST_KEPT: Final = timedelta(days=455)
 _ID: Final = re.compile(r"[a-z][a-zA-Z0-9_]*")
@@ -136,7 +136,7 @@ def _get_metric_statistics(world: World, _: Principal, call: Call) -> Values:
     params = call.params
     extended = tuple(params.get("ExtendedStatistics", ()))
     points = []
-    for at, samples in _periods(world, call, params, params["Period"], params.get("Unit")):
+    for at, samples in _periods(world, call, params):
         point: dict[str, Any] = {"Timestamp": at, "Unit": samples[-1].unit or "None"}
         point |= {name: _statistic(samples, name) for name in params.get("Statistics", ())}
         if extended:
@@ -169,14 +169,12 @@ def _get_metric_data(world: World, _: Principal, call: Call) -> Values:
             }
             results.append(result)
         passed += len(values)
-    answer: Values = {"MetricDataResults": results, "Messages": []}
-    if passed > start + size:
-        answer["NextToken"] = keep_place(world, call, start + size)
-    return answer
+    following = next_place(world, call, start + size, passed)
+    return {"MetricDataResults": results, "Messages": [], "NextToken": following}
 
 
 def _queried(world: World, call: Call, metric: Mapping[str, Any]) -> list[tuple[datetime, float]]:
-    periods = _periods(world, call, metric["Metric"], metric["Period"], metric.get("Unit"))
+    periods = _periods(world, call, {**metric["Metric"], **metric})
     values = [(at, _statistic(samples, metric["Stat"])) for at, samples in periods]
     return sorted(values, reverse=call.params.get("ScanBy") != "TimestampAscending")
 
@@ -198,10 +196,8 @@ def _list_metrics(world: World, _: Principal, call: Call) -> Values:
             row = {"Namespace": metric.namespace, "MetricName": metric.name}
             listed.append({**row, "Dimensions": dimensions})
     start = place_of(world, call, "InvalidParameterValue")
-    answer: Values = {"Metrics": listed[start : start + LISTED]}
-    if len(listed) > start + LISTED:
-        answer["NextToken"] = keep_place(world, call, start + LISTED)
-    return answer
+    end = start + LISTED
+    return {"Metrics": listed[start:end], "NextToken": next_place(world, call, end, len(listed))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +222,12 @@ class _Sample:
 
 
 def _periods(
-    world: World, call: Call, named: Mapping[str, Any], seconds: int, unit: str | None
+    world: World, call: Call, query: Mapping[str, Any]
 ) -> Iterable[tuple[datetime, list[_Sample]]]:
-    """Yield the start of each period that has samples of a metric, with those samples."""
-    pairs = ((row["Name"], row["Value"]) for row in named.get("Dimensions") or ())
-    metric = _Metric(named["Namespace"], named["MetricName"], frozenset(pairs))
-    period = timedelta(seconds=seconds)
+    """Yield the start of each period that has samples of the metric, with those samples."""
+    pairs = ((row["Name"], row["Value"]) for row in query.get("Dimensions") or ())
+    metric = _Metric(query["Namespace"], query["MetricName"], frozenset(pairs))
+    period, unit = timedelta(seconds=query["Period"]), query.get("Unit")
     now = world.naive_now()
     start = _rounded(call.params["StartTime"], period)
     end = call.params["EndTime"].replace(tzinfo=None)
@@ -244,14 +240,13 @@ def _periods(
     kept.sort(key=lambda sample: sample.at)
     for number, grouped in groupby(kept, key=lambda sample: (sample.at - start) // period):
         at = start + number * period
-        if _is_kept(now - at, seconds):
+        if _is_kept(now - at, period):
             yield at, list(grouped)
 
 
-def _is_kept(age: timedelta, seconds: int) -> bool:
-    """Return whether CloudWatch still has points of *seconds* at this *age*."""
-    fine = all(seconds % least == 0 for limit, least in _KEPT if age > limit)
-    return fine and age <= _LONGEST_KEPT
+def _is_kept(age: timedelta, period: timedelta) -> bool:
+    """Return whether CloudWatch still has the points of a *period* at this *age*."""
+    return age <= _LONGEST_KEPT and not any(period % least for limit, least in _KEPT if age > limit)
 
 
 def _statistic(samples: Sequence[_Sample], name: str) -> float:
@@ -288,7 +283,6 @@ def _metric_of(datum: Any) -> _Metric:
 
 
 def _stored(world: World, region: str, metric: _Metric) -> Iterator[_Sample]:
-    """Yield the samples of *metric* that PutMetricData sent."""
     for datum in world.moto.backend("cloudwatch", region).get_all_metrics():
         if datum.namespace == metric.namespace and _metric_of(datum) == metric:
             at, value, unit = datum.timestamp, getattr(datum, "value", None), datum.unit
@@ -344,9 +338,8 @@ def _own_dimensions(
 
 
 def _rounded(moment: datetime, step: timedelta) -> datetime:
-    """Return *moment* rounded down to a multiple of *step*, at least a minute."""
-    whole = max(step, timedelta(seconds=60)) if step.total_seconds() >= 60 else step
-    seconds = whole.total_seconds()
+    """Return *moment* rounded down to a multiple of *step*, as naive UTC."""
+    seconds = step.total_seconds()
     epoch = moment.replace(tzinfo=UTC).timestamp()
     return datetime.fromtimestamp(epoch // seconds * seconds, UTC).replace(tzinfo=None)
 

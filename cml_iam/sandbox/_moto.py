@@ -86,13 +86,17 @@ class Moto:
         self.reset()
         _set_variables(self._before)
 
+    def all(self, service: str) -> Any:
+        """Return moto's models of *service* by region."""
+        from moto import backends
+
+        # Moto declares an overload for each service.
+        find: Any = backends.get_backend
+        return find(service)[self.account]
+
     def backend(self, service: str, region: str) -> Any:
         """Return moto's model of *service* in *region*; `aws` for services without regions."""
-        return _backends(service)[self.account][region]
-
-    def regions(self, service: str) -> frozenset[str]:
-        """Return the regions in which moto has *service*."""
-        return frozenset(_backends(service)[self.account].regions)
+        return self.all(service)[region]
 
     def execute(self, call: Call, access_key_id: str, edit: Edit | None = None) -> Answer:
         """Let moto execute *call* as a new request, built from its parameters.
@@ -201,14 +205,6 @@ def failure(error: Exception) -> Fault:
             text = f"The sandbox failed: {type(error).__name__}: {error}"
     # Unlike 500, clients do not retry 501.
     return Fault("InternalFailure", text, 501)
-
-
-def _backends(service: str) -> Any:
-    from moto import backends
-
-    # Moto declares an overload for each service.
-    find: Any = backends.get_backend
-    return find(service)
 
 
 def _set_variables(values: Mapping[str, str | None]) -> None:

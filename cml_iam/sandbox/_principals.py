@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cml_iam.aws import wire
 from cml_iam.engine import AttachedPolicy
@@ -42,7 +42,6 @@ class Claim:
     """The claimed sender of a request, its service and region, and the proof."""
 
     access_key_id: str
-    day: str
     region: str
     service: str
     signed_headers: tuple[str, ...]
@@ -88,7 +87,7 @@ def _claim(fields: Mapping[str, str], lifetime: timedelta | None = None) -> Clai
     match fields.get("Credential", "").split("/"):
         case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
             token, proof = fields.get("Security-Token"), fields["Signature"]
-            return Claim(key, day, region, service, names, proof, stamp, token, lifetime)
+            return Claim(key, region, service, names, proof, stamp, token, lifetime)
     raise Unauthenticated("incomplete", "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.")
 
 
@@ -109,7 +108,8 @@ def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> Non
         {name: message.headers.get(name, "") for name in claim.signed_headers},
         _payload(message, claim),
         secret=secret,
-        scope=f"{claim.day}/{claim.region}/{claim.service}/aws4_request",
+        region=claim.region,
+        service=claim.service,
         stamp=claim.stamp,
     )
     if not hmac.compare_digest(proof.encode(), claim.signature.encode()):
@@ -158,18 +158,14 @@ def authenticate(world: World, message: Message, claim: Claim) -> Principal:
     return principal
 
 
-_TEMPORARY: Final = "ASIA"
-
-
 def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
-    """Return the key's holder and secret; raises Unauthenticated for unknown or inactive keys."""
     key_id = claim.access_key_id
-    if key_id.startswith(_TEMPORARY):
+    if key_id.startswith("ASIA"):
         return _session_holder(world, claim, source_ip)
     if claim.token is not None:
         raise Unauthenticated("token")
     if key_id == world.root.id:
-        return _root(world, key_id, source_ip), world.root.secret
+        return Principal(world.root_arn, world.account, key_id, source_ip), world.root.secret
     for user in list(world.iam.users.values()):
         for key in user.access_keys:
             if key.access_key_id == key_id and key.status == "Active":
@@ -183,26 +179,20 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
     session, key_id = world.sessions.get(claim.access_key_id), claim.access_key_id
     if session is None or claim.token is None or Secret(claim.token) != session.token:
         raise Unauthenticated("token")
+    user = world.iam.users.get(session.user)
     if session.role is not None:
-        if not any(session.user_id.startswith(f"{role}:") for role in world.iam.roles):
-            raise Unauthenticated("unknown")
-        who = Principal(session.arn, session.user_id, key_id, source_ip, role=session.role)
-        who = replace(who, tags=session.tags)
-    elif session.user is None:
-        who = _root(world, key_id, source_ip)
+        known = any(session.user_id.startswith(f"{role}:") for role in world.iam.roles)
     else:
-        user = world.iam.users.get(session.user)
-        if user is None or user.id != session.user_id:
-            raise Unauthenticated("unknown")
+        known = session.user is None or (user is not None and user.id == session.user_id)
+    if not known:
+        raise Unauthenticated("unknown")
+    if user is not None and not session.federated:
         who = _user(user, key_id, source_ip)
-    if session.federated:
-        who = replace(who, arn=session.arn, user_id=session.federated, tags=session.tags)
+    else:
+        user_id = session.federated or session.user_id
+        who = Principal(session.arn, user_id, key_id, source_ip, session.user, session.role)
+        who = replace(who, tags=session.tags)
     return replace(who, session=session), session.key.secret
-
-
-def _root(world: World, key_id: str, source_ip: str) -> Principal:
-    arn = f"arn:{world.partition}:iam::{world.account}:root"
-    return Principal(arn, world.account, key_id, source_ip)
 
 
 def _user(user: Any, key_id: str, source_ip: str) -> Principal:
@@ -276,10 +266,9 @@ def held_policies(world: World, entity: Any) -> Policies:
 
 
 def _attached(policy: Any, owner: str | None = None) -> AttachedPolicy:
-    document = default_document(policy)
-    if is_aws(policy):
-        return AttachedPolicy(policy.name, document, "aws-managed", policy.arn, owner)
-    return AttachedPolicy(policy.name, document, arn=policy.arn, owner=owner)
+    document, aws = default_document(policy), is_aws(policy)
+    kind: Literal["aws-managed", "user-managed"] = "aws-managed" if aws else "user-managed"
+    return AttachedPolicy(policy.name, document, kind, policy.arn, owner)
 
 
 def boundary_arn(entity: Any) -> str | None:

@@ -56,8 +56,8 @@ _REPORT: Final = (
     "access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,"
     "cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
 )
-_NO_KEY: Final = ("false", "N/A", "N/A", "N/A", "N/A")
-_NO_CERTIFICATES: Final = ("false", "N/A", "false", "N/A")
+_NO_KEY: Final = ["false", "N/A", "N/A", "N/A", "N/A"]
+_NO_CERTIFICATES: Final = ["false", "N/A", "false", "N/A"]
 
 
 @answers("iam:GetCredentialReport")
@@ -66,40 +66,33 @@ def _credential_report(world: World, *_: Any) -> Values:
         text = "No report exists. Call GenerateCredentialReport first."
         raise Fault("ReportNotPresent", text, 410)
     started = _time(world.started)
-    root = f"arn:{world.partition}:iam::{world.account}:root"
-    password = ("not_supported", "no_information", "not_supported", "not_supported", "false")
-    key = ("true", started, *_use(world.root_used))
-    lines: list[tuple[str, ...]] = [
-        ("<root_account>", root, started, *password, *key, *_NO_KEY, *_NO_CERTIFICATES)
-    ]
-    lines += [_line(user) for user in world.entities("user")]
+    root = ["<root_account>", world.root_arn, started]
+    root += ["not_supported", "no_information", "not_supported", "not_supported", "false"]
+    root += ["true", started, *_use(world.root_used), *_NO_KEY, *_NO_CERTIFICATES]
+    lines = [root, *map(_line, world.entities("user"))]
     content = "\n".join([_REPORT, *map(",".join, lines)])
     generated = world.naive_now()
     return {"Content": content.encode(), "ReportFormat": "text/csv", "GeneratedTime": generated}
 
 
-def _line(user: Any) -> tuple[str, ...]:
+def _line(user: Any) -> list[str]:
     created = _time(user.create_date)
-    password = ("false", "N/A", "N/A", "N/A")
+    password = ["false", "N/A", "N/A", "N/A"]
     if user.password is not None:
         used = user.password_last_used
-        password = ("true", _time(used) if used else "no_information", created, "N/A")
+        password = ["true", _time(used) if used else "no_information", created, "N/A"]
     mfa = "true" if user.mfa_devices else "false"
     keys = [_key(key) for key in user.access_keys] + [_NO_KEY, _NO_KEY]
-    return (user.name, user.arn, created, *password, mfa, *keys[0], *keys[1], *_NO_CERTIFICATES)
+    return [user.name, user.arn, created, *password, mfa, *keys[0], *keys[1], *_NO_CERTIFICATES]
 
 
-def _key(key: Any) -> tuple[str, ...]:
-    last = key.last_used
-    use = _use((last.timestamp, last.service, last.region) if last else None)
-    return ("true" if key.status == "Active" else "false", _time(key.create_date), *use)
+def _key(key: Any) -> list[str]:
+    active = "true" if key.status == "Active" else "false"
+    return [active, _time(key.create_date), *_use(key.last_used)]
 
 
-def _use(used: tuple[datetime, str, str] | None) -> tuple[str, str, str]:
-    if used is None:
-        return ("N/A", "N/A", "N/A")
-    when, service, region = used
-    return (_time(when), region, service)
+def _use(last: Any) -> list[str]:
+    return [_time(last.timestamp), last.region, last.service] if last else ["N/A", "N/A", "N/A"]
 
 
 def _time(moment: datetime) -> str:
@@ -133,7 +126,6 @@ def _list_context_keys(world: World, _: Principal, call: Call) -> Values:
 
 
 def _source(world: World, arn: str) -> PrincipalPolicies | None:
-    """Return the user, group or role *arn* with its policies, or None if there is none."""
     for kind in ("user", "group", "role"):
         entity = world.entity(kind, arn)
         if entity is not None:
@@ -153,13 +145,13 @@ def note_use(world: World, principal: Principal, call: Call) -> None:
     """Record that *principal* tries *call* now; actions of the root are not tracked."""
     from moto.iam.models import AccessKeyLastUsed
 
-    used = (world.naive_now(), call.service, call.region)
+    used = AccessKeyLastUsed(world.naive_now(), call.service, call.region)
     if principal.is_root:
         world.root_used = used
         return
     key = world.iam.access_keys.get(principal.access_key_id)
     if key is not None:
-        key.last_used = AccessKeyLastUsed(*used)
+        key.last_used = used
     arn = holder(world, principal).arn if principal.role is not None else principal.arn
     world.accessed.setdefault(arn, {})[call.action] = (world.now(), call.region)
 
@@ -211,29 +203,22 @@ def _service(world: World, arn: str, name: str, tracked: set[str]) -> dict[str, 
     }
     if not used:
         return service
-    when, where = max(used.values())
-    service |= {
-        "LastAuthenticated": when.replace(tzinfo=None),
-        "LastAuthenticatedEntity": arn,
-        "LastAuthenticatedRegion": where,
-    }
+    service |= _last(arn, max(used.values()), "Authenticated", "Authenticated")
     if tracked and name in TRACKED:
         service["TrackedActionsLastAccessed"] = [
-            _action(arn, action, used.get(action)) for action in sorted(tracked)
+            {"ActionName": action, **_last(arn, used.get(action), "AccessedTime", "Accessed")}
+            for action in sorted(tracked)
         ]
     return service
 
 
-def _action(arn: str, action: str, access: tuple[datetime, str] | None) -> dict[str, Any]:
+def _last(arn: str, access: tuple[datetime, str] | None, time: str, name: str) -> dict[str, Any]:
+    """Return the members of an answer about the last *access*; none if there was none."""
     if access is None:
-        return {"ActionName": action}
-    when, where = access
-    return {
-        "ActionName": action,
-        "LastAccessedTime": when.replace(tzinfo=None),
-        "LastAccessedEntity": arn,
-        "LastAccessedRegion": where,
-    }
+        return {}
+    when, region = access
+    seen = {f"Last{name}Entity": arn, f"Last{name}Region": region}
+    return {f"Last{time}": when.replace(tzinfo=None), **seen}
 
 
 def _granted(world: World, arn: str) -> dict[str, set[str]]:

@@ -20,7 +20,7 @@ from cml_iam.sandbox._front import LOOPBACK, Server
 from cml_iam.sandbox._moto import Moto
 from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._wire import kind_of
-from cml_iam.sandbox._world import AccessKey, World, system_clock
+from cml_iam.sandbox._world import World, system_clock
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"
@@ -33,7 +33,7 @@ UBUNTU_IMAGE: Final = "ami-0c1c30571d2dae5c9"
 _CANONICAL: Final = "099720109477"
 """https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 
-_ONE: Final = Lock()
+_RUNNING: Final = Lock()
 """Held while this process runs a sandbox."""
 
 
@@ -46,21 +46,12 @@ class Sandbox:
         self._end = end
         self.endpoint_url = f"http://{LOOPBACK}:{server.server_port}"
         """The endpoint URL, the same for every service."""
-
-    @property
-    def account(self) -> str:
+        self.account = world.account
         """The id of the sandbox's only account."""
-        return self._world.account
-
-    @property
-    def region(self) -> str:
+        self.region = world.region
         """The region set in the environment; other regions work too."""
-        return self._world.region
-
-    @property
-    def root(self) -> AccessKey:
+        self.root = world.root
         """The access key of the account's root user: random, and useless elsewhere."""
-        return self._world.root
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point AWS's SDKs and CLI at the sandbox, as the root user.
@@ -82,8 +73,8 @@ class Sandbox:
         *issuer* is the URL of an OpenID Connect provider in IAM; a Kubernetes service account is
         the subject `system:serviceaccount:NAMESPACE:NAME`.
         """
-        identity = Identity(issuer, subject, audience)
-        return issue_token(identity, self.root.secret, self._world.now())
+        now = self._world.now()
+        return issue_token(Identity(issuer, subject, audience), self.root.secret, now)
 
     def register_image(
         self,
@@ -102,13 +93,14 @@ class Sandbox:
             raise InputError(f"not the id of an image: `{image_id}`")
         from moto.ec2.models.amis import Ami
 
+        name = name or image_id
         with self._world.lock:
             backend = self._world.ec2(where)
             backend.amis[image_id] = Ami(
                 backend,
                 image_id,
-                name=name or image_id,
-                description=name or image_id,
+                name=name,
+                description=name,
                 owner_id=account,
                 public=public,
                 virtualization_type="hvm",
@@ -116,7 +108,7 @@ class Sandbox:
                 root_device_type="ebs",
                 root_device_name="/dev/sda1",
                 hypervisor="xen",
-                image_location=f"{account}/{name or image_id}",
+                image_location=f"{account}/{name}",
                 region_name=f"{where}a",
             )
 
@@ -157,19 +149,17 @@ def start_sandbox(
     """
     if not re.fullmatch(r"\d{12}", account):
         raise InputError(f"an account id has 12 digits: `{account}`")
-    if not _ONE.acquire(blocking=False):
+    if not _RUNNING.acquire(blocking=False):
         raise RefusedError(
             "this process already runs a sandbox, and moto's state is global to the process",
             remedy="stop the other sandbox first, or start this one in a separate process",
         )
     with ExitStack() as end:
-        end.callback(_ONE.release)
+        end.callback(_RUNNING.release)
         moto = Moto(account)
         end.callback(moto.close)
-        conditions = conditions or Conditions()
-        world = World(
-            moto, account, region, simulate_shape, describes_until_arrived, conditions, clock
-        )
+        looks, conditions = describes_until_arrived, conditions or Conditions()
+        world = World(moto, account, region, simulate_shape, looks, conditions, clock)
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
         server = Server(world, port)
@@ -186,22 +176,19 @@ def foreign_variable(name: str) -> bool:
     return name in _FOREIGN or name.startswith(("AWS_CONTAINER_", "AWS_ENDPOINT_URL_"))
 
 
-_FOREIGN: Final[frozenset[str]] = frozenset(
-    {
-        "AWS_CONFIG_FILE",
-        "AWS_DEFAULT_PROFILE",
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-        "AWS_PROFILE",
-        "AWS_ROLE_ARN",
-        "AWS_SECURITY_TOKEN",
-        "AWS_SESSION_TOKEN",
-        "AWS_SHARED_CREDENTIALS_FILE",
-        "AWS_USE_DUALSTACK_ENDPOINT",
-        "AWS_USE_FIPS_ENDPOINT",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-    }
-)
-
+_FOREIGN: Final = {
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+}
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
@@ -213,13 +200,14 @@ _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 def command_environment(sandbox: Sandbox, environment: Mapping[str, str]) -> dict[str, str]:
     """Return *environment* pointed at *sandbox*, without variables that override this."""
     kept = {name: value for name, value in environment.items() if not foreign_variable(name)}
-    nowhere = {
+    return {
+        **kept,
         # The user's own files may set profiles, endpoints and credentials.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        **sandbox.environment(),
     }
-    return {**kept, **nowhere, **sandbox.environment()}
 
 
 def run_command(sandbox: Sandbox, command: Sequence[str]) -> int:

@@ -16,7 +16,6 @@ from cml_iam.aws import wire
 from cml_iam.engine import AttachedPolicy
 from cml_iam.errors import CmlIamError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, load_policy, policy_size
-from cml_iam.sandbox._answers import check_page
 from cml_iam.sandbox._guard import compiled
 from cml_iam.sandbox._wire import ID, Call, Fault, rows
 from cml_iam.sandbox._world import Policies
@@ -106,7 +105,6 @@ def _out_of_bounds(bounds: Mapping[str, Any], value: str | int) -> str:
 
 
 def _check_conflicts(call: Call, shape: Any, value: dict[str, Any]) -> None:
-    """Raise Fault if *value* of *shape* has members that exclude each other."""
     for members in rows("one-of").get(call.service, ()):
         present = sorted(value.keys() & members)
         if len(present) > 1 and shape.members.keys() >= set(members):
@@ -130,15 +128,18 @@ def check_ec2(call: Call) -> None:
     for name, (code, prefix) in rows("ids").items():
         ids = params.get(name, ())
         for resource_id in [ids] if isinstance(ids, str) else ids:
-            if not ID.fullmatch(resource_id) or not resource_id.startswith(f"{prefix}-"):
-                expected = (
-                    "" if resource_id.startswith(f"{prefix}-") else f' (expecting "{prefix}-...")'
-                )
+            prefixed = resource_id.startswith(f"{prefix}-")
+            if not (prefixed and ID.fullmatch(resource_id)):
+                expected = "" if prefixed else f' (expecting "{prefix}-...")'
                 raise Fault(code, f'Invalid id: "{resource_id}"{expected}')
     if params.get("MaxResults") and params.get("InstanceIds"):
         text = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise Fault("InvalidParameterCombination", text)
-    check_page(call)
+    shortest, longest = rows("pages").get(call.operation, (0, 0))
+    size = params.get("MaxResults")
+    if longest and size is not None and not shortest <= size <= longest:
+        text = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value"
+        raise Fault("InvalidParameterValue", f"{text} between {shortest} and {longest}.")
     count = len(params.get("InstanceIds", ()))
     if call.operation == "DescribeInstanceStatus" and count > MOST_IDS:
         text = f"Too many instance ids: {count}. The maximum is {MOST_IDS}."

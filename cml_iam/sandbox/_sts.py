@@ -18,12 +18,12 @@ from urllib.parse import parse_qs
 
 from cml_iam.engine import Request
 from cml_iam.policy import Arn
-from cml_iam.sandbox._answers import answers
+from cml_iam.sandbox._answers import answers, result_answer
 from cml_iam.sandbox._call import read_call
 from cml_iam.sandbox._guard import compiled, moment, trust_policy
 from cml_iam.sandbox._principals import default_document, tags_of
-from cml_iam.sandbox._strict import check_document, check_model
-from cml_iam.sandbox._wire import Call, Fault, Message, Values
+from cml_iam.sandbox._strict import check_document
+from cml_iam.sandbox._wire import Answer, Call, Fault, Message, Values
 from cml_iam.sandbox._world import Policies, Principal, Session, World, new_key
 from cml_iam.secret import Secret
 
@@ -133,7 +133,6 @@ def _decode_authorization_message(world: World, _: Principal, call: Call) -> Val
 
 
 def _credentials(world: World, seconds: int, **held: Any) -> dict[str, Any]:
-    """Return the credentials of a new session, valid for *seconds*, with the properties *held*."""
     now = world.now()
     session = Session(
         key=new_key("ASIA"),
@@ -216,15 +215,12 @@ def _encoded(data: bytes) -> str:
 def read_unsigned(world: World, message: Message) -> Call | None:
     """Return the call of *message* if it needs no signature."""
     form = message.body.decode("latin-1") or message.query
-    named = parse_qs(form).get("Action", [""])
-    if named[0] not in _UNSIGNED:
+    if parse_qs(form).get("Action", [""])[0] not in _UNSIGNED:
         return None
-    call = read_call(message, "sts", world.region)
-    check_model(call)
-    return call
+    return read_call(message, "sts", world.region)
 
 
-def answer_unsigned(world: World, call: Call) -> Values:
+def answer_unsigned(world: World, call: Call) -> Answer:
     """Answer a call that needs no signature; raises Fault."""
     if call.operation == "AssumeRoleWithSAML":
         text = "The sandbox issues and verifies no SAML assertions. Use AssumeRole instead."
@@ -246,12 +242,13 @@ def answer_unsigned(world: World, call: Call) -> Values:
     if not authorizer.decide(Request(call.action, role, provider, context)).allowed:
         text = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
         raise Fault("AccessDenied", text, 403)
-    return {
+    values = {
         **_assume(home, call),
         "SubjectFromWebIdentityToken": identity.subject,
         "Provider": provider,
         "Audience": identity.audience,
     }
+    return result_answer(call, values)
 
 
 def _identity(world: World, token: str) -> Identity:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from datetime import timedelta
 from types import SimpleNamespace
@@ -62,7 +62,6 @@ def only(backend: Any, shown: Callable[[Any], bool]) -> Iterator[None]:
 
 
 def _limited(backend: Any, shown: Callable[[Any], bool]) -> Any:
-    """Return the reservations of *backend* with only the instances *shown*."""
     limited = backend.reservations.__class__()
     for name, reservation in backend.reservations.items():
         instances = [instance for instance in reservation.instances if shown(instance)]
@@ -72,14 +71,15 @@ def _limited(backend: Any, shown: Callable[[Any], bool]) -> Any:
     return limited
 
 
-def seen(world: World, region: str) -> Callable[[Any], bool] | None:
-    """Return a test for the instances that are visible now; None if all of them are."""
+def visible(world: World, region: str) -> AbstractContextManager[None]:
+    """Limit moto to the instances of *region* that are visible now, for one call."""
     now = world.now()
     for instance_id, (_, since) in list(world.unseen.items()):
         if now >= since:
             del world.unseen[instance_id]
     hidden = {instance_id for instance_id, (where, _) in world.unseen.items() if where == region}
-    return (lambda instance: instance.id not in hidden) if hidden else None
+    shown = only(world.ec2(region), lambda instance: instance.id not in hidden)
+    return shown if hidden else nullcontext()
 
 
 @answers("ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances")
@@ -144,7 +144,6 @@ def _protection(call: Call, instance: Any) -> str:
 
 
 def _changed(world: World, call: Call, instance: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """Change one instance; return its previous and current state."""
     before, way, final = instance.state, row["way"], row["final"]
     on_its_way = world.delays.get(instance.id)
     if before != final and (on_its_way is None or on_its_way.final != final):

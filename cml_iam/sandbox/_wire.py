@@ -164,11 +164,6 @@ def prefix_of(scope: str) -> str:
     return str(rows("prefixes").get(scope, scope))
 
 
-def action_of(prefix: str, operation: str) -> str:
-    """Return the IAM action of *operation*, such as `s3:ListBucket` of ListObjects."""
-    return f"{prefix}:{_s3_action(operation) if prefix == 's3' else operation}"
-
-
 @cache
 def _s3_action(operation: str) -> str:
     match = re.fullmatch(r"(Delete|Get|Put)(.+)", operation)
@@ -176,13 +171,9 @@ def _s3_action(operation: str) -> str:
         return str(rows("s3-actions").get(operation, operation))
     verb, subject = match[1], rows("s3-subjects").get(match[2], match[2])
     # Without a Delete action, the Put action covers deletion too.
-    put = verb == "Delete" and is_s3_action(f"Put{subject}") and not is_s3_action(verb + subject)
-    return f"Put{subject}" if put else f"{verb}{subject}"
-
-
-def is_s3_action(action: str) -> bool:
-    """Return whether IAM has the S3 action with this name."""
-    return known_action("s3", action) is not None
+    if verb == "Delete" and not known_action("s3", f"Delete{subject}"):
+        verb = "Put" if known_action("s3", f"Put{subject}") else verb
+    return f"{verb}{subject}"
 
 
 def resource_types(service: str, operation: str) -> dict[str, bool]:
@@ -232,7 +223,9 @@ class Call:
 
     @property
     def action(self) -> str:
-        return action_of(self.service, self.operation)
+        """The IAM action of the call, such as `s3:ListBucket` of ListObjects."""
+        name = _s3_action(self.operation) if self.service == "s3" else self.operation
+        return f"{self.service}:{name}"
 
     @property
     def plain_protocol(self) -> str:

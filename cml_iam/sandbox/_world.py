@@ -140,7 +140,7 @@ class World:
     shape: Shape = "new"
     describes_until_arrived: int = 0
     conditions: Conditions = field(default_factory=Conditions)
-    clock: Callable[[], datetime] = system_clock
+    now: Callable[[], datetime] = system_clock
     lock: RLock = field(default_factory=RLock)
     root: AccessKey = field(default_factory=new_key)
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -160,15 +160,16 @@ class World:
     """By ARN: a principal's policies over time, each with its start, if changes are delayed."""
     accessed: dict[str, dict[str, tuple[datetime, str]]] = field(default_factory=dict)
     """When and where each user and role last tried an action, by ARN."""
-    root_used: tuple[datetime, str, str] | None = None
-    """When and where the root user's key was last used, and for which service."""
+    root_used: Any = None
+    """When and where the root user's key was last used, in moto's form."""
     access_jobs: dict[str, tuple[str, str]] = field(default_factory=dict)
     """The subject and granularity of each access report, by job id."""
 
     def __post_init__(self) -> None:
-        self.started = self.clock()
+        self.started = self.now()
         self.partition = partition_of(self.region)
-        offered = {self.region, *known_regions(self.partition)} & self.moto.regions("ec2")
+        self.root_arn = f"arn:{self.partition}:iam::{self.account}:root"
+        offered = {self.region, *known_regions(self.partition)} & {*self.moto.all("ec2").regions}
         self.regions = frozenset(offered - opt_in_regions() | (offered & {self.region}))
         """The regions that the account has enabled."""
         buckets = self.conditions.buckets
@@ -200,12 +201,9 @@ class World:
         """Return moto's model of EC2 in *region*."""
         return self.moto.backend("ec2", region)
 
-    def now(self) -> datetime:
-        return self.clock()
-
     def naive_now(self) -> datetime:
         """Return the time in moto's form: naive UTC."""
-        return self.clock().astimezone(UTC).replace(tzinfo=None)
+        return self.now().astimezone(UTC).replace(tzinfo=None)
 
     def home_of(self, _: str) -> World:
         """Return the world of the account in a role's ARN; there is only this one."""

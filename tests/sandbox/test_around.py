@@ -6,12 +6,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +14,6 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cml_iam.sandbox import Sandbox
 from tests.sandbox.conftest import Identity, fetch, refused, send
 from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
@@ -314,17 +308,6 @@ def test_the_owner_a_caller_expects_is_checked(user: Make) -> None:
     assert said.code == "AccessDenied"
 
 
-def test_a_service_that_needs_more_packages_says_which(root: Identity) -> None:
-    template = {"Resources": {"topic": {"Type": "AWS::SNS::Topic"}}}
-    client = root.client("cloudformation")
-    if find_spec("openapi_spec_validator"):
-        assert client.create_stack(StackName="x", TemplateBody=json.dumps(template))
-        return
-    said = refused(client.create_stack, StackName="x", TemplateBody=json.dumps(template))
-    assert (said.code, said.status) == ("UnsupportedOperation", 400)
-    assert "pip install 'moto[cloudformation]'" in said.message
-
-
 def test_tags_to_take_away_are_judged_by_their_keys(user: Make, root: Identity) -> None:
     only = {"ForAllValues:StringEquals": {"aws:TagKeys": ["mine"]}}
     someone = user(document(allow("logs:UntagLogGroup", on=STREAMS, **only)))
@@ -422,97 +405,3 @@ def test_a_trail_that_could_not_deliver_is_refused(
     operation = client.create_trail if "Name" in spoilt else client.update_trail
 
     assert refused(operation, **{**call, **spoilt}).code == code
-
-
-FAULTS = """
-[[refuse]]
-operation = "secretsmanager:PutSecretValue"
-code = "InternalServiceError"
-status = 500
-after = 1
-times = 1
-[[refuse]]
-operation = "secretsmanager:CreateSecret"
-code = "InternalServiceError"
-lost = true
-times = 1
-[[refuse]]
-operation = "ssm:PutParameter"
-lost = true
-times = 1
-[[refuse]]
-operation = "s3:CreateBucket"
-code = "SlowDown"
-status = 503
-times = 1
-[[refuse]]
-operation = "iam:CreateAccessKey"
-lost = true
-times = 1
-"""
-
-
-def test_faults_befall_every_service(sandbox: Sandbox) -> None:
-    """In a process of its own: this one runs a sandbox already."""
-    with tempfile.TemporaryDirectory() as folder:
-        faults, script = Path(folder) / "faults.toml", Path(folder) / "script.py"
-        faults.write_text(FAULTS)
-        script.write_text(SCRIPT)
-        command = ["sandbox", "run", "--faults", str(faults), "--", sys.executable, str(script)]
-        ran = subprocess.run(
-            [sys.executable, "-m", "cml_iam", *command], capture_output=True, text=True
-        )
-
-    assert ran.stderr == ""
-    assert json.loads(ran.stdout) == {
-        "create lost before": ["lost", []],
-        "create": ["done", ["a"]],
-        "first put": ["done", None],
-        "second put": ["InternalServiceError", None],
-        "third put": ["done", None],
-        "parameter lost after": ["lost", ["p"]],
-        "bucket": ["SlowDown", []],
-        "key lost after": ["lost", 1],
-    }
-
-
-SCRIPT = """
-import boto3, json
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-def client(name):
-    return boto3.client(name, config=Config(retries={"total_max_attempts": 1}))
-
-def tried(call, **parameters):
-    try:
-        call(**parameters)
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    except BotoCoreError:
-        return "lost"
-    return "done"
-
-secrets, parameters, iam, s3 = map(client, ("secretsmanager", "ssm", "iam", "s3"))
-
-def names():
-    return [each["Name"] for each in secrets.list_secrets()["SecretList"]]
-
-iam.create_user(UserName="u")
-print(json.dumps({
-    "create lost before": [tried(secrets.create_secret, Name="a", SecretString="x"), names()],
-    "create": [tried(secrets.create_secret, Name="a", SecretString="x"), names()],
-    "first put": [tried(secrets.put_secret_value, SecretId="a", SecretString="y"), None],
-    "second put": [tried(secrets.put_secret_value, SecretId="a", SecretString="y"), None],
-    "third put": [tried(secrets.put_secret_value, SecretId="a", SecretString="y"), None],
-    "parameter lost after": [
-        tried(parameters.put_parameter, Name="p", Value="x", Type="String"),
-        [each["Name"] for each in parameters.describe_parameters()["Parameters"]],
-    ],
-    "bucket": [tried(s3.create_bucket, Bucket="some-bucket"), s3.list_buckets()["Buckets"]],
-    "key lost after": [
-        tried(iam.create_access_key, UserName="u"),
-        len(iam.list_access_keys(UserName="u")["AccessKeyMetadata"]),
-    ],
-}))
-"""

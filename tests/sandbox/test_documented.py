@@ -51,35 +51,6 @@ def test_every_line_has_a_check() -> None:
     assert sorted(listed) == sorted(CHECKS)
 
 
-@pytest.mark.parametrize(
-    "title",
-    [
-        "Capacity",
-        "Checks",
-        "Metrics",
-        "Agent",
-        "Consistency",
-        "Bounds",
-        "MFA codes",
-        "Thumbprints",
-        "Organizations",
-        "Resource policies",
-        "Other services",
-        "Launches by other services",
-        "Metric math",
-        "Short periods",
-        "SAML",
-        "Old signatures",
-        "Unknown members",
-        "S3 calls with several permissions",
-        "Services that need more packages",
-        "Failures of moto",
-    ],
-)
-def test_a_line_is_true(title: str, root: Identity, user: Make) -> None:
-    CHECKS[title](root, user)
-
-
 @line("Capacity")
 def _(root: Identity, _: Make) -> None:
     assert Conditions().no_capacity == ()
@@ -296,6 +267,11 @@ def _(root: Identity, _: Make) -> None:
     }
     call = root.client("ec2").request_spot_fleet
     assert refused(call, SpotFleetRequestConfig=config).status == 501
+
+
+@pytest.mark.parametrize("title", CHECKS)
+def test_a_line_is_true(title: str, root: Identity, user: Make) -> None:
+    CHECKS[title](root, user)
 
 
 def test_the_rehearsal_makes_the_profile_of_the_first_pages(tmp_path: Path) -> None:

@@ -181,6 +181,59 @@ def test_an_answer_comes_late_and_others_need_not_wait_for_it() -> None:
     root_under(Conditions(refuse=(Refusal("ec2:DescribeRegions", seconds=3),)), work)
 
 
+FAULTS = """
+[[refuse]]
+operation = "secretsmanager:PutSecretValue"
+code = "InternalServiceError"
+status = 500
+after = 1
+times = 1
+[[refuse]]
+operation = "secretsmanager:CreateSecret"
+code = "InternalServiceError"
+lost = true
+times = 1
+[[refuse]]
+operation = "ssm:PutParameter"
+lost = true
+times = 1
+[[refuse]]
+operation = "s3:CreateBucket"
+code = "SlowDown"
+status = 503
+times = 1
+[[refuse]]
+operation = "iam:CreateAccessKey"
+lost = true
+times = 1
+"""
+
+
+def test_faults_befall_every_service() -> None:
+    def work(root: Identity) -> None:
+        secrets, iam, s3 = map(root.client, ("secretsmanager", "iam", "s3"))
+        with pytest.raises(ConnectionClosedError):
+            secrets.create_secret(Name="a", SecretString="x")
+        assert secrets.list_secrets()["SecretList"] == []
+        secrets.create_secret(Name="a", SecretString="x")
+        put = {"SecretId": "a", "SecretString": "y"}
+        secrets.put_secret_value(**put)
+        assert refused(secrets.put_secret_value, **put).code == "InternalServiceError"
+        secrets.put_secret_value(**put)
+        with pytest.raises(ConnectionClosedError):
+            root.client("ssm").put_parameter(Name="p", Value="x", Type="String")
+        (parameter,) = root.client("ssm").describe_parameters()["Parameters"]
+        assert parameter["Name"] == "p"
+        assert refused(s3.create_bucket, Bucket="some-bucket").code == "SlowDown"
+        assert s3.list_buckets()["Buckets"] == []
+        iam.create_user(UserName="u")
+        with pytest.raises(ConnectionClosedError):
+            iam.create_access_key(UserName="u")
+        assert len(iam.list_access_keys(UserName="u")["AccessKeyMetadata"]) == 1
+
+    root_under(parse_conditions(FAULTS), work)
+
+
 @pytest.mark.parametrize(
     ("options", "throttled"),
     [(["--throttle"], True), (["--strict"], True), (["--faults", "FILE"], True), ([], False)],

@@ -258,11 +258,6 @@ def test_the_same_id_twice_is_refused(instance: str, cloudwatch: Any) -> None:
         data(cloudwatch, query("m1", instance), query("m1", instance))
 
 
-def test_an_expression_is_refused_as_not_known(cloudwatch: Any) -> None:
-    with pytest.raises(cloudwatch.exceptions.ClientError, match="UnsupportedOperation"):
-        data(cloudwatch, {"Id": "e1", "Expression": "SUM(METRICS())"})
-
-
 def test_the_metrics_of_an_instance_are_listed_under_their_dimensions(
     instance: str, cloudwatch: Any
 ) -> None:

@@ -149,14 +149,9 @@ def test_quotas_of_keys_versions_and_attachments_hold(
     )
 
 
-@pytest.mark.parametrize("name", ["a b", "ä", "a/b", "", "x" * 65])
-def test_a_user_name_has_the_characters_it_may_have(name: str, iam: Any) -> None:
+@pytest.mark.parametrize("name", ["", "x" * 65])
+def test_a_user_name_has_the_length_it_may_have(name: str, iam: Any) -> None:
     assert refused(iam.create_user, UserName=name).code == "ValidationError"
-
-
-def test_names_of_users_differ_by_more_than_case(iam: Any) -> None:
-    iam.create_user(UserName="Twin")
-    assert refused(iam.create_user, UserName="tWIN").code == "EntityAlreadyExists"
 
 
 def test_a_user_left_out_is_the_caller(user: Callable[..., Identity], iam: Any) -> None:

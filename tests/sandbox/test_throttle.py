@@ -57,7 +57,6 @@ REQUESTS: list[tuple[str, dict[str, Any], int, int]] = [
     ("describe_instances", {"Filters": [{"Name": "vpc-id", "Values": ["x"]}]}, 100, 20),
     ("describe_instance_status", {}, 50, 10),
     ("describe_regions", {}, 100, 20),
-    ("describe_images", {"Owners": ["self"]}, 100, 20),
 ]
 
 

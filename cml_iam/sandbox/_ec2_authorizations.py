@@ -22,7 +22,6 @@ from cml_iam.engine.authorization import (
     Tags,
     describe,
     launch,
-    operate,
     retag,
     tag_on_create,
     use,
@@ -37,19 +36,19 @@ _OVERRIDES: Final = frozenset(
 """The launch template members that a fleet may override."""
 
 
-def ec2_asked(world: World, caller: Caller, call: Call) -> list[Request]:
+def ec2_authorizations(world: World, caller: Caller, call: Call) -> list[Request]:
     """Return every authorization that an EC2 call needs; all must be allowed."""
+    tags = call.params.get("Tags", ())
     match call.operation:
         case "RunInstances":
             return _launching(world, caller, call)
         case "StartInstances" | "StopInstances" | "TerminateInstances" | "RebootInstances":
-            requests: list[Request] = []
-            for instance_id in call.params.get("InstanceIds", ()):
-                instance = _instance(world, call.region, instance_id)
-                requests += operate(caller, call.action, instance)
-            return requests
-        case "CreateTags" | "DeleteTags":
-            return _retagging(world, caller, call)
+            return _on_each(world, caller, call, "InstanceIds", ())
+        case "CreateTags":
+            values = {tag["Key"]: tag.get("Value", "") for tag in tags}
+            return _on_each(world, caller, call, "Resources", values)
+        case "DeleteTags":
+            return _on_each(world, caller, call, "Resources", tuple(tag["Key"] for tag in tags))
     return [*_others(world, caller, call), *_launched_by(world, caller, call)]
 
 
@@ -80,16 +79,14 @@ def _resource(world: World, region: str, resource_id: str) -> Resource:
     return Resource(kind, resource_id, region, world.account, _tags(world, region, resource_id))
 
 
-def _retagging(world: World, caller: Caller, call: Call) -> list[Request]:
-    tags = call.params.get("Tags", ())
-    keys: Tags | tuple[str, ...] = tuple(tag["Key"] for tag in tags)
-    if call.operation == "CreateTags":
-        keys = {tag["Key"]: tag.get("Value", "") for tag in tags}
+def _on_each(
+    world: World, caller: Caller, call: Call, ids: str, keys: Tags | tuple[str, ...]
+) -> list[Request]:
+    """Return an authorization for each of the *ids*, with the tags or tag keys of the call."""
     requests: list[Request] = []
-    for resource_id in call.params.get("Resources", ()):
+    for resource_id in call.params.get(ids, ()):
         if resource_id.startswith("i-"):
-            instance = _instance(world, call.region, resource_id)
-            requests += retag(caller, call.action, instance, keys)
+            requests += retag(caller, call.action, _instance(world, call.region, resource_id), keys)
         else:
             requests += use(caller, call.action, _resource(world, call.region, resource_id), keys)
     return requests
@@ -170,7 +167,6 @@ def _launched_by(world: World, caller: Caller, call: Call) -> list[Request]:
 
 
 def _specifications(world: World, call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch of a fleet or a Spot request."""
     params = call.params
     match call.operation:
         case "RequestSpotInstances":

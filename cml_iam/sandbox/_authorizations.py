@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from cml_iam.engine import Request
 from cml_iam.engine.authorization import Caller, tag_request
-from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
+from cml_iam.sandbox._ec2_authorizations import ec2_authorizations, pass_role
 from cml_iam.sandbox._principals import boundary_arn, tags_of
-from cml_iam.sandbox._wire import Call, Fault, is_s3_action, known_action, resource_types, rows
+from cml_iam.sandbox._wire import Call, Fault, known_action, resource_types, rows
 from cml_iam.sandbox._world import World
 
 Context = dict[str, "str | list[str]"]
@@ -28,10 +28,10 @@ _SUFFIX: Final = "-??????"
 """Stands for the six characters that Secrets Manager appends to the name of a new secret."""
 
 
-def asked_of(world: World, caller: Caller, call: Call) -> list[Request]:
+def authorizations(world: World, caller: Caller, call: Call) -> list[Request]:
     """Return every authorization *call* needs; all must be allowed."""
     if call.service == "ec2":
-        return ec2_asked(world, caller, call)
+        return ec2_authorizations(world, caller, call)
     if call.action in _NEEDS_NOTHING:
         return []
     tags = _tags(call)
@@ -58,7 +58,6 @@ def asked_of(world: World, caller: Caller, call: Call) -> list[Request]:
 
 
 def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
-    """Return the iam:PassRole authorizations of a call that passes roles."""
     name, service = rows("passes").get(call.action, ("", ""))
     value = call.params.get(name) or ()
     roles = [value] if isinstance(value, str) else [target.get("RoleArn") for target in value]
@@ -147,13 +146,11 @@ def _logs(world: World, call: Call) -> Iterable[str]:
     params = call.params
     if "resourceArn" in params:
         return (str(params["resourceArn"]),)
-    group = params.get("logGroupName")
-    if not group or "logGroupIdentifier" in params:
+    of_stream = "log-stream" in resource_types("logs", call.operation)
+    group, stream = params.get("logGroupName"), params.get("logStreamName") if of_stream else ""
+    if not group or stream is None or "logGroupIdentifier" in params:
         return ()
-    arn = f"{_where(world, call)}log-group:{group}:log-stream:"
-    if "log-stream" not in resource_types("logs", call.operation):
-        return (arn,)
-    return (arn + params["logStreamName"],) if "logStreamName" in params else ()
+    return (f"{_where(world, call)}log-group:{group}:log-stream:{stream}",)
 
 
 def _sns(world: World, call: Call) -> list[str]:
@@ -227,14 +224,6 @@ def _held(world: World, call: Call, arn: str) -> Context:
 
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
-_NAMES: Final = {
-    "user": "UserName",
-    "role": "RoleName",
-    "group": "GroupName",
-    "policy": "PolicyName",
-    "instance-profile": "InstanceProfileName",
-    "server-certificate": "ServerCertificateName",
-}
 _ARNS: Final = {
     "policy": "PolicyArn",
     "mfa": "SerialNumber",
@@ -256,21 +245,18 @@ def _iam(world: World, call: Call) -> list[str]:
             arns.append(params[_ARNS[kind]])
         elif kind == "policy" and call.operation != "CreatePolicy":
             continue  # PolicyName is the name of an inline policy, which has no ARN.
-        elif _NAMES.get(kind) in params:
-            arns.append(_arn_of(world, kind, params[_NAMES[kind]], params.get("Path")))
-    for kind in ("user", "group"):
-        renamed = params.get(f"New{_NAMES[kind]}")
+        elif (name := f"{kind.title().replace('-', '')}Name") in params:
+            arns.append(_arn_of(world, kind, params[name], params.get("Path")))
+    for kind in ("User", "Group"):
+        renamed = params.get(f"New{kind}Name")
         if renamed is not None:
             # Renaming needs the permission on the old name and on the new.
-            arns.append(_arn_of(world, kind, renamed, params.get("NewPath")))
+            arns.append(_arn_of(world, kind.lower(), renamed, params.get("NewPath")))
     if call.operation == "GetAccessKeyLastUsed":
-        arns += [user.arn for user in world.entities("user") if _has_key(user, params)]
+        key_id = params["AccessKeyId"]
+        arns += [user.arn for user in world.entities("user") if user.has_access_key(key_id)]
     needed = [kind for kind, required in kinds.items() if required] or list(kinds)[:1]
     return arns or [f"{_prefix(world, kind)}/*" for kind in needed]
-
-
-def _has_key(user: Any, params: Mapping[str, Any]) -> bool:
-    return any(key.access_key_id == params["AccessKeyId"] for key in user.access_keys)
 
 
 def _prefix(world: World, kind: str) -> str:
@@ -336,7 +322,8 @@ def _s3_actions(call: Call) -> Iterable[str]:
 
 def _understood(call: Call) -> bool:
     """Return whether the parameters need no more than the operation's own authorization."""
-    plain = is_s3_action(call.action.partition(":")[2]) and not _COMPOSED.search(call.operation)
+    known = known_action("s3", call.action.partition(":")[2]) is not None
+    plain = known and not _COMPOSED.search(call.operation)
     if not plain and call.operation not in rows("s3-actions"):
         return False
     key = call.params.get("Key")
@@ -348,7 +335,6 @@ def _understood(call: Call) -> bool:
 
 
 def _s3_keys(world: World, call: Call) -> Context:
-    """Return the condition keys that every S3 call has, and those of its parameters."""
     configuration = call.params.get("CreateBucketConfiguration", {})
     location = configuration.get("LocationConstraint")
     return {
