@@ -48,7 +48,7 @@ class Snapshot:
     def _own_parts(self) -> tuple[Any, ...]:
         world = self._world
         calls = (call for call, _ in world.launches.values())
-        return (world, world.moto, world.lock, world.clock, world.conditions, world.root, *calls)
+        return (world, world.moto, world.lock, world.now, world.conditions, world.root, *calls)
 
     def _copy(self, state: Any) -> Any:
         return copy.deepcopy(state, dict(self._same))
