@@ -265,7 +265,6 @@ def _label(workers: Sequence[Worker]) -> str:
 def _do(
     here: Scene, workers: Sequence[Worker], make: Make, verb: str, wait: Wait | None = None
 ) -> None:
-    """Make the change, print its outcomes, and wait for its goal."""
     outcomes = change(here, workers, make, verb)
     explain(here, outcomes)
     dry = settings().dry_run

@@ -134,8 +134,7 @@ def _key(here: Scene, name: str) -> str:
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first one."""
     here = scene(changes=True)
-    allowed = here.site.restrict.regions if here.site else ()
-    _refuse_outside("regions", "in", here.home, allowed)
+    _refuse_outside("regions", "in", here.home, here.restrict.regions)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)
         return here, (workers.Placement(launch.instance_type, launch.subnet_id),), launch
@@ -194,14 +193,15 @@ def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
 
 def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
     """Return the launch that the options and the site describe; raises for one it forbids."""
-    limits = here.site.restrict if here.site else None
-    image = _image(given, limits.images.get(here.home, ()) if limits else (), here.home)
+    limits = here.restrict
+    allowed_images = limits.images.get(here.home, ())
+    image = _image(given, allowed_images, here.home)
     launch = workers.Launch(
         name=name,
         image_id=image or _ANY_IMAGE,
-        instance_type=given["instance_type"] or _type(limits.instance_types if limits else ()),
-        subnet_id=given["subnet"] or next(iter(_only(limits.subnets if limits else ())), None),
-        security_group_ids=given["groups"] or _only(limits.security_groups if limits else ()),
+        instance_type=given["instance_type"] or _type(limits.instance_types),
+        subnet_id=given["subnet"] or next(iter(_only(limits.subnets)), None),
+        security_group_ids=given["groups"] or _only(limits.security_groups),
         key_name=given["key_name"],
         instance_profile=given["instance_profile"],
         user_data=read_text(given["user_data"]) if given["user_data"] else None,
@@ -210,15 +210,13 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=tags_of(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
-    if limits:
-        _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
-        if launch.subnet_id:
-            _refuse_outside("subnets", "in", launch.subnet_id, limits.subnets)
-        for group in launch.security_group_ids:
-            _refuse_outside("security_groups", "with", group, limits.security_groups)
-        if image:
-            allowed = limits.images.get(here.home, ())
-            _refuse_outside(f"images.{here.home}", "from", image, allowed)
+    _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
+    if launch.subnet_id:
+        _refuse_outside("subnets", "in", launch.subnet_id, limits.subnets)
+    for group in launch.security_group_ids:
+        _refuse_outside("security_groups", "with", group, limits.security_groups)
+    if image:
+        _refuse_outside(f"images.{here.home}", "from", image, allowed_images)
     workers.launch_change(launch, here.manager.guard)  # refuses before EC2 is asked
     if image:
         chosen = here.manager.get_image(image, region=here.home)
@@ -227,7 +225,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         pattern = given["image_name"]
         chosen = workers.newest_image(here.manager, here.site, here.home, pattern, owners)
     disk = workers.root_disk(chosen, given["disk"])
-    if disk is None and (given["disk"] or (limits and limits.encrypted_volumes)):
+    if disk is None and (given["disk"] or limits.encrypted_volumes):
         raise InputError(
             f"image `{chosen.id}` has no root device", remedy="use an image with an EBS root volume"
         )

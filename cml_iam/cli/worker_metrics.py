@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -54,7 +55,7 @@ from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Unknown
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from cml_iam.workers import Frame, Listing, Metric, Utilization, Watch, Worker
+    from cml_iam.workers import Frame, Listing, Metric, Utilization, Worker
 
 _LEAST: Final = 8
 """The smallest width of a sparkline."""
@@ -218,7 +219,7 @@ def interval(text: str) -> timedelta:
     type=interval,
     default="30s",
 )
-@option("--count N", "Exit after N refreshes.", type=click.IntRange(min=1))
+@option("--count N", "Exit after N refreshes.", name="most", type=click.IntRange(min=1))
 @option(
     "--window TIME", "Time span of the trend, such as 15m, 1h or 7d.", type=length, default="1h"
 )
@@ -229,7 +230,7 @@ def watch(
     context: click.Context,
     workers: tuple[str, ...],
     every: timedelta,
-    count: int | None,
+    most: int | None,
     window: timedelta,
 ) -> None:
     """Show a live table of WORKERS, IDs or names (* and ?), or of all.
@@ -243,7 +244,7 @@ def watch(
       cml-iam worker watch --every 1m --count 10 -o json
     """
     here, levels = scene(), levels_for(sys.stdout.encoding)
-    frames = _frames(_watch(here, workers, window), every, count)
+    frames = _frames(_watch(here, workers, window), every, most)
     show = _live if sys.stdout.isatty() else _printed
     last = answer_each(frames, lambda frames: show(frames, levels))
     failed = last.listing.failures
@@ -252,7 +253,7 @@ def watch(
     context.exit(Exit.UNCHECKED if failed else could_ask(last.used))
 
 
-def _watch(here: Scene, words: tuple[str, ...], window: timedelta) -> Watch:
+def _watch(here: Scene, words: tuple[str, ...], window: timedelta) -> Iterator[Frame]:
     def is_wanted(worker: Worker) -> bool:
         return not words or any(
             worker.id == word or fnmatchcase(worker.name, word) for word in words
@@ -267,17 +268,15 @@ def _watch(here: Scene, words: tuple[str, ...], window: timedelta) -> Watch:
             running, window=window, measures=SHOWN, metric_data=here.metric_data
         )
 
-    return room.Watch(look, measure, clock.now)
+    return room.watch(look, measure, clock.now)
 
 
-def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:
-    """Yield a frame per interval, measured from the start of each; *count* limits them."""
-    number = 0
-    while True:
+def _frames(watching: Iterator[Frame], every: timedelta, most: int | None) -> Iterator[Frame]:
+    """Yield a frame per interval, measured from the start of each."""
+    for number in count(1):
         started = time.monotonic()
-        yield watching.next()
-        number += 1
-        if number == count:
+        yield next(watching)
+        if number == most:
             return
         time.sleep(max(0.0, every.total_seconds() - (time.monotonic() - started)))
 
@@ -384,10 +383,5 @@ def _notes(frame: Frame) -> list[str]:
         lines.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
     if not frame.listing.workers and not frame.listing.failures:
         lines.append(f"{WARN} no worker matches")
-    pairs = [
-        (worker, metric)
-        for worker in frame.listing.workers
-        if worker.id in frame.used
-        for metric in frame.used[worker.id].metrics.values()
-    ]
-    return lines + reasons(pairs)
+    measured = [worker for worker in frame.listing.workers if worker.id in frame.used]
+    return lines + reasons(_pairs(measured, frame.used))

@@ -32,7 +32,7 @@ from cml_iam.files import regular_text, write_whole
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.engine import Request
-    from cml_iam.site import Site
+    from cml_iam.site import Restrictions, Site
     from cml_iam.tag import Tag
     from cml_iam.workers import Image, Launch, Listing, Outcome, Worker, WorkerManager
 
@@ -46,6 +46,13 @@ class Scene:
     home: str
     site: Site | None
     aws: Aws
+
+    @property
+    def restrict(self) -> Restrictions:
+        """The site's restrictions; without a site, nothing is restricted."""
+        from cml_iam.site import Restrictions
+
+        return self.site.restrict if self.site else Restrictions()
 
     @property
     def grants(self) -> frozenset[str]:
@@ -255,11 +262,7 @@ def state_folder() -> Path:
 
 def keep_names(workers: Sequence[Worker], chosen: Settings) -> None:
     """Store the ids, names and states of *workers*, all workers of the site, for completion."""
-    rows = [
-        [worker.id, worker.name, worker.state]
-        for worker in workers
-        if worker.state not in ("shutting-down", "terminated")
-    ]
+    rows = [[worker.id, worker.name, worker.state] for worker in workers if not worker.ended]
     # The command has its answer, whatever prevents the writing (such as a user without a home).
     with suppress(OSError, InputError, RuntimeError):
         path = _path(chosen)

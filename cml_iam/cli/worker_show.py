@@ -112,7 +112,6 @@ def show(worker: str) -> None:
 
 
 def _details(worker: Worker) -> Iterable[tuple[str, str]]:
-    """Yield the rows of a table that shows *worker*."""
     for name, value in worker.as_json().items():
         if name == "tags":
             continue

@@ -180,7 +180,6 @@ class Client:
         self.manager.close()
 
     async def _image_ids(self, name: str, region: str | None = None) -> list[str]:
-        """Return the ids of the images of `owners` whose name contains *name*, newest first."""
         answer = self.manager.get_ami_ids_by_name(f"*{name}*", region=region, owners=self.owners)
         return list(await self._asked("operation", answer))
 
@@ -310,7 +309,6 @@ class Ec2Metrics:
 
 
 def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDetails:
-    """Return *worker* with the application's attributes."""
     return InstanceDetails(
         worker.id,
         worker.instance_type,
@@ -325,7 +323,6 @@ def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDet
 
 
 def instance_state(worker: Worker) -> InstanceState:
-    """Return the state of *worker* with the application's attributes."""
     return InstanceState(
         worker.id,
         worker.state,

@@ -37,7 +37,6 @@ Region = str | Enum
 
 _LOG: Final = logging.getLogger("cml_iam.health")
 
-_ENDED: Final = frozenset({"terminated", "shutting-down"})
 _MEASURES: Final = (
     Measure.CPU,
     Measure.NETWORK_IN,
@@ -278,7 +277,7 @@ class AwsEc2SpiClient(Client):
         return [
             instance_state(worker)
             for worker in workers
-            if worker.image_id in ami_ids and (include_terminated or worker.state not in _ENDED)
+            if worker.image_id in ami_ids and (include_terminated or not worker.ended)
         ]
 
     async def get_instance_state(self, instance_id: str) -> InstanceState | None:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
         Frame,
         Listing,
         Outcome,
-        Watch,
         act,
         find_workers,
         list_fleet,
         statuses,
         try_permissions,
+        watch,
     )
     from cml_iam.workers._health import (
         PROBE,

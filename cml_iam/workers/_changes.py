@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -217,9 +218,8 @@ _CHANGES: Final = {
 """By operation, the member of the response that lists the state changes."""
 
 
-def start_change(ids: Sequence[str]) -> Change:
-    """Start stopped workers."""
-    return operate_change("start_instances", ids)
+start_change = partial(operate_change, "start_instances")
+terminate_change = partial(operate_change, "terminate_instances")
 
 
 def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Change:
@@ -229,11 +229,6 @@ def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = Fa
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, is_chosen in options.items() if is_chosen}
     return operate_change("stop_instances", ids, **chosen)
-
-
-def terminate_change(ids: Sequence[str]) -> Change:
-    """Terminate workers permanently."""
-    return operate_change("terminate_instances", ids)
 
 
 def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: Tag) -> Change:
@@ -284,7 +279,6 @@ def _checked(ids: Sequence[str]) -> list[str]:
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:
-    """Raise InputError for tags that AWS does not accept."""
     if len(tags) > _MAX_TAGS:
         raise InputError(f"{len(tags)} tags: an instance can have at most {_MAX_TAGS}")
     for key, value in tags.items():

@@ -117,7 +117,6 @@ class PendingLaunches:
         return pending
 
     def change(self, key: str, pending: PendingLaunch) -> None:
-        """Replace the launch stored as *key* with *pending*."""
         self._write(key, pending).replace(self._path(key))
         self._sync()
 

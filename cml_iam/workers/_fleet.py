@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -44,7 +44,6 @@ class Outcome:
     error: AwsError | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON values."""
         return {
             **self.worker.named,
             "previous": self.change.previous if self.change else None,
@@ -204,6 +203,8 @@ def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
 FRESH: Final = timedelta(seconds=60)
 """How long metrics are cached: EC2 reports once a minute at most, and every call costs money."""
 
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -216,11 +217,10 @@ class Frame:
     listing: Listing
     used: Mapping[str, Utilization]
     measured_at: datetime
-    before: Mapping[str, str] = field(default_factory=dict)
-    gone: tuple[Worker, ...] = ()
+    before: Mapping[str, str]
+    gone: tuple[Worker, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the frame as JSON values."""
         workers = [
             {
                 **worker.as_json(),
@@ -237,53 +237,42 @@ class Frame:
         }
 
 
-class Watch:
-    """Calls *look* each time, and *measure* at most once a minute.
+Measurer = Callable[[Sequence[Worker]], Mapping[str, Utilization]]
 
-    A region that cannot be listed keeps its previous workers; `Listing.failures` reports it.
+
+def watch(
+    look: Callable[[], Listing], measure: Measurer, now: Callable[[], datetime]
+) -> Iterator[Frame]:
+    """Yield the current fleet again and again, measured at most once a minute.
+
+    A region that cannot be listed keeps its previous workers; `Listing.failures` reports it. Raises
+    CredentialsError.
     """
+    frame = Frame(_NEVER, Listing((), {}), {}, _NEVER, {}, ())
+    while True:
+        frame = _next(frame, now(), look(), measure)
+        yield frame
 
-    def __init__(
-        self,
-        look: Callable[[], Listing],
-        measure: Callable[[Sequence[Worker]], Mapping[str, Utilization]],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._look, self._measure, self._now = look, measure, now
-        self._last: Frame | None = None
 
-    def next(self) -> Frame:
-        """Return the current fleet; raises CredentialsError."""
-        at, listing, last = self._now(), self._look(), self._last
-        if last and listing.failures:
-            kept = [worker for worker in last.listing.workers if worker.region in listing.failures]
-            listing = Listing(_sorted((*listing.workers, *kept)), listing.failures)
-        used, measured_at = self._used(listing, at)
-        was = {worker.id: worker for worker in last.listing.workers} if last else {}
-        is_now = {worker.id for worker in listing.workers}
-        self._last = Frame(
-            at,
-            listing,
-            used,
-            measured_at,
-            before={
-                worker.id: was[worker.id].state
-                for worker in listing.workers
-                if worker.id in was and was[worker.id].state != worker.state
-            },
-            gone=tuple(worker for worker in was.values() if worker.id not in is_now),
-        )
-        return self._last
-
-    def _used(self, listing: Listing, at: datetime) -> tuple[Mapping[str, Utilization], datetime]:
-        """Return the metrics: the previous ones while they are fresh and cover the same workers."""
-        last = self._last
-        running = [worker for worker in listing.workers if worker.state == "running"]
-        used = last.used if last else {}
-        covered = all(worker.id in used for worker in running)
-        if last and covered and at - last.measured_at < FRESH:
-            return {worker.id: used[worker.id] for worker in running}, last.measured_at
-        return self._measure(running), at
+def _next(last: Frame, at: datetime, listing: Listing, measure: Measurer) -> Frame:
+    kept = [worker for worker in last.listing.workers if worker.region in listing.failures]
+    workers = _sorted((*listing.workers, *kept))
+    running = [worker for worker in workers if worker.state == "running"]
+    covered = all(worker.id in last.used for worker in running)
+    if covered and at - last.measured_at < FRESH:
+        used: Mapping[str, Utilization] = {worker.id: last.used[worker.id] for worker in running}
+        measured_at = last.measured_at
+    else:
+        used, measured_at = measure(running), at
+    was = {worker.id: worker.state for worker in last.listing.workers}
+    before = {
+        worker.id: was[worker.id]
+        for worker in workers
+        if worker.id in was and was[worker.id] != worker.state
+    }
+    ids = {worker.id for worker in workers}
+    gone = tuple(worker for worker in last.listing.workers if worker.id not in ids)
+    return Frame(at, Listing(workers, listing.failures), used, measured_at, before, gone)
 
 
 def try_permissions(

@@ -56,7 +56,6 @@ class Check:
     error: AwsError | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> dict[str, str | None]:
-        """Return the verdict as JSON values."""
         return {
             "action": self.action,
             "verdict": self.verdict,
@@ -93,7 +92,6 @@ class Health:
         return self.ok
 
     def having(self, verdict: Verdict) -> tuple[Check, ...]:
-        """Return the checks with *verdict*."""
         return tuple(check for check in self.checks if check.verdict is verdict)
 
     @property
@@ -154,7 +152,6 @@ _REGIONS: Final = "ec2:DescribeRegions"
 
 
 def check_connection(aws: Aws, region: str) -> Health:
-    """Ask only for the regions."""
     try:
         answer = aws.call("ec2", "describe_regions", region=region)
     except AwsError as failure:
@@ -261,7 +258,6 @@ def _unchecked(permission: Permission, why: str, remedy: str | None = None) -> C
 
 
 def _tried(permission: Permission, scene: _Scene) -> Check:
-    """Try *permission* as its catalogue entry prescribes."""
     match permission:
         case Permission(action="ec2:RunInstances"):
             return _launching(permission, scene)

@@ -63,7 +63,6 @@ class Judged:
     hold: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
         return {
             **self.worker.named,
             "instance_type": self.worker.instance_type,

@@ -26,7 +26,7 @@ from cml_iam.workers._changes import (
 from cml_iam.workers._health import Health, ToTry, check_connection, check_health
 from cml_iam.workers._metric import EVERY, USAGE, Measure, Utilization
 from cml_iam.workers._metric_series import DEFAULT_WINDOW, by_data, by_statistics
-from cml_iam.workers._metrics import History, measure, only_id
+from cml_iam.workers._metrics import History, measure
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -283,7 +283,8 @@ class WorkerManager:
         and is its reason.
         """
         if isinstance(worker, str):
-            worker = only_id(check_id(worker), self._region(region))
+            where = self._region(region)
+            worker = Worker(check_id(worker), where, "running", instance_type="", image_id="")
         used = self.get_utilization_of([worker], window=window, measures=measures)
         return used[worker.id]
 

@@ -93,7 +93,6 @@ class Unknown(StrEnum):
     FAILED = "failed", "see AWS's message"
 
     def __new__(cls, reason: str, remedy: str) -> Self:
-        """Return the member whose value is *reason*."""
         member = str.__new__(cls, reason)
         member._value_ = reason
         member.remedy = remedy
@@ -170,29 +169,24 @@ class Metric:
 
     @property
     def count(self) -> int:
-        """The number of points."""
         return len(self.points)
 
     @property
     def remedy(self) -> str | None:
-        """What to do about an unknown value."""
         return (self.advice or self.unknown.remedy) if self.unknown else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the metric as JSON values: unknown values are null."""
-        names = (
-            "unit",
-            "mean",
-            "latest",
-            "maximum",
-            "count",
-            "period",
-            "unknown",
-            "detail",
-            "remedy",
-        )
         return {
-            **{name: getattr(self, name) for name in names},
+            "unit": self.unit,
+            "mean": self.mean,
+            "latest": self.latest,
+            "maximum": self.maximum,
+            "count": self.count,
+            "period": self.period,
+            "unknown": self.unknown,
+            "detail": self.detail,
+            "remedy": self.remedy,
             "source": self.source or None,
             "dimensions": dict(self.dimensions),
             "points": [
@@ -223,7 +217,6 @@ class Utilization:
     metrics: Mapping[Measure, Metric] = field(default_factory=dict)
 
     def as_json(self, worker: Worker) -> dict[str, Any]:
-        """Return the measurements, which belong to *worker*, as JSON values."""
         return {
             **worker.named,
             "state": worker.state,

@@ -90,21 +90,17 @@ class Series:
 
     @property
     def source(self) -> str:
-        """CloudWatch's namespace and metric."""
         return f"{self.namespace} {self.metric}"
 
     @property
     def dimension_names(self) -> str:
-        """The names of the dimensions, as a phrase."""
         return ", ".join(name for name, _ in self.dimensions) or "none"
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """The statistics requested for each period."""
         return ("Sum",) if self.rate else ("Average", "Maximum", "SampleCount")
 
     def as_aws(self) -> dict[str, Any]:
-        """Return the metric in the form of CloudWatch's API."""
         return {
             "Namespace": self.namespace,
             "MetricName": self.metric,

@@ -50,11 +50,6 @@ _UNTIL_IT_RUNS: Final = {
 _MEMORY: Final = ("CWAgent", "mem_used_percent")
 
 
-def only_id(instance_id: str, region: str) -> Worker:
-    """Return a running worker with only its id and region known."""
-    return Worker(instance_id, region, "running", instance_type="", image_id="")
-
-
 Place = tuple[Series, ...]
 """Where a measure may be found; the points of several series are summed."""
 
@@ -69,11 +64,9 @@ class Search:
 
     @property
     def key(self) -> tuple[str, Measure]:
-        """What is searched for, at any time."""
         return self.worker.id, self.measure
 
     def metric(self, **fields: Any) -> Metric:
-        """Return the result with *fields*."""
         measure = self.measure
         return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
 
@@ -148,7 +141,6 @@ class History:
         self._forms: Counter[str] = Counter()
 
     def note(self, search: Search, place: Place) -> None:
-        """Record that *place* has points of what *search* is for."""
         form = _form(place)
         with self._lock:
             if self._own.get(search.key) != form:

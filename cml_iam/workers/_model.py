@@ -71,9 +71,13 @@ class Worker:
         return {"id": self.id, "name": self.name, "region": self.region}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the worker as JSON values."""
         launched = self.launched_at
         return {**asdict(self), "launched_at": launched.isoformat() if launched else None}
+
+    @property
+    def ended(self) -> bool:
+        """Whether EC2 is terminating the instance, or has terminated it."""
+        return self.state in ("shutting-down", "terminated")
 
     @property
     def auto_scaling_group(self) -> str | None:
@@ -154,17 +158,14 @@ def check_id(instance_id: str) -> str:
 
 
 def is_instance_id(text: str) -> bool:
-    """Return whether *text* has the form of an instance id."""
     return _INSTANCE_ID.fullmatch(text) is not None
 
 
 def is_image_id(text: str) -> bool:
-    """Return whether *text* has the form of an image id."""
     return _IMAGE_ID.fullmatch(text) is not None
 
 
 def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
-    """Return the worker from an instance in EC2's response."""
     tags = from_aws(raw.get("Tags", ()))
     return Worker(
         id=raw["InstanceId"],
@@ -214,12 +215,10 @@ def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def change_from(raw: Mapping[str, Any]) -> StateChange:
-    """Return the change from an element of EC2's response."""
     return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
 
 
 def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
-    """Return the status from an element of DescribeInstanceStatus."""
     return InstanceStatus(
         id=raw["InstanceId"],
         state=raw.get("InstanceState", {}).get("Name", "unknown"),
@@ -236,7 +235,6 @@ def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
 
 
 def image_from(raw: Mapping[str, Any]) -> Image:
-    """Return the image from an element of DescribeImages."""
     device = raw.get("RootDeviceName")
     disks = {mapping.get("DeviceName"): mapping for mapping in raw.get("BlockDeviceMappings", ())}
     return Image(

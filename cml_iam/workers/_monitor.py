@@ -57,7 +57,6 @@ class Report:
     unchecked: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
         return {
             "status": "ok" if self.ok else "failing",
             "connected": self.connected,
@@ -224,7 +223,6 @@ class Monitor:
         return [worker for worker in workers if worker.state == "running"]
 
     def _measure(self) -> tuple[Mapping[str, Utilization], Mapping[str, Utilization]]:
-        """Return the load of the running workers: recent, and over the previous hours."""
         running, manager = self._running(), self._registered()
         trends = manager.get_utilization_of(
             running, window=TREND, metric_data="metric_data" in self._grants
@@ -233,7 +231,6 @@ class Monitor:
         return recent, trends
 
     def _examine(self) -> tuple[Mapping[str, InstanceStatus], Mapping[str, CmlAnswer]]:
-        """Return the running workers' status checks, and CML's answers where both pass."""
         manager, running = self._registered(), self._running()
         checks = statuses(manager, running)
         if self._cml is None:

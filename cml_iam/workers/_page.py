@@ -54,12 +54,7 @@ _COLUMNS: Final = (
 
 
 def fleet_page(seen: Watched) -> Page:
-    """Return the page that shows *seen*."""
-    return page_of(fleet_document(seen))
-
-
-def fleet_document(seen: Watched) -> Document:
-    """Return *seen* as a report, whose head has the account and the problems."""
+    """Return the page that shows *seen*; its head has the account and the problems."""
     report = seen.report
     level, symbol, word = _verdict(seen)
     workers = seen.fleet.workers if seen.fleet else ()
@@ -72,7 +67,7 @@ def fleet_document(seen: Watched) -> Document:
         "asked as": identity.arn if identity else "",
         "region": ", ".join(seen.regions) or report.region,
     }
-    return Document(
+    document = Document(
         product="CML workers",
         title=f"{symbol} {word} · CML workers" + (f" of {identity.account}" if identity else ""),
         symbol=symbol,
@@ -90,6 +85,7 @@ def fleet_document(seen: Watched) -> Document:
         links=(("health", "health (JSON)"), ("metrics", "metrics (Prometheus)")),
         live=True,
     )
+    return page_of(document)
 
 
 def _verdict(seen: Watched) -> tuple[Level, str, str]:
@@ -196,7 +192,6 @@ def _name(worker: Worker) -> Cell:
 
 
 def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
-    """Return EC2's two status checks, and scheduled events of the instance."""
     if worker.state != "running":
         return Cell()
     if status is None:
@@ -216,7 +211,6 @@ def _is_impaired(status: InstanceStatus) -> bool:
 
 
 def _cml(answer: CmlAnswer | None) -> Cell:
-    """Return whether CML is ready; empty if it was not queried."""
     if answer is None:
         return Cell()
     if answer.ready:

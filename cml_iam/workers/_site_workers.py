@@ -170,8 +170,6 @@ _WORDS: Final = re.compile(
 )
 """Names that CML's images and installers use."""
 
-_GONE: Final = ("shutting-down", "terminated")
-
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
@@ -187,7 +185,6 @@ class Orphan:
     twin: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the instance and the reasons as JSON values."""
         return {
             **self.worker.as_json(),
             "likely": self.likely,
@@ -205,7 +202,6 @@ class Looks:
 
 
 def looks_of(site: Site) -> Looks:
-    """Return the signs of *site*'s workers, from its restrictions and worker profiles."""
     profiles = site.workers.values()
     types = chain(site.restrict.instance_types, *(profile.instance_types for profile in profiles))
     named = [profile.image for profile in profiles if is_image_id(profile.image)]
@@ -220,7 +216,7 @@ def find_orphans(
     others = [
         instance
         for instance in instances
-        if not manager.guard.marks(instance.tags) and instance.state not in _GONE
+        if not manager.guard.marks(instance.tags) and not instance.ended
     ]
     images = _images_of(manager, others)
     judged = [
@@ -239,7 +235,7 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
     for worker in workers:
-        if worker.state in _GONE:
+        if worker.ended:
             raise RefusedError(f"{worker.label} is {worker.state}: nothing is left to adopt")
         if twin := _twin(worker, guard):
             raise RefusedError(
@@ -259,7 +255,7 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
 def _images_of(
     manager: WorkerManager, workers: Sequence[Worker]
 ) -> Mapping[tuple[str, str], Image]:
-    """Return the images of *workers* by region and id; deleted ones are missing."""
+    """Return the images by region and id; deleted ones are missing."""
     by_place: dict[tuple[str, str], Image] = {}
     for region in dict.fromkeys(worker.region for worker in workers):
         ids = sorted({worker.image_id for worker in workers if worker.region == region})

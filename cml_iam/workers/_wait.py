@@ -23,8 +23,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 _GRACE: Final = 30.0
 
-
-_ENDED: Final = ("shutting-down", "terminated")
 _CHECKED: Final = (Goal.OK, Goal.CML_READY)
 _UP: Final = (Goal.RUNNING, *_CHECKED)
 
@@ -43,7 +41,6 @@ class Waited:
     cml: CmlAnswer | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON values, with CML's answer if it was queried."""
         ended = {"reached": self.reached, "detail": self.detail or None}
         return ended | ({"cml": asdict(self.cml)} if self.cml else {})
 
@@ -144,7 +141,7 @@ def _ended(seen: _Seen, goal: Goal, elapsed: float) -> Waited | None:
         return Waited(worker, True, cml=cml)
     if cml and cml.hopeless:
         return Waited(worker, False, cml.said, given_up=True, cml=cml)
-    lost = worker.state in _ENDED and goal is not Goal.TERMINATED
+    lost = worker.ended and goal is not Goal.TERMINATED
     fallen_back = worker.state == "stopped" and goal in _UP and elapsed > _GRACE
     if lost or fallen_back:
         reason = f": {worker.state_reason}" if worker.state_reason else ""

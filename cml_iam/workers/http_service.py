@@ -58,8 +58,6 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A response body, its media type, and extra headers."""
-
     content: bytes
     media_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +86,6 @@ class _Kept:
         self._made_at = 0.0
 
     def get(self) -> _Body:
-        """Return the result; concurrent callers wait for the same computation."""
         with self._lock:
             now = time.monotonic()
             if self._body is None or now - self._made_at > KEPT_SECONDS:

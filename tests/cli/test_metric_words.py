@@ -155,7 +155,7 @@ def test_metrics_show_as_many_whole_columns_as_fit(
 def test_watch_shows_as_many_whole_columns_as_fit(width: int, expected: list[str] | None) -> None:
     pairs, used = _busy(LONG)
     worker = replace(pairs[0][0], launched_at=None)
-    frame = Frame(NOW, Listing((worker,), {}), used, NOW)
+    frame = Frame(NOW, Listing((worker,), {}), used, NOW, {}, ())
 
     columns = frame_columns(frame, width, SIGNS)
 

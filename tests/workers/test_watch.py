@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from cml_iam import errors
 from cml_iam.cli.worker_show import short_names
-from cml_iam.workers import Listing, Utilization, Watch, Worker
+from cml_iam.workers import Listing, Utilization, Worker, watch
 from tests.workers.fake import NOW
 
 ONE = Worker("i-00000000000000001", "us-east-1", "pending", "c5.large", "ami-1", name="one")
@@ -18,7 +18,7 @@ class Scene:
         self.listings = list(listings)
         self.now = NOW - timedelta(seconds=10)
         self.measured: list[list[str]] = []
-        self.watch = Watch(lambda: self.listings.pop(0), self.measure, self.tick)
+        self.watch = watch(lambda: self.listings.pop(0), self.measure, self.tick)
 
     def tick(self) -> datetime:
         self.now += timedelta(seconds=10)
@@ -37,22 +37,22 @@ def test_a_change_of_state_is_told_once() -> None:
     running = replace(ONE, state="running")
     watch = Scene(listed(ONE), listed(running), listed(running)).watch
 
-    assert [dict(watch.next().before) for _ in range(3)] == [{}, {ONE.id: "pending"}, {}]
+    assert [dict(next(watch).before) for _ in range(3)] == [{}, {ONE.id: "pending"}, {}]
 
 
 def test_a_worker_that_is_gone_is_told() -> None:
     watch = Scene(listed(ONE, TWO), listed(TWO)).watch
-    watch.next()
+    next(watch)
 
-    assert watch.next().gone == (ONE,)
+    assert next(watch).gone == (ONE,)
 
 
 def test_a_region_that_cannot_be_asked_keeps_what_it_had() -> None:
     failed = Listing((ONE,), {"us-west-2": errors.UnreachableError("dead")})
     watch = Scene(listed(ONE, TWO), failed).watch
-    watch.next()
+    next(watch)
 
-    frame = watch.next()
+    frame = next(watch)
 
     assert frame.listing.workers == (ONE, TWO)
     assert set(frame.listing.failures) == {"us-west-2"}
@@ -61,7 +61,7 @@ def test_a_region_that_cannot_be_asked_keeps_what_it_had() -> None:
 
 def test_metrics_are_asked_for_once_a_minute() -> None:
     scene = Scene(*[listed(TWO)] * 14)
-    frames = [scene.watch.next() for _ in range(14)]
+    frames = [next(scene.watch) for _ in range(14)]
 
     assert len(scene.measured) == 3
     assert [frame.measured_at for frame in frames[:7]] == [NOW] * 6 + [frames[6].at]
@@ -70,7 +70,7 @@ def test_metrics_are_asked_for_once_a_minute() -> None:
 def test_a_worker_that_starts_is_measured_at_once_and_one_that_stops_is_not() -> None:
     running, stopped = replace(ONE, state="running"), replace(TWO, state="stopped")
     scene = Scene(listed(ONE, TWO), listed(running, TWO), listed(running, stopped))
-    frames = [scene.watch.next() for _ in range(3)]
+    frames = [next(scene.watch) for _ in range(3)]
 
     assert scene.measured == [["two"], ["one", "two"]]
     assert list(frames[2].used) == [ONE.id]
