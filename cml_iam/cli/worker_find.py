@@ -130,8 +130,8 @@ def _ask_cml(access: room.CmlAccess) -> Callable[[Worker], room.Activity]:
             remedy=f"set {_USER} and {_PASSWORD}, or skip the rule: --without cml",
         )
         return lambda _: missing
-    login = room.CmlLogin(user, Secret(password))
-    return lambda worker: room.cml_activity(worker, access, login)
+    secret = Secret(password)
+    return lambda worker: room.cml_activity(worker, access, user, secret)
 
 
 def _judge(
@@ -214,8 +214,7 @@ def orphans(context: click.Context) -> None:
     here = scene()
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(managed_only=False)
-        looks = room.looks_of(here.site) if here.site else room.Looks()
-        lost = room.find_orphans(here.manager, listing.workers, looks)
+        lost = room.find_orphans(here.manager, listing.workers, here.site)
     answered = [region for region in here.regions if region not in listing.failures]
     likely = [orphan.worker.id for orphan in lost if orphan.likely]
     if answered:  # otherwise an empty list would be an answer

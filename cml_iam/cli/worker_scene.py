@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.engine import Request
     from cml_iam.site import Restrictions, Site
-    from cml_iam.tag import Tag
-    from cml_iam.workers import Image, Launch, Listing, Outcome, Worker, WorkerManager
+    from cml_iam.workers import Launch, Listing, Outcome, Worker, WorkerManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +177,17 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
     except errors.DeniedError as error:
         if here.site is None:
             raise
+        from cml_iam.check.manager import launch_requests
+
         if error.action == "iam:PassRole":
             reasons = _not_passed(here.site, error.message, here.home)
         else:
             try:
                 image = here.manager.get_image(launch.image_id, region=here.home)
             except errors.AwsError:
-                image = None
-            reasons = refused_by(here.site, launch, image, here.home, here.manager.guard)
+                image = None  # counts as this account's own
+            guard, arn = here.manager.guard, here.site.principal_arn
+            reasons = refused_by(here.site, launch_requests(arn, launch, image, here.home, guard))
         error.remedy = _remedy(reasons)
         raise
 
@@ -198,7 +200,7 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
             from cml_iam.check.manager import supposed
 
             request = supposed(error.action, here.site.principal_arn, worker.region, worker, ())
-            error.remedy = _remedy(_refused(here.site, request))
+            error.remedy = _remedy(refused_by(here.site, request))
 
 
 def _remedy(reasons: Sequence[str]) -> str:
@@ -207,20 +209,8 @@ def _remedy(reasons: Sequence[str]) -> str:
     return "; ".join(reasons or (ELSEWHERE, COMPARE))
 
 
-def refused_by(
-    site: Site, launch: Launch, image: Image | None, region: str, guard: Tag
-) -> list[str]:
-    """Return why the hardened policy of *site* refuses *launch*, with the Sid.
-
-    An image that cannot be read counts as this account's own.
-    """
-    from cml_iam.check.manager import launch_requests
-
-    return _refused(site, launch_requests(site.principal_arn, launch, image, region, guard))
-
-
-def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
-    """Return why the hardened policy of *site* certainly refuses some of *requests*."""
+def refused_by(site: Site, requests: Sequence[Request]) -> list[str]:
+    """Return why the hardened policy of *site* certainly refuses some of *requests*, by Sid."""
     from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_parts
 
@@ -244,7 +234,7 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
         "iam:PassedToService": service_principal("ec2", site.partition),
         "aws:RequestedRegion": region,
     }
-    reasons = _refused(site, [Request("iam:PassRole", role[1], site.principal_arn, context)])
+    reasons = refused_by(site, [Request("iam:PassRole", role[1], site.principal_arn, context)])
     granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
     hint = f"`grant.pass_role` of the site file names the only role that it may pass: {granted}"
     return [*reasons, hint] if reasons else []

@@ -10,7 +10,7 @@ from cml_iam.aws.port import Aws
 from cml_iam.errors import AwsError, DeniedError, IncompleteError, NotFoundError, Problem
 from cml_iam.provision._plan import Call, Plan, Step
 from cml_iam.site import Site
-from cml_iam.workers import WorkerManager, find_orphans, list_fleet, looks_of
+from cml_iam.workers import WorkerManager, find_orphans, list_fleet
 
 SHOWN: Final = 5
 """The maximum number of worker ids shown; a command lists all."""
@@ -85,7 +85,7 @@ def _out_of_reach(aws: Aws, site: Site) -> tuple[tuple[str, ...], tuple[str, ...
         for region, error in listing.failures.items()
     )
     try:
-        orphans = find_orphans(manager, listing.workers, looks_of(site))
+        orphans = find_orphans(manager, listing.workers, site)
     except AwsError as error:
         return (), (*unlisted, f"could not look at the images of instances: {_why(error)}")
     ids = [orphan.worker.id for orphan in orphans if orphan.likely]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         terminate_change,
         untag_change,
     )
-    from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, CmlLogin, cml_activity
+    from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, cml_activity
     from cml_iam.workers._create import Patience, PendingLaunches, create_worker
     from cml_iam.workers._fleet import (
         NAMESAKES,
@@ -68,14 +68,12 @@ if TYPE_CHECKING:
     )
     from cml_iam.workers._monitor import Monitor, Report, Watched
     from cml_iam.workers._site_workers import (
-        Looks,
         Orphan,
         Placement,
         check_adoption,
         find_orphans,
         image_owners,
         launch_to_try,
-        looks_of,
         newest_image,
         placements,
         profile_image,

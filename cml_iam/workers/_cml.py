@@ -234,16 +234,8 @@ class Activity:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CmlLogin:
-    """A CML user that exists on all workers."""
-
-    username: str
-    password: Secret
-
-
-def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity:
-    """Ask CML on *worker* how many nodes run; if it fails, return the reason.
+def cml_activity(worker: Worker, access: CmlAccess, user: str, password: Secret) -> Activity:
+    """Ask CML on *worker*, as *user*, how many nodes run; if it fails, return the reason.
 
     Raises RefusedError without certificate checks: any server could receive the password.
     """
@@ -256,7 +248,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     if not address:
         return Activity(unknown="the worker has no address", remedy="see `cml-iam worker show`")
     try:
-        named = {"username": login.username, "password": login.password.reveal()}
+        named = {"username": user, "password": password.reveal()}
         is_json = {"Content-Type": "application/json"}
         token = _json_answer(
             access.exchange(address, "/api/v0/authenticate", json.dumps(named), is_json)

@@ -21,16 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from cml_iam.errors import (
-    AwsError,
-    CapacityError,
-    CmlIamError,
-    IncompleteError,
-    InputError,
-    NotOfferedError,
-    ThrottledError,
-    UnreachableError,
-)
+from cml_iam import errors
 from cml_iam.files import parse_json, regular_text
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._model import Worker
@@ -85,13 +76,13 @@ class PendingLaunches:
             raw = parse_json(regular_text(path))
             pending = _from_json(raw, user_data)
             digest = raw["user_data"]
-        except (InputError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
+        except (errors.InputError, ValueError, KeyError, TypeError) as error:
+            raise errors.InputError(
                 f"cannot read the pending launch `{path}`: {error}",
                 remedy="see `cml-iam worker list` for the worker, then remove the file by hand",
             ) from None
         if digest != _digest(user_data):
-            raise InputError(
+            raise errors.InputError(
                 f"a launch of `{pending.launch.name}` has no answer yet, and was sent with "
                 "different user data",
                 remedy="restore the user data and repeat, or see `cml-iam worker list` for the "
@@ -218,11 +209,11 @@ def create_worker(
     for place, request in _requests(launch, tries, region, now(), before):
         try:
             return sender.send(request, is_kept=request is before)
-        except (CapacityError, NotOfferedError) as error:
+        except (errors.CapacityError, errors.NotOfferedError) as error:
             refusals.append(f"{place}: {error.code or error.message}")
             if request is not before:
                 tell(f"{place}: {error.message}")
-    raise CapacityError(
+    raise errors.CapacityError(
         f"no capacity for `{launch.name}` anywhere: {'; '.join(refusals)}",
         operation="RunInstances",
         remedy="add zones or types to the worker profile, or try again later",
@@ -281,28 +272,28 @@ class _Sender:
             try:
                 launch, region = request.launch, request.region
                 return self.manager.create_instance(launch, region=region, once=True)
-            except (UnreachableError, ThrottledError) as error:
-                if isinstance(error, UnreachableError):
+            except (errors.UnreachableError, errors.ThrottledError) as error:
+                if isinstance(error, errors.UnreachableError):
                     request = replace(request, unanswered=True, since=self.now())
                     self.pending.change(self.key, request)
                 if attempt == self.patience.attempts:
                     raise self._given_up(error, request) from None
                 self.patience.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            except AwsError as error:
+            except errors.AwsError as error:
                 raise self._given_up(error, request) from None
-            except CmlIamError:  # refused by cml-iam: nothing was sent
+            except errors.CmlIamError:  # refused by cml-iam: nothing was sent
                 if not request.unanswered:
                     self.pending.forget(self.key)
                 raise
-        raise InputError("a launch is sent at least once")
+        raise errors.InputError("a launch is sent at least once")
 
-    def _given_up(self, error: AwsError, request: PendingLaunch) -> CmlIamError:
+    def _given_up(self, error: errors.AwsError, request: PendingLaunch) -> errors.CmlIamError:
         """Return *error*, or IncompleteError if an attempt may have succeeded."""
         if not request.unanswered:
             self.pending.forget(self.key)
             return error
-        return IncompleteError(
+        return errors.IncompleteError(
             f"cannot tell whether the worker was created: {error.message}",
             remedy="repeat the same command: it never creates a second worker, and "
             f"{int(_SETTLED.total_seconds()) // 60} minutes after the first attempt it is certain",

@@ -6,7 +6,7 @@ Instances that look like CML workers but lack the guard tag are operated by nobo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -193,26 +193,19 @@ class Orphan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """The signs of a worker of this site: types (with * and ?) and the ids of images."""
-
-    types: tuple[str, ...] = ()
-    images: frozenset[str] = frozenset()
-
-
-def looks_of(site: Site) -> Looks:
+def _looks_of(site: Site) -> tuple[Sequence[str], Collection[str]]:
+    """Return the types (with * and ?) of the site's workers, and the ids of their images."""
     profiles = site.workers.values()
     types = chain(site.restrict.instance_types, *(profile.instance_types for profile in profiles))
     named = [profile.image for profile in profiles if is_image_id(profile.image)]
-    images = frozenset(chain(named, *site.restrict.images.values()))
-    return Looks(tuple(dict.fromkeys(types)), images)
+    return tuple(types), frozenset(chain(named, *site.restrict.images.values()))
 
 
 def find_orphans(
-    manager: WorkerManager, instances: Sequence[Worker], looks: Looks
+    manager: WorkerManager, instances: Sequence[Worker], site: Site | None
 ) -> tuple[Orphan, ...]:
     """Return the *instances* that look like workers but lack the guard tag, likely ones first."""
+    looks: tuple[Sequence[str], Collection[str]] = _looks_of(site) if site else ((), ())
     others = [
         instance
         for instance in instances
@@ -220,7 +213,7 @@ def find_orphans(
     ]
     images = _images_of(manager, others)
     judged = [
-        _judged(other, images.get((other.region, other.image_id)), looks, manager.guard)
+        _judged(other, images.get((other.region, other.image_id)), *looks, manager.guard)
         for other in others
     ]
     orphans = [orphan for orphan in judged if orphan.reasons]
@@ -265,17 +258,19 @@ def _images_of(
     return by_place
 
 
-def _judged(worker: Worker, image: Image | None, looks: Looks, guard: Tag) -> Orphan:
+def _judged(
+    worker: Worker, image: Image | None, types: Sequence[str], ids: Collection[str], guard: Tag
+) -> Orphan:
     reasons = []
     if _WORDS.search(worker.name):
         reasons.append(f"its name is `{visible(worker.name)}`")
     if image is not None and (_WORDS.search(image.name) or _WORDS.search(image.description or "")):
         reasons.append(f"its image is called `{visible(image.name)}`")
-    elif worker.image_id in looks.images:
+    elif worker.image_id in ids:
         reasons.append(f"its image {worker.image_id} is one of the site's")
     reasons += _tag_reasons(worker, guard)
     likely = bool(reasons)
-    patterns = [pattern for pattern in looks.types if fnmatchcase(worker.instance_type, pattern)]
+    patterns = [pattern for pattern in types if fnmatchcase(worker.instance_type, pattern)]
     if patterns:
         like = "" if patterns[0] == worker.instance_type else f" (`{patterns[0]}`)"
         reasons.append(f"its type {worker.instance_type} is one of the site's{like}")

@@ -12,8 +12,7 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -28,6 +27,7 @@ from cml_iam.workers._health import Verdict
 from cml_iam.workers._model import Worker
 from cml_iam.workers._monitor import Monitor, Watched
 from cml_iam.workers._page import fleet_page
+from cml_iam.workers._threads import Cache
 
 if TYPE_CHECKING:
     Sample = tuple[Mapping[str, str], float]
@@ -71,28 +71,6 @@ class _Reader:
     since: float
 
 
-class _Kept:
-    """The result of *make*, computed at most once in `KEPT_SECONDS` for all readers.
-
-    Only the single thread of *maker* computes it: every reader has a thread, and each thread that
-    renders a page of 200 workers keeps the memory it used.
-    """
-
-    def __init__(self, make: Callable[[], _Body], maker: Executor) -> None:
-        self._make = make
-        self._maker = maker
-        self._lock = Lock()
-        self._body: _Body | None = None
-        self._made_at = 0.0
-
-    def get(self) -> _Body:
-        with self._lock:
-            now = time.monotonic()
-            if self._body is None or now - self._made_at > KEPT_SECONDS:
-                self._body, self._made_at = self._maker.submit(self._make).result(), now
-            return self._body
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -104,15 +82,18 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._readers: dict[socket.socket, _Reader] = {}  # the oldest first
         self._lock = Lock()
-        maker = ThreadPoolExecutor(1)
-        self.page = _Kept(self._page, maker)
-        self.metrics = _Kept(lambda: _Body(exposition(monitor.watch()).encode(), _METRICS), maker)
+        # Rendered in a thread of its own: a reader's thread would keep the memory that it used.
+        self.page = Cache(self._page, KEPT_SECONDS)
+        self.metrics = Cache(self._metrics, KEPT_SECONDS)
         super().__init__(address, _Handler)
 
     def _page(self) -> _Body:
         page = fleet_page(self.monitor.watch())
         policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
         return _Body(page.text.encode(), "text/html; charset=utf-8", policy)
+
+    def _metrics(self) -> _Body:
+        return _Body(exposition(self.monitor.watch()).encode(), _METRICS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -166,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in ("/", "/health"):
             self._health()
         elif path == "/metrics" and self._trusted():
-            self._answer(200, self.server.metrics.get())
+            self._kept(self.server.metrics)
         elif path == "/metrics":
             self._say(401, "a token is required")
         else:
@@ -186,10 +167,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self) -> None:
         """Serve the page with status 200 in any case; programs use /health."""
         if self._trusted():
-            self._answer(200, self.server.page.get())
+            self._kept(self.server.page)
         else:
             # A browser asks its user: any name, and the token as the password.
             self._say(401, "a token is required", {"WWW-Authenticate": 'Basic realm="cml-iam"'})
+
+    def _kept(self, kept: Cache[_Body]) -> None:
+        body = kept.get(REQUEST_SECONDS).value
+        if body:
+            self._answer(200, body)
+        else:
+            self._say(500, "see the log")
 
     def _health(self) -> None:
         report = self.server.monitor.report()

@@ -12,14 +12,14 @@ import pytest
 
 from cml_iam.errors import RefusedError
 from cml_iam.secret import Secret
-from cml_iam.workers import Activity, CmlAccess, CmlLogin, cml_activity
+from cml_iam.workers import Activity, CmlAccess, cml_activity
 from cml_iam.workers._cml import running_nodes
 from cml_iam.workers._model import worker_from
 from tests.workers.fake import instance
 from tests.workers.tls import AnswerTls, Certificate, Quiet, certificate
 
 PASSWORD = token_urlsafe(20)
-LOGIN = CmlLogin("admin", Secret(PASSWORD))
+LOGIN = ("admin", Secret(PASSWORD))
 WORKER = worker_from(instance(PublicIpAddress="127.0.0.1"), "us-east-1")
 TOKEN = "a.token"
 
@@ -72,8 +72,8 @@ def serve(own: Certificate, answer_tls: AnswerTls) -> Serve:
 
 
 def test_the_nodes_of_all_computes_are_counted(serve: Serve) -> None:
-    assert cml_activity(WORKER, serve(stats(2, 3)), LOGIN) == Activity(nodes=5)
-    assert cml_activity(WORKER, serve(stats(0)), LOGIN) == Activity(nodes=0)
+    assert cml_activity(WORKER, serve(stats(2, 3)), *LOGIN) == Activity(nodes=5)
+    assert cml_activity(WORKER, serve(stats(0)), *LOGIN) == Activity(nodes=0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_nodes_of_all_computes_are_counted(serve: Serve) -> None:
 def test_an_answer_without_every_count_is_unknown_never_none(serve: Serve, said: Any) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         running_nodes(said)
-    found = cml_activity(WORKER, serve(said), LOGIN)
+    found = cml_activity(WORKER, serve(said), *LOGIN)
 
     assert found.nodes is None
     assert "does not report how many nodes run" in (found.unknown or "")
@@ -92,7 +92,7 @@ def test_an_answer_without_every_count_is_unknown_never_none(serve: Serve, said:
 def test_a_user_cml_does_not_know_is_said_without_the_password(serve: Serve) -> None:
     wrong = token_urlsafe(20)
 
-    found = cml_activity(WORKER, serve(stats(0)), CmlLogin("admin", Secret(wrong)))
+    found = cml_activity(WORKER, serve(stats(0)), "admin", Secret(wrong))
 
     assert found.unknown == "CML at 127.0.0.1 answered HTTP 401"
     assert found.remedy == "CML rejects this user and password"
@@ -100,33 +100,33 @@ def test_a_user_cml_does_not_know_is_said_without_the_password(serve: Serve) -> 
 
 
 def test_a_user_who_may_not_ask_is_said(serve: Serve) -> None:
-    found = cml_activity(WORKER, serve({}, status=403), LOGIN)
+    found = cml_activity(WORKER, serve({}, status=403), *LOGIN)
 
     assert found.remedy == "the user must be an administrator of CML"
 
 
 @pytest.mark.parametrize("token", [None, 3, "", "a\r\nX: y", "ü"])
 def test_a_token_that_is_none_is_not_sent_on(serve: Serve, token: Any) -> None:
-    assert cml_activity(WORKER, serve(stats(0), token=token), LOGIN).nodes is None
+    assert cml_activity(WORKER, serve(stats(0), token=token), *LOGIN).nodes is None
 
 
 def test_a_certificate_nobody_trusts_is_never_given_the_password(serve: Serve) -> None:
     access = CmlAccess(port=serve(stats(0)).port)
 
-    found = cml_activity(WORKER, access, LOGIN)
+    found = cml_activity(WORKER, access, *LOGIN)
 
     assert "certificate is not trusted" in (found.unknown or "")
     assert "--cml-ca" in (found.remedy or "")
     with pytest.raises(RefusedError, match="the CML password is not sent"):
-        cml_activity(WORKER, CmlAccess(insecure=True, port=access.port), LOGIN)
+        cml_activity(WORKER, CmlAccess(insecure=True, port=access.port), *LOGIN)
 
 
 def test_nobody_answering_and_no_address_are_said(serve: Serve) -> None:
     closed = CmlAccess(port=1, seconds=0.5)
     nowhere = worker_from(instance(), "us-east-1")
 
-    assert "did not answer" in (cml_activity(WORKER, closed, LOGIN).unknown or "")
-    assert cml_activity(nowhere, closed, LOGIN).unknown == "the worker has no address"
+    assert "did not answer" in (cml_activity(WORKER, closed, *LOGIN).unknown or "")
+    assert cml_activity(nowhere, closed, *LOGIN).unknown == "the worker has no address"
 
 
 def test_the_password_is_in_no_repr() -> None:

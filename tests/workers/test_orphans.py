@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 
 from cml_iam.errors import RefusedError
+from cml_iam.site import Restrictions, Site
 from cml_iam.tag import DEFAULT_TAG
-from cml_iam.workers import Looks, Orphan, WorkerManager, adopt_change, check_adoption, find_orphans
+from cml_iam.workers import Orphan, WorkerManager, adopt_change, check_adoption, find_orphans
 from tests.workers.fake import GUARD_TAG, FakeAws, instance
 
-LOOKS = Looks(("m5zn.metal", "c5.*"), frozenset({"ami-00000000000000099"}))
+SITE = Site(
+    account="111122223333",
+    restrict=Restrictions(
+        instance_types=("m5zn.metal", "c5.*"), images={"us-east-1": ("ami-00000000000000099",)}
+    ),
+)
 
 
 def tags(**given: str) -> list[dict[str, str]]:
@@ -24,7 +30,7 @@ def found(*instances: dict[str, Any], images: tuple[str, ...] = ()) -> tuple[Orp
         {"ImageId": f"ami-{number:017x}", "Name": name} for number, name in enumerate(images, 1)
     ]
     manager = WorkerManager(aws)
-    return find_orphans(manager, manager.get_all_instances(managed_only=False), LOOKS)
+    return find_orphans(manager, manager.get_all_instances(managed_only=False), SITE)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,7 @@ def test_images_are_asked_for_together() -> None:
     aws = FakeAws(instances=[instance(n, Tags=tags(), InstanceType="t3.micro") for n in range(9)])
     manager = WorkerManager(aws)
 
-    find_orphans(manager, manager.get_all_instances(managed_only=False), LOOKS)
+    find_orphans(manager, manager.get_all_instances(managed_only=False), SITE)
 
     assert aws.actions == ["ec2:DescribeInstances", "ec2:DescribeImages"]
 

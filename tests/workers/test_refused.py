@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from cml_iam import errors
+from cml_iam.check.manager import launch_requests
 from cml_iam.cli.worker_scene import Scene, explain, explained, refused_by
 from cml_iam.site import Grants, Restrictions, Site, Tag
 from cml_iam.tag import DEFAULT_TAG
@@ -29,7 +30,8 @@ OWN = Image("ami-0a1b2c3d4e5f60001", "cml", "111122223333", "")
 
 def refused(kind: str = "m5zn.metal", region: str = "us-east-1", image: Image = OWN) -> str:
     launch = Launch("lab", image.id, kind, disk=Disk(64))
-    return "; ".join(refused_by(SITE, launch, image, region, DEFAULT_TAG))
+    requests = launch_requests(SITE.principal_arn, launch, image, region, DEFAULT_TAG)
+    return "; ".join(refused_by(SITE, requests))
 
 
 def test_what_the_site_allows_is_not_refused() -> None:

@@ -396,3 +396,11 @@ def test_before_ec2_answers_the_page_does_not_speak_of_a_time_out() -> None:
 
     assert "no answer within 0 s" not in said
     assert "The workers are unknown." in said
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_metrics_that_cannot_be_written_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cml_iam.workers.http_service.exposition", lambda _seen: 1 / 0)
+    with serving(monitor(FakeAws())) as get:
+        assert get("/metrics") == (500, "see the log\n")
+        assert get("/health")[0] == 200
