@@ -22,7 +22,7 @@ from cml_iam.lint._finding import (
 )
 
 if TYPE_CHECKING:
-    from cml_iam.lint._escalation import Escalation, Wanted, escalations
+    from cml_iam.lint._escalation import Escalation, EscalationStep, escalations
     from cml_iam.lint._fix import Fixed, Suggestion, fix_text
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
     from cml_iam.lint._rules import Example, Explained, Rule, explain_rule, lint_rules

@@ -9,7 +9,7 @@ from cml_iam import facts
 from cml_iam.engine import OPERATORS
 from cml_iam.errors import Place
 from cml_iam.lint._finding import Claim, Correction, Edit
-from cml_iam.lint._subject import Asked, Item
+from cml_iam.lint._subject import Clause, Item
 from cml_iam.policy import VERSION_2012, Located, Path, policy_schema
 
 OPERATOR_NAMES: Final = (*(operator.name for operator in OPERATORS.values()), "Null")
@@ -94,9 +94,9 @@ def _other_operator(
     return correction(item, edit, claim=claim)
 
 
-def with_wildcards(asked: Asked, operator: str) -> Correction | None:
+def with_wildcards(clause: Clause, operator: str) -> Correction | None:
     """Use the *operator* that supports wildcards, if no other key of the operator has any."""
-    item, condition = asked.item, asked.condition
+    item, condition = clause.item, clause.condition
     others = (
         value
         for other in item.statement.conditions
@@ -108,28 +108,30 @@ def with_wildcards(asked: Asked, operator: str) -> Correction | None:
     return _other_operator(item, condition.operator, operator)
 
 
-def known_key(asked: Asked) -> Correction | None:
+def known_key(clause: Clause) -> Correction | None:
     """Correct the spelling of a condition key."""
-    prefix = asked.key.partition(":")[0]
-    head, slash, tail = asked.key.partition("/")
+    prefix = clause.key.partition(":")[0]
+    head, slash, tail = clause.key.partition("/")
     heads = [
         name.partition("/")[0] for name in facts.known_keys(prefix) if ("/" in name) is bool(slash)
     ]
     meant = certain(head, heads)
-    return other_key(asked, f"{meant}{slash}{tail}") if meant else None
+    return other_key(clause, f"{meant}{slash}{tail}") if meant else None
 
 
-def other_key(asked: Asked, name: str, *, claim: Claim = "narrower") -> Correction | None:
+def other_key(clause: Clause, name: str, *, claim: Claim = "narrower") -> Correction | None:
     """Rename a condition key; None if its operator already has the new one."""
-    operator = asked.condition.operator.lower()
+    operator = clause.condition.operator.lower()
     taken = {
         condition.key.lower()
-        for condition in asked.item.statement.conditions
+        for condition in clause.item.statement.conditions
         if condition.operator.lower() == operator
     }
     if name.lower() in taken:
         return None
-    return correction(asked.item, Edit("rename", (*asked.item.path, *asked.at), name), claim=claim)
+    return correction(
+        clause.item, Edit("rename", (*clause.item.path, *clause.at), name), claim=claim
+    )
 
 
 def latest_version(item: Item) -> Correction | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cml_iam.engine import Request
 from cml_iam.facts import ANY, is_region, overlap, same_key
 from cml_iam.lint._ask import beyond, inside, known, matched
-from cml_iam.lint._finding import Found, Step, listed
+from cml_iam.lint._finding import Fault, Step, listed
 from cml_iam.lint._subject import Item, Named, Subject
 from cml_iam.policy import Condition, pattern_covers, pattern_matches
 
@@ -34,7 +34,7 @@ class Cover(NamedTuple):
     beyond: Request | None = None
 
 
-def restricts_nothing(subject: Subject) -> Iterator[Found]:
+def restricts_nothing(subject: Subject) -> Iterator[Fault]:
     for item, every in _covers(subject):
         covers = [cover for cover in every if cover.beyond]
         if not covers:
@@ -43,9 +43,9 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
         where = f" in {listed(regions.values)}" if regions else ""
         wides, names = _labels(covers), dict.fromkeys(cover.element.text for cover in covers)
         whole = len(covers) == len(item.named)
-        clause = "this statement restricts" if whole else f"{listed([*names])}: restricts"
-        yield item.found(
-            f"{clause} nothing{where}: {_places(covers)} "
+        opening = "this statement restricts" if whole else f"{listed([*names])}: restricts"
+        yield item.fault(
+            f"{opening} nothing{where}: {_places(covers)} "
             f"{'allow' if wides[1:] else 'allows'} the same without the restriction, and no "
             "Allow can restrict another Allow",
             f"put the restriction into {listed(wides)}, or remove the action there",
@@ -53,20 +53,20 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
         )
 
 
-def redundant(subject: Subject) -> Iterator[Found]:
+def redundant(subject: Subject) -> Iterator[Fault]:
     for item, covers in _covers(subject):
         if any(cover.beyond or cover.regions for cover in covers):
             continue
         if len(covers) == len(item.named) and not _first_of_twins(item, covers):
             wides = _labels(covers)
-            yield item.found(
+            yield item.fault(
                 f"{listed(wides)} already {'allow' if wides[1:] else 'allows'} everything "
                 "that this statement allows",
                 "remove it",
             )
 
 
-def shadowed(item: Item) -> Iterator[Found]:
+def shadowed(item: Item) -> Iterator[Fault]:
     by_element: dict[int, Cover] = {}
     for cover in _covering(item, item.subject.denies if item.allows else ()):
         if cover.regions is None:
@@ -76,11 +76,11 @@ def shadowed(item: Item) -> Iterator[Found]:
     covers = [by_element[index] for index in sorted(by_element)]
     whole = len(covers) == len(item.named)
     names = [cover.element.text for cover in covers]
-    clause = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
+    opening = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
     several = len({id(cover.wide) for cover in covers}) > 1
     witness = matched(item, action=covers[0].element.text).witness
-    yield item.found(
-        f"{clause}: {_places(covers)} {'refuse' if several else 'refuses'} it wherever this "
+    yield item.fault(
+        f"{opening}: {_places(covers)} {'refuse' if several else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         "remove it, or exempt it from the Deny",
         () if whole else ("Action", covers[0].element.index),
@@ -92,7 +92,7 @@ def _witness(item: Item, covers: list[Cover], request: Request | None) -> tuple[
     """Return *request* as a step, described by the keys that both statements test."""
     if request is None:
         return ()
-    conditions = (*covers[0].wide.asked, *item.asked)
+    conditions = (*covers[0].wide.clauses, *item.clauses)
     keys = {same_key(condition.key): condition.key for condition in conditions}
     values = {same_key(key): value for key, value in request.context.items()}
     parts = [_part(key, values.get(name)) for name, key in keys.items()]
@@ -200,8 +200,8 @@ def _may_cover(item: Item, wide: Item) -> bool:
     one, other = item.written, wide.written
     if (one.principal, one.not_principal) != (other.principal, other.not_principal):
         return False
-    keys = {same_key(asked.key) for asked in item.asked}
-    follow = all(asked.test({}) or same_key(asked.key) in keys for asked in wide.asked)
+    keys = {same_key(clause.key) for clause in item.clauses}
+    follow = all(clause.test({}) or same_key(clause.key) in keys for clause in wide.clauses)
     return (follow or bool(_only_region(item, wide))) and _may_cover_resources(item, wide)
 
 
@@ -234,31 +234,31 @@ def _names_as_much(element: Named, wide: Item) -> bool:
 
 def _only_region(item: Item, wide: Item) -> Condition | None:
     """Return the condition that limits *wide* to regions, if *item* has only other conditions."""
-    if len(wide.asked) != 1 or not item.asked:
+    if len(wide.clauses) != 1 or not item.clauses:
         return None
-    (only,) = wide.asked
-    if any(is_region(asked.key) for asked in item.asked):
+    (only,) = wide.clauses
+    if any(is_region(clause.key) for clause in item.clauses):
         return None
     return only.condition if is_region(only.key) and only.demands else None
 
 
-def redundant_elements(item: Item) -> Iterator[Found]:
+def redundant_elements(item: Item) -> Iterator[Fault]:
     for element, texts in item.elements.items():
         yield from _named_already(item, texts, element)
     for kind, names in item.principals():
         yield from _named_already(item, names, "Principal", kind)
     yield from _included_sessions(item)
-    for asked in item.asked:
-        compares = asked.operator.base.startswith(("numericless", "numericgreater"))
-        if compares and len(asked.values) > 1:
-            yield asked.found(
-                f"{asked.condition.operator} with several numbers holds if one of them fits, so "
+    for clause in item.clauses:
+        compares = clause.operator.base.startswith(("numericless", "numericgreater"))
+        if compares and len(clause.values) > 1:
+            yield clause.fault(
+                f"{clause.condition.operator} with several numbers holds if one of them fits, so "
                 "only one of them makes a difference",
                 "name one number",
             )
 
 
-def _named_already(item: Item, texts: Sequence[str], *element: str) -> Iterator[Found]:
+def _named_already(item: Item, texts: Sequence[str], *element: str) -> Iterator[Fault]:
     forms = [_fields(text, element[0]) for text in texts]
     wide = {form: text for form, text in zip(forms, texts, strict=True) if "*" in text}
     seen: dict[tuple[str, ...], str] = {}
@@ -266,7 +266,7 @@ def _named_already(item: Item, texts: Sequence[str], *element: str) -> Iterator[
         covering = (text for other, text in wide.items() if other != form and _plainly(other, form))
         other = seen.get(form) or next(covering, None)
         if other is not None:
-            yield item.found(
+            yield item.fault(
                 f"`{texts[index]}` is already included in `{other}`",
                 "remove one of the two",
                 (*element, index),
@@ -296,14 +296,14 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
     )
 
 
-def _included_sessions(item: Item) -> Iterator[Found]:
+def _included_sessions(item: Item) -> Iterator[Fault]:
     """Yield each session of a role that is itself among the principals."""
     names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
         role = session and f"{session[1]}:iam::{session[2]}:role/{session[3]}"
         if role in names:
-            yield item.found(
+            yield item.fault(
                 f"`{name}` is a session of `{role}`, which is a principal of the statement too",
                 "remove one of the two",
                 ("Principal", "AWS", index),

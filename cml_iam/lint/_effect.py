@@ -27,8 +27,8 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
-from cml_iam.lint._finding import Claim, Found, listed
-from cml_iam.lint._subject import Asked, Item, Named
+from cml_iam.lint._finding import Claim, Fault, listed
+from cml_iam.lint._subject import Clause, Item, Named
 
 _OF_ACCESS_POINTS: Final = ("s3:dataaccesspoint", "s3:accesspointnetworkorigin")
 """Keys that a bucket's policy sees in requests through an access point.
@@ -37,17 +37,17 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.htm
 """
 
 
-def foreign_keys(asked: Asked) -> Iterator[Found]:
-    key, kind = asked.key, asked.item.subject.kind
-    if asked.name in GLOBAL_KEYS or not asked.operator.known:
+def foreign_keys(clause: Clause) -> Iterator[Fault]:
+    key, kind = clause.key, clause.item.subject.kind
+    if clause.name in GLOBAL_KEYS or not clause.operator.known:
         return
     if facts.is_unknown_key(key) or facts.is_provider_key(key):
         return
-    if kind == "resource" and asked.name.startswith(_OF_ACCESS_POINTS):
+    if kind == "resource" and clause.name.startswith(_OF_ACCESS_POINTS):
         return
-    lacking, all_lack = _lacking(asked.item, key)
-    always = asked.test({})
-    if not lacking or (always and not _surprises(asked, lacking, all_lack=all_lack)):
+    lacking, all_lack = _lacking(clause.item, key)
+    always = clause.test({})
+    if not lacking or (always and not _surprises(clause, lacking, all_lack=all_lack)):
         return
     if is_region(key):
         remedy = "use `aws:RequestedRegion`, which every request has"
@@ -56,10 +56,10 @@ def foreign_keys(asked: Asked) -> Iterator[Found]:
     else:
         remedy = "put these actions into a separate statement"
     claim: Claim = "narrower" if always else "grant"
-    everywhere = other_key(asked, "aws:RequestedRegion", claim=claim) if is_region(key) else None
+    everywhere = other_key(clause, "aws:RequestedRegion", claim=claim) if is_region(key) else None
     tell = _holds_always if always else _holds_never
-    message = tell(asked, lacking, all_lack=all_lack)
-    yield asked.found(message, remedy, correction=everywhere)
+    message = tell(clause, lacking, all_lack=all_lack)
+    yield clause.fault(message, remedy, correction=everywhere)
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
@@ -95,39 +95,42 @@ def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
     return key.lower() not in own or never_with(key, action.full, target.keys) is not None
 
 
-def _surprises(asked: Asked, lacking: list[Action], *, all_lack: bool) -> bool:
+def _surprises(clause: Clause, lacking: list[Action], *, all_lack: bool) -> bool:
     """Return whether a condition that always holds for *lacking* cannot be intended.
 
     IfExists and ForAllValues are meant for keys that may be absent. A Deny that also refuses
     requests without a key of the same service is a common and safe form.
     """
-    if asked.family == "null" or all_lack:
-        return asked.family != "null"
-    if asked.operator.if_exists or asked.operator.qualifier:
+    if clause.family == "null" or all_lack:
+        return clause.family != "null"
+    if clause.operator.if_exists or clause.operator.qualifier:
         return False
-    prefix = asked.name.partition(":")[0]
+    prefix = clause.name.partition(":")[0]
     other = prefix != "aws" and any(action.service != prefix for action in lacking)
-    return asked.item.allows or other
+    return clause.item.allows or other
 
 
-def _without(asked: Asked, lacking: list[Action]) -> tuple[str, bool]:
+def _without(clause: Clause, lacking: list[Action]) -> tuple[str, bool]:
     """State that requests lack the key, and return whether this is a fact.
 
     Otherwise it is true as far as the reference lists the keys of these requests.
     """
     names = listed([action.full for action in lacking])
     certain = all(
-        _certainly_lacks(asked.key, action, target)
+        _certainly_lacks(clause.key, action, target)
         for action in lacking
-        for target in asked.item.targets(action)
+        for target in clause.item.targets(action)
     )
     if certain:
-        return f"no request for {names} has the condition key `{asked.key}`", True
-    return f"AWS's reference of {updated()} lists no condition key `{asked.key}` for {names}", False
+        return f"no request for {names} has the condition key `{clause.key}`", True
+    return (
+        f"AWS's reference of {updated()} lists no condition key `{clause.key}` for {names}",
+        False,
+    )
 
 
-def _holds_never(asked: Asked, lacking: list[Action], *, all_lack: bool) -> str:
-    grants, (without, certain) = asked.item.grants, _without(asked, lacking)
+def _holds_never(clause: Clause, lacking: list[Action], *, all_lack: bool) -> str:
+    grants, (without, certain) = clause.item.grants, _without(clause, lacking)
     if all_lack:
         consequence = f"the statement can never match and {grants} nothing"
     else:
@@ -135,9 +138,9 @@ def _holds_never(asked: Asked, lacking: list[Action], *, all_lack: bool) -> str:
     return f"{without}: {'' if certain else 'if that is all, '}{consequence}"
 
 
-def _holds_always(asked: Asked, lacking: list[Action], *, all_lack: bool) -> str:
-    always = f"{_without(asked, lacking)[0]}, so {asked.condition.operator} always holds"
-    if asked.item.allows:
+def _holds_always(clause: Clause, lacking: list[Action], *, all_lack: bool) -> str:
+    always = f"{_without(clause, lacking)[0]}, so {clause.condition.operator} always holds"
+    if clause.item.allows:
         return f"{always} for {_them(lacking)}: the condition restricts nothing"
     if all_lack:
         return f"{always} for {_them(lacking)}: the condition makes no difference"
@@ -148,26 +151,26 @@ def _them(names: Sequence[object]) -> str:
     return "them" if len(names) > 1 else "it"
 
 
-def tags_of_some(asked: Asked) -> Iterator[Found]:
-    key = same_key(asked.key)
+def tags_of_some(clause: Clause) -> Iterator[Fault]:
+    key = same_key(clause.key)
     tag = key.startswith((RESOURCE_TAG, REQUEST_TAG)) or key == TAG_KEYS
-    lacking = facts.services_without(key) if tag and asked.item.unlisted else ()
-    if asked.operator.known and lacking:
-        yield asked.found(
+    lacking = facts.services_without(key) if tag and clause.item.unlisted else ()
+    if clause.operator.known and lacking:
+        yield clause.fault(
             f"according to AWS's reference of {updated()}, {len(lacking)} services have no key "
-            f"`{asked.key}` ({listed(lacking, most=3)}): for them the condition "
-            f"{asked.how_often} holds",
+            f"`{clause.key}` ({listed(lacking, most=3)}): for them the condition "
+            f"{clause.how_often} holds",
             "put actions of these services into a separate statement",
         )
 
 
-def foreign_resources(item: Item) -> Iterator[Found]:
+def foreign_resources(item: Item) -> Iterator[Fault]:
     elements = _dead_elements(item)
     typed = [element for element in elements if not _take_no_resource(element)]
     accountless = [element for element in typed if _of_no_account(item, element)]
     dead = [element for element in typed if element not in accountless]
     if accountless:
-        yield item.found(
+        yield item.fault(
             f"AWS's reference of {updated()} lists the resource of "
             f"{listed([element.text for element in accountless])} without an account, and these "
             "resources have one: AWS may not match them",
@@ -177,7 +180,7 @@ def foreign_resources(item: Item) -> Iterator[Found]:
     if dead:
         targets = {t.type for element in dead for a in element.actions for t in a.targets}
         several = len(dead) > 1
-        yield item.found(
+        yield item.fault(
             f"according to AWS's reference of {updated()}, "
             f"{listed([element.text for element in dead])} {'do' if several else 'does'} not apply "
             f"to any of these resources: the statement {item.grants} nothing for {_them(dead)}",
@@ -188,10 +191,10 @@ def foreign_resources(item: Item) -> Iterator[Found]:
         yield from _unused(item, elements)
 
 
-def needs_any(item: Item) -> Iterator[Found]:
+def needs_any(item: Item) -> Iterator[Fault]:
     dead = [element for element in _dead_elements(item) if _take_no_resource(element)]
     if dead:
-        yield item.found(
+        yield item.fault(
             f"AWS's reference of {updated()} lists no resource for "
             f'{listed([element.text for element in dead])}, so only `"Resource": "*"` names '
             f"{_them(dead)}: if that is all, the statement {item.grants} nothing for {_them(dead)}",
@@ -237,7 +240,7 @@ def _of_no_account(item: Item, element: Named) -> bool:
     return any(overlap(pattern, arn) for pattern in resources for arn in arns)
 
 
-def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
+def _unused(item: Item, dead: list[Named]) -> Iterator[Fault]:
     """Yield the resources that no action of the statement uses."""
     if not all(element.actions for element in item.named):
         return  # `*`, or an unknown action, which another rule names
@@ -257,7 +260,7 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
             not target.arns or any(overlap(pattern, arn) for arn in target.arns)
             for target in targets
         ):
-            yield item.found(
+            yield item.fault(
                 f"according to AWS's reference of {updated()}, no action of the statement "
                 f"applies to `{text}`",
                 "remove it, or add the intended action",
@@ -265,51 +268,51 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
             )
 
 
-def contradictions(item: Item) -> Iterator[Found]:
-    readable = all(asked.operator.known and asked.values for asked in item.asked)
+def contradictions(item: Item) -> Iterator[Fault]:
+    readable = all(clause.operator.known and clause.values for clause in item.clauses)
     named = [pattern[3] for _, pattern in item.resources]
     regional = bool(named) and not {"", "*"} & {*named}
-    regions = regional and any(is_region(asked.key) for asked in item.asked)
-    if not readable or (len(item.asked) < 2 and not regions) or is_matched(item):
+    regions = regional and any(is_region(clause.key) for clause in item.clauses)
+    if not readable or (len(item.clauses) < 2 and not regions) or is_matched(item):
         return
     core = _core(item)
     if len(core) > 1:
-        *others, last = (f"{asked.condition.operator} `{asked.key}`" for asked in core)
+        *others, last = (f"{clause.condition.operator} `{clause.key}`" for clause in core)
         both = "both " if len(others) == 1 else ""
-        yield core[-1].found(
+        yield core[-1].fault(
             f"no request can meet {both}{', '.join(others)} and {last}: {_why(core)}, so the "
             f"statement {item.grants} nothing",
             "put alternatives into one list of values, or into separate statements",
         )
     elif core and regional and is_region(core[0].key):
-        yield core[0].found(
+        yield core[0].fault(
             f"the resources are in {listed(sorted(set(named)))}, but the condition requires "
             f"{listed(core[0].values)}: the statement {item.grants} nothing",
             "name the same regions in both",
         )
 
 
-def _core(item: Item) -> tuple[Asked, ...]:
+def _core(item: Item) -> tuple[Clause, ...]:
     """Return the fewest conditions that no request can meet; none if the cause is elsewhere."""
-    core = item.asked
-    for asked in item.asked:
-        fewer = tuple(other for other in core if other is not asked)
+    core = item.clauses
+    for clause in item.clauses:
+        fewer = tuple(other for other in core if other is not clause)
         if matched(item, conditions=[other.condition for other in fewer]).holds:
             core = fewer
     return core
 
 
-def _why(core: Sequence[Asked]) -> str:
-    names = {same_key(asked.key) for asked in core}
+def _why(core: Sequence[Clause]) -> str:
+    names = {same_key(clause.key) for clause in core}
     if len(names) > 1:
         tags = "`aws:TagKeys` lists the key of every tag that is sent"
         return tags if TAG_KEYS in names else "together they permit no value"
-    if any(asked.condition.operator.lower().endswith("null") for asked in core):
+    if any(clause.condition.operator.lower().endswith("null") for clause in core):
         return "one requires that the key is absent, the other that it is present"
     return "their values have nothing in common"
 
 
-def matches_nothing(item: Item) -> Iterator[Found]:
+def matches_nothing(item: Item) -> Iterator[Fault]:
     """Yield a statement that no request matches; only asked if no other rule reports it.
 
     The lists of the reference for most services lack some resources and values, so a proof that
@@ -317,13 +320,13 @@ def matches_nothing(item: Item) -> Iterator[Found]:
     """
     services = {action.service for action in item.actions.values()}
     exact = bool(services) and services <= EXACT_SERVICES
-    alone = bool(item.asked) and all(asked.name in GLOBAL_KEYS for asked in item.asked)
+    alone = bool(item.clauses) and all(clause.name in GLOBAL_KEYS for clause in item.clauses)
     decided = item.actions.keys() - {"sts:GetCallerIdentity"}
     plainly = item.everywhere and not item.statement.conditions and decided
     if plainly or not (exact or alone) or is_matched(item):
         return
     if exact or not matched(item, conditions=()).holds:
-        yield item.found(
+        yield item.fault(
             f"no request that AWS sends matches this statement: it {item.grants} nothing",
             "run `cml-iam policy explain` with an intended request to see which part does not "
             "match",

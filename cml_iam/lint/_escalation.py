@@ -30,7 +30,7 @@ from cml_iam.facts import (
 )
 from cml_iam.files import shipped_text
 from cml_iam.lint._ask import allowed, request_of, sent
-from cml_iam.lint._finding import Found, are, listed
+from cml_iam.lint._finding import Fault, are, listed
 from cml_iam.lint._subject import Item, Subject
 from cml_iam.policy import Path
 from cml_iam.prove import Shape
@@ -43,7 +43,7 @@ OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary
 """Prefixes of keys that describe the resource; the resource of an escalation has none of them."""
 
 
-class Wanted(NamedTuple):
+class EscalationStep(NamedTuple):
     """One request of an escalation; *service* is the service to which a role is passed."""
 
     action: str
@@ -57,7 +57,7 @@ class Escalation:
 
     gains: str
     page: str
-    steps: tuple[Wanted, ...]
+    steps: tuple[EscalationStep, ...]
     gives: str = ""
 
 
@@ -86,14 +86,14 @@ def escalations(services: frozenset[str] = frozenset()) -> tuple[Escalation, ...
     return tuple(map(_escalation, ways))
 
 
-def _step(text: str) -> Wanted:
+def _step(text: str) -> EscalationStep:
     """Parse `ACTION [on RESOURCE] [to SERVICE]`."""
     action, *rest = text.split()
     named = dict(zip(rest[::2], rest[1::2], strict=True))
-    return Wanted(action, named.get("on"), named.get("to"))
+    return EscalationStep(action, named.get("on"), named.get("to"))
 
 
-def escalates(subject: Subject) -> Iterator[Found]:
+def escalates(subject: Subject) -> Iterator[Fault]:
     if any(item.unlisted and not item.statement.conditions for item in subject.allows):
         return  # everything is allowed, as another rule reports
     by_item: dict[Item, list[tuple[Escalation, list[Request]]]] = {}
@@ -111,7 +111,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
         ending = "; and more" if len(ways) > SHOWN else ""
         actions = list(dict.fromkeys(request.action for request in way))
         steps = (subject.step(call, f"{call.action} on {call.resource}") for call in way)
-        yield item.found(
+        yield item.fault(
             f"{listed(actions)} can lead to other permissions: {gains}{ending}",
             "name the users, groups, roles and policies it is for, and set a permissions boundary "
             f"(see {escalation.page})",
@@ -162,7 +162,7 @@ def _action(full: str) -> Action | None:
     return owner.action(operation) if owner else None
 
 
-def _shape(subject: Subject, step: Wanted, items: tuple[Item, ...]) -> Shape:
+def _shape(subject: Subject, step: EscalationStep, items: tuple[Item, ...]) -> Shape:
     """Return the requests for a step: by one caller, with the most dangerous keys.
 
     A named resource has no tags and no permissions boundary.
@@ -196,7 +196,7 @@ ALL_ROLES: Final = ("arn", "*", "iam", "", "*", "role/*")
 LINKED_ROLES: Final = ("arn", "*", "iam", "", "*", "role/aws-service-role/*")
 
 
-def unrestricted_write(item: Item) -> Iterator[Found]:
+def unrestricted_write(item: Item) -> Iterator[Fault]:
     if not item.allows or item.statement.conditions or "*" not in item.elements["Resource"]:
         return
     names = [
@@ -208,21 +208,21 @@ def unrestricted_write(item: Item) -> Iterator[Found]:
     ]
     if names:
         managed = {*names} <= {*load_catalogue().actions}
-        yield item.found(
+        yield item.fault(
             f"{listed(names)} {are(names)} allowed on every resource, without a condition",
             "name the resources, or restrict it by tag, region or type"
             + (" (`cml-iam policy render`)" if managed else ""),
         )
 
 
-def everything(subject: Subject) -> Iterator[Found]:
+def everything(subject: Subject) -> Iterator[Fault]:
     for item in () if _capped(subject) else subject.allows:
         if item.statement.conditions or not _on_most(item):
             continue
         if item.statement.not_action is not None:
             left = [name for name in (TO_SERVICES, LINKED) if item.compiled.matches_action(name)]
             among = f"; {listed(left)} {are(left)} among them" if left else ""
-            yield item.found(
+            yield item.fault(
                 "every action except those listed is allowed, including actions that AWS adds "
                 f"later{among}",
                 "list the actions that are needed in `Action`; or make it a Deny",
@@ -230,18 +230,18 @@ def everything(subject: Subject) -> Iterator[Found]:
             )
         elif item.everything:
             but_some = "" if item.written.not_resource is None else " but those listed"
-            yield item.found(
+            yield item.fault(
                 f"every action on every resource{but_some} is allowed",
                 "list the actions that are needed",
                 ("Action",),
             )
 
 
-def service_wide(subject: Subject) -> Iterator[Found]:
+def service_wide(subject: Subject) -> Iterator[Fault]:
     for item in () if _capped(subject) else subject.allows:
         for element in item.named:
             if element.actions and not element.text.partition(":")[2].strip("*"):
-                yield item.found(
+                yield item.fault(
                     f"every action of `{element.actions[0].service}` is allowed, including "
                     "actions that AWS adds later",
                     "list the actions that are needed",
@@ -261,9 +261,9 @@ def _on_most(item: Item) -> bool:
     return item.written.not_resource is not None or "*" in item.elements["Resource"]
 
 
-def pass_any_role(item: Item) -> Iterator[Found]:
+def pass_any_role(item: Item) -> Iterator[Fault]:
     for roles, at in _on_every_role(item, TO_SERVICES, ALL_ROLES):
-        yield item.found(
+        yield item.fault(
             f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
             "of any role that EC2 may assume",
             "name the role that is needed",
@@ -271,10 +271,10 @@ def pass_any_role(item: Item) -> Iterator[Found]:
         )
 
 
-def linked_roles(item: Item) -> Iterator[Found]:
-    named = any(asked.name == "iam:awsservicename" for asked in item.asked)
+def linked_roles(item: Item) -> Iterator[Fault]:
+    named = any(clause.name == "iam:awsservicename" for clause in item.clauses)
     for roles, at in () if named else _on_every_role(item, LINKED, LINKED_ROLES):
-        yield item.found(
+        yield item.fault(
             f"a service-linked role may be created for any service: {roles} is allowed",
             "name the services: `iam:AWSServiceName` with `StringEquals`, or the ARN of the role",
             at,

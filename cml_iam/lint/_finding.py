@@ -176,7 +176,7 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-class Found(NamedTuple):
+class Fault(NamedTuple):
     """What a rule's function yields: a finding without the properties of its rule."""
 
     message: str

@@ -11,8 +11,8 @@ from typing import Final
 
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
-from cml_iam.lint._finding import Found, listed
-from cml_iam.lint._subject import Asked
+from cml_iam.lint._finding import Fault, listed
+from cml_iam.lint._subject import Clause
 
 _IDS: Final = frozenset(
     {
@@ -42,32 +42,32 @@ _PATHS: Final = (
 _EVERYTHING: Final = re.compile(r"\*+")
 
 
-def open_ids(asked: Asked) -> Iterator[Found]:
+def open_ids(clause: Clause) -> Iterator[Fault]:
     """Yield wildcards and policy variables in place of the id of an account, a VPC and so on.
 
     A variable whose value is an id, such as `${aws:PrincipalAccount}`, is accepted.
     """
-    for index, value in enumerate(asked.values if asked.family == "string" else ()):
-        if problem := _open_id(asked, value):
-            yield asked.found(
-                f"`{value}` {problem}, so `{asked.key}` restricts little or nothing",
+    for index, value in enumerate(clause.values if clause.family == "string" else ()):
+        if problem := _open_id(clause, value):
+            yield clause.fault(
+                f"`{value}` {problem}, so `{clause.key}` restricts little or nothing",
                 "write the intended ids",
                 index,
             )
 
 
-def _open_id(asked: Asked, value: str) -> str | None:
+def _open_id(clause: Clause, value: str) -> str | None:
     plain = re.sub(r"\$\{[^}]*\}", "", value)
-    wild = asked.like and any(char in plain for char in "*?")
-    if asked.name in _IDS:
-        keys = variable_keys(value) if asked.variables and "${" in value else ()
+    wild = clause.like and any(char in plain for char in "*?")
+    if clause.name in _IDS:
+        keys = variable_keys(value) if clause.variables and "${" in value else ()
         if any(key.lower() not in _IDS for key in keys):
             return "has a policy variable, which the caller may influence"
         return "has a wildcard in place of an id" if wild else None
-    if asked.name in _PATHS and wild:
+    if clause.name in _PATHS and wild:
         organization = plain.partition("/")[0]
         return "matches every organization" if re.search(r"[*?]", organization) else None
-    if asked.name == "aws:userid" and wild:
+    if clause.name == "aws:userid" and wild:
         owner, colon, _ = plain.partition(":")
         whole = colon and _EVERYTHING.fullmatch(owner)
         return None if whole or not re.search(r"[*?]", owner) else "matches every role and user"
@@ -77,43 +77,43 @@ def _open_id(asked: Asked, value: str) -> str | None:
 _HEADERS: Final = {"aws:referer": "Referer", "aws:useragent": "User-Agent"}
 
 
-def made_up(asked: Asked) -> Iterator[Found]:
-    if asked.family == "string" and asked.name in _HEADERS:
-        yield asked.found(
-            f"`{asked.key}` is the HTTP header `{_HEADERS[asked.name]}`, which every caller can "
+def made_up(clause: Clause) -> Iterator[Fault]:
+    if clause.family == "string" and clause.name in _HEADERS:
+        yield clause.fault(
+            f"`{clause.key}` is the HTTP header `{_HEADERS[clause.name]}`, which every caller can "
             "set freely: it excludes nobody",
             "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
             "`aws:SourceVpce`",
         )
 
 
-def shorter_prefixes(asked: Asked) -> Iterator[Found]:
+def shorter_prefixes(clause: Clause) -> Iterator[Fault]:
     """Yield conditions that forbid values of s3:prefix.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
     """
-    forbids = asked.operator.negated is asked.item.allows
-    if asked.name == "s3:prefix" and asked.family == "string" and forbids:
-        yield asked.found(
-            f"{asked.condition.operator} on `s3:prefix` does not prevent listing these objects: a "
+    forbids = clause.operator.negated is clause.item.allows
+    if clause.name == "s3:prefix" and clause.family == "string" and forbids:
+        yield clause.fault(
+            f"{clause.condition.operator} on `s3:prefix` does not prevent listing these objects: a "
             "request with a shorter prefix, or without one, is not refused and lists them too",
             "allow the intended prefixes (`StringLike` in an Allow), or refuse the others "
             "(`StringNotLike` in a Deny)",
         )
 
 
-def only_wildcards(asked: Asked) -> Iterator[Found]:
+def only_wildcards(clause: Clause) -> Iterator[Fault]:
     """Yield conditions that every value meets, or none.
 
     Conditions on tokens are excluded: other rules test them with a stranger's token.
     """
-    like = asked.family == "string" and asked.like and not facts.is_provider_key(asked.name)
-    if like and any(map(_EVERYTHING.fullmatch, asked.values)):
-        several = bool(asked.operator.qualifier) or asked.name in facts.SEVERAL_VALUES
-        present = {asked.name: ["x"] if several else "x"}
-        means, remedy = _WILDCARD_ONLY[asked.test({}), asked.test(present)]
-        message = f"{asked.condition.operator} with `*` {means}"
-        yield asked.found(message, remedy.format(asked.key))
+    like = clause.family == "string" and clause.like and not facts.is_provider_key(clause.name)
+    if like and any(map(_EVERYTHING.fullmatch, clause.values)):
+        several = bool(clause.operator.qualifier) or clause.name in facts.SEVERAL_VALUES
+        present = {clause.name: ["x"] if several else "x"}
+        means, remedy = _WILDCARD_ONLY[clause.test({}), clause.test(present)]
+        message = f"{clause.condition.operator} with `*` {means}"
+        yield clause.fault(message, remedy.format(clause.key))
 
 
 _WILDCARD_ONLY: Final = {
@@ -133,20 +133,20 @@ _WILDCARD_ONLY: Final = {
 _OF_ENDPOINTS: Final = ("aws:sourcevpcarn", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths")
 
 
-def of_some_services(asked: Asked) -> Iterator[Found]:
+def of_some_services(clause: Clause) -> Iterator[Fault]:
     """Yield keys about VPC endpoints in statements about services that do not send them.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpceaccount
     """
-    if asked.name not in _OF_ENDPOINTS:
+    if clause.name not in _OF_ENDPOINTS:
         return
-    named = {action.service for action in asked.item.actions.values()}
+    named = {action.service for action in clause.item.actions.values()}
     lacking = sorted(named - facts.published("endpoint"))
-    if lacking or asked.item.unlisted:
-        services = "most of these services" if asked.item.unlisted else listed(lacking)
-        yield asked.found(
-            f"few services send `{asked.key}`, and AWS's page does not list {services}: for them "
-            f"the condition {asked.how_often} holds",
+    if lacking or clause.item.unlisted:
+        services = "most of these services" if clause.item.unlisted else listed(lacking)
+        yield clause.fault(
+            f"few services send `{clause.key}`, and AWS's page does not list {services}: for them "
+            f"the condition {clause.how_often} holds",
             "put the services that send the key into a separate statement",
         )
 
@@ -170,34 +170,34 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dyn
 """
 
 
-def unpaired(asked: Asked) -> Iterator[Found]:
-    if asked.name in _PAIRED and not asked.operator.negated:
-        partners, why, remedy = _PAIRED[asked.name]
-        if not any(other.name in partners for other in asked.item.asked):
-            yield asked.found(f"`{asked.key}` {why}", remedy)
+def unpaired(clause: Clause) -> Iterator[Fault]:
+    if clause.name in _PAIRED and not clause.operator.negated:
+        partners, why, remedy = _PAIRED[clause.name]
+        if not any(other.name in partners for other in clause.item.clauses):
+            yield clause.fault(f"`{clause.key}` {why}", remedy)
 
 
-def texts_for_arns(asked: Asked) -> Iterator[Found]:
-    kind = (facts.key_type(asked.key) or "").removeprefix("ArrayOf")
-    wild = asked.like and any("*" in value for value in asked.values)
-    if asked.family == "string" and kind == "ARN" and wild:
-        yield asked.found(
-            f"in {asked.condition.operator} a `*` also stands for colons, so the values may match "
-            f"ARNs with unintended accounts, types or names; `{asked.key}` is an ARN",
+def texts_for_arns(clause: Clause) -> Iterator[Fault]:
+    kind = (facts.key_type(clause.key) or "").removeprefix("ArrayOf")
+    wild = clause.like and any("*" in value for value in clause.values)
+    if clause.family == "string" and kind == "ARN" and wild:
+        yield clause.fault(
+            f"in {clause.condition.operator} a `*` also stands for colons, so the values may match "
+            f"ARNs with unintended accounts, types or names; `{clause.key}` is an ARN",
             "use ArnLike, which compares field by field",
         )
 
 
-def audience_lists(asked: Asked) -> Iterator[Found]:
+def audience_lists(clause: Clause) -> Iterator[Fault]:
     """Yield set operators on the audience of a token, which is a single text for most providers.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """
-    audience = asked.name.endswith(":aud") and facts.is_provider_key(asked.key)
-    if asked.family == "string" and asked.operator.qualifier and audience:
-        operator = asked.condition.operator
-        yield asked.found(
-            f"{operator} compares `{asked.key}` as a list, but the audience of most providers' "
+    audience = clause.name.endswith(":aud") and facts.is_provider_key(clause.key)
+    if clause.family == "string" and clause.operator.qualifier and audience:
+        operator = clause.condition.operator
+        yield clause.fault(
+            f"{operator} compares `{clause.key}` as a list, but the audience of most providers' "
             "tokens is a single text",
             f"use {operator.partition(':')[2]}, unless this provider's tokens have several "
             "audiences",
@@ -212,10 +212,10 @@ _OF_THE_RESOURCE: Final = (
 )
 
 
-def own_account(asked: Asked) -> Iterator[Found]:
-    if asked.name in _OF_THE_RESOURCE:
-        yield asked.found(
-            f"`{asked.key}` is the same in every request, because this is the policy of that "
+def own_account(clause: Clause) -> Iterator[Fault]:
+    if clause.name in _OF_THE_RESOURCE:
+        yield clause.fault(
+            f"`{clause.key}` is the same in every request, because this is the policy of that "
             "resource",
             "remove it; for the caller, use `aws:PrincipalAccount` or `aws:PrincipalOrgID`",
         )
@@ -239,15 +239,15 @@ https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
 """
 
 
-def keys_of_nobody(asked: Asked) -> Iterator[Found]:
-    callers = dict(asked.item.principals())
-    if not asked.item.allows or set(callers) != {"Service"}:
+def keys_of_nobody(clause: Clause) -> Iterator[Fault]:
+    callers = dict(clause.item.principals())
+    if not clause.item.allows or set(callers) != {"Service"}:
         return
     by_certificate = set(callers["Service"]) == {"rolesanywhere.amazonaws.com"}
-    certified = by_certificate and asked.name.startswith(_CERTIFICATE)
-    if asked.name.startswith(_OF_CALLERS) and not certified:
-        yield asked.found(
-            f"a service calls without `{asked.key}`, so the condition {asked.how_often} holds",
+    certified = by_certificate and clause.name.startswith(_CERTIFICATE)
+    if clause.name.startswith(_OF_CALLERS) and not certified:
+        yield clause.fault(
+            f"a service calls without `{clause.key}`, so the condition {clause.how_often} holds",
             "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say for whom "
             "the service acts",
         )

@@ -21,8 +21,8 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
-from cml_iam.lint._finding import Correction, Found, Step, listed
-from cml_iam.lint._subject import Asked, Item, Subject
+from cml_iam.lint._finding import Correction, Fault, Step, listed
+from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.lint._tags import besides, ec2_action, lifecycle, other_case
 from cml_iam.prove import Shape, where
 
@@ -31,7 +31,7 @@ EBS_ROOT: Final = "volume"
 """Optional in the reference because of instance store, but a launch from an EBS image needs it."""
 
 
-def cannot_launch(subject: Subject) -> Iterator[Found]:
+def cannot_launch(subject: Subject) -> Iterator[Fault]:
     granting = next((item for item in subject.allows if _run_element(item) is not None), None)
     if granting is None:
         return
@@ -48,7 +48,7 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
             for item in denies
             if any(_is_refused(subject, [*allowing, item], target) for target in denied)
         )
-        yield next(alone, denies[0]).found(
+        yield next(alone, denies[0]).fault(
             "no instance can be launched: this statement refuses RunInstances on every "
             f"{listed([target.type for target in denied], most=6)}, which a launch needs",
             "name the intended resources: a negated condition also holds if its key is absent",
@@ -57,7 +57,7 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
     elif missing:
         keys = _keys_in_the_way(about, missing)
         why = _why(keys, run) if keys else ""
-        yield granting.found(
+        yield granting.fault(
             "no instance can be launched: RunInstances is allowed, but not on "
             f"{listed([target.type for target in missing], most=6)}{why}, and a "
             "launch needs all of them",
@@ -93,12 +93,12 @@ def _keys_in_the_way(items: Iterable[Item], missing: list[Target]) -> list[str]:
     """Return the condition keys that prevent a statement from matching the *missing* types."""
     return list(
         dict.fromkeys(
-            asked.key
+            clause.key
             for item in items
-            for asked in item.asked
-            if item.allows and asked.operator.known and not asked.test({})
+            for clause in item.clauses
+            if item.allows and clause.operator.known and not clause.test({})
             for target in missing
-            if item.reaches(target) and never_with(asked.key, RUN, target.keys)
+            if item.reaches(target) and never_with(clause.key, RUN, target.keys)
         )
     )
 
@@ -143,7 +143,7 @@ def _run_element(item: Item) -> int | None:
     return None
 
 
-def health_locked_out(subject: Subject) -> Iterator[Found]:
+def health_locked_out(subject: Subject) -> Iterator[Fault]:
     """Yield region restrictions that also refuse DescribeRegions to the health check.
 
     The manager's `health()` calls DescribeRegions in the region of its client. A policy is
@@ -153,13 +153,13 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         return
     changing = {permission.action for permission in load_catalogue().changing}
     restricted = [
-        asked
-        for asked in subject.asked
-        if asked.item.allows and is_region(asked.key) and changing & asked.item.actions.keys()
+        clause
+        for clause in subject.clauses
+        if clause.item.allows and is_region(clause.key) and changing & clause.item.actions.keys()
     ]
     if not restricted:
         return
-    named = {value for asked in restricted for value in asked.values}
+    named = {value for clause in restricted for value in clause.values}
     regions = (*EXAMPLE_REGIONS["aws"][1:], "xx-none-1")
     outside = next(region for region in regions if region not in named)
     describe = ec2_action("DescribeRegions")
@@ -167,7 +167,7 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     locked_out = allowed(subject.concerning(describe), shape).holds
     request = sent(shape) if locked_out else None
     if request:
-        yield restricted[0].found(
+        yield restricted[0].fault(
             "the health check can fail: it may call ec2:DescribeRegions in any region, but the "
             "call is not allowed in every region",
             'allow ec2:DescribeRegions on `"Resource": "*"` without a condition',
@@ -175,25 +175,25 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         )
 
 
-def launched_by_case(asked: Asked) -> Iterator[Found]:
+def launched_by_case(clause: Clause) -> Iterator[Fault]:
     """Yield tags required at launch that a launch may spell in a different case.
 
     Condition keys ignore the case of a tag's key, but EC2 does not.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
     """
-    item, run = asked.item, ec2_action("RunInstances")
-    requires = asked.demands if item.allows else asked.forbids
-    if not asked.name.startswith(REQUEST_TAG) or not requires or not item.says(run):
+    item, run = clause.item, ec2_action("RunInstances")
+    requires = clause.demands if item.allows else clause.forbids
+    if not clause.name.startswith(REQUEST_TAG) or not requires or not item.says(run):
         return
-    launch = _in_other_case(asked, run)
+    launch = _in_other_case(clause, run)
     untagged = launch and _untagged(launch)
     if launch is None or untagged is None or item.subject.authorizer.decide(untagged).allowed:
         return
-    tag = asked.key.partition("/")[2]
+    tag = clause.key.partition("/")[2]
     twin = other_case(tag)
-    value = {key.lower(): value for key, value in launch.context.items()}[asked.name]
+    value = {key.lower(): value for key, value in launch.context.items()}[clause.name]
     step = item.subject.step
-    yield asked.found(
+    yield clause.fault(
         f"the tag required at launch can be spelled `{twin}`: condition keys ignore case but EC2 "
         f"does not, so a search for `{tag}` misses the instance",
         f"also require the spelling: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
@@ -205,17 +205,17 @@ def launched_by_case(asked: Asked) -> Iterator[Found]:
     )
 
 
-def _in_other_case(asked: Asked, run: Action) -> Request | None:
+def _in_other_case(clause: Clause, run: Action) -> Request | None:
     """Return an allowed launch, affected by the statement, with the tag in a different case."""
-    key, item = asked.key, asked.item
-    values = tuple(value for value in asked.values if "${" not in value)
+    key, item = clause.key, clause.item
+    values = tuple(value for value in clause.values if "${" not in value)
     having = [t for t in item.targets(run) if not never_with(key, RUN, t.keys)]
     arns = _arns(having)
     if not values or not arns:
         return None
-    sent_tag = {"StringLike" if asked.like else "StringEquals": {key: values}}
+    sent_tag = {"StringLike" if clause.like else "StringEquals": {key: values}}
     twin = {"ForAllValues:StringEquals": {"aws:TagKeys": [other_case(key.partition("/")[2])]}}
-    shape = where(Shape((RUN,), arns), sent_tag, twin, *besides(asked))
+    shape = where(Shape((RUN,), arns), sent_tag, twin, *besides(clause))
     about = [other for other in item.subject.concerning(run) if any(map(other.reaches, having))]
     return owing(about, item, shape)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.lint._effect import matches_nothing
-from cml_iam.lint._finding import KINDS, Correction, Finding, Found, Kind, Severity, recognized_kind
+from cml_iam.lint._finding import KINDS, Correction, Fault, Finding, Kind, Severity, recognized_kind
 from cml_iam.lint._rules import lint_rules, rule_named
 from cml_iam.lint._subject import Subject
 from cml_iam.lint._tags import gates, judged
@@ -116,7 +116,7 @@ def _findings(
     for problem in problems:
         place = problem.place
         correction = corrections.get(place) if place else None
-        fault = Found(problem.message, place, problem.remedy, correction=correction)
+        fault = Fault(problem.message, place, problem.remedy, correction=correction)
         yield rule_named(rule).finding(fault)
 
 
@@ -146,7 +146,7 @@ def lint_policies(
     return tuple(sorted(findings, key=_order))
 
 
-def too_many(subject: Subject) -> Iterator[Found]:
+def too_many(subject: Subject) -> Iterator[Fault]:
     statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
     located = subject.documents[0].located
     if statements > COMPARED:
@@ -164,8 +164,8 @@ def too_many(subject: Subject) -> Iterator[Found]:
             f"the first {len(first)}, not this one and those after it"
         )
         gate = every[len(first)]
-        place = gate.item.place(*gate.asked.at)
-    yield Found(message, place, "split the policy, and check its parts")
+        place = gate.item.place(*gate.clause.at)
+    yield Fault(message, place, "split the policy, and check its parts")
 
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:

@@ -14,8 +14,8 @@ from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
 from cml_iam.facts import FIELDS, ArnPattern, arn_pattern
 from cml_iam.lint._corrections import OPERATOR_NAMES, known_action, known_key, known_operator
-from cml_iam.lint._finding import Found, Kind
-from cml_iam.lint._subject import Asked, Item, Subject
+from cml_iam.lint._finding import Fault, Kind
+from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.policy import Path, did_you_mean, pattern_matches, patterns_overlap
 
 SERVICE: Final = re.compile(
@@ -29,13 +29,13 @@ HINTED: Final = 200
 """The maximum number of unknown actions per document with a suggestion; each search is slow."""
 
 
-def actions(subject: Subject) -> Iterator[Found]:
+def actions(subject: Subject) -> Iterator[Fault]:
     left = HINTED
     for item in subject.items:
         for text, at in item.texts("Action", "NotAction"):
             if problem := _action_problem(text, hint=left > 0):
                 correction = known_action(item, at, text) if left > 0 else None
-                yield item.found(*problem, at, correction=correction)
+                yield item.fault(*problem, at, correction=correction)
                 left -= 1
 
 
@@ -68,14 +68,14 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
     return f"there is no action `{text}` {as_of}", did_you_mean(text, full_names) if hint else None
 
 
-def operators(asked: Asked) -> Iterator[Found]:
-    operator = asked.condition.operator
-    if not asked.operator.known:
-        yield asked.item.found(
+def operators(clause: Clause) -> Iterator[Fault]:
+    operator = clause.condition.operator
+    if not clause.operator.known:
+        yield clause.item.fault(
             f"there is no condition operator `{operator}`",
             _operator_hint(operator),
             ("Condition", operator),
-            correction=known_operator(asked.item, operator),
+            correction=known_operator(clause.item, operator),
         )
 
 
@@ -95,41 +95,41 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 """
 
 
-def keys(item: Item) -> Iterator[Found]:
+def keys(item: Item) -> Iterator[Fault]:
     reference = f"AWS's reference of {facts.updated()}"
-    for asked in item.asked:
-        key = asked.key
-        if item.subject.kind == "resource" and asked.name == _OF_RESOURCES:
+    for clause in item.clauses:
+        key = clause.key
+        if item.subject.kind == "resource" and clause.name == _OF_RESOURCES:
             continue
         if key.endswith("/"):
-            yield asked.found(
+            yield clause.fault(
                 f"`{key}` names no tag: the tag's key must follow the slash",
                 f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
             )
         elif facts.is_unknown_key(key):
-            yield asked.found(
+            yield clause.fault(
                 f"{reference} has no condition key `{key}`: unless AWS has added it since, the "
-                f"condition {asked.how_often} holds",
+                f"condition {clause.how_often} holds",
                 facts.key_hint(key),
-                correction=known_key(asked),
+                correction=known_key(clause),
             )
     for text, at in _with_variables(item):
         unknown = next((key for key in variable_keys(text) if facts.is_unknown_key(key)), None)
         if unknown is not None and _malformed_variable(text) is None:
-            yield item.found(
+            yield item.fault(
                 f"{reference} has no key `{unknown}`, so the variable in `{text}` has no value",
                 facts.key_hint(unknown),
                 at,
             )
 
 
-def variables(item: Item) -> Iterator[Found]:
+def variables(item: Item) -> Iterator[Fault]:
     for text, at in _with_variables(item):
         if problem := _malformed_variable(text):
-            yield item.found(f"`{text}` {problem}", _VARIABLE_FORM, at)
+            yield item.fault(f"`{text}` {problem}", _VARIABLE_FORM, at)
     for text, at in item.texts("Action", "NotAction") if item.variables else ():
         if "${" in text:
-            yield item.found(
+            yield item.fault(
                 f"`{text}`: {at[0]} has no policy variables",
                 "name the action; only Resource, NotResource and values of conditions have "
                 "variables",
@@ -199,7 +199,7 @@ def placeholder(text: str) -> str | None:
     return match[0] if match and ":ssm:" not in text else None
 
 
-def malformed_arns(item: Item) -> Iterator[Found]:
+def malformed_arns(item: Item) -> Iterator[Fault]:
     """Yield elements of Resource and NotResource that are neither `*` nor an ARN.
 
     Also ARNs with a placeholder, there or in a condition.
@@ -207,12 +207,12 @@ def malformed_arns(item: Item) -> Iterator[Found]:
     values = ((text, at) for text, at in item.condition_values() if placeholder(text))
     for text, at in (*item.texts("Resource", "NotResource"), *values):
         if problem := _arn_problem(text, item.subject.kind):
-            yield item.found(
+            yield item.fault(
                 problem, "an ARN is `arn:partition:service:region:account:resource`", at
             )
 
 
-def incomplete_arns(item: Item) -> Iterator[Found]:
+def incomplete_arns(item: Item) -> Iterator[Fault]:
     for text, pattern, at in _patterns(item):
         if text == "*" or _arn_problem(text, item.subject.kind):
             continue
@@ -222,7 +222,7 @@ def incomplete_arns(item: Item) -> Iterator[Found]:
             if pattern[index] == "" and _always_has(item, pattern, index)
         ]
         if missing:
-            yield item.found(
+            yield item.fault(
                 f"`{text}` has no {' and no '.join(missing)}, but according to AWS's reference of "
                 f"{facts.updated()} every ARN of this type has {'both' if missing[1:] else 'one'}, "
                 "so it names nothing",
@@ -258,20 +258,20 @@ def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
     return bool(alike) and all(arn[index] == "*" for arn in alike)
 
 
-def unknown_regions(item: Item) -> Iterator[Found]:
+def unknown_regions(item: Item) -> Iterator[Fault]:
     for _, pattern, at in _patterns(item):
         partition, service, region = pattern[1:4]
         real = partition in (*facts.PARTITIONS, "*")
         regional = region != "global" or service in facts.EXACT_SERVICES
         if real and region and regional and _is_unknown(region):
             yield _unknown_region(item, region, at)
-    for asked in item.asked:
-        if not facts.is_region(asked.key) or not asked.operator.base.startswith("string"):
+    for clause in item.clauses:
+        if not facts.is_region(clause.key) or not clause.operator.base.startswith("string"):
             continue
-        fold = "ignorecase" in asked.operator.base
-        for index, value in enumerate(asked.values):
+        fold = "ignorecase" in clause.operator.base
+        for index, value in enumerate(clause.values):
             if "${" not in value and _is_unknown(value.lower() if fold else value):
-                yield _unknown_region(item, value, (*asked.at, index))
+                yield _unknown_region(item, value, (*clause.at, index))
 
 
 def _is_unknown(region: str) -> bool:
@@ -279,8 +279,8 @@ def _is_unknown(region: str) -> bool:
     return not any(pattern_matches(region, name) for name in (*facts.all_regions(), "aws-global"))
 
 
-def _unknown_region(item: Item, region: str, at: Path) -> Found:
-    return item.found(
+def _unknown_region(item: Item, region: str, at: Path) -> Fault:
+    return item.fault(
         f"AWS's list of regions, as of this release, has no `{region}`",
         facts.meant_region(region, facts.all_regions())
         or "use the code of the region, such as `eu-central-1`",

@@ -18,7 +18,7 @@ from cml_iam.lint._names import SERVICE, placeholder
 from cml_iam.policy import did_you_mean, patterns_overlap
 
 if TYPE_CHECKING:
-    from cml_iam.lint._finding import Found, Kind
+    from cml_iam.lint._finding import Fault, Kind
     from cml_iam.lint._subject import Item, Principal
 
 _UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
@@ -66,10 +66,10 @@ _ANYWHERE: Final = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 """What IAM Roles Anywhere calls."""
 
 
-def malformed(principal: Principal) -> Iterator[Found]:
+def malformed(principal: Principal) -> Iterator[Fault]:
     fault = _fault(principal.kind, principal.name, principal.item.subject.kind)
     if fault is not None:
-        yield principal.item.found(*fault, principal.at)
+        yield principal.item.fault(*fault, principal.at)
 
 
 def _fault(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
@@ -120,7 +120,7 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
     )
 
 
-def unknown_services(principal: Principal) -> Iterator[Found]:
+def unknown_services(principal: Principal) -> Iterator[Fault]:
     name = principal.name
     match = SERVICE.fullmatch(name) if principal.kind == "Service" else None
     if match is None:
@@ -129,7 +129,7 @@ def unknown_services(principal: Principal) -> Iterator[Found]:
     labels = [label for label in match[1].split(".") if label not in regions]
     names = services() | published("principal")
     if labels and names.isdisjoint(labels):
-        yield principal.item.found(
+        yield principal.item.fault(
             f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
             f"`.{match[2]}`)",
             did_you_mean(labels[-1], sorted(names)) or "use the name in its guide",
@@ -137,9 +137,9 @@ def unknown_services(principal: Principal) -> Iterator[Found]:
         )
 
 
-def deleted(principal: Principal) -> Iterator[Found]:
+def deleted(principal: Principal) -> Iterator[Fault]:
     if principal.kind == "AWS" and _UNIQUE_ID.fullmatch(principal.name):
-        yield principal.item.found(
+        yield principal.item.fault(
             f"`{principal.name}` is the id of a deleted user or role: a new one of the same name "
             "has a different id",
             "name the user or role by its ARN",
@@ -147,14 +147,14 @@ def deleted(principal: Principal) -> Iterator[Found]:
         )
 
 
-def unfit_actions(item: Item) -> Iterator[Found]:
+def unfit_actions(item: Item) -> Iterator[Fault]:
     for text, at in item.texts("Action", "NotAction"):
         lower = text.lower()
         fits = lower.startswith("sts:") and any(
             patterns_overlap(lower, action.lower()) for action in _TRUST_ACTIONS
         )
         if at[0] == "NotAction" or not fits:
-            yield item.found(
+            yield item.fault(
                 f"`{text}` in {at[0]} is not allowed in a trust policy, which says who may assume "
                 "the role",
                 "put what the role may do into a policy attached to it; a document without "
@@ -166,7 +166,7 @@ def unfit_actions(item: Item) -> Iterator[Found]:
         yield from _lacking(item)
 
 
-def _unfit(item: Item) -> Iterator[Found]:
+def _unfit(item: Item) -> Iterator[Fault]:
     """Yield actions with which none of the statement's principals can assume the role."""
     named = {_assuming_kind(kind, name) for kind, names in item.principals() for name in names}
     kinds = sorted(ASSUME.keys() & named)
@@ -175,7 +175,7 @@ def _unfit(item: Item) -> Iterator[Found]:
         lower = text.lower()
         if lower in {action.lower() for action in _ASSUMING} and lower not in fitting:
             fit = min(fitting.values())
-            yield item.found(
+            yield item.fault(
                 f"no principal of the statement can call `{text}`: {ASSUME[kinds[0]][1]} assumes "
                 f"a role with `{fit}`",
                 f"use `{fit}`",
@@ -190,7 +190,7 @@ def _assuming_kind(kind: str, name: str) -> str:
     return "*" if name == "*" else kind
 
 
-def _lacking(item: Item) -> Iterator[Found]:
+def _lacking(item: Item) -> Iterator[Fault]:
     """Yield conditions on values that belong to an action which no statement allows."""
 
     def lacks(action: str) -> bool:
@@ -198,17 +198,19 @@ def _lacking(item: Item) -> Iterator[Found]:
 
     missing = [action for action in _ANYWHERE if lacks(action)]
     if "rolesanywhere.amazonaws.com" in item.ids("Service") and missing:
-        yield item.found(
+        yield item.fault(
             f"IAM Roles Anywhere also needs `{'`, `'.join(missing)}`",
             "allow the three actions: `sts:AssumeRole`, `sts:TagSession` and "
             "`sts:SetSourceIdentity`",
             ("Action",),
         )
-    for asked in item.asked:
-        action = next((action for prefix, action in _NEEDED if asked.name.startswith(prefix)), None)
+    for clause in item.clauses:
+        action = next(
+            (action for prefix, action in _NEEDED if clause.name.startswith(prefix)), None
+        )
         if action and lacks(action):
-            yield asked.found(
-                f"`{asked.key}` needs `{action}`, which no statement allows: a session with tags "
+            yield clause.fault(
+                f"`{clause.key}` needs `{action}`, which no statement allows: a session with tags "
                 "or a source identity is refused",
                 f"add `{action}` to `Action`",
             )
@@ -240,18 +242,18 @@ _HIT: Final = (
 """For keys and a value of aws:PrincipalIsAWSService: the callers, and a remedy."""
 
 
-def hit_by_control(item: Item) -> Iterator[Found]:
+def hit_by_control(item: Item) -> Iterator[Fault]:
     """Yield a Deny of strangers that also refuses AWS's services or your own principals.
 
     The conditions on the caller are tested with one call of each kind.
     """
     about = [
-        asked for asked in item.asked if asked.name.startswith(("aws:principal", *_OF_SOURCES))
+        clause for clause in item.clauses if clause.name.startswith(("aws:principal", *_OF_SOURCES))
     ]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:
-        asked = next((asked for asked in item.asked if _is_of(asked.name, keys)), None)
-        if asked and all(other.test({_IS_SERVICE: is_service}) for other in about):
-            yield asked.found(f"the condition on `{asked.key}` also refuses {callers}", remedy)
+        clause = next((clause for clause in item.clauses if _is_of(clause.name, keys)), None)
+        if clause and all(other.test({_IS_SERVICE: is_service}) for other in about):
+            yield clause.fault(f"the condition on `{clause.key}` also refuses {callers}", remedy)
 
 
 def _is_of(name: str, keys: tuple[str, ...]) -> bool:

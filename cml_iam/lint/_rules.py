@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError
 from cml_iam.files import shipped_templates, shipped_text
-from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
+from cml_iam.lint._finding import KINDS, Fault, Finding, Kind, Severity
 from cml_iam.lint._subject import Subject
 from cml_iam.policy import did_you_mean
 
@@ -64,7 +64,7 @@ class Rule:
         """The id and the name together, as in the folder names of the test cases."""
         return f"{self.id}-{self.name}"
 
-    def finding(self, fault: Found) -> Finding:
+    def finding(self, fault: Fault) -> Finding:
         """Return the finding of the rule's function, completed with the rule's properties."""
         return Finding(
             rule=self.id,

@@ -22,9 +22,9 @@ from cml_iam.lint._ask import authorizer_of
 from cml_iam.space import KeyCondition, Query, values_of
 
 if TYPE_CHECKING:
-    from cml_iam.lint._subject import Asked, Item, Subject
+    from cml_iam.lint._subject import Clause, Item, Subject
 
-    Values = Callable[[str, Sequence[Asked]], Sequence[Any]]
+    Values = Callable[[str, Sequence[Clause]], Sequence[Any]]
     """The values that a stranger may send for a key (in lower case) of some conditions."""
 
 MOST: Final = 4096
@@ -89,13 +89,13 @@ def admitted(
     may send for a key; it is called for the keys in the document and for those *always* sent.
     """
     keys = [key.lower() for key in (*always, *sorted(item.named_in_variables))]
-    own: dict[str, list[Asked]] = {key: [] for key in keys}
-    for asked in item.asked:
-        own.setdefault(asked.name, []).append(asked)
+    own: dict[str, list[Clause]] = {key: [] for key in keys}
+    for clause in item.clauses:
+        own.setdefault(clause.name, []).append(clause)
     every = {key: [*conditions] for key, conditions in own.items()}
-    for asked in item.subject.asked:
-        if asked.item is not item:
-            every.setdefault(asked.name, []).append(asked)
+    for clause in item.subject.clauses:
+        if clause.item is not item:
+            every.setdefault(clause.name, []).append(clause)
     choices = [
         [value for value in values(key, conditions) if _meets(own.get(key, ()), value)]
         for key, conditions in every.items()
@@ -122,11 +122,11 @@ def _called(caller: str, user: str | None, user_id: str | None) -> str:
     return f"arn:aws:sts::{account[0]}:assumed-role/stranger/{session}" if session else named
 
 
-def _meets(conditions: Iterable[Asked], value: Any) -> bool:
+def _meets(conditions: Iterable[Clause], value: Any) -> bool:
     """Return whether *value* of one key meets *conditions*, unless they have variables."""
     return all(
-        asked.needs() or asked.test({} if value is None else {asked.key: value})
-        for asked in conditions
+        clause.needs() or clause.test({} if value is None else {clause.key: value})
+        for clause in conditions
     )
 
 
@@ -175,7 +175,7 @@ def values_for_stranger(subject: Subject) -> Values:
     own = _OF_EVERYBODY | {"aws:sourceaccount": account, "aws:sourceowner": account}
     own |= _of_organization("source") | {"aws:principalisawsservice": "true"}
 
-    def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
+    def values(key: str, conditions: Sequence[Clause]) -> Sequence[Any]:
         if key == "aws:sourcearn" or key.startswith("kms:encryptioncontext:"):
             return (*_arns(conditions, account), f"arn:aws:sns:us-east-1:{account}:stranger")
         if key in own:
@@ -239,7 +239,7 @@ def _of_endpoint(account: str) -> dict[str, Any]:
 
 
 def _sending(own: dict[str, Any], caller: str | None, account: str) -> Values:
-    def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
+    def values(key: str, conditions: Sequence[Clause]) -> Sequence[Any]:
         if key in _ABSENT or (caller is None and key.startswith("aws:principaltag/")):
             return (None,)
         if key == PRINCIPAL_ARN and caller is not None:
@@ -263,27 +263,27 @@ def _sending(own: dict[str, Any], caller: str | None, account: str) -> Values:
     return values
 
 
-def _arns(conditions: Iterable[Asked], account: str) -> tuple[str, ...]:
+def _arns(conditions: Iterable[Clause], account: str) -> tuple[str, ...]:
     """Return ARNs of *account* that match the patterns of *conditions*."""
     whole = f"arn:aws:iam::{account}"
     texts = _filled(conditions, (account, "stranger", whole, f"{whole}:"))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
-def _filled(conditions: Iterable[Asked], fills: Sequence[str]) -> Iterator[str]:
+def _filled(conditions: Iterable[Clause], fills: Sequence[str]) -> Iterator[str]:
     """Yield texts that match the values of *conditions*, with wildcards filled from *fills*."""
-    for asked in conditions:
-        for value in asked.values:
+    for clause in conditions:
+        for value in clause.values:
             yield from filled(value, fills)
 
 
-def meeting(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
+def meeting(key: str, conditions: Sequence[Clause]) -> Sequence[Any]:
     """Return a value of *key* for each combination of answers by *conditions*; None is absent."""
-    if all(asked.needs() for asked in conditions):
+    if all(clause.needs() for clause in conditions):
         return ("stranger", None)  # which is the value of every variable
-    several = any(asked.operator.qualifier for asked in conditions)
+    several = any(clause.operator.qualifier for clause in conditions)
     plain = tuple(
-        KeyCondition(asked.condition, asked.test, asked.variables) for asked in conditions
+        KeyCondition(clause.condition, clause.test, clause.variables) for clause in conditions
     )
     return values_of(Query((key,), plain, several=several)).values
 

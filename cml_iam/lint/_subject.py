@@ -12,7 +12,7 @@ from cml_iam import facts
 from cml_iam.engine import Authorizer, Request, compile_policies
 from cml_iam.errors import Place
 from cml_iam.facts import Action, ArnPattern, Target, arn_pattern, overlap
-from cml_iam.lint._finding import Correction, Found, Kind, Step
+from cml_iam.lint._finding import Correction, Fault, Kind, Step
 from cml_iam.policy import Path, PolicyDocument, Statement, pattern_matches
 from cml_iam.space import KeyCondition, Part
 
@@ -23,7 +23,7 @@ Content = tuple[Statement, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(KeyCondition):
+class Clause(KeyCondition):
     """A condition of the statement *item*; *problems* are what the engine cannot parse of it."""
 
     item: Item = field(compare=False, repr=False)
@@ -72,17 +72,17 @@ class Asked(KeyCondition):
         """The path of the key in the statement."""
         return ("Condition", self.condition.operator, self.condition.key)
 
-    def found(
+    def fault(
         self,
         message: str,
         remedy: str | None = None,
         index: int | None = None,
         witness: tuple[Step, ...] = (),
         correction: Correction | None = None,
-    ) -> Found:
+    ) -> Fault:
         """Return a finding about the condition, or about the value with the number *index*."""
         at = self.at if index is None else (*self.at, index)
-        return self.item.found(message, remedy, at, witness, correction)
+        return self.item.fault(message, remedy, at, witness, correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,9 @@ class Item(Part):
     _targets: dict[str, tuple[Target, ...]] = field(default_factory=dict)
 
     @cached_property
-    def asked(self) -> tuple[Asked, ...]:
+    def clauses(self) -> tuple[Clause, ...]:
         return tuple(
-            Asked(compiled.condition, compiled.test, self.variables, self, compiled.problems)
+            Clause(compiled.condition, compiled.test, self.variables, self, compiled.problems)
             for compiled in self.compiled.conditions
         )
 
@@ -165,16 +165,16 @@ class Item(Part):
             return located.place((*self.path, *at))
         return self.document.place(self.written, *at)
 
-    def found(
+    def fault(
         self,
         message: str,
         remedy: str | None = None,
         at: Path = (),
         witness: tuple[Step, ...] = (),
         correction: Correction | None = None,
-    ) -> Found:
+    ) -> Fault:
         """Return a finding about the statement, or about the element with the path *at*."""
-        return Found(message, self.place(*at), remedy, self.label, witness, correction)
+        return Fault(message, self.place(*at), remedy, self.label, witness, correction)
 
     @cached_property
     def elements(self) -> dict[str, tuple[str, ...]]:
@@ -192,9 +192,9 @@ class Item(Part):
 
     def condition_values(self) -> Iterator[tuple[str, Path]]:
         """Yield each value of the conditions with its path."""
-        for asked in self.asked:
-            for index, value in enumerate(asked.values):
-                yield value, (*asked.at, index)
+        for clause in self.clauses:
+            for index, value in enumerate(clause.values):
+                yield value, (*clause.at, index)
 
     def principals(self, element: str = "Principal") -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the kinds of principals in *element*, each with its names."""
@@ -329,8 +329,8 @@ class Subject:
         return tuple(item for item in self.items if not item.allows)
 
     @cached_property
-    def asked(self) -> tuple[Asked, ...]:
-        return tuple(asked for item in self.items for asked in item.asked)
+    def clauses(self) -> tuple[Clause, ...]:
+        return tuple(clause for item in self.items for clause in item.clauses)
 
     @cached_property
     def parts(self) -> dict[str, tuple[Any, ...]]:
@@ -338,7 +338,7 @@ class Subject:
         return {
             "subject": (self,),
             "statement": self.items,
-            "condition": self.asked,
+            "condition": self.clauses,
             "principal": self.principals,
         }
 

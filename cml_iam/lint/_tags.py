@@ -30,8 +30,8 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
-from cml_iam.lint._finding import Correction, Found
-from cml_iam.lint._subject import Asked, Item, Subject
+from cml_iam.lint._finding import Correction, Fault
+from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.policy import Conditions
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
 
@@ -49,13 +49,13 @@ MOST_PAIRS: Final = 1_000
 """The maximum number of pairs of gates that are compared, because each is compared with all."""
 
 
-def gate_open(subject: Subject) -> Iterator[Found]:
+def gate_open(subject: Subject) -> Iterator[Fault]:
     for gate in judged(subject):
         if gate.way:
             yield _opened(gate, gate.way, gate.test.key)
 
 
-def gate_open_by_case(subject: Subject) -> Iterator[Found]:
+def gate_open_by_case(subject: Subject) -> Iterator[Fault]:
     for gate in judged(subject):
         twin = other_case(gate.test.key)
         way = gate.way_in(twin) if not gate.way else ()
@@ -63,7 +63,7 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
             yield _opened(gate, way, twin)
 
 
-def tag_wiped(subject: Subject) -> Iterator[Found]:
+def tag_wiped(subject: Subject) -> Iterator[Fault]:
     """Yield tag conditions whose tag the caller can remove, losing access to its instances.
 
     Only tags that decide what the manager may do count: others must judge their own losses.
@@ -100,18 +100,18 @@ def gates(subject: Subject) -> list[Gate]:
 
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
-    names = ((asked, same_key(asked.key)) for asked in subject.asked if subject.attached)
+    names = ((clause, same_key(clause.key)) for clause in subject.clauses if subject.attached)
     candidates = (
-        _gate(asked)
-        for asked, name in names
+        _gate(clause)
+        for clause, name in names
         if name.startswith(RESOURCE_TAG) and not name.startswith(f"{RESOURCE_TAG}aws:")
-        if (asked.demands if asked.item.allows else asked.forbids)
+        if (clause.demands if clause.item.allows else clause.forbids)
     )
     return [gate for gate in candidates if gate.test.values and gate.resources]
 
 
-def _gate(asked: Asked) -> Gate:
-    item = asked.item
+def _gate(clause: Clause) -> Gate:
+    item = clause.item
     operating = tuple(filter(item.says, lifecycle()))
     actions = operating or tuple(
         action
@@ -122,12 +122,12 @@ def _gate(asked: Asked) -> Gate:
         target
         for action in actions
         for target in item.targets(action)
-        if target.type and target.keys.has(asked.key)
+        if target.type and target.keys.has(clause.key)
     )
-    base = asked.operator.base.replace("not", "", 1)
-    values = tuple(value for value in asked.values if "${" not in value)
-    test = TagTest(asked.key.partition("/")[2], values, *OPERATORS[base])
-    return Gate(asked, test, operating, actions, targets)
+    base = clause.operator.base.replace("not", "", 1)
+    values = tuple(value for value in clause.values if "${" not in value)
+    test = TagTest(clause.key.partition("/")[2], values, *OPERATORS[base])
+    return Gate(clause, test, operating, actions, targets)
 
 
 def judged(subject: Subject) -> list[Gate]:
@@ -138,14 +138,14 @@ def judged(subject: Subject) -> list[Gate]:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """The condition *asked*, as the *test* that a tag must pass: a Deny's condition is inverted.
+    """The condition *clause*, as the *test* that a tag must pass: a Deny's condition is inverted.
 
     *operating* are the manager's actions on instances that it covers, and *actions* all EC2 actions
     that depend on the tag, except those that set tags themselves; those on instances represent all.
     *targets* are the targets of the actions that have the tag among their condition keys.
     """
 
-    asked: Asked
+    clause: Clause
     test: TagTest
     operating: tuple[Action, ...]
     actions: tuple[Action, ...]
@@ -154,7 +154,7 @@ class Gate:
     @property
     def item(self) -> Item:
         """Its statement."""
-        return self.asked.item
+        return self.clause.item
 
     @cached_property
     def resources(self) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ class Gate:
 
     def _behind(self, resources: tuple[str, ...]) -> Request | None:
         """Return an allowed call on one of *resources* that depends on the tag."""
-        further = besides(self.asked)
+        further = besides(self.clause)
         shape = where(self._operate(resources), self.test.carried, *further)
         return owing(self.item.subject.concerning(*self.actions), self.item, shape)
 
@@ -248,10 +248,10 @@ class Gate:
         return next(types, "resource")
 
 
-def besides(asked: Asked) -> Iterator[Conditions]:
+def besides(clause: Clause) -> Iterator[Conditions]:
     """Yield the other conditions of a Deny, which applies only if all hold."""
-    for other in () if asked.item.allows else asked.item.asked:
-        if other is not asked:
+    for other in () if clause.item.allows else clause.item.clauses:
+        if other is not clause:
             yield {other.condition.operator: {other.key: other.values}}
 
 
@@ -291,7 +291,7 @@ def _tag_keys(request: Request) -> list[str] | None:
     return next(keys, None)
 
 
-def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
+def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Fault:
     *tagging, opened = way
     step, kind = gate.item.subject.step, gate.type_of(opened)
     before = tags_of(tagging[0], RESOURCE_TAG)
@@ -305,7 +305,7 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
         "" if tag == gate.test.key else f", spelled `{tag}` because condition keys ignore case"
     )
     shut = with_tags(opened, before)
-    return gate.asked.found(
+    return gate.clause.fault(
         f"the caller can meet the tag condition itself: {_granter(gate, tagging[0])} lets it set "
         f"the tag `{gate.test.key}={value}` on {which}{spelled}; then {opened.action} is allowed",
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
@@ -320,10 +320,10 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
     )
 
 
-def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
+def _wiped(gate: Gate, wipe: Request, opened: Request) -> Fault:
     step = gate.item.subject.step
     shut = with_tags(opened, after(wipe, tags_of(opened, RESOURCE_TAG)))
-    return gate.asked.found(
+    return gate.clause.fault(
         f"the tag `{gate.test.key}` can be removed from a managed {gate.type_of(opened)}: "
         f"{_granter(gate, wipe)} allows it, and then {opened.action} is refused",
         "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
@@ -372,4 +372,4 @@ def _guarded(gate: Gate, request: Request) -> Correction | None:
 
 
 def _only_at_launch(item: Item) -> bool:
-    return any(asked.name == "ec2:createaction" for asked in item.asked)
+    return any(clause.name == "ec2:createaction" for clause in item.clauses)

@@ -26,9 +26,9 @@ from cml_iam.lint._strangers import (
 
 if TYPE_CHECKING:
     from cml_iam.engine import Request
-    from cml_iam.lint._finding import Found
+    from cml_iam.lint._finding import Fault
     from cml_iam.lint._strangers import Values
-    from cml_iam.lint._subject import Asked, Item, Subject
+    from cml_iam.lint._subject import Clause, Item, Subject
     from cml_iam.policy import Path
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
@@ -92,7 +92,7 @@ class Token(NamedTuple):
         """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
-        def values(key: str, conditions: Sequence[Asked]) -> Sequence[Any]:
+        def values(key: str, conditions: Sequence[Clause]) -> Sequence[Any]:
             if key in issuer.who and not self.inside:
                 return _foreign(conditions)
             if not key.startswith(prefix):
@@ -110,9 +110,9 @@ class Token(NamedTuple):
 
         return values
 
-    def _subjects(self, issuer: Issuer, conditions: Sequence[Asked]) -> Sequence[str | None]:
+    def _subjects(self, issuer: Issuer, conditions: Sequence[Clause]) -> Sequence[str | None]:
         """Return strangers' subjects that match the patterns of *conditions*, and any other."""
-        patterns = [value for asked in conditions for value in asked.values]
+        patterns = [value for clause in conditions for value in clause.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
         own = {owner for owner in map(issuer.owner_of, patterns) if owner}
@@ -152,19 +152,19 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("stranger", *parts, *behind, "")))
 
 
-def _foreign(conditions: Sequence[Asked], *, inside: bool = False) -> tuple[Any, ...]:
+def _foreign(conditions: Sequence[Clause], *, inside: bool = False) -> tuple[Any, ...]:
     """Return a stranger's values of an identifying claim that match the patterns.
 
     If *inside*, those of the owner's other projects.
     """
     end = "/.github/" if inside else "/"  # of the project or the owner
-    patterns = [value for asked in conditions for value in asked.values]
+    patterns = [value for clause in conditions for value in clause.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
-    several = any(asked.operator.qualifier for asked in conditions)
+    several = any(clause.operator.qualifier for clause in conditions)
     return tuple([text] if several else text for text in (*texts, "stranger"))
 
 
-def anyone(item: Item) -> Iterator[Found]:
+def anyone(item: Item) -> Iterator[Fault]:
     subject, principal = item.subject, item.written.principal
     everybody = principal is not None and (principal.everyone or "*" in item.ids("AWS"))
     about = _about(item) if item.allows and everybody else None
@@ -177,7 +177,7 @@ def anyone(item: Item) -> Iterator[Found]:
         actions = item.elements["Action"]
         call = f"call {listed(actions) if actions else 'everything except what is listed'}"
         caller = request.principal or "an anonymous caller"
-        yield item.found(
+        yield item.fault(
             f"anyone may {'assume the role' if subject.kind == 'trust' else call}: {stranger.who}",
             "name the intended accounts, roles or users, or require your own organization: "
             '`"StringEquals": {"aws:PrincipalOrgID": …}`, which also requires that the key is '
@@ -193,9 +193,9 @@ def _acting(item: Item) -> Iterator[Stranger]:
     if item.subject.kind == "resource" and _asks(item, "aws:sourcearn", "aws:sourceaccount"):
         sources = (
             value.split(":")[2:3]
-            for asked in item.asked
-            for value in asked.values
-            if asked.name == "aws:sourcearn"
+            for clause in item.clauses
+            for value in clause.values
+            if clause.name == "aws:sourcearn"
         )
         name = next((part[0] for part in sources if part and part[0].isalnum()), "sns")
         values = values_for_stranger(item.subject)
@@ -210,14 +210,14 @@ def _about(item: Item) -> tuple[str, str] | None:
     return next(((name, ROLE) for name in names), None)
 
 
-def strange_tokens(subject: Subject) -> Iterator[Found]:
+def strange_tokens(subject: Subject) -> Iterator[Fault]:
     for item, host, principal in _providers(subject):
         request = _admitted(item, principal, Token(host))
         if request is not None:
             key = f"{host}:{by_application().get(host, 'sub')}"
             also = f"its condition on `{key}` also matches others"
             why = also if _asks(item, key) else f"no `{key}` is required"
-            yield item.found(
+            yield item.fault(
                 f"{issuer_of(host).holders} may assume the role: {why}",
                 f"require exactly the intended values: `StringEquals` on `{key}`, or `StringLike` "
                 "with wildcards only after the names of the owner and the project",
@@ -225,13 +225,13 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
             )
 
 
-def strange_projects(subject: Subject) -> Iterator[Found]:
+def strange_projects(subject: Subject) -> Iterator[Fault]:
     for item, host, principal in _providers(subject):
         if issuer_of(host).owner is None:  # its tokens name no project
             continue
         request = _further(item, principal, Token(host, inside=True))
         if request is not None:
-            yield item.found(
+            yield item.fault(
                 "other repositories or projects of the same owner may assume the role too, "
                 "including those created later",
                 f"name the repositories or projects in `{host}:sub`",
@@ -239,7 +239,7 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
             )
 
 
-def guests(subject: Subject) -> Iterator[Found]:
+def guests(subject: Subject) -> Iterator[Fault]:
     """Yield Allows for a provider that accept the token of a user who did not sign in.
 
     A statement that mentions the claim is taken to mean them.
@@ -250,7 +250,7 @@ def guests(subject: Subject) -> Iterator[Found]:
             continue
         request = _further(item, principal, Token(host, guest=True))
         if request is not None:
-            yield item.found(
+            yield item.fault(
                 "anybody may assume the role without signing in, if the identity pool allows "
                 f"guests: no `{host}:{claim}` is required",
                 f'add `"ForAnyValue:StringLike": {{"{host}:{claim}": "authenticated"}}`, or '
@@ -259,7 +259,7 @@ def guests(subject: Subject) -> Iterator[Found]:
             )
 
 
-def keys_of_others(subject: Subject) -> Iterator[Found]:
+def keys_of_others(subject: Subject) -> Iterator[Fault]:
     """Yield conditions on claims of a provider that the statement does not name.
 
     Where it names several, also a condition that keeps out the tokens of the others.
@@ -267,15 +267,17 @@ def keys_of_others(subject: Subject) -> Iterator[Found]:
     hosts: dict[Item, list[str]] = {}
     for item, host, _ in _providers(subject):
         hosts.setdefault(item, []).append(host)
-    for asked in (asked for item in hosts for asked in item.asked if is_provider_key(asked.key)):
-        owner, _, claim = asked.name.rpartition(":")
-        named = hosts[asked.item]
+    for clause in (
+        clause for item in hosts for clause in item.clauses if is_provider_key(clause.key)
+    ):
+        owner, _, claim = clause.name.rpartition(":")
+        named = hosts[clause.item]
         lacking = next((host for host in named if host.lower() != owner), None)
         own = any(host.lower() == owner for host in named)
-        if lacking is None or (own and asked.test({})):
+        if lacking is None or (own and clause.test({})):
             continue
-        yield asked.found(
-            f"a token of `{lacking}` has no `{asked.key}`, so the condition {asked.how_often} "
+        yield clause.fault(
+            f"a token of `{lacking}` has no `{clause.key}`, so the condition {clause.how_often} "
             "holds",
             "give each provider a statement of its own"
             if own
@@ -283,12 +285,12 @@ def keys_of_others(subject: Subject) -> Iterator[Found]:
         )
 
 
-def unclaimed(subject: Subject) -> Iterator[Found]:
+def unclaimed(subject: Subject) -> Iterator[Fault]:
     for item, host, _ in _providers(subject):
         # The audience of another provider is said by a rule of its own.
-        claims = {asked.name.rpartition(":")[2] for asked in item.asked}
+        claims = {clause.name.rpartition(":")[2] for clause in item.clauses}
         if host not in by_application() and not claims & {"aud", "azp"}:
-            yield item.found(
+            yield item.fault(
                 "a token that the provider issued for anything else matches too: no "
                 f"`{host}:aud` is required",
                 f'add `"StringEquals": {{"{host}:aud": "sts.amazonaws.com"}}`, or whatever the '
@@ -298,7 +300,7 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
     for item in subject.allows:
         saml = any(":saml-provider/" in name for name in item.ids("Federated"))
         if saml and item.compiled.matches_action(SAML) and not _asks(item, "saml:aud"):
-            yield item.found(
+            yield item.fault(
                 "an assertion that the provider issued for anything else matches too: no "
                 "`SAML:aud` is required",
                 'add `"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}`',
@@ -306,7 +308,7 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
             )
 
 
-def sourceless(item: Item) -> Iterator[Found]:
+def sourceless(item: Item) -> Iterator[Fault]:
     """Yield an Allow that does not restrict for whom a service may act (confused deputy).
 
     A trust policy is reported only if the service's guide requires a source: only the role's own
@@ -325,7 +327,7 @@ def sourceless(item: Item) -> Iterator[Found]:
     request = admitted(item, about, service, values) if asks else None
     if request is not None or not asks:
         silent = "the statement does not restrict the source"
-        yield item.found(
+        yield item.fault(
             f"`{service}` may act here for any account, because "
             f"{'its condition also matches others' if asks else silent}",
             f'add `"StringEquals": {{"aws:SourceAccount": "{EXAMPLE_ACCOUNT}"}}` with your '
@@ -335,11 +337,11 @@ def sourceless(item: Item) -> Iterator[Found]:
         )
 
 
-def all_but(item: Item) -> Iterator[Found]:
+def all_but(item: Item) -> Iterator[Fault]:
     if item.written.not_principal is None:
         return
     if item.allows:
-        yield item.found(
+        yield item.fault(
             "everybody except those listed is allowed: every other AWS account, and anonymous "
             "callers",
             "name the intended principals in `Principal`; refuse the others in a Deny with a "
@@ -347,7 +349,7 @@ def all_but(item: Item) -> Iterator[Found]:
             ("NotPrincipal",),
         )
     elif item.subject.kind == "trust":
-        yield item.found(
+        yield item.fault(
             "`NotPrincipal` is not allowed in a trust policy",
             'use `"Principal": "*"` with a condition on `aws:PrincipalArn`',
             ("NotPrincipal",),
@@ -393,7 +395,7 @@ def _by_token(request: Request, host: str) -> tuple[Path, tuple[Step, ...]]:
 def _asks(item: Item, *keys: str) -> bool:
     """Return whether a condition tests one of *keys*; a key that ends with `:` is a prefix."""
     return any(
-        asked.name.startswith(key.lower()) if key.endswith(":") else asked.name == key.lower()
-        for asked in item.asked
+        clause.name.startswith(key.lower()) if key.endswith(":") else clause.name == key.lower()
+        for clause in item.clauses
         for key in keys
     )

@@ -17,36 +17,36 @@ from cml_iam.engine import Request
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
 from cml_iam.lint._ask import always_holds, authorizer_of, matched
 from cml_iam.lint._corrections import with_wildcards
-from cml_iam.lint._finding import Found, Step, listed
+from cml_iam.lint._finding import Fault, Step, listed
 from cml_iam.lint._names import SERVICE
-from cml_iam.lint._subject import Asked, Item
+from cml_iam.lint._subject import Clause, Item
 from cml_iam.policy import Condition
 
 
-def values(asked: Asked) -> Iterator[Found]:
-    condition = asked.condition
-    if not asked.operator.known:
+def values(clause: Clause) -> Iterator[Fault]:
+    condition = clause.condition
+    if not clause.operator.known:
         return
-    if not asked.values:
-        yield asked.found(
-            f"`{asked.key}` has no values, so {_consequence(asked)}",
+    if not clause.values:
+        yield clause.fault(
+            f"`{clause.key}` has no values, so {_consequence(clause)}",
             "give it a value, or remove it",
         )
-    _, form = _FAMILIES[asked.family]
-    for index, value in enumerate(asked.values if asked.family == "bool" else ()):
-        if "${" in value and asked.variables:
-            yield asked.found(
+    _, form = _FAMILIES[clause.family]
+    for index, value in enumerate(clause.values if clause.family == "bool" else ()):
+        if "${" in value and clause.variables:
+            yield clause.fault(
                 f"{condition.operator} `{value}`: AWS documents policy variables only for "
                 "operators on texts and ARNs",
                 form,
                 index,
             )
-    scope = Scope(variables=asked.variables, keys=Keys())
-    for index, value in enumerate(asked.values if asked.problems else ()):
-        if asked.family in {"string", "arn"} and "${" in value:
+    scope = Scope(variables=clause.variables, keys=Keys())
+    for index, value in enumerate(clause.values if clause.problems else ()):
+        if clause.family in {"string", "arn"} and "${" in value:
             continue  # said by the rule about variables
         for problem in compile_condition(replace(condition, values=(value,)), scope).problems:
-            yield asked.found(f"{problem}: {_consequence(asked)}", form, index)
+            yield clause.fault(f"{problem}: {_consequence(clause)}", form, index)
 
 
 _FAMILIES: Final = {
@@ -71,9 +71,9 @@ _FAMILIES: Final = {
 """What operators compare, and how it is written."""
 
 
-def _consequence(asked: Asked) -> str:
+def _consequence(clause: Clause) -> str:
     """State when the condition holds in the requests that its statement otherwise matches."""
-    item, condition = asked.item, asked.condition
+    item, condition = clause.item, clause.condition
     if matched(item, conditions=()).holds:
         return "it matches nothing"
     if matched(item, conditions=(condition,)).holds:
@@ -86,21 +86,21 @@ def _consequence(asked: Asked) -> str:
     return "this value never matches"
 
 
-def literal_wildcards(asked: Asked) -> Iterator[Found]:
-    base, operator = asked.operator.base, asked.condition.operator
+def literal_wildcards(clause: Clause) -> Iterator[Fault]:
+    base, operator = clause.operator.base, clause.condition.operator
     # Users choose the text of these keys.
-    free = "tag" in asked.name or asked.name in {"aws:useragent", "aws:referer", "s3:delimiter"}
-    if not asked.operator.known or base not in _LITERAL or free:
+    free = "tag" in clause.name or clause.name in {"aws:useragent", "aws:referer", "s3:delimiter"}
+    if not clause.operator.known or base not in _LITERAL or free:
         return
     name, note = _LITERAL[base]
-    for index, value in enumerate(asked.values):
+    for index, value in enumerate(clause.values):
         if any(char in _VARIABLE.sub("", value) for char in "*?"):
             exact = not note and operator.lower() == base
-            yield asked.found(
+            yield clause.fault(
                 f"{operator} treats the wildcard in `{value}` as a plain character",
                 f"use {name}{note}",
                 index,
-                correction=with_wildcards(asked, name) if exact else None,
+                correction=with_wildcards(clause, name) if exact else None,
             )
 
 
@@ -113,52 +113,52 @@ _LITERAL: Final = {
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
-def operator_types(asked: Asked) -> Iterator[Found]:
-    qualifier, operator = asked.operator.qualifier, asked.condition.operator
-    if asked.family == "null" and qualifier:
-        yield asked.found(
+def operator_types(clause: Clause) -> Iterator[Fault]:
+    qualifier, operator = clause.operator.qualifier, clause.condition.operator
+    if clause.family == "null" and qualifier:
+        yield clause.fault(
             f"{operator} {'always' if qualifier == 'forallvalues' else 'never'} holds: Null tests "
             "whether the key is present, not its values",
             "use `Null` without a qualifier",
         )
-    kind = (facts.key_type(asked.key) or "").removeprefix("ArrayOf")
-    if not asked.operator.known or kind not in _TYPES or asked.family == "null":
+    kind = (facts.key_type(clause.key) or "").removeprefix("ArrayOf")
+    if not clause.operator.known or kind not in _TYPES or clause.family == "null":
         return
     of = _TYPES[kind]
-    if asked.name in facts.SEVERAL_VALUES and not qualifier:
-        yield asked.found(
-            f"`{asked.key}` has several values, and {operator} never holds for several",
+    if clause.name in facts.SEVERAL_VALUES and not qualifier:
+        yield clause.fault(
+            f"`{clause.key}` has several values, and {operator} never holds for several",
             f"use ForAnyValue:{operator} or ForAllValues:{operator}",
         )
-    elif not _fits(asked, kind):
-        yield asked.found(
-            f"`{asked.key}` is {of.words}, and {operator} compares {_FAMILIES[asked.family][0]}",
+    elif not _fits(clause, kind):
+        yield clause.fault(
+            f"`{clause.key}` is {of.words}, and {operator} compares {_FAMILIES[clause.family][0]}",
             f"use {of.operator}",
         )
-    elif never := _never(asked, kind):
-        yield asked.found(
-            f"`{asked.key}` is {of.words}, never {listed(never)}",
+    elif never := _never(clause, kind):
+        yield clause.fault(
+            f"`{clause.key}` is {of.words}, never {listed(never)}",
             f"use {of.operator}, or the intended key",
         )
 
 
-def _fits(asked: Asked, kind: str) -> bool:
+def _fits(clause: Clause, kind: str) -> bool:
     """Return whether AWS documents the operator for a key of the type *kind*.
 
     Users choose the text of a tag or of an encryption context, so it can be an ARN or a boolean.
     """
     families = _TYPES[kind].families
-    if kind == "String" and any(part in asked.name for part in ("tag", "context", "arn")):
+    if kind == "String" and any(part in clause.name for part in ("tag", "context", "arn")):
         families += ("arn", "bool")
-    return asked.family in families or (asked.name, asked.family) == ("aws:epochtime", "numeric")
+    return clause.family in families or (clause.name, clause.family) == ("aws:epochtime", "numeric")
 
 
-def _never(asked: Asked, kind: str) -> list[str]:
+def _never(clause: Clause, kind: str) -> list[str]:
     """Return the texts that a number, or what is true or false, never equals."""
-    if kind not in {"Bool", "Numeric"} or asked.family != "string":
+    if kind not in {"Bool", "Numeric"} or clause.family != "string":
         return []
-    fold = "ignorecase" in asked.operator.base
-    plain = [value for value in asked.values if not any(char in value for char in "*?$")]
+    fold = "ignorecase" in clause.operator.base
+    plain = [value for value in clause.values if not any(char in value for char in "*?$")]
     if kind == "Numeric":
         return [value for value in plain if number(value) is None]
     return [value for value in plain if (value.lower() if fold else value) not in {"true", "false"}]
@@ -183,25 +183,25 @@ _TYPES: Final = {
 """The types of keys; dates and addresses have too many spellings to be compared as texts."""
 
 
-def absent_passes(asked: Asked) -> Iterator[Found]:
+def absent_passes(clause: Clause) -> Iterator[Fault]:
     """Yield ForAllValues in an Allow, on a single-valued key, that holds without a value.
 
     A value that is empty counts as none, so `Null` beside it is not enough; the claims of a token
     are never empty. The proof decides whether another condition requires a value.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
-    item, key, operator = asked.item, asked.key, asked.condition.operator
+    item, key, operator = clause.item, clause.key, clause.condition.operator
     kind = facts.key_type(key) or "ArrayOf"
-    one = asked.operator.qualifier == "forallvalues" and not kind.startswith("ArrayOf")
-    if not one or asked.family == "null" or not item.allows:
+    one = clause.operator.qualifier == "forallvalues" and not kind.startswith("ArrayOf")
+    if not one or clause.family == "null" or not item.allows:
         return
     without = [(Condition("Null", key, ("true",)), f"without `{key}`")]
-    if asked.family == "string" and not facts.is_provider_key(key):
+    if clause.family == "string" and not facts.is_provider_key(key):
         without.append((Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"))
     for lacking, which in without:
         witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
         if witness:
-            yield asked.found(
+            yield clause.fault(
                 f"{operator} also holds for a request {which}, because nothing requires a value",
                 f"use {operator.partition(':')[2]}: the key has one value",
                 witness=(_step(item, witness.request, which),),
@@ -220,56 +220,56 @@ def _step(item: Item, request: Request, which: str) -> Step:
     return Step(called, authorizer_of(item.document).decide(called).outcome, says)
 
 
-def mixed(item: Item) -> Iterator[Found]:
+def mixed(item: Item) -> Iterator[Fault]:
     """Yield contradictory values of one condition: of several JSON types, or both booleans.
 
     Also keys that an operator has twice: condition keys ignore case, so both conditions must hold.
     """
     keys: dict[tuple[str, str], str] = {}
-    for asked in item.asked:
-        operator, key = asked.condition.operator, asked.key
-        first = keys.setdefault((operator.lower(), asked.name), key)
+    for clause in item.clauses:
+        operator, key = clause.condition.operator, clause.key
+        first = keys.setdefault((operator.lower(), clause.name), key)
         if first != key:
-            yield asked.found(
+            yield clause.fault(
                 f"`{key}` is the same key as `{first}`, because condition keys ignore case: both "
                 "conditions must hold",
                 "write one list of values under one spelling",
             )
         written = item.raw.get("Condition", {}).get(operator, {}).get(key)
         types = {type(value) for value in written} if isinstance(written, list) else set()
-        both = {value.lower() for value in asked.values} >= {"true", "false"}
-        if both and asked.family in {"bool", "null"}:
-            instead = ", or use `Null` to require the key" if asked.family == "bool" else ""
-            yield asked.found(
+        both = {value.lower() for value in clause.values} >= {"true", "false"}
+        if both and clause.family in {"bool", "null"}:
+            instead = ", or use `Null` to require the key" if clause.family == "bool" else ""
+            yield clause.fault(
                 f"{operator} lists both `true` and `false`: the value of `{key}` makes no "
                 "difference",
                 f"name one of them{instead}",
             )
         elif len(types) > 1:
-            yield asked.found(
+            yield clause.fault(
                 f"the values of `{key}` are of different JSON types",
                 "write all of them as strings, in quotation marks",
             )
 
 
-def private_addresses(asked: Asked) -> Iterator[Found]:
+def private_addresses(clause: Clause) -> Iterator[Fault]:
     """Yield private addresses under aws:SourceIp, which is always a public one.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    if asked.family != "ip" or asked.name != "aws:sourceip":
+    if clause.family != "ip" or clause.name != "aws:sourceip":
         return
-    private = [value for value in asked.values if _is_private(value)]
+    private = [value for value in clause.values if _is_private(value)]
     if not private:
         return
-    if len(private) < len(asked.values):
+    if len(private) < len(clause.values):
         effect = "these values make no difference"
-    elif asked.operator.negated:
+    elif clause.operator.negated:
         effect = "the condition holds for every request from a public address"
     else:
         effect = "the condition holds for no request from a public address"
-    yield asked.found(
-        f"`{asked.key}` is a public address, and {listed(private)} "
+    yield clause.fault(
+        f"`{clause.key}` is a public address, and {listed(private)} "
         f"{'are' if len(private) > 1 else 'is'} private: {effect}",
         "name the public addresses that requests come from; for requests from inside a VPC use "
         "`aws:VpcSourceIp` with `aws:SourceVpc`",
@@ -292,13 +292,13 @@ def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
     return tuple(ipaddress.ip_network(text) for text in (*texts, "fc00::/7", "fe80::/10"))
 
 
-def host_bits(asked: Asked) -> Iterator[Found]:
-    for index, value in enumerate(asked.values if asked.family == "ip" else ()):
+def host_bits(clause: Clause) -> Iterator[Fault]:
+    for index, value in enumerate(clause.values if clause.family == "ip" else ()):
         if network(value) is None or "/" not in value:
             continue
         whole = ipaddress.ip_network(value, strict=False)
         if ipaddress.ip_interface(value).ip != whole[0]:
-            yield asked.found(
+            yield clause.fault(
                 f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
                 f"write `{whole}`, or a longer prefix length for a single address",
                 index,
@@ -340,14 +340,14 @@ https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-A
 """
 
 
-def ids(asked: Asked) -> Iterator[Found]:
-    if asked.name not in _IDS or asked.family != "string":
+def ids(clause: Clause) -> Iterator[Fault]:
+    if clause.name not in _IDS or clause.family != "string":
         return
-    form, words = _IDS[asked.name]
-    for index, value in enumerate(asked.values):
+    form, words = _IDS[clause.name]
+    for index, value in enumerate(clause.values):
         if not any(char in value for char in "*?$") and not re.fullmatch(form, value):
-            yield asked.found(
-                f"`{value}` is not the id of {words.partition(',')[0]}, which `{asked.key}` "
+            yield clause.fault(
+                f"`{value}` is not the id of {words.partition(',')[0]}, which `{clause.key}` "
                 "always is",
                 f"name the id of {words}",
                 index,

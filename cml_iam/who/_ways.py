@@ -20,7 +20,7 @@ from cml_iam.who._asking import Asker, Question, State
 from cml_iam.who._reduced import EVERYONE
 
 if TYPE_CHECKING:
-    from cml_iam.lint import Wanted
+    from cml_iam.lint import EscalationStep
     from cml_iam.who._account import Account
 
 ASSUME: Final = "sts:AssumeRole"
@@ -76,7 +76,7 @@ class Call:
     question: Question
     trust: PolicyDocument | None = None
     whom: Audience | None = None
-    others: tuple[Wanted, ...] = ()
+    others: tuple[EscalationStep, ...] = ()
     rewritten: bool = False
 
 
@@ -191,7 +191,7 @@ class Ways:
                 return Hop(state, question, also=_also(others))
         return None
 
-    def _may_all(self, calls: Iterable[Wanted], state: State) -> bool:
+    def _may_all(self, calls: Iterable[EscalationStep], state: State) -> bool:
         for action in (call.action for call in calls):
             if (action, state) not in self._may:
                 self._may[action, state] = self._asker.possible(Question(action), state)
@@ -241,7 +241,7 @@ def _question(way: Escalation, resource: str) -> Question:
     return Question(first.action, resource, conditions)
 
 
-def _also(others: Iterable[Wanted]) -> str:
+def _also(others: Iterable[EscalationStep]) -> str:
     return "".join(f" and {call.action}" for call in others)
 
 
