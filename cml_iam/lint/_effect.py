@@ -9,22 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from cml_iam import facts
-from cml_iam.facts import (
-    EXACT_SERVICES,
-    GLOBAL_KEYS,
-    REQUEST_TAG,
-    RESOURCE_TAG,
-    TAG_KEYS,
-    Action,
-    ArnPattern,
-    Target,
-    is_region,
-    names_of,
-    never_with,
-    overlap,
-    same_key,
-    updated,
-)
+from cml_iam.facts import Action, ArnPattern, Target
 from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Claim, Fault, listed
@@ -39,7 +24,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.htm
 
 def foreign_keys(clause: Clause) -> Iterator[Fault]:
     key, kind = clause.key, clause.item.subject.kind
-    if clause.name in GLOBAL_KEYS or not clause.operator.known:
+    if clause.name in facts.GLOBAL_KEYS or not clause.operator.known:
         return
     if facts.is_unknown_key(key) or facts.is_provider_key(key):
         return
@@ -49,14 +34,16 @@ def foreign_keys(clause: Clause) -> Iterator[Fault]:
     always = clause.test({})
     if not lacking or (always and not _surprises(clause, lacking, all_lack=all_lack)):
         return
-    if is_region(key):
+    if facts.is_region(key):
         remedy = "use `aws:RequestedRegion`, which every request has"
     elif all_lack:
         remedy = "check the key: use one that these actions have"
     else:
         remedy = "put these actions into a separate statement"
     claim: Claim = "narrower" if always else "grant"
-    everywhere = other_key(clause, "aws:RequestedRegion", claim=claim) if is_region(key) else None
+    everywhere = (
+        other_key(clause, "aws:RequestedRegion", claim=claim) if facts.is_region(key) else None
+    )
     tell = _holds_always if always else _holds_never
     message = tell(clause, lacking, all_lack=all_lack)
     yield clause.fault(message, remedy, correction=everywhere)
@@ -91,8 +78,8 @@ def _may_have(key: str, action: Action, target: Target) -> bool:
 
 def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
     """Return whether requests for *action* on *target* certainly never have the key."""
-    own = {name.lower() for name in names_of(key, action.full)}
-    return key.lower() not in own or never_with(key, action.full, target.keys) is not None
+    own = {name.lower() for name in facts.names_of(key, action.full)}
+    return key.lower() not in own or facts.never_with(key, action.full, target.keys) is not None
 
 
 def _surprises(clause: Clause, lacking: list[Action], *, all_lack: bool) -> bool:
@@ -124,7 +111,7 @@ def _without(clause: Clause, lacking: list[Action]) -> tuple[str, bool]:
     if certain:
         return f"no request for {names} has the condition key `{clause.key}`", True
     return (
-        f"AWS's reference of {updated()} lists no condition key `{clause.key}` for {names}",
+        f"AWS's reference of {facts.updated()} lists no condition key `{clause.key}` for {names}",
         False,
     )
 
@@ -152,13 +139,13 @@ def _them(names: Sequence[object]) -> str:
 
 
 def tags_of_some(clause: Clause) -> Iterator[Fault]:
-    key = same_key(clause.key)
-    tag = key.startswith((RESOURCE_TAG, REQUEST_TAG)) or key == TAG_KEYS
+    key = facts.same_key(clause.key)
+    tag = key.startswith((facts.RESOURCE_TAG, facts.REQUEST_TAG)) or key == facts.TAG_KEYS
     lacking = facts.services_without(key) if tag and clause.item.unlisted else ()
     if clause.operator.known and lacking:
         yield clause.fault(
-            f"according to AWS's reference of {updated()}, {len(lacking)} services have no key "
-            f"`{clause.key}` ({listed(lacking, most=3)}): for them the condition "
+            f"according to AWS's reference of {facts.updated()}, {len(lacking)} services have no "
+            f"key `{clause.key}` ({listed(lacking, most=3)}): for them the condition "
             f"{clause.how_often} holds",
             "put actions of these services into a separate statement",
         )
@@ -171,7 +158,7 @@ def foreign_resources(item: Item) -> Iterator[Fault]:
     dead = [element for element in typed if element not in accountless]
     if accountless:
         yield item.fault(
-            f"AWS's reference of {updated()} lists the resource of "
+            f"AWS's reference of {facts.updated()} lists the resource of "
             f"{listed([element.text for element in accountless])} without an account, and these "
             "resources have one: AWS may not match them",
             "try the call to see which form AWS uses, or also allow the ARN without the account",
@@ -181,7 +168,7 @@ def foreign_resources(item: Item) -> Iterator[Fault]:
         targets = {t.type for element in dead for a in element.actions for t in a.targets}
         several = len(dead) > 1
         yield item.fault(
-            f"according to AWS's reference of {updated()}, "
+            f"according to AWS's reference of {facts.updated()}, "
             f"{listed([element.text for element in dead])} {'do' if several else 'does'} not apply "
             f"to any of these resources: the statement {item.grants} nothing for {_them(dead)}",
             f"{'they apply' if several else 'it applies'} to {listed(sorted(targets - {''}))}",
@@ -195,7 +182,7 @@ def needs_any(item: Item) -> Iterator[Fault]:
     dead = [element for element in _dead_elements(item) if _take_no_resource(element)]
     if dead:
         yield item.fault(
-            f"AWS's reference of {updated()} lists no resource for "
+            f"AWS's reference of {facts.updated()} lists no resource for "
             f'{listed([element.text for element in dead])}, so only `"Resource": "*"` names '
             f"{_them(dead)}: if that is all, the statement {item.grants} nothing for {_them(dead)}",
             'put these actions into a separate statement with `"Resource": "*"`',
@@ -237,7 +224,7 @@ def _of_no_account(item: Item, element: Named) -> bool:
     """Return whether an action of *element* uses a resource of *item*, but without an account."""
     resources = [(*pattern[:4], "", *pattern[5:]) for _, pattern in item.resources]
     arns = [arn for a in element.actions for target in a.targets for arn in target.arns]
-    return any(overlap(pattern, arn) for pattern in resources for arn in arns)
+    return any(facts.overlap(pattern, arn) for pattern in resources for arn in arns)
 
 
 def _unused(item: Item, dead: list[Named]) -> Iterator[Fault]:
@@ -257,11 +244,11 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Fault]:
         if pattern is None or text == "*" or _in_capitals(pattern):
             continue
         if not any(
-            not target.arns or any(overlap(pattern, arn) for arn in target.arns)
+            not target.arns or any(facts.overlap(pattern, arn) for arn in target.arns)
             for target in targets
         ):
             yield item.fault(
-                f"according to AWS's reference of {updated()}, no action of the statement "
+                f"according to AWS's reference of {facts.updated()}, no action of the statement "
                 f"applies to `{text}`",
                 "remove it, or add the intended action",
                 ("Resource", index),
@@ -272,7 +259,7 @@ def contradictions(item: Item) -> Iterator[Fault]:
     readable = all(clause.operator.known and clause.values for clause in item.clauses)
     named = [pattern[3] for _, pattern in item.resources]
     regional = bool(named) and not {"", "*"} & {*named}
-    regions = regional and any(is_region(clause.key) for clause in item.clauses)
+    regions = regional and any(facts.is_region(clause.key) for clause in item.clauses)
     if not readable or (len(item.clauses) < 2 and not regions) or is_matched(item):
         return
     core = _core(item)
@@ -284,7 +271,7 @@ def contradictions(item: Item) -> Iterator[Fault]:
             f"statement {item.grants} nothing",
             "put alternatives into one list of values, or into separate statements",
         )
-    elif core and regional and is_region(core[0].key):
+    elif core and regional and facts.is_region(core[0].key):
         yield core[0].fault(
             f"the resources are in {listed(sorted(set(named)))}, but the condition requires "
             f"{listed(core[0].values)}: the statement {item.grants} nothing",
@@ -303,10 +290,10 @@ def _core(item: Item) -> tuple[Clause, ...]:
 
 
 def _why(core: Sequence[Clause]) -> str:
-    names = {same_key(clause.key) for clause in core}
+    names = {facts.same_key(clause.key) for clause in core}
     if len(names) > 1:
         tags = "`aws:TagKeys` lists the key of every tag that is sent"
-        return tags if TAG_KEYS in names else "together they permit no value"
+        return tags if facts.TAG_KEYS in names else "together they permit no value"
     if any(clause.condition.operator.lower().endswith("null") for clause in core):
         return "one requires that the key is absent, the other that it is present"
     return "their values have nothing in common"
@@ -319,8 +306,8 @@ def matches_nothing(item: Item) -> Iterator[Fault]:
     needs them is not enough. GetCallerIdentity is excluded, as it needs no Allow.
     """
     services = {action.service for action in item.actions.values()}
-    exact = bool(services) and services <= EXACT_SERVICES
-    alone = bool(item.clauses) and all(clause.name in GLOBAL_KEYS for clause in item.clauses)
+    exact = bool(services) and services <= facts.EXACT_SERVICES
+    alone = bool(item.clauses) and all(clause.name in facts.GLOBAL_KEYS for clause in item.clauses)
     decided = item.actions.keys() - {"sts:GetCallerIdentity"}
     plainly = item.everywhere and not item.statement.conditions and decided
     if plainly or not (exact or alone) or is_matched(item):

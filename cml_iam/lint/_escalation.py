@@ -18,16 +18,7 @@ from typing import Final, NamedTuple
 from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import Request
-from cml_iam.facts import (
-    EXAMPLE_ACCOUNT,
-    RESOURCE_TAG,
-    Action,
-    ArnPattern,
-    arn_pattern,
-    covers,
-    first_region,
-    same_key,
-)
+from cml_iam.facts import Action, ArnPattern
 from cml_iam.files import shipped_text
 from cml_iam.lint._ask import allowed, request_of, sent
 from cml_iam.lint._finding import Fault, are, listed
@@ -39,7 +30,7 @@ PARTITION: Final = "aws"
 GLOBAL: Final = frozenset({"iam", "sts"})
 SHOWN: Final = 5
 
-OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary")
+OF_RESOURCE: Final = (facts.RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary")
 """Prefixes of keys that describe the resource; the resource of an escalation has none of them."""
 
 
@@ -167,7 +158,7 @@ def _shape(subject: Subject, step: EscalationStep, items: tuple[Item, ...]) -> S
 
     A named resource has no tags and no permissions boundary.
     """
-    account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
+    account, partition = subject.account or facts.EXAMPLE_ACCOUNT, subject.partition or PARTITION
     values = {
         "aws:principalaccount": account,
         "aws:principalarn": f"arn:{partition}:iam::{account}:user/example",
@@ -177,14 +168,14 @@ def _shape(subject: Subject, step: EscalationStep, items: tuple[Item, ...]) -> S
     }
     if step.service:
         values["iam:passedtoservice"] = step.service
-    tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
+    tested = {facts.same_key(c.key): c.key for item in items for c in item.statement.conditions}
     tested = {key: key for item in items for key in item.named_in_variables} | tested
     conditions = {"StringEquals": {key: values[n] for n, key in tested.items() if n in values}}
     arn = "*"
     if step.resource is not None:
         conditions["Null"] = {k: "true" for n, k in tested.items() if n.startswith(OF_RESOURCE)}
         name = step.action.partition(":")[0]
-        region, prefix = ("", "iam") if name in GLOBAL else (first_region(PARTITION), name)
+        region, prefix = ("", "iam") if name in GLOBAL else (facts.first_region(PARTITION), name)
         arn = f"arn:{partition}:{prefix}:{region}:{account}:{step.resource}"
     blocks = {operator: block for operator, block in conditions.items() if block}
     return Shape((step.action,), (arn,), blocks)
@@ -295,7 +286,7 @@ def _on_every_role(item: Item, action: str, roles: ArnPattern) -> Iterator[tuple
 
 def _all(roles: ArnPattern, text: str, item: Item) -> bool:
     """Return whether *text* matches all *roles* of an account, whichever account that is."""
-    pattern = arn_pattern(text, variables=item.variables)
+    pattern = facts.arn_pattern(text, variables=item.variables)
     if pattern is None or "${" in text:
         return False
-    return covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), roles)
+    return facts.covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), roles)

@@ -8,17 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from cml_iam import facts
 from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import Request
-from cml_iam.facts import (
-    EXAMPLE_REGIONS,
-    REQUEST_TAG,
-    TAG_KEYS,
-    Action,
-    Target,
-    is_region,
-    never_with,
-)
+from cml_iam.facts import Action, Target
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._finding import Correction, Fault, Step, listed
@@ -98,14 +91,14 @@ def _keys_in_the_way(items: Iterable[Item], missing: list[Target]) -> list[str]:
             for clause in item.clauses
             if item.allows and clause.operator.known and not clause.test({})
             for target in missing
-            if item.reaches(target) and never_with(clause.key, RUN, target.keys)
+            if item.reaches(target) and facts.never_with(clause.key, RUN, target.keys)
         )
     )
 
 
 def _why(keys: list[str], run: Action) -> str:
     """Say on which of the resources that a launch needs *keys* exist."""
-    having = {t.type for k in keys for t in run.targets if not never_with(k, RUN, t.keys)}
+    having = {t.type for k in keys for t in run.targets if not facts.never_with(k, RUN, t.keys)}
     types = sorted({target.type for target in _needed(run)} & having)
     where = f"exists on {listed(types)} only" if types else "exists on none of them"
     return f" ({listed(keys)} {where}, so the condition refuses everything else)"
@@ -121,7 +114,7 @@ def _completed_launch(item: Item, missing: list[Target]) -> Correction | None:
     partition, account = item.subject.partition or "aws", item.subject.account or "*"
     regions: dict[str, dict[str, list[str]]] = {}
     for condition in item.statement.conditions:
-        if is_region(condition.key):
+        if facts.is_region(condition.key):
             regions.setdefault(condition.operator, {})[condition.key] = list(condition.values)
     statement: dict[str, Any] = {
         "Effect": "Allow",
@@ -155,12 +148,14 @@ def health_locked_out(subject: Subject) -> Iterator[Fault]:
     restricted = [
         clause
         for clause in subject.clauses
-        if clause.item.allows and is_region(clause.key) and changing & clause.item.actions.keys()
+        if clause.item.allows
+        and facts.is_region(clause.key)
+        and changing & clause.item.actions.keys()
     ]
     if not restricted:
         return
     named = {value for clause in restricted for value in clause.values}
-    regions = (*EXAMPLE_REGIONS["aws"][1:], "xx-none-1")
+    regions = (*facts.EXAMPLE_REGIONS["aws"][1:], "xx-none-1")
     outside = next(region for region in regions if region not in named)
     describe = ec2_action("DescribeRegions")
     shape = Shape((describe.full,), ("*",), {"StringEquals": {"aws:RequestedRegion": outside}})
@@ -183,7 +178,7 @@ def launched_by_case(clause: Clause) -> Iterator[Fault]:
     """
     item, run = clause.item, ec2_action("RunInstances")
     requires = clause.demands if item.allows else clause.forbids
-    if not clause.name.startswith(REQUEST_TAG) or not requires or not item.says(run):
+    if not clause.name.startswith(facts.REQUEST_TAG) or not requires or not item.says(run):
         return
     launch = _in_other_case(clause, run)
     untagged = launch and _untagged(launch)
@@ -209,7 +204,7 @@ def _in_other_case(clause: Clause, run: Action) -> Request | None:
     """Return an allowed launch, affected by the statement, with the tag in a different case."""
     key, item = clause.key, clause.item
     values = tuple(value for value in clause.values if "${" not in value)
-    having = [t for t in item.targets(run) if not never_with(key, RUN, t.keys)]
+    having = [t for t in item.targets(run) if not facts.never_with(key, RUN, t.keys)]
     arns = _arns(having)
     if not values or not arns:
         return None
@@ -224,6 +219,6 @@ def _untagged(request: Request) -> Request:
     kept = {
         key: value
         for key, value in request.context.items()
-        if not key.lower().startswith((REQUEST_TAG, TAG_KEYS))
+        if not key.lower().startswith((facts.REQUEST_TAG, facts.TAG_KEYS))
     }
     return request._replace(context=kept)
