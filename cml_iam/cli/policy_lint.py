@@ -43,7 +43,7 @@ fail_on_option = option(
     "--kind",
     "Kind of the policies.  [default: detected for each document; a `boundary` or `scp` "
     "looks like `identity`]",
-    type=click.Choice(["identity", "boundary", "resource", "trust", "scp", "rcp"]),
+    type=click.Choice(room.KINDS),
 )
 @together_option
 @option("--fix", "Apply the corrections that are proved safe, then report what is left.")
@@ -112,7 +112,6 @@ def lint(
 
 
 def _rendered(document: Profile) -> list[tuple[str, str]]:
-    """Return the site's policy *document* in its parts, each with its name."""
     from cml_iam.render import part_name, render_parts
 
     return [
@@ -206,13 +205,7 @@ def _as_json(
 
 
 def _problem_as_json(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    return {
-        "message": problem.message,
-        "file": place.file if place else None,
-        "line": place.line or None if place else None,
-        "column": place.column or None if place else None,
-    }
+    return {"message": problem.message, **room.place_as_json(problem.place)}
 
 
 def _fixes_as_json(fixes: Sequence[Fixed]) -> dict[str, Any]:
@@ -249,7 +242,6 @@ def _rule(finding: Finding) -> str:
 
 
 def _counts(findings: Iterable[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each severity."""
     words = [finding.severity.word for finding in findings]
     return {level: words.count(level) for level in LEVELS}
 
@@ -313,10 +305,7 @@ def _cause(finding: Finding) -> str | None:
 
 
 def _finding_lines(finding: Finding, folded: Sequence[Finding] = ()) -> Iterator[str]:
-    """Yield one finding: place and message, then proof, remedy and page.
-
-    For the findings *folded* into it, yields only the rules.
-    """
+    """Yield place and message, proof, remedy and page; of the findings *folded*, only the rules."""
     from cml_iam.report import Item, Request  # a clean policy needs none of it
     from cml_iam.report.text import item_lines
 
@@ -351,10 +340,7 @@ def _finding_lines(finding: Finding, folded: Sequence[Finding] = ()) -> Iterator
 
 
 def _summary(number: Mapping[str, int], files: int, left: int) -> str:
-    """Return the last line: how many findings of each severity, in how many policies.
-
-    *left* is how many parts are not judged.
-    """
+    """Return the last line: findings by severity, in how many policies; *left* are not judged."""
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
     policies = plural(files, "policy")

@@ -121,7 +121,6 @@ class Stage(NamedTuple):
 
     @property
     def launch_regions(self) -> tuple[str, ...]:
-        """The regions for launches."""
         return launch_regions(self.site)
 
     @property
@@ -131,7 +130,6 @@ class Stage(NamedTuple):
         return tuple(region for region in examples if region not in self.site.restrict.regions)[:1]
 
     def worker(self, region: str) -> ask.Instance:
-        """Return a running worker in *region*."""
         return self._instance("i-0a1b2c3d4e5f60001", region, {self.tag.key: self.tag.value})
 
     def foreign(self, region: str) -> ask.Instance:

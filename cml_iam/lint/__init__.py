@@ -18,6 +18,7 @@ from cml_iam.lint._finding import (
     Kind,
     Severity,
     Step,
+    place_as_json,
     recognized_kind,
 )
 

@@ -34,10 +34,7 @@ def authorizer_of(document: Document) -> Authorizer:
 def matched(
     item: Item, *, action: str | None = None, conditions: Sequence[Condition] | None = None
 ) -> Verdict:
-    """Prove that no request matches *item*; a witness is a request that matches.
-
-    *action* and *conditions*, if given, replace its own.
-    """
+    """Prove that no request matches *item*, with *action* and *conditions* in place of its own."""
     return _never((_alone(item, action, conditions),), _kind(Shape()))
 
 
@@ -136,7 +133,6 @@ def _denied(content: Content) -> Content:
 def _alone(
     item: Item, action: str | None = None, conditions: Sequence[Condition] | None = None
 ) -> Content:
-    """Return *item* as an Allow; *action* and *conditions*, if given, replace its own."""
     statement, version = item.content
     other: dict[str, Any] = {"index": 0, "effect": "Allow"}
     if action is not None:

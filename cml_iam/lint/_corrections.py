@@ -73,7 +73,6 @@ def known_action(item: Item, at: Path, text: str) -> Correction | None:
 
 
 def known_operator(item: Item, operator: str) -> Correction | None:
-    """Correct the spelling of a condition operator."""
     qualifier, colon, base = operator.rpartition(":")
     meant = certain(base, (*OPERATOR_NAMES, *(f"{name}IfExists" for name in OPERATOR_NAMES)))
     quantifier = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
@@ -109,7 +108,6 @@ def with_wildcards(clause: Clause, operator: str) -> Correction | None:
 
 
 def known_key(clause: Clause) -> Correction | None:
-    """Correct the spelling of a condition key."""
     prefix = clause.key.partition(":")[0]
     head, slash, tail = clause.key.partition("/")
     heads = [
@@ -135,7 +133,6 @@ def other_key(clause: Clause, name: str, *, claim: Claim = "narrower") -> Correc
 
 
 def latest_version(item: Item) -> Correction | None:
-    """Set the document to the version that supports variables."""
     located = item.document.located
     if located is None:
         return None
@@ -191,7 +188,6 @@ def spelled_tag(item: Item, tag: str) -> Correction | None:
 
 
 def _on_tag_keys(item: Item, values: dict[str, Any]) -> tuple[Edit, ...]:
-    """Return the edits that add operators on aws:TagKeys, with *values*, to the conditions."""
     blocks = {operator: {TAG_KEYS: value} for operator, value in values.items()}
     if "Condition" not in item.raw:
         return (Edit("add", item.path, "Condition", blocks),) if blocks else ()

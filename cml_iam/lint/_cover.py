@@ -181,7 +181,6 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
 
 
 def _example(item: Item, element: Named, further: tuple[Condition, ...]) -> Request | None:
-    """Return a request that matches *item* for one of its actions, and meets *further*."""
     request = None if further else known(item, (action.full for action in element.actions))
     if request:
         return request
@@ -206,7 +205,6 @@ def _may_cover(item: Item, wide: Item) -> bool:
 
 
 def _may_cover_resources(item: Item, wide: Item) -> bool:
-    """Return whether each resource of *item* overlaps with a resource of *wide*."""
     if item.statement.resource is None or wide.statement.resource is None:
         return True
     broad = [pattern for _, pattern in wide.resources]
@@ -297,7 +295,6 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
 
 
 def _included_sessions(item: Item) -> Iterator[Fault]:
-    """Yield each session of a role that is itself among the principals."""
     names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)

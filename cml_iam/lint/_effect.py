@@ -12,7 +12,7 @@ from cml_iam import facts
 from cml_iam.facts import Action, ArnPattern, Target
 from cml_iam.lint._ask import is_matched, matched
 from cml_iam.lint._corrections import any_resource, other_key
-from cml_iam.lint._finding import Claim, Fault, listed
+from cml_iam.lint._finding import Claim, Correction, Fault, listed
 from cml_iam.lint._subject import Clause, Item, Named
 
 _OF_ACCESS_POINTS: Final = ("s3:dataaccesspoint", "s3:accesspointnetworkorigin")
@@ -34,19 +34,16 @@ def foreign_keys(clause: Clause) -> Iterator[Fault]:
     always = clause.test({})
     if not lacking or (always and not _surprises(clause, lacking, all_lack=all_lack)):
         return
+    correction: Correction | None = None
+    remedy = "put these actions into a separate statement"
     if facts.is_region(key):
         remedy = "use `aws:RequestedRegion`, which every request has"
+        claim: Claim = "narrower" if always else "grant"
+        correction = other_key(clause, "aws:RequestedRegion", claim=claim)
     elif all_lack:
         remedy = "check the key: use one that these actions have"
-    else:
-        remedy = "put these actions into a separate statement"
-    claim: Claim = "narrower" if always else "grant"
-    everywhere = (
-        other_key(clause, "aws:RequestedRegion", claim=claim) if facts.is_region(key) else None
-    )
-    tell = _holds_always if always else _holds_never
-    message = tell(clause, lacking, all_lack=all_lack)
-    yield clause.fault(message, remedy, correction=everywhere)
+    message = _holds_wrongly(clause, lacking, all_lack=all_lack)
+    yield clause.fault(message, remedy, correction=correction)
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
@@ -63,17 +60,14 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
         for group in groups:
             live = [action for action in group if item.targets(action)]
             if any(
-                _may_have(key, action, target) for action in live for target in item.targets(action)
+                target.keys.has(key) and not _certainly_lacks(key, action, target)
+                for action in live
+                for target in item.targets(action)
             ):
                 having = True
             else:
                 lacking += live
     return lacking, not having
-
-
-def _may_have(key: str, action: Action, target: Target) -> bool:
-    """Return whether the reference lists the key for *action* on *target*."""
-    return target.keys.has(key) and not _certainly_lacks(key, action, target)
 
 
 def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
@@ -97,40 +91,27 @@ def _surprises(clause: Clause, lacking: list[Action], *, all_lack: bool) -> bool
     return clause.item.allows or other
 
 
-def _without(clause: Clause, lacking: list[Action]) -> tuple[str, bool]:
-    """State that requests lack the key, and return whether this is a fact.
-
-    Otherwise it is true as far as the reference lists the keys of these requests.
-    """
-    names = listed([action.full for action in lacking])
-    certain = all(
+def _holds_wrongly(clause: Clause, lacking: list[Action], *, all_lack: bool) -> str:
+    """State that requests lack the key, as a fact or as far as the reference lists it."""
+    names, grants, them = listed([a.full for a in lacking]), clause.item.grants, _them(lacking)
+    is_certain = all(
         _certainly_lacks(clause.key, action, target)
         for action in lacking
         for target in clause.item.targets(action)
     )
-    if certain:
-        return f"no request for {names} has the condition key `{clause.key}`", True
-    return (
-        f"AWS's reference of {facts.updated()} lists no condition key `{clause.key}` for {names}",
-        False,
-    )
-
-
-def _holds_never(clause: Clause, lacking: list[Action], *, all_lack: bool) -> str:
-    grants, (without, certain) = clause.item.grants, _without(clause, lacking)
-    if all_lack:
-        consequence = f"the statement can never match and {grants} nothing"
-    else:
-        consequence = f"the statement {grants} nothing for {_them(lacking)}"
-    return f"{without}: {'' if certain else 'if that is all, '}{consequence}"
-
-
-def _holds_always(clause: Clause, lacking: list[Action], *, all_lack: bool) -> str:
-    always = f"{_without(clause, lacking)[0]}, so {clause.condition.operator} always holds"
+    lack = f"AWS's reference of {facts.updated()} lists no condition key `{clause.key}` for {names}"
+    if is_certain:
+        lack = f"no request for {names} has the condition key `{clause.key}`"
+    if not clause.test({}):
+        effect = (
+            f"can never match and {grants} nothing" if all_lack else f"{grants} nothing for {them}"
+        )
+        return f"{lack}: {'' if is_certain else 'if that is all, '}the statement {effect}"
+    always = f"{lack}, so {clause.condition.operator} always holds"
     if clause.item.allows:
-        return f"{always} for {_them(lacking)}: the condition restricts nothing"
+        return f"{always} for {them}: the condition restricts nothing"
     if all_lack:
-        return f"{always} for {_them(lacking)}: the condition makes no difference"
+        return f"{always} for {them}: the condition makes no difference"
     return f"{always} and the action is always refused"
 
 

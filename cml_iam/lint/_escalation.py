@@ -111,7 +111,6 @@ def escalates(subject: Subject) -> Iterator[Fault]:
 
 
 def _services(subject: Subject) -> frozenset[str]:
-    """Return the services that Allows name; none if an Allow may be about any service."""
     if any(item.unlisted for item in subject.allows):
         return frozenset()
     texts = (text for item in subject.allows for text in item.statement.action or ())
@@ -119,7 +118,6 @@ def _services(subject: Subject) -> frozenset[str]:
 
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
-    """Return one allowed request for each step, or None."""
     about = [_about(subject, step.action) for step in escalation.steps]
     if not all(about):
         return None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from cml_iam.errors import Place
 
@@ -25,7 +25,7 @@ A principal, as its policy or its permissions boundary; a resource; a role, as i
 an account, as a service control policy or a resource control policy.
 """
 
-KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp", "rcp")
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 class Severity(IntEnum):
@@ -43,29 +43,16 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request of a witness, and how the documents decide it: `allowed` or `…Deny`.
-
-    *says* describes the step in words.
-    """
+    """A request, described by *says*, and how the documents decide it: `allowed` or `…Deny`."""
 
     request: Request
     outcome: str
     says: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return the step as parsed JSON."""
-        return {
-            "says": self.says,
-            "principal": self.request.principal,
-            "action": self.request.action,
-            "resource": self.request.resource,
-            "context": _plain(self.request.context),
-            "outcome": self.outcome,
-        }
-
-
-INDENT: Final = 2
-"""Indentation per level of text inserted into a document of several lines."""
+        request = self.request.as_json()
+        principal = request.pop("principal")
+        return {"says": self.says, "principal": principal, **request, "outcome": self.outcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +120,6 @@ def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:
 
 
 def _change(located: Located, edit: Edit) -> tuple[int, int, str]:
-    """Return the span to replace, and its replacement."""
     if edit.kind == "rename":
         span = located.names[edit.path]
         return span.start, span.end, _as_text(edit.name)
@@ -168,7 +154,7 @@ def _laid_out(value: Any, located: Located, at: int) -> str:
     line = text[text.rfind("\n", 0, at) + 1 : at]
     indent = line[: len(line) - len(line.lstrip())]
     ending = "\r\n" if "\r\n" in text else "\n"
-    step = "\t" if indent.startswith("\t") else INDENT
+    step = "\t" if indent.startswith("\t") else 2
     return json.dumps(value, indent=step, ensure_ascii=False).replace("\n", ending + indent)
 
 
@@ -210,15 +196,12 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as parsed JSON."""
-        place = self.place
         return {
             "rule": self.rule,
             "name": self.name,
             "severity": self.severity.word,
             "message": self.message,
-            "file": place.file if place else None,
-            "line": place.line or None if place else None,
-            "column": place.column or None if place else None,
+            **place_as_json(self.place),
             "statement": self.statement,
             "remedy": self.remedy,
             "page": self.page,
@@ -228,34 +211,27 @@ class Finding:
         }
 
 
-def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, list | tuple) else value
-        for key, value in context.items()
-    }
+def place_as_json(place: Place | None) -> dict[str, str | int | None]:
+    """Return the members `file`, `line` and `column`; null is unknown."""
+    if place is None:
+        return {"file": None, "line": None, "column": None}
+    return {"file": place.file, "line": place.line or None, "column": place.column or None}
 
 
-SHOWN: Final = 4
-"""The maximum number of names listed before `and N more`."""
-
-
-def listed(names: Sequence[str], *, most: int = SHOWN) -> str:
+def listed(names: Sequence[str], *, most: int = 4) -> str:
     """Join *names* into a phrase, cut short if there are more than *most*."""
     quoted = [f"`{name}`" for name in names[:most]]
     if len(names) > most:
         quoted.append(f"{len(names) - most} more")
-    if len(quoted) == 1:
-        return quoted[0]
-    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    *first, last = quoted
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def are(names: Sequence[str]) -> str:
-    """Return the verb for *names*."""
     return "are" if len(names) > 1 else "is"
 
 
-EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
-"""The values of a principal that match everybody."""
+_EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 
 JUDGED_AS: Final[Mapping[str, str]] = {
     "resource": "a resource policy; further requirements of its service are not checked",
@@ -279,12 +255,12 @@ def recognized_kind(value: Any) -> Kind:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
     """
     raw = value.get("Statement", value) if isinstance(value, dict) else ()
-    every = [statement for statement in _listed(raw) if isinstance(statement, dict)]
-    named = [s for s in every if "Principal" in s or "NotPrincipal" in s]
+    statements = [statement for statement in _listed(raw) if isinstance(statement, dict)]
+    named = [s for s in statements if "Principal" in s or "NotPrincipal" in s]
     if not named:
-        lone_trust = every and all(_about_sts(s) and not _on_resource(s) for s in every)
-        return "trust" if lone_trust else "identity"
-    if all(map(_of_organization, every)):
+        lone_trust = all(_about_sts(s) and not _on_resource(s) for s in statements)
+        return "trust" if statements and lone_trust else "identity"
+    if all(map(_of_organization, statements)):
         return "rcp"
     if all(map(_about_sts, named)):
         return "trust"
@@ -303,7 +279,7 @@ def _about_sts(statement: Mapping[str, Any]) -> bool:
 
 def _of_organization(statement: Mapping[str, Any]) -> bool:
     denied = statement.get("Effect") == "Deny" and statement.get("Resource") in ("*", ["*"])
-    return denied and statement.get("Principal") in EVERYONE
+    return denied and statement.get("Principal") in _EVERYONE
 
 
 def _on_resource(statement: Mapping[str, Any]) -> bool:

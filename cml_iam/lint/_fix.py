@@ -103,7 +103,6 @@ def _without_allows(document: PolicyDocument, indexes: frozenset[int]) -> Policy
 
 
 def _policies(document: PolicyDocument, kind: Kind) -> Policies:
-    """Return *document* as one side of a question."""
     if kind in {"resource", "trust"}:
         return Policies(resource=document)
     return Policies((replace(document, statements=tuple(map(as_attached, document.statements))),))
@@ -122,10 +121,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The fixed *text*, the corrections *applied* in order, and the findings *left* in it.
-
-    *suggested* are the remaining findings with a correction that was not proved safe.
-    """
+    """The fixed *text*, the findings *applied*, those *suggested* only, and all that are *left*."""
 
     text: str
     applied: tuple[Finding, ...]

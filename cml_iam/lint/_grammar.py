@@ -66,7 +66,6 @@ def _smaller(kind: str, characters: int) -> str:
 
 
 def _quota_of_resource(document: PolicyDocument) -> tuple[int, str]:
-    """Return the quota of a resource's policy, or 0; its actions determine the service."""
     actions = (text for statement in document.statements for text in statement.action or ())
     services = {text.partition(":")[0].lower() for text in actions}
     quota = RESOURCE_QUOTAS.get(services.pop(), 0) if len(services) == 1 else 0

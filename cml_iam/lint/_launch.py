@@ -63,7 +63,6 @@ def cannot_launch(subject: Subject) -> Iterator[Fault]:
 
 
 def _needed(run: Action) -> list[Target]:
-    """Return what every launch is authorized on."""
     return [target for target in run.targets if target.required or target.type == EBS_ROOT]
 
 
@@ -129,7 +128,6 @@ def _completed_launch(item: Item, missing: list[Target]) -> Correction | None:
 
 
 def _run_element(item: Item) -> int | None:
-    """Return the element of Action that names RunInstances, if any."""
     for element in item.named:
         if element.text.lower().startswith("ec2:run") and element.actions:
             return element.index

@@ -123,10 +123,7 @@ def _findings(
 def lint_policies(
     documents: Iterable[PolicyDocument], *, kind: Kind = "identity"
 ) -> tuple[Finding, ...]:
-    """Judge *documents* in effect together, for example attached to one principal.
-
-    All are of one *kind*; see KINDS.
-    """
+    """Judge *documents*, all of one *kind*, in effect together: attached to one principal, say."""
     assert kind in KINDS  # noqa: S101 - a programming error
     subject = Subject(tuple(documents), kind)
     few = len(subject.items) <= COMPARED

@@ -40,7 +40,6 @@ def actions(subject: Subject) -> Iterator[Fault]:
 
 
 def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
-    """Return why *text* names no action, and a remedy."""
     prefix, colon, name = text.partition(":")
     if text in {"*", "*:*"}:
         return None
@@ -144,7 +143,6 @@ _BEGUN: Final = re.compile(r"\$\{([^{}]*)(\}?)")
 
 
 def _malformed_variable(text: str) -> str | None:
-    """Return the problem with the variables of *text*, or None."""
     for key, closed in _BEGUN.findall(text):
         name, comma, default = key.partition(",")
         if not closed:
@@ -159,7 +157,6 @@ def _malformed_variable(text: str) -> str | None:
 
 
 def _with_variables(item: Item) -> Iterator[tuple[str, Path]]:
-    """Yield the texts of *item* that contain variables, with their paths."""
     texts = [*item.texts("Resource", "NotResource"), *item.condition_values()]
     return ((text, at) for text, at in texts if item.variables and "${" in text)
 
@@ -232,7 +229,6 @@ def incomplete_arns(item: Item) -> Iterator[Fault]:
 
 
 def _patterns(item: Item) -> Iterator[tuple[str, ArnPattern, Path]]:
-    """Yield each ARN of Resource and NotResource: its text, its fields and its path."""
     for text, at in item.texts("Resource", "NotResource"):
         pattern = arn_pattern(text, variables=item.variables)
         if pattern is not None:
@@ -289,7 +285,6 @@ def _unknown_region(item: Item, region: str, at: Path) -> Fault:
 
 
 def _arn_problem(text: str, kind: Kind) -> str | None:
-    """Return why *text* is not an ARN or matches nothing."""
     if text == "*":
         return None
     if left := placeholder(text):

@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
 from cml_iam.files import shipped_text
+from cml_iam.lint._finding import Fault, Kind
 from cml_iam.lint._names import SERVICE, placeholder
+from cml_iam.lint._subject import Item, Principal
 from cml_iam.policy import did_you_mean, patterns_overlap
-
-if TYPE_CHECKING:
-    from cml_iam.lint._finding import Fault, Kind
-    from cml_iam.lint._subject import Item, Principal
 
 _UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
 _AWS: Final = re.compile(
@@ -67,15 +65,13 @@ _ANYWHERE: Final = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 
 
 def malformed(principal: Principal) -> Iterator[Fault]:
-    fault = _fault(principal.kind, principal.name, principal.item.subject.kind)
-    if fault is not None:
-        yield principal.item.fault(*fault, principal.at)
+    if refusal := _refusal(principal.kind, principal.name, principal.item.subject.kind):
+        yield principal.item.fault(*refusal, principal.at)
 
 
-def _fault(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
-    """Return why IAM refuses the principal *name*, and a remedy; None if IAM accepts it."""
+def _refusal(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
     if kind == "AWS":
-        return _aws_fault(name)
+        return _refusal_of_aws(name)
     if kind == "Service":
         if SERVICE.fullmatch(name):
             return None
@@ -102,7 +98,7 @@ def _fault(kind: str, name: str, of: Kind) -> tuple[str, str] | None:
     )
 
 
-def _aws_fault(name: str) -> tuple[str, str] | None:
+def _refusal_of_aws(name: str) -> tuple[str, str] | None:
     if left := placeholder(name):
         return f"`{left}` in `{name}` is a placeholder for a name", "write the intended name"
     if _AWS.fullmatch(name):
@@ -167,7 +163,6 @@ def unfit_actions(item: Item) -> Iterator[Fault]:
 
 
 def _unfit(item: Item) -> Iterator[Fault]:
-    """Yield actions with which none of the statement's principals can assume the role."""
     named = {_assuming_kind(kind, name) for kind, names in item.principals() for name in names}
     kinds = sorted(ASSUME.keys() & named)
     fitting = {ASSUME[kind][0].lower(): ASSUME[kind][0] for kind in kinds}
@@ -247,9 +242,8 @@ def hit_by_control(item: Item) -> Iterator[Fault]:
 
     The conditions on the caller are tested with one call of each kind.
     """
-    about = [
-        clause for clause in item.clauses if clause.name.startswith(("aws:principal", *_OF_SOURCES))
-    ]
+    prefixes = ("aws:principal", *_OF_SOURCES)
+    about = [clause for clause in item.clauses if clause.name.startswith(prefixes)]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:
         clause = next((clause for clause in item.clauses if _is_of(clause.name, keys)), None)
         if clause and all(other.test({_IS_SERVICE: is_service}) for other in about):
@@ -262,57 +256,45 @@ def _is_of(name: str, keys: tuple[str, ...]) -> bool:
 
 
 class Issuer(NamedTuple):
-    """An identity provider, by the beginning of its address.
+    """An identity provider: a row of `policies/oidc-providers.toml`, which describes its members.
 
-    *subject* is the `sub` of a stranger's token. *owner* matches the owner in a token's `sub`, and
-    the project if there is one; it is None if the whole text identifies the owner. *token* is the
-    form of the tokens that the provider issues. *who* are claims other than `sub` that identify the
-    owner. *holders* says who can get a token from the provider. *guests* are the claim, and its
-    value, of tokens for users who did not sign in. *application* is the claim that names the
-    application to which the provider's users belong.
+    *owner* is None if the whole `sub` identifies the owner. *who* names each claim.
     """
 
-    prefix: str
+    host: str
     subject: str
     holders: str
-    owner: re.Pattern[str] | None = None
-    token: re.Pattern[str] | None = None
+    owner: str | None = None
+    token: str | None = None
     who: frozenset[str] = frozenset()
-    guests: tuple[str, str] | None = None
+    guests: tuple[str, ...] = ()
     application: str | None = None
+    page: str | None = None
+    unread: bool = False
 
     def owner_of(self, subject: str) -> tuple[str, str] | None:
         """Return the owner and the project in *subject*; None for one that is not there."""
         if self.owner is None:
             return subject, ""
-        match = self.owner.match(subject)
+        match = re.match(self.owner, subject)
         return (match[1], match[2] or "*") if match else None
 
     def issues(self, subject: str) -> bool:
         """Return whether the provider may issue a token with *subject*."""
-        return self.token is None or self.token.fullmatch(subject) is not None
+        return self.token is None or re.fullmatch(self.token, subject) is not None
 
 
 @cache
 def issuers() -> tuple[Issuer, ...]:
-    """Return the providers in `policies/oidc-providers.toml`, each with the page on its tokens."""
+    """Return the providers in `policies/oidc-providers.toml`."""
     import tomllib  # few trust policies name a provider
 
     data = tomllib.loads(shipped_text("policies", "oidc-providers.toml"))
     claims = {"build-claims": data["build-claims"]}
-    return tuple(
-        Issuer(
-            row["host"],
-            row["subject"],
-            row["holders"],
-            re.compile(row["owner"]) if "owner" in row else None,
-            re.compile(row["token"]) if "token" in row else None,
-            frozenset(claim for name in row.get("who", ()) for claim in claims.get(name, [name])),
-            tuple(row["guests"]) if "guests" in row else None,
-            row.get("application"),
-        )
-        for row in data["provider"]
-    )
+    for row in data["provider"]:
+        names = row.get("who", ())
+        row["who"] = frozenset(claim for name in names for claim in claims.get(name, [name]))
+    return tuple(Issuer(**row) for row in data["provider"])
 
 
 @cache
@@ -321,7 +303,7 @@ def by_application() -> dict[str, str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
     """
-    return {issuer.prefix: issuer.application for issuer in issuers() if issuer.application}
+    return {issuer.host: issuer.application for issuer in issuers() if issuer.application}
 
 
 def host_of(principal: str) -> str | None:
@@ -334,5 +316,5 @@ def host_of(principal: str) -> str | None:
 
 def issuer_of(host: str) -> Issuer:
     """Return the known facts about the provider at *host*."""
-    matching = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
+    matching = (issuer for issuer in issuers() if host.lower().startswith(issuer.host))
     return next(matching, Issuer("", "stranger", f"every holder of a token of {host}"))

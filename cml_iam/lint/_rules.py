@@ -50,7 +50,6 @@ class Rule:
     cause: Literal["statement", "place"] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the rule is about as JSON values."""
         return {
             "id": self.id,
             "name": self.name,
@@ -75,7 +74,6 @@ class Rule:
         )
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
-        """Yield what the rule finds in *subject*."""
         if parts := subject.parts[self.part]:
             check = _function(self.check)
             for part in parts:
@@ -100,7 +98,6 @@ def lint_rules() -> tuple[Rule, ...]:
 
 
 def rule_named(name: str) -> Rule:
-    """Return the rule with the id *name*, which must exist."""
     return next(rule for rule in lint_rules() if rule.id == name)
 
 

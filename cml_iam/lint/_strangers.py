@@ -12,20 +12,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam import facts
 from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._ask import authorizer_of
+from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.space import KeyCondition, Query, values_of
 
-if TYPE_CHECKING:
-    from cml_iam.lint._subject import Clause, Item, Subject
-
-    Values = Callable[[str, Sequence[Clause]], Sequence[Any]]
-    """The values that a stranger may send for a key (in lower case) of some conditions."""
+Values = Callable[[str, Sequence[Clause]], Sequence[Any]]
+"""The values that a stranger may send for a key (in lower case) of some conditions."""
 
 MOST: Final = 4096
 """The maximum number of requests tried for one statement."""
@@ -264,14 +262,12 @@ def _sending(own: dict[str, Any], caller: str | None, account: str) -> Values:
 
 
 def _arns(conditions: Iterable[Clause], account: str) -> tuple[str, ...]:
-    """Return ARNs of *account* that match the patterns of *conditions*."""
     whole = f"arn:aws:iam::{account}"
     texts = _filled(conditions, (account, "stranger", whole, f"{whole}:"))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
 def _filled(conditions: Iterable[Clause], fills: Sequence[str]) -> Iterator[str]:
-    """Yield texts that match the values of *conditions*, with wildcards filled from *fills*."""
     for clause in conditions:
         for value in clause.values:
             yield from filled(value, fills)

@@ -146,7 +146,6 @@ class Item(Part):
 
     @property
     def path(self) -> Path:
-        """The path of the statement in the text."""
         return self.document.path(self.written)
 
     @cached_property
@@ -185,13 +184,11 @@ class Item(Part):
         return {name: values or () for name, values in zip(names, texts, strict=True)}
 
     def texts(self, *elements: str) -> Iterator[tuple[str, Path]]:
-        """Yield each text in *elements* with its path."""
         for element in elements:
             for index, text in enumerate(self.elements[element]):
                 yield text, (element, index)
 
     def condition_values(self) -> Iterator[tuple[str, Path]]:
-        """Yield each value of the conditions with its path."""
         for clause in self.clauses:
             for index, value in enumerate(clause.values):
                 yield value, (*clause.at, index)
@@ -348,7 +345,6 @@ class Subject:
         return self.kind in {"identity", "boundary"}
 
     def concerning(self, *actions: Action) -> tuple[Item, ...]:
-        """Return the statements about any of *actions*."""
         names = tuple(action.full for action in actions)
         if names not in self._concerning:
             items = tuple(item for item in self.items if any(map(item.says, actions)))
@@ -363,7 +359,6 @@ class Subject:
         return next((item for item in matching if item.allows is allowed), None)
 
     def step(self, request: Request, says: str) -> Step:
-        """Decide *request*, and return it as a step of a witness."""
         return Step(request, self.authorizer.decide(request).outcome, says)
 
     @cached_property

@@ -153,7 +153,6 @@ class Gate:
 
     @property
     def item(self) -> Item:
-        """Its statement."""
         return self.clause.item
 
     @cached_property
@@ -242,7 +241,6 @@ class Gate:
         return decide(opened).allowed and not decide(shut).allowed
 
     def type_of(self, request: Request) -> str:
-        """Return the type of the resource of *request*."""
         arn = arn_pattern(request.resource, variables=False)
         types = (t.type for t in self.targets if arn and any(covers(a, arn) for a in t.arns))
         return next(types, "resource")
@@ -347,7 +345,6 @@ def _change(request: Request, tag: str, on: str) -> str:
 
 
 def _granter(gate: Gate, request: Request) -> str:
-    """Name the statement that allows *request*, with its place."""
     item = gate.item.subject.granting(request)
     return item.called if item else "the policy"
 

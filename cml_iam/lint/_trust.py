@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from cml_iam.engine import Request
 from cml_iam.facts import EXAMPLE_ACCOUNT, is_provider_key
-from cml_iam.lint._finding import Step, listed
+from cml_iam.lint._finding import Fault, Step, listed
 from cml_iam.lint._principals import Issuer, by_application, host_of, issuer_of
 from cml_iam.lint._strangers import (
     ROLE,
     Stranger,
+    Values,
     admitted,
     example_of,
     filled,
@@ -23,13 +25,8 @@ from cml_iam.lint._strangers import (
     strangers,
     values_for_stranger,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.engine import Request
-    from cml_iam.lint._finding import Fault
-    from cml_iam.lint._strangers import Values
-    from cml_iam.lint._subject import Clause, Item, Subject
-    from cml_iam.policy import Path
+from cml_iam.lint._subject import Clause, Item, Subject
+from cml_iam.policy import Path
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 SAML: Final = "sts:AssumeRoleWithSAML"
@@ -153,10 +150,7 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
 
 
 def _foreign(conditions: Sequence[Clause], *, inside: bool = False) -> tuple[Any, ...]:
-    """Return a stranger's values of an identifying claim that match the patterns.
-
-    If *inside*, those of the owner's other projects.
-    """
+    """Return a stranger's values that match; if *inside*, those of the owner's other projects.."""
     end = "/.github/" if inside else "/"  # of the project or the owner
     patterns = [value for clause in conditions for value in clause.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
@@ -203,7 +197,6 @@ def _acting(item: Item) -> Iterator[Stranger]:
 
 
 def _about(item: Item) -> tuple[str, str] | None:
-    """Return an action and a resource that the statement covers."""
     if item.subject.kind != "trust":
         return example_of(item)
     names = filter(item.compiled.matches_action, ("sts:AssumeRole", WEB_IDENTITY, SAML))
@@ -227,10 +220,9 @@ def strange_tokens(subject: Subject) -> Iterator[Fault]:
 
 def strange_projects(subject: Subject) -> Iterator[Fault]:
     for item, host, principal in _providers(subject):
-        if issuer_of(host).owner is None:  # its tokens name no project
-            continue
-        request = _further(item, principal, Token(host, inside=True))
-        if request is not None:
+        # Without an owner, the tokens name no project.
+        token = Token(host, inside=True) if issuer_of(host).owner else None
+        if request := _further(item, principal, token):
             yield item.fault(
                 "other repositories or projects of the same owner may assume the role too, "
                 "including those created later",
@@ -246,10 +238,8 @@ def guests(subject: Subject) -> Iterator[Fault]:
     """
     for item, host, principal in _providers(subject):
         claim, value = issuer_of(host).guests or ("", "")
-        if not claim or _asks(item, f"{host}:{claim}"):
-            continue
-        request = _further(item, principal, Token(host, guest=True))
-        if request is not None:
+        token = Token(host, guest=True) if claim and not _asks(item, f"{host}:{claim}") else None
+        if request := _further(item, principal, token):
             yield item.fault(
                 "anybody may assume the role without signing in, if the identity pool allows "
                 f"guests: no `{host}:{claim}` is required",
@@ -365,17 +355,17 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str]]:
                 yield item, host, name
 
 
-def _further(item: Item, principal: str, token: Token) -> Request | None:
+def _further(item: Item, principal: str, token: Token | None) -> Request | None:
     """Return a request with *token*, if the document allows none with a stranger's token."""
-    strange = _admitted(item, principal, Token(token.host))
-    return _admitted(item, principal, token) if strange is None else None
+    if token is None or _admitted(item, principal, Token(token.host)):
+        return None
+    return _admitted(item, principal, token)
 
 
 @lru_cache(16)
 def _admitted(item: Item, principal: str, token: Token) -> Request | None:
-    """Return a request with a *token* that the document allows."""
     sent = ["sub", by_application().get(token.host, "aud")]
-    sent += (issuer_of(token.host).guests or ())[: token.guest]
+    sent += issuer_of(token.host).guests[: token.guest]
     claims = [f"{token.host}:{claim}" for claim in sent]
     values = token.values(next(strangers(item.subject)).values)
     return admitted(item, (WEB_IDENTITY, ROLE), principal, values, always=claims)

@@ -45,7 +45,6 @@ class Source:
         return Place(self.name, line, offset - self._starts[line - 1] + 1)
 
     def error(self, offset: int, message: str, remedy: str | None = None) -> DocumentError:
-        """Return the error for a problem at *offset*."""
         return DocumentError((Problem(message, self.place(offset), remedy),))
 
 
