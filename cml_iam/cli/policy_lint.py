@@ -144,14 +144,11 @@ def _kinds(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
         if subject.kind and not (kind == "boundary" and subject.kind == "identity"):
             return subject.kind
         path = PurePath(_file(subject))
-        mapped = next((of for glob, of in patterns.items() if path.match(glob)), None)
+        mapped: Kind | None = next((of for glob, of in patterns.items() if path.match(glob)), None)
         try:
-            read: Kind = (
-                kind or mapped or room.recognized_kind(json.loads(subject.readings[0].text))
-            )
+            return kind or mapped or room.recognized_kind(json.loads(subject.readings[0].text))
         except (ValueError, RecursionError):
             return "identity"  # and a finding: nothing else was judged
-        return read
 
     return {subject.name: own(subject) for subject in subjects}
 
@@ -171,17 +168,10 @@ def _findings(
     groups: dict[Kind, list[Subject]] = {}
     for subject in subjects:
         groups.setdefault(kinds[subject.name], []).append(subject)
-    processes = os.cpu_count() or 1
-    findings = [
-        finding
-        for kind, group in groups.items()
-        for finding in room.lint_subjects(
-            group,
-            kind=kind,
-            together=attached and (every or kind == "identity"),
-            processes=processes,
-        )
-    ]
+    findings: list[Finding] = []
+    for kind, group in groups.items():
+        joined, processes = attached and (every or kind == "identity"), os.cpu_count() or 1
+        findings += room.lint_subjects(group, kind=kind, together=joined, processes=processes)
     order = {file: number for number, file in reversed(list(enumerate(map(_file, subjects))))}
 
     def position(finding: Finding) -> tuple[int, int, int]:
@@ -200,12 +190,11 @@ def _as_json(
         "summary": _counts(findings),
         "kinds": kinds,
         "skipped": [{"name": name, "reason": reason} for name, reason in given.skipped],
-        "not_judged": [_problem_as_json(problem) for problem in given.open],
+        "not_judged": [
+            {"message": problem.message, **room.place_as_json(problem.place)}
+            for problem in given.open
+        ],
     }
-
-
-def _problem_as_json(problem: Problem) -> dict[str, Any]:
-    return {"message": problem.message, **room.place_as_json(problem.place)}
 
 
 def _fixes_as_json(fixes: Sequence[Fixed]) -> dict[str, Any]:
@@ -249,15 +238,10 @@ def _counts(findings: Iterable[Finding]) -> dict[str, int]:
 def _lines(
     findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]
 ) -> Iterator[str]:
-    """Yield the findings, each with remedy and witness, what is *left* open, and a summary.
-
-    *kinds* has the kind of each policy by name. For kinds that are not attached to a principal,
-    also says how they were judged.
-    """
-    verbose = bool(settings().verbose)
+    """Yield the findings, what is *left* open, how a kind was judged, and a summary."""
     for finding, folded in _fold(findings):
-        yield from _finding_lines(finding, () if verbose else folded)
-        for other in folded if verbose else ():
+        yield from _finding_lines(finding, () if settings().verbose else folded)
+        for other in folded if settings().verbose else ():
             yield from _finding_lines(other)
     yield from (f"{UNKNOWN} {problem}" for problem in left)
     files = [finding.place.file for finding in findings if finding.place]
@@ -273,8 +257,7 @@ def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     """Return the findings to show, each with those that are folded into it.
 
     The worst finding of a place has the less severe ones of that place folded into it, and those
-    with the same cause. All findings that one statement allows too much count as one place. Other
-    findings of equal severity are shown, because their causes may differ.
+    with the same cause. All findings that one statement allows too much count as one place.
     """
     groups: dict[object, list[Finding]] = {}
     for finding in findings:
@@ -286,11 +269,7 @@ def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     for together in groups.values():
         first = max(together, key=lambda finding: finding.severity)
         others = [finding for finding in together if finding is not first]
-        folded = [
-            other
-            for other in others
-            if other.severity < first.severity or _same_cause(other, first)
-        ]
+        folded = [o for o in others if o.severity < first.severity or _same_cause(o, first)]
         shown += [(first, folded), *((other, []) for other in others if other not in folded)]
     return shown
 
@@ -301,7 +280,7 @@ def _same_cause(one: Finding, other: Finding) -> bool:
 
 
 def _cause(finding: Finding) -> str | None:
-    return next((rule.cause for rule in room.lint_rules() if rule.id == finding.rule), None)
+    return next(rule.cause for rule in room.lint_rules() if rule.id == finding.rule)
 
 
 def _finding_lines(finding: Finding, folded: Sequence[Finding] = ()) -> Iterator[str]:

@@ -23,9 +23,8 @@ from cml_iam.policy import Condition, pattern_covers, pattern_matches
 class Cover(NamedTuple):
     """A statement *wide* that matches everything another statement does for the action *element*.
 
-    *beyond* is a request for that action which the documents allow and the other statement does not
-    match. *regions* is the condition that limits *wide* to some regions, if it covers the other
-    statement only there.
+    If only in some regions, *regions* is the condition that limits *wide* to them. *beyond* is a
+    request for that action which the documents allow and the other statement does not match.
     """
 
     wide: Item
@@ -77,7 +76,7 @@ def shadowed(item: Item) -> Iterator[Fault]:
     whole = len(covers) == len(item.named)
     names = [cover.element.text for cover in covers]
     opening = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
-    several = len({id(cover.wide) for cover in covers}) > 1
+    several = len({cover.wide for cover in covers}) > 1
     witness = matched(item, action=covers[0].element.text).witness
     yield item.fault(
         f"{opening}: {_places(covers)} {'refuse' if several else 'refuses'} it wherever this "
@@ -112,16 +111,14 @@ def _labels(covers: list[Cover]) -> list[str]:
 
 
 def _places(covers: list[Cover]) -> str:
-    wides = {id(cover.wide): cover.wide for cover in covers}.values()
-    return " and ".join(wide.called for wide in wides)
+    return " and ".join(wide.called for wide in dict.fromkeys(cover.wide for cover in covers))
 
 
 def _first_of_twins(item: Item, covers: list[Cover]) -> bool:
     """Return whether an equal statement after *item* covers it: the later one is reported."""
-    order = {id(other): position for position, other in enumerate(item.subject.items)}
+    order = item.subject.items.index
     return all(
-        order[id(cover.wide)] > order[id(item)] and any(_covering(cover.wide, [item]))
-        for cover in covers
+        order(cover.wide) > order(item) and any(_covering(cover.wide, [item])) for cover in covers
     )
 
 
@@ -201,10 +198,8 @@ def _may_cover(item: Item, wide: Item) -> bool:
         return False
     keys = {same_key(clause.key) for clause in item.clauses}
     follow = all(clause.test({}) or same_key(clause.key) in keys for clause in wide.clauses)
-    return (follow or bool(_only_region(item, wide))) and _may_cover_resources(item, wide)
-
-
-def _may_cover_resources(item: Item, wide: Item) -> bool:
+    if not follow and not _only_region(item, wide):
+        return False
     if item.statement.resource is None or wide.statement.resource is None:
         return True
     broad = [pattern for _, pattern in wide.resources]

@@ -118,7 +118,7 @@ def elements(item: Item) -> Iterator[Fault]:
 
 def control(item: Item) -> Iterator[Fault]:
     written, principal = item.written, item.written.principal
-    if written.effect != "Deny":
+    if item.allows:
         yield item.fault(
             "a resource control policy of your own can have only `Deny` statements: AWS's "
             "`RCPFullAWSAccess` allows",
@@ -194,11 +194,10 @@ def no_version(subject: Subject) -> Iterator[Fault]:
 
 
 def empty(item: Item) -> Iterator[Fault]:
-    conditions = item.raw.get("Condition")
-    blocks = conditions if isinstance(conditions, dict) else {}
     hollow: list[tuple[str, ...]] = [("Sid",)] if item.written.sid == "" else []
-    hollow += [("Condition",)] if conditions == {} else []
-    hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
+    hollow += [("Condition",)] if item.raw.get("Condition") == {} else []
+    blocks = item.raw.get("Condition", {})
+    hollow += [("Condition", operator) for operator, block in blocks.items() if block == {}]
     for path in hollow:
         yield item.fault(
             f"`{path[-1]}` is empty and has no effect",

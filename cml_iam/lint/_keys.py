@@ -241,11 +241,10 @@ https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
 
 def keys_of_nobody(clause: Clause) -> Iterator[Fault]:
     callers = dict(clause.item.principals())
-    if not clause.item.allows or set(callers) != {"Service"}:
+    by_certificate = set(callers.get("Service", ())) == {"rolesanywhere.amazonaws.com"}
+    if by_certificate and clause.name.startswith(_CERTIFICATE):
         return
-    by_certificate = set(callers["Service"]) == {"rolesanywhere.amazonaws.com"}
-    certified = by_certificate and clause.name.startswith(_CERTIFICATE)
-    if clause.name.startswith(_OF_CALLERS) and not certified:
+    if clause.item.allows and [*callers] == ["Service"] and clause.name.startswith(_OF_CALLERS):
         yield clause.fault(
             f"a service calls without `{clause.key}`, so the condition {clause.how_often} holds",
             "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say for whom "

@@ -83,16 +83,15 @@ def _refusals(subject: Subject, targets: list[Target]) -> tuple[Step, ...]:
 
 def _keys_in_the_way(items: Iterable[Item], missing: list[Target]) -> list[str]:
     """Return the condition keys that prevent a statement from matching the *missing* types."""
-    return list(
-        dict.fromkeys(
-            clause.key
-            for item in items
-            for clause in item.clauses
-            if item.allows and clause.operator.known and not clause.test({})
-            for target in missing
-            if item.reaches(target) and facts.never_with(clause.key, RUN, target.keys)
-        )
+    keys = (
+        clause.key
+        for item in items
+        for clause in item.clauses
+        if item.allows and clause.operator.known and not clause.test({})
+        for target in missing
+        if item.reaches(target) and facts.never_with(clause.key, RUN, target.keys)
     )
+    return list(dict.fromkeys(keys))
 
 
 def _why(keys: list[str], run: Action) -> str:

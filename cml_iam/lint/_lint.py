@@ -75,7 +75,6 @@ def _judged(
     texts: Sequence[tuple[str, str]], kind: Kind | None, *, together: bool
 ) -> tuple[Finding, ...]:
     findings: list[Finding] = []
-    groups: list[tuple[Kind, list[PolicyDocument]]] = []
     joined: list[PolicyDocument] = []
     for name, text in texts:
         document = _read(name, text, findings)
@@ -85,11 +84,9 @@ def _judged(
         if together and own in {kind, "identity"}:
             joined.append(document)
         else:
-            groups.append((own, [document]))
+            findings += lint_policies([document], kind=own)
     if joined:
-        groups.append((kind or "identity", joined))
-    for group_kind, documents in groups:
-        findings += lint_policies(documents, kind=group_kind)
+        findings += lint_policies(joined, kind=kind or "identity")
     order = {name: position for position, (name, _) in enumerate(texts)}
     return tuple(sorted(findings, key=lambda f: (order.get(_file(f), 0), *_order(f))))
 
@@ -101,8 +98,7 @@ def _read(name: str, text: str, findings: list[Finding]) -> PolicyDocument | Non
     except DocumentError as error:
         findings += _findings(SYNTAX, error.problems, {})
         return None
-    problems = grammar_problems(located)
-    if problems:
+    if problems := grammar_problems(located):
         from cml_iam.lint._corrections import grammar_corrections
 
         findings += _findings(GRAMMAR, problems, grammar_corrections(located))
@@ -113,10 +109,9 @@ def _read(name: str, text: str, findings: list[Finding]) -> PolicyDocument | Non
 def _findings(
     rule: str, problems: Iterable[Problem], corrections: Mapping[Place, Correction]
 ) -> Iterator[Finding]:
-    for problem in problems:
-        place = problem.place
+    for message, place, remedy in problems:
         correction = corrections.get(place) if place else None
-        fault = Fault(problem.message, place, problem.remedy, correction=correction)
+        fault = Fault(message, place, remedy, correction=correction)
         yield rule_named(rule).finding(fault)
 
 

@@ -69,21 +69,19 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
 
 def operators(clause: Clause) -> Iterator[Fault]:
     operator = clause.condition.operator
-    if not clause.operator.known:
-        yield clause.item.fault(
-            f"there is no condition operator `{operator}`",
-            _operator_hint(operator),
-            ("Condition", operator),
-            correction=known_operator(clause.item, operator),
-        )
-
-
-def _operator_hint(text: str) -> str | None:
-    qualifier, colon, base = text.rpartition(":")
+    qualifier, colon, base = operator.rpartition(":")
+    if clause.operator.known:
+        return
     if colon and qualifier.lower() not in {"forallvalues", "foranyvalue"}:
-        return did_you_mean(qualifier, ("ForAllValues", "ForAnyValue"))
-    return did_you_mean(base, OPERATOR_NAMES) or did_you_mean(
-        base.lower().removesuffix("ifexists"), OPERATOR_NAMES
+        hint = did_you_mean(qualifier, ("ForAllValues", "ForAnyValue"))
+    else:
+        plain = base.lower().removesuffix("ifexists")
+        hint = did_you_mean(base, OPERATOR_NAMES) or did_you_mean(plain, OPERATOR_NAMES)
+    yield clause.item.fault(
+        f"there is no condition operator `{operator}`",
+        hint,
+        ("Condition", operator),
+        correction=known_operator(clause.item, operator),
     )
 
 
@@ -113,7 +111,7 @@ def keys(item: Item) -> Iterator[Fault]:
                 correction=known_key(clause),
             )
     for text, at in _with_variables(item):
-        unknown = next((key for key in variable_keys(text) if facts.is_unknown_key(key)), None)
+        unknown = next(filter(facts.is_unknown_key, variable_keys(text)), None)
         if unknown is not None and _malformed_variable(text) is None:
             yield item.fault(
                 f"{reference} has no key `{unknown}`, so the variable in `{text}` has no value",
@@ -197,10 +195,6 @@ def placeholder(text: str) -> str | None:
 
 
 def malformed_arns(item: Item) -> Iterator[Fault]:
-    """Yield elements of Resource and NotResource that are neither `*` nor an ARN.
-
-    Also ARNs with a placeholder, there or in a condition.
-    """
     values = ((text, at) for text, at in item.condition_values() if placeholder(text))
     for text, at in (*item.texts("Resource", "NotResource"), *values):
         if problem := _arn_problem(text, item.subject.kind):
@@ -255,33 +249,30 @@ def _always_has(item: Item, pattern: ArnPattern, index: int) -> bool:
 
 
 def unknown_regions(item: Item) -> Iterator[Fault]:
+    known = (*facts.all_regions(), "aws-global")
+    for region, pattern, at in _regions(item):
+        if not any(pattern_matches(pattern, name) for name in known):
+            yield item.fault(
+                f"AWS's list of regions, as of this release, has no `{region}`",
+                facts.meant_region(region, facts.all_regions())
+                or "use the code of the region, such as `eu-central-1`",
+                at,
+            )
+
+
+def _regions(item: Item) -> Iterator[tuple[str, str, Path]]:
+    """Yield each region that a resource or a condition names, and the pattern that it is."""
     for _, pattern, at in _patterns(item):
         partition, service, region = pattern[1:4]
-        real = partition in (*facts.PARTITIONS, "*")
         regional = region != "global" or service in facts.EXACT_SERVICES
-        if real and region and regional and _is_unknown(region):
-            yield _unknown_region(item, region, at)
+        if region and regional and partition in (*facts.PARTITIONS, "*"):
+            yield region, region, at
     for clause in item.clauses:
-        if not facts.is_region(clause.key) or not clause.operator.base.startswith("string"):
-            continue
-        fold = "ignorecase" in clause.operator.base
-        for index, value in enumerate(clause.values):
-            if "${" not in value and _is_unknown(value.lower() if fold else value):
-                yield _unknown_region(item, value, (*clause.at, index))
-
-
-def _is_unknown(region: str) -> bool:
-    """Return whether *region*, which may have wildcards, matches no region of AWS."""
-    return not any(pattern_matches(region, name) for name in (*facts.all_regions(), "aws-global"))
-
-
-def _unknown_region(item: Item, region: str, at: Path) -> Fault:
-    return item.fault(
-        f"AWS's list of regions, as of this release, has no `{region}`",
-        facts.meant_region(region, facts.all_regions())
-        or "use the code of the region, such as `eu-central-1`",
-        at,
-    )
+        if facts.is_region(clause.key) and clause.operator.base.startswith("string"):
+            fold = "ignorecase" in clause.operator.base
+            for index, value in enumerate(clause.values):
+                if "${" not in value:
+                    yield value, value.lower() if fold else value, (*clause.at, index)
 
 
 def _arn_problem(text: str, kind: Kind) -> str | None:

@@ -75,16 +75,9 @@ class Rule:
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
         if parts := subject.parts[self.part]:
-            check = _function(self.check)
-            for part in parts:
-                for fault in check(part):
-                    yield self.finding(fault)
-
-
-@cache
-def _function(name: str) -> Any:
-    module, _, function = name.partition(".")
-    return getattr(import_module(f"cml_iam.lint.{module}"), function)
+            module, _, function = self.check.partition(".")
+            check = getattr(import_module(f"cml_iam.lint.{module}"), function)
+            yield from (self.finding(fault) for part in parts for fault in check(part))
 
 
 @cache

@@ -9,7 +9,6 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from typing import Final, NamedTuple
 
 from cml_iam import facts
@@ -17,7 +16,7 @@ from cml_iam.engine import Request
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
 from cml_iam.lint._ask import always_holds, authorizer_of, matched
 from cml_iam.lint._corrections import with_wildcards
-from cml_iam.lint._finding import Fault, Step, listed
+from cml_iam.lint._finding import Fault, Step, are, listed
 from cml_iam.lint._names import SERVICE
 from cml_iam.lint._subject import Clause, Item
 from cml_iam.policy import Condition
@@ -195,12 +194,11 @@ def absent_passes(clause: Clause) -> Iterator[Fault]:
     one = clause.operator.qualifier == "forallvalues" and not kind.startswith("ArrayOf")
     if not one or clause.family == "null" or not item.allows:
         return
-    without = [(Condition("Null", key, ("true",)), f"without `{key}`")]
+    without = {f"without `{key}`": Condition("Null", key, ("true",))}
     if clause.family == "string" and not facts.is_provider_key(key):
-        without.append((Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"))
-    for lacking, which in without:
-        witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
-        if witness:
+        without[f"in which `{key}` is empty"] = Condition("StringEquals", key, ("",))
+    for which, lacking in without.items():
+        if witness := matched(item, conditions=(*item.statement.conditions, lacking)).witness:
             yield clause.fault(
                 f"{operator} also holds for a request {which}, because nothing requires a value",
                 f"use {operator.partition(':')[2]}: the key has one value",
@@ -264,13 +262,12 @@ def private_addresses(clause: Clause) -> Iterator[Fault]:
         return
     if len(private) < len(clause.values):
         effect = "these values make no difference"
-    elif clause.operator.negated:
-        effect = "the condition holds for every request from a public address"
     else:
-        effect = "the condition holds for no request from a public address"
+        which = "every" if clause.operator.negated else "no"
+        effect = f"the condition holds for {which} request from a public address"
     yield clause.fault(
-        f"`{clause.key}` is a public address, and {listed(private)} "
-        f"{'are' if len(private) > 1 else 'is'} private: {effect}",
+        f"`{clause.key}` is a public address, and {listed(private)} {are(private)} private: "
+        f"{effect}",
         "name the public addresses that requests come from; for requests from inside a VPC use "
         "`aws:VpcSourceIp` with `aws:SourceVpc`",
     )
@@ -282,14 +279,14 @@ def _is_private(text: str) -> bool:
     whole = ipaddress.ip_network(text, strict=False)
     return any(
         whole.version == private.version and whole.subnet_of(private)  # type: ignore[arg-type]
-        for private in _private_networks()
+        for private in map(ipaddress.ip_network, _PRIVATE)
     )
 
 
-@cache
-def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    texts = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16")
-    return tuple(ipaddress.ip_network(text) for text in (*texts, "fc00::/7", "fe80::/10"))
+_PRIVATE: Final = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
+    *("fc00::/7", "fe80::/10"),
+)
 
 
 def host_bits(clause: Clause) -> Iterator[Fault]:
