@@ -16,7 +16,7 @@ from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._finding import Correction, Fault, Step, listed
 from cml_iam.lint._subject import Clause, Item, Subject
-from cml_iam.lint._tags import besides, ec2_action, lifecycle, other_case
+from cml_iam.lint._tags import arns_of, besides, ec2_action, lifecycle, other_case
 from cml_iam.prove import Shape, where
 
 RUN: Final = "ec2:RunInstances"
@@ -25,7 +25,13 @@ EBS_ROOT: Final = "volume"
 
 
 def cannot_launch(subject: Subject) -> Iterator[Fault]:
-    granting = next((item for item in subject.allows if _run_element(item) is not None), None)
+    runs = (
+        (item, element.index)
+        for item in subject.allows
+        for element in item.named
+        if element.actions and element.text.lower().startswith("ec2:run")
+    )
+    granting, index = next(runs, (None, 0))
     if granting is None:
         return
     run = ec2_action("RunInstances")
@@ -48,15 +54,13 @@ def cannot_launch(subject: Subject) -> Iterator[Fault]:
             witness=_refusals(subject, denied),
         )
     elif missing:
-        keys = _keys_in_the_way(about, missing)
-        why = _why(keys, run) if keys else ""
         yield granting.fault(
             "no instance can be launched: RunInstances is allowed, but not on "
-            f"{listed([target.type for target in missing], most=6)}{why}, and a "
-            "launch needs all of them",
+            f"{listed([target.type for target in missing], most=6)}{_why(about, missing, run)}, "
+            "and a launch needs all of them",
             "add a statement that allows ec2:RunInstances on these resource types, without keys "
             "they do not have",
-            ("Action", _run_element(granting) or 0),
+            ("Action", index),
             _refusals(subject, missing),
             _completed_launch(granting, missing),
         )
@@ -69,21 +73,17 @@ def _needed(run: Action) -> list[Target]:
 def _is_refused(subject: Subject, items: Iterable[Item], target: Target) -> bool:
     """Return whether *items* of *subject* provably never allow RunInstances on *target*."""
     about = [item for item in items if item.reaches(target)]
-    return not can_be(subject.authorizer, about, RUN, _arns([target]))
-
-
-def _arns(targets: Iterable[Target]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(":".join(arn) for target in targets for arn in target.arns))
+    return not can_be(subject.authorizer, about, RUN, arns_of([target]))
 
 
 def _refusals(subject: Subject, targets: list[Target]) -> tuple[Step, ...]:
-    request = sent(Shape((RUN,), _arns(targets[:1])))
+    request = sent(Shape((RUN,), arns_of(targets[:1])))
     return (subject.step(request, f"{RUN} on {request.resource}"),) if request else ()
 
 
-def _keys_in_the_way(items: Iterable[Item], missing: list[Target]) -> list[str]:
-    """Return the condition keys that prevent a statement from matching the *missing* types."""
-    keys = (
+def _why(items: Iterable[Item], missing: list[Target], run: Action) -> str:
+    """Name the keys that keep *items* from the *missing* types, and the types that have them."""
+    every = (
         clause.key
         for item in items
         for clause in item.clauses
@@ -91,11 +91,9 @@ def _keys_in_the_way(items: Iterable[Item], missing: list[Target]) -> list[str]:
         for target in missing
         if item.reaches(target) and facts.never_with(clause.key, RUN, target.keys)
     )
-    return list(dict.fromkeys(keys))
-
-
-def _why(keys: list[str], run: Action) -> str:
-    """Say on which of the resources that a launch needs *keys* exist."""
+    keys = list(dict.fromkeys(every))
+    if not keys:
+        return ""
     having = {t.type for k in keys for t in run.targets if not facts.never_with(k, RUN, t.keys)}
     types = sorted({target.type for target in _needed(run)} & having)
     where = f"exists on {listed(types)} only" if types else "exists on none of them"
@@ -124,13 +122,6 @@ def _completed_launch(item: Item, missing: list[Target]) -> Correction | None:
         ],
     }
     return further_statement(item, statement | ({"Condition": regions} if regions else {}))
-
-
-def _run_element(item: Item) -> int | None:
-    for element in item.named:
-        if element.text.lower().startswith("ec2:run") and element.actions:
-            return element.index
-    return None
 
 
 def health_locked_out(subject: Subject) -> Iterator[Fault]:
@@ -202,7 +193,7 @@ def _in_other_case(clause: Clause, run: Action) -> Request | None:
     key, item = clause.key, clause.item
     values = tuple(value for value in clause.values if "${" not in value)
     having = [t for t in item.targets(run) if not facts.never_with(key, RUN, t.keys)]
-    arns = _arns(having)
+    arns = arns_of(having)
     if not values or not arns:
         return None
     sent_tag = {"StringLike" if clause.like else "StringEquals": {key: values}}

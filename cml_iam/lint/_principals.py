@@ -211,7 +211,9 @@ def _lacking(item: Item) -> Iterator[Fault]:
             )
 
 
-_OF_SOURCES: Final = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
+SOURCES: Final = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
+"""Keys that say for whom a service acts."""
+
 _OF_CALLERS: Final = ("aws:principal", "aws:userid", "aws:username")
 _IS_SERVICE: Final = "aws:principalisawsservice"
 _HIT: Final = (
@@ -222,13 +224,13 @@ _HIT: Final = (
         'add `"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}` to the condition',
     ),
     (
-        _OF_SOURCES,
+        SOURCES,
         "false",
         "your own users and roles, because only calls of services have that key",
         'add `"Bool": {"aws:PrincipalIsAWSService": "true"}` to the condition',
     ),
     (
-        _OF_SOURCES,
+        SOURCES,
         "true",
         "services that act without naming a source",
         'add `"Null": {"aws:SourceAccount": "false"}` to the condition',
@@ -242,17 +244,13 @@ def hit_by_control(item: Item) -> Iterator[Fault]:
 
     The conditions on the caller are tested with one call of each kind.
     """
-    prefixes = ("aws:principal", *_OF_SOURCES)
+    prefixes = ("aws:principal", *SOURCES)
     about = [clause for clause in item.clauses if clause.name.startswith(prefixes)]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:
-        clause = next((clause for clause in item.clauses if _is_of(clause.name, keys)), None)
+        named = (one for one in item.clauses if one.name.startswith(keys))
+        clause = next((one for one in named if one.name != _IS_SERVICE), None)
         if clause and all(other.test({_IS_SERVICE: is_service}) for other in about):
             yield clause.fault(f"the condition on `{clause.key}` also refuses {callers}", remedy)
-
-
-def _is_of(name: str, keys: tuple[str, ...]) -> bool:
-    """Return whether the key *name* is one of *keys*; those of callers are prefixes."""
-    return name.startswith(keys) and name != _IS_SERVICE if keys is _OF_CALLERS else name in keys
 
 
 class Issuer(NamedTuple):

@@ -19,6 +19,7 @@ from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._ask import authorizer_of
+from cml_iam.lint._principals import SOURCES
 from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.space import KeyCondition, Query, values_of
 
@@ -49,10 +50,7 @@ _FILLS: Final = ("stranger", "-stranger", "")
 
 _ABSENT: Final = frozenset(
     {
-        "aws:sourcearn",
-        "aws:sourceaccount",
-        "aws:sourceorgid",
-        "aws:sourceorgpaths",
+        *SOURCES,
         "aws:sourceowner",
         "aws:calledvia",
         "aws:calledviafirst",

@@ -100,12 +100,12 @@ def gates(subject: Subject) -> list[Gate]:
 
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
-    names = ((clause, same_key(clause.key)) for clause in subject.clauses if subject.attached)
     candidates = (
         _gate(clause)
-        for clause, name in names
-        if name.startswith(RESOURCE_TAG) and not name.startswith(f"{RESOURCE_TAG}aws:")
-        if (clause.demands if clause.item.allows else clause.forbids)
+        for clause in subject.clauses
+        if subject.attached and (clause.demands if clause.item.allows else clause.forbids)
+        if same_key(clause.key).startswith(RESOURCE_TAG)
+        and not same_key(clause.key).startswith(f"{RESOURCE_TAG}aws:")
     )
     return [gate for gate in candidates if gate.test.values and gate.resources]
 
@@ -157,8 +157,7 @@ class Gate:
 
     @cached_property
     def resources(self) -> tuple[str, ...]:
-        """The ARNs of the resources with the tag, as patterns."""
-        return tuple(dict.fromkeys(":".join(arn) for target in self.targets for arn in target.arns))
+        return arns_of(self.targets)
 
     @cached_property
     def way(self) -> tuple[Request, ...]:
@@ -181,7 +180,7 @@ class Gate:
                 if (
                     self.item.subject.authorizer.decide(tagging).allowed
                     and self._decides(opened, with_tags(behind, before))
-                    and _agree(tagging, opened)
+                    and changing_key((tagging, opened)) is None
                 ):
                     return tagging, opened
         return self._longer_way(setting) if spelled == self.test.key else ()
@@ -191,7 +190,7 @@ class Gate:
         for wipe, behind in self._pairs(taking_away(self.test, self.resources, exact=True)):
             before = tags_of(wipe, RESOURCE_TAG)
             opened, shut = with_tags(behind, before), with_tags(behind, after(wipe, before))
-            if self._decides(opened, shut) and _agree(wipe, opened):
+            if self._decides(opened, shut) and changing_key((wipe, opened)) is None:
                 return wipe, opened
         return None
 
@@ -253,9 +252,9 @@ def besides(clause: Clause) -> Iterator[Conditions]:
             yield {other.condition.operator: {other.key: other.values}}
 
 
-def _agree(*calls: Request) -> bool:
-    """Return whether one caller can make all of *calls* on one resource."""
-    return changing_key(calls) is None
+def arns_of(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the ARNs of *targets* as patterns."""
+    return tuple(dict.fromkeys(":".join(arn) for target in targets for arn in target.arns))
 
 
 def tags_of(request: Request, prefix: str) -> Tags:
@@ -299,9 +298,8 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Fault:
     else:
         which, instead = f"any {kind} without it", "without the tag"
     _, value = tags_of(opened, RESOURCE_TAG)[gate.test.key.lower()]
-    spelled = (
-        "" if tag == gate.test.key else f", spelled `{tag}` because condition keys ignore case"
-    )
+    otherwise = f", spelled `{tag}` because condition keys ignore case"
+    spelled = "" if tag == gate.test.key else otherwise
     shut = with_tags(opened, before)
     return gate.clause.fault(
         f"the caller can meet the tag condition itself: {_granter(gate, tagging[0])} lets it set "

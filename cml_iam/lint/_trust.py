@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from cml_iam.engine import Request
 from cml_iam.facts import EXAMPLE_ACCOUNT, is_provider_key
 from cml_iam.lint._finding import Fault, Step, listed
-from cml_iam.lint._principals import Issuer, by_application, host_of, issuer_of
+from cml_iam.lint._principals import SOURCES, Issuer, by_application, host_of, issuer_of
 from cml_iam.lint._strangers import (
     ROLE,
     Stranger,
@@ -32,35 +32,20 @@ WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 SAML: Final = "sts:AssumeRoleWithSAML"
 
 _SOURCE_KEYS: Final = (
-    "aws:sourcearn",
-    "aws:sourceaccount",
-    "aws:sourceorgid",
-    "aws:sourceorgpaths",
-    "aws:sourceowner",
-    "kms:calleraccount",
-    "kms:viaservice",
-    "kms:encryptioncontext:",
+    *(*SOURCES, "aws:sourceowner"),
+    *("kms:calleraccount", "kms:viaservice", "kms:encryptioncontext:"),
 )
 """Keys, or their prefixes, that say for whom a service acts."""
 
-_FOR_ROLES: Final = frozenset(
-    {"bedrock", "config", "pipes", "scheduler", "states", "vpc-flow-logs"}
-)
+_FOR_ROLES: Final = ("bedrock", "config", "pipes", "scheduler", "states", "vpc-flow-logs")
 """Services whose guides require a source in the trust policy of the role that they use."""
-
 
 TRIED: Final = 64
 """The maximum number of subjects tried for one statement."""
 
-_OF_PROJECTS: Final = frozenset(
-    {
-        "project_id",
-        "project_path",
-        "repository",
-        "repository_id",
-        "terraform_workspace_id",
-        "workflow_ref",
-    }
+_OF_PROJECTS: Final = (
+    *("project_id", "project_path", "repository", "repository_id"),
+    *("terraform_workspace_id", "workflow_ref"),
 )
 """Claims that differ between the projects of one owner.
 
@@ -122,9 +107,8 @@ class Token(NamedTuple):
         }
         others = [text for text, owner in whose.items() if self._is_other(owner, own)]
         # Those with an obvious stranger first, then short ones.
-        others = sorted(others, key=lambda text: ("stranger" not in whose[text][0], len(text)))
-        others = others[:TRIED]
-        return others if self.inside else [*others, issuer.subject]
+        others.sort(key=lambda text: ("stranger" not in whose[text][0], len(text)))
+        return others[:TRIED] if self.inside else [*others[:TRIED], issuer.subject]
 
     def _is_other(self, whose: tuple[str, str], own: Iterable[tuple[str, str]]) -> bool:
         """Return whether *whose* token it is: of none of the owners, or projects, in *own*."""

@@ -47,6 +47,9 @@ class Source:
     def error(self, offset: int, message: str, remedy: str | None = None) -> DocumentError:
         return DocumentError((Problem(message, self.place(offset), remedy),))
 
+    def too_deep(self, offset: int) -> DocumentError:
+        return self.error(offset, f"nested more than {MAX_DEPTH} levels deep")
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -106,7 +109,7 @@ class _Parser:
 
     def _value(self, at: int, path: Path) -> tuple[Any, int]:
         if len(path) > MAX_DEPTH:
-            raise self.source.error(at, f"nested more than {MAX_DEPTH} levels deep")
+            raise self.source.too_deep(at)
         first = self.text[at : at + 1]
         value: Any
         if first == '"':

@@ -11,7 +11,7 @@ import tomllib
 from typing import Final
 
 from cml_iam.errors import DocumentError, Place, Problem
-from cml_iam.located._json import Located, Path, Source, Span
+from cml_iam.located._json import MAX_DEPTH, Located, Path, Source, Span
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY: Final = re.compile(r'[ \t]*("(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+)[ \t]*')
@@ -19,8 +19,6 @@ _STRING: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL
 )
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
-_DEEPEST: Final = 64
-"""The maximum nesting of arrays and inline tables."""
 
 _MOST_PARTS: Final = 16
 """The maximum number of parts of a dotted key; a site file needs four."""
@@ -50,8 +48,6 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
     Raises DocumentError with the place of the first syntax error, and for excessive nesting, keys
     and numbers, which would take the parser unlimited time or stack.
     """
-    import tomllib
-
     source = Source(name, text)
     _check_bounds(source)
     try:
@@ -72,8 +68,8 @@ def _check_bounds(source: Source) -> None:
     for token in _TOKEN.finditer(source.text):
         kind, at = token.lastgroup, token.start()
         depth += (kind == "open") - (kind == "close" and depth > 0)
-        if depth > _DEEPEST:
-            raise source.error(at, f"nested more than {_DEEPEST} levels deep")
+        if depth > MAX_DEPTH:
+            raise source.too_deep(at)
         if kind == "key":
             raise source.error(at, f"a key with more than {_MOST_PARTS} parts")
         if kind == "word":
@@ -194,7 +190,5 @@ class _Walk:
 
 def _key_text(written: str) -> str:
     if written[0] in "\"'":
-        import tomllib
-
         return next(iter(tomllib.loads(f"{written} = 0")))
     return written

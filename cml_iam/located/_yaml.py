@@ -64,12 +64,10 @@ def _refuse_depth(events: Any, source: Source) -> None:
     depth = 0
     for event in events:
         kind = type(event).__name__
-        if kind in ("MappingStartEvent", "SequenceStartEvent"):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _too_deep(source, event.start_mark.index)
-        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
-            depth -= 1
+        depth += kind in ("MappingStartEvent", "SequenceStartEvent")
+        depth -= kind in ("MappingEndEvent", "SequenceEndEvent")
+        if depth > MAX_DEPTH:
+            raise source.too_deep(event.start_mark.index)
 
 
 @dataclass(slots=True)
@@ -106,7 +104,7 @@ class _Document:
                 message = f"more than {most} {noun}, including those from aliases"
                 raise self.source.error(start, message)
         if len(path) > MAX_DEPTH:  # an alias may stand within what it stands for
-            raise _too_deep(self.source, start)
+            raise self.source.too_deep(start)
         self.values[path] = Span(start, node.end_mark.index)
         if node.tag.startswith("!") and node.tag != "!":
             self.values[*path, node.tag] = self.values[path]
@@ -147,7 +145,3 @@ def _scalar(node: Any) -> Any:
     if _NUMBER.fullmatch(text):
         return int(text) if text.lstrip("-").isdigit() else float(text)
     return text
-
-
-def _too_deep(source: Source, at: int) -> DocumentError:
-    return source.error(at, f"nested more than {MAX_DEPTH} levels deep")
