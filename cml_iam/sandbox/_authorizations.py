@@ -224,16 +224,7 @@ def _held(world: World, call: Call, arn: str) -> Context:
 
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
-_ARNS: Final = {
-    "policy": "PolicyArn",
-    "mfa": "SerialNumber",
-    "oidc-provider": "OpenIDConnectProviderArn",
-    "saml-provider": "SAMLProviderArn",
-}
 _SOURCES: Final = ("PolicySourceArn", "Arn", "ResourceArn")
-_SETS_BOUNDARY: Final = frozenset(
-    {"CreateUser", "CreateRole", "PutUserPermissionsBoundary", "PutRolePermissionsBoundary"}
-)
 
 
 def _iam(world: World, call: Call) -> list[str]:
@@ -241,8 +232,9 @@ def _iam(world: World, call: Call) -> list[str]:
     kinds, params = resource_types("iam", call.operation), call.params
     arns = [params[name] for name in _SOURCES if name in params]
     for kind in kinds:
-        if _ARNS.get(kind) in params:
-            arns.append(params[_ARNS[kind]])
+        parameter = rows("iam-arns").get(kind)
+        if parameter in params:
+            arns.append(params[parameter])
         elif kind == "policy" and call.operation != "CreatePolicy":
             continue  # PolicyName is the name of an inline policy, which has no ARN.
         elif (name := f"{kind.title().replace('-', '')}Name") in params:
@@ -273,7 +265,8 @@ def _iam_keys(world: World, call: Call) -> Context:
     """Return the condition key with the boundary that the call sets, or its user or role has."""
     params = call.params
     boundary = params.get("PermissionsBoundary")
-    if call.operation not in _SETS_BOUNDARY:
+    shape = call.model.input_shape
+    if shape is None or "PermissionsBoundary" not in shape.members:
         user = world.entity("user", params.get("UserName"))
         boundary = boundary_arn(user or world.entity("role", params.get("RoleName")))
     return {"iam:PermissionsBoundary": boundary} if boundary else {}
@@ -287,13 +280,6 @@ _COMPOSED: Final = re.compile(r"Metadata|Object(?!LockConfiguration|$)|Restore|U
 
 _MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
 """Parameters that make an operation do more than its name says."""
-
-_S3_KEYS: Final = {
-    "ACL": "s3:x-amz-acl",
-    "MaxKeys": "s3:max-keys",
-    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
-}
-"""Condition keys whose names differ from the parameters that set them."""
 
 
 def _s3(world: World, call: Call) -> list[str]:
@@ -336,12 +322,12 @@ def _understood(call: Call) -> bool:
 
 def _s3_keys(world: World, call: Call) -> Context:
     configuration = call.params.get("CreateBucketConfiguration", {})
-    location = configuration.get("LocationConstraint")
+    location, named = configuration.get("LocationConstraint"), rows("s3-keys")
     return {
         "s3:ResourceAccount": world.account,
         "s3:authType": "REST-HEADER",
         "s3:signatureversion": "AWS4-HMAC-SHA256",
-        **{key: str(call.params[name]) for name, key in _S3_KEYS.items() if name in call.params},
+        **{key: str(call.params[name]) for name, key in named.items() if name in call.params},
         **({"s3:locationconstraint": location} if location else {}),
     }
 

@@ -204,16 +204,6 @@ def _overridden(template: dict[str, Any], common: dict[str, Any]) -> Iterator[di
         yield {**own, **named, **common}
 
 
-_NOT_JUDGED: Final = (
-    "ElasticGpuSpecification",
-    "ElasticInferenceAccelerators",
-    "LicenseSpecifications",
-    "CapacityReservationSpecification",
-    "SecondaryInterfaces",
-)
-"""Parameters that need permissions unknown to the sandbox, which refuses calls with them."""
-
-
 def settle(world: World, call: Call) -> Call:
     """Return the launch with the defaults of EC2 and of its launch template filled in."""
     if call.params.get("LaunchTemplate"):
@@ -226,15 +216,13 @@ def settle(world: World, call: Call) -> Call:
     if subnet is None:
         return call
     call = call.with_params(SubnetId=subnet.id)
-    if not call.params.get("SecurityGroupIds") and not call.params.get("SecurityGroups"):
-        group = world.ec2(call.region).get_default_security_group(subnet.vpc_id)
-        if group is not None:
-            return call.with_params(SecurityGroupIds=[group.id])
-    return call
+    if call.params.get("SecurityGroupIds") or call.params.get("SecurityGroups"):
+        return call
+    return call.with_params(SecurityGroupIds=[*_groups(world, call, subnet, {})] or None)
 
 
 def _check_parameters(call: Call) -> None:
-    for name in _NOT_JUDGED:
+    for name in rows("not-judged")["RunInstances"]:
         if name in call.params:
             raise Fault("UnsupportedOperation", f"The sandbox does not know {name}.")
     if "ImageId" not in call.params:

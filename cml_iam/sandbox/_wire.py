@@ -108,9 +108,13 @@ class Unauthenticated(Exception):  # noqa: N818 - an error of the caller, not of
 
 
 @cache
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(shipped_text("policies", "sandbox-services.toml"))
+
+
 def rows(name: str) -> Any:
     """Return the table *name* of `policies/sandbox-services.toml`."""
-    return tomllib.loads(shipped_text("policies", "sandbox-services.toml"))[name]
+    return _tables()[name]
 
 
 _SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
@@ -186,14 +190,6 @@ def resource_types(service: str, operation: str) -> dict[str, bool]:
 ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 """The id of a resource of EC2."""
 
-_KINDS: Final = {
-    "flow-logs": "vpc-flow-log",
-    "managed-prefix-list": "prefix-list",
-    "nat-gateway": "natgateway",
-    "vpc-elastic-ip": "elastic-ip",
-}
-"""IAM's names of resource types that moto names differently."""
-
 
 def kind_of(resource_id: str) -> str | None:
     """Return IAM's type of the EC2 resource with this id; None if it is not an id."""
@@ -201,7 +197,7 @@ def kind_of(resource_id: str) -> str | None:
 
     match = ID.fullmatch(resource_id)
     kind = EC2_PREFIX_TO_RESOURCE.get(match[1]) if match else None
-    return _KINDS.get(kind, kind) if kind else None
+    return rows("kinds").get(kind, kind) if kind else None
 
 
 def known_action(service: str, name: str) -> facts.Action | None:
