@@ -96,10 +96,33 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
         yield running
 
 
+def root_of(sandbox: Sandbox) -> Identity:
+    """Return the root of the account of *sandbox*."""
+    return Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+
+
 @pytest.fixture(scope="module")
 def root(sandbox: Sandbox) -> Identity:
     """The root of the account."""
-    return Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+    return root_of(sandbox)
+
+
+@pytest.fixture(scope="module")
+def ec2(root: Identity) -> Any:
+    """The root's EC2."""
+    return root.client("ec2")
+
+
+@pytest.fixture(scope="module")
+def iam(root: Identity) -> Any:
+    """The root's IAM."""
+    return root.client("iam")
+
+
+@pytest.fixture(scope="module")
+def cloudwatch(root: Identity) -> Any:
+    """The root's CloudWatch."""
+    return root.client("cloudwatch")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +140,9 @@ def user(root: Identity) -> Callable[..., Identity]:
         return Identity(root.sandbox, key["AccessKeyId"], key["SecretAccessKey"], name=name)
 
     return make
+
+
+Make = Callable[..., Identity]
 
 
 @dataclass(frozen=True)

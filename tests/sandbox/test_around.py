@@ -14,7 +14,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.sandbox.conftest import Identity, fetch, refused, send
+from tests.sandbox.conftest import Identity, Make, fetch, refused, send
 from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
 HERE = f"us-east-1:{ACCOUNT}"
@@ -36,8 +36,6 @@ FOR_TRAIL = document(
     {**allow("s3:GetBucketAcl", on=WHERE, **ONLY_IT), **CLOUDTRAIL},
     {**allow("s3:PutObject", on=f"{WHERE}/AWSLogs/{ACCOUNT}/*", **ONLY_IT), **CLOUDTRAIL},
 )
-
-Make = Callable[..., Identity]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Identity, launch, refused, send
+from tests.sandbox.conftest import Identity, Make, launch, refused, send
 from tests.sandbox.documents import ACCOUNT, IMAGE, allow, document
 
 HERE = f"us-east-1:{ACCOUNT}"
@@ -25,8 +24,6 @@ TARGETS = {
     "events": "AWSEvents",
     "ssm": "AmazonSSM",
 }
-
-Make = Callable[..., Identity]
 
 
 def call(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cml_iam.sandbox import AS_AWS, Conditions, Sandbox, Seconds, Shortage, start_sandbox
-from tests.sandbox.conftest import Identity, StoppedClock, launch, refused
+from tests.sandbox.conftest import Identity, StoppedClock, launch, refused, root_of
 from tests.sandbox.documents import BASE, EVERYTHING, RESTRICTED, allow, document
 
 SLOW = Conditions(
@@ -42,7 +42,7 @@ def slow(time: StoppedClock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def root(slow: Sandbox) -> Identity:
-    return Identity(slow, slow.root.id, slow.root.secret.reveal())
+    return root_of(slow)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_a_new_version_of_a_policy_is_in_force_later(
 
 def test_without_conditions_everything_is_there_at_once() -> None:
     with start_sandbox(clock=StoppedClock()) as sandbox:
-        ec2 = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal()).client("ec2")
+        ec2 = root_of(sandbox).client("ec2")
         made = launch(ec2)
         seen = instance(ec2, made)
         assert (seen["State"]["Name"], bool(seen["PublicIpAddress"])) == ("running", True)
@@ -289,7 +289,7 @@ def test_as_aws_is_slow_in_everything_it_can_be() -> None:
 def test_where_there_is_no_capacity_another_zone_or_type_has_it() -> None:
     short = Conditions(no_capacity=(Shortage("m5zn.*", "us-east-1a"),))
     with start_sandbox(conditions=short) as sandbox:
-        ec2 = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal()).client("ec2")
+        ec2 = root_of(sandbox).client("ec2")
         subnets = {
             subnet["AvailabilityZone"]: subnet["SubnetId"]
             for subnet in ec2.describe_subnets()["Subnets"]
@@ -307,7 +307,7 @@ def test_metrics_reach_back_to_the_launch_only_if_told(
 ) -> None:
     conditions = Conditions(metrics_since_launch=since_launch)
     with start_sandbox(conditions=conditions, clock=time) as sandbox:
-        root = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+        root = root_of(sandbox)
         made = launch(root.client("ec2"), Monitoring={"Enabled": True})
         time.go_on(240)
         points = root.client("cloudwatch").get_metric_statistics(
@@ -329,7 +329,7 @@ def test_an_instance_without_a_profile_has_no_agent_where_one_needs_a_role(
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/create-iam-roles-for-cloudwatch-agent.html"""
     assert AS_AWS.agent_needs_profile
     with start_sandbox(conditions=Conditions(agent_needs_profile=needed), clock=time) as sandbox:
-        root = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+        root = root_of(sandbox)
         iam = root.client("iam")
         trust = allow("sts:AssumeRole") | {"Principal": {"Service": "ec2.amazonaws.com"}}
         del trust["Resource"]

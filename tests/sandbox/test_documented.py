@@ -16,14 +16,13 @@ from typing import Any
 import pytest
 
 from cml_iam.sandbox import Conditions
-from tests.sandbox.conftest import Identity, fetch, launch, refused, send
+from tests.sandbox.conftest import Identity, Make, fetch, launch, refused, send
 from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
 SECTIONS = ("Where it is more lenient than AWS", "What is not evaluated", "What it refuses")
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
-Make = Callable[..., Identity]
 Check = Callable[[Identity, Make], None]
 CHECKS: dict[str, Check] = {}
 

@@ -12,12 +12,6 @@ from tests.sandbox.conftest import Identity, launch, refused, send
 from tests.sandbox.documents import IMAGE
 
 
-@pytest.fixture(scope="module")
-def ec2(root: Identity) -> Any:
-    """The root's EC2."""
-    return root.client("ec2")
-
-
 def described(ec2: Any, instance: str) -> dict[str, Any]:
     (reservation,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
     return dict(reservation["Instances"][0])

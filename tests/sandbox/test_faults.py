@@ -26,7 +26,7 @@ from cml_iam.sandbox import (
     start_sandbox,
 )
 from tests.conftest import REPOSITORY
-from tests.sandbox.conftest import Identity, launch, refused
+from tests.sandbox.conftest import Identity, launch, refused, root_of
 
 
 def test_a_file_says_all_of_it(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_file_of_the_docs_is_one() -> None:
 
 def root_under(conditions: Conditions, work: Callable[[Identity], None]) -> None:
     with start_sandbox(conditions=conditions) as running:
-        work(Identity(running, running.root.id, running.root.secret.reveal()))
+        work(root_of(running))
 
 
 def test_calls_are_refused_as_often_as_told() -> None:
@@ -245,7 +245,7 @@ def test_the_command_line_takes_them(
     path.write_text("throttle = true")
 
     def is_throttled(running: Sandbox, _: object) -> bool:
-        starting = Identity(running, running.root.id, running.root.secret.reveal()).client("ec2")
+        starting = root_of(running).client("ec2")
         named = {"InstanceIds": ["i-0a1b2c3d4e5f6ffff"]}
         codes = [refused(starting.start_instances, **named).code for _ in range(8)]
         return "RequestLimitExceeded" in codes

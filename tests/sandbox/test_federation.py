@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from cml_iam.cli._main import run
 from cml_iam.sandbox import Sandbox
-from tests.sandbox.conftest import Clock, Identity, fetch, refused
+from tests.sandbox.conftest import Clock, Identity, Make, fetch, refused, root_of
 from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
 ISSUER = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"
@@ -26,8 +26,6 @@ NAMED = ISSUER.removeprefix("https://")
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{NAMED}"
 SUBJECT = "system:serviceaccount:cml:manager"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/web"
-
-Make = Callable[..., Identity]
 
 
 @pytest.fixture
@@ -173,7 +171,7 @@ def test_a_session_without_mfa_calls_neither_iam_nor_most_of_sts(user: Make) -> 
 
 def made_for(session: Identity) -> str:
     """Return a role that everybody of the account may assume."""
-    root = Identity(session.sandbox, session.sandbox.root.id, session.sandbox.root.secret.reveal())
+    root = root_of(session.sandbox)
     trust = {
         "Effect": "Allow",
         "Action": "sts:AssumeRole",

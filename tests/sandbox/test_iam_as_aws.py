@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Identity, refused
+from tests.sandbox.conftest import Identity, Make, refused
 from tests.sandbox.documents import ACCOUNT, allow, document
 
 POLICY = document(allow("ec2:DescribeTags"))
@@ -30,14 +29,6 @@ MAKERS: dict[str, tuple[str, str, str, dict[str, str]]] = {
     "policy": ("create_policy", "PolicyName", "ANPA", {"PolicyDocument": POLICY}),
     "profile": ("create_instance_profile", "InstanceProfileName", "AIPA", {}),
 }
-
-Make = Callable[..., Identity]
-
-
-@pytest.fixture(scope="module")
-def iam(root: Identity) -> Any:
-    """IAM as the root sees it."""
-    return root.client("iam")
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -24,12 +24,6 @@ def instance(root: Identity) -> str:
     return launch(root.client("ec2"))
 
 
-@pytest.fixture(scope="module")
-def cloudwatch(root: Identity) -> Any:
-    """The root's CloudWatch."""
-    return root.client("cloudwatch")
-
-
 def asked(instance: str, metric: dict[str, str] = CPU, **changed: Any) -> dict[str, Any]:
     dimensions = {"InstanceId": instance}
     if metric is MEMORY:

@@ -10,15 +10,11 @@ from typing import Any
 import pytest
 
 from cml_iam.errors import InputError, MissingExtraError, RefusedError
-from cml_iam.sandbox import Sandbox, start_sandbox
-from tests.sandbox.conftest import Identity, launch
+from cml_iam.sandbox import start_sandbox
+from tests.sandbox.conftest import launch, root_of
 from tests.sandbox.documents import RESTRICTED
 
 INSTANCE = "arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d4e5f6000"
-
-
-def root_of(sandbox: Sandbox) -> Identity:
-    return Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
 
 
 def test_a_second_sandbox_is_refused_and_a_later_one_starts_empty() -> None:

@@ -13,12 +13,6 @@ from cml_iam.facts import known_regions, opt_in_regions
 from tests.sandbox.conftest import Identity, refused
 
 
-@pytest.fixture(scope="module")
-def ec2(root: Identity) -> Any:
-    """EC2 as the root sees it."""
-    return root.client("ec2")
-
-
 def names(answer: dict[str, Any]) -> set[str]:
     return {region["RegionName"] for region in answer["Regions"]}
 

@@ -38,12 +38,6 @@ ASKED = {
 }
 
 
-@pytest.fixture(scope="module")
-def iam(root: Identity) -> Any:
-    """The root's IAM."""
-    return root.client("iam")
-
-
 def test_the_new_shape_has_one_result_for_each_action(
     iam: Any, user: Callable[..., Identity]
 ) -> None:

@@ -19,12 +19,6 @@ from tests.worlds import Snapshot
 ABSENT = "0a1b2c3d4e5f6ffff"
 
 
-@pytest.fixture(scope="module")
-def ec2(root: Identity) -> Any:
-    """The root's EC2."""
-    return root.client("ec2")
-
-
 @pytest.fixture
 def instance(ec2: Any) -> str:
     """A running instance."""

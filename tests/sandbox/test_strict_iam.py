@@ -17,12 +17,6 @@ from tests.sandbox.documents import ACCOUNT, BASE, allow, document
 _NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def iam(root: Identity) -> Any:
-    """The root's IAM."""
-    return root.client("iam")
-
-
 @pytest.fixture
 def policy(iam: Any) -> str:
     """A managed policy."""

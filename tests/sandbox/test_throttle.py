@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cml_iam.sandbox import Bucket, Buckets, Conditions, start_sandbox
-from tests.sandbox.conftest import Identity, StoppedClock, launch, refused
+from tests.sandbox.conftest import Identity, StoppedClock, launch, refused, root_of
 from tests.sandbox.documents import IMAGE
 
 
@@ -24,7 +24,7 @@ def time() -> StoppedClock:
 def busy(time: StoppedClock) -> Iterator[Identity]:
     """The root of a sandbox that throttles as AWS does."""
     with start_sandbox(conditions=Conditions(throttle=True), clock=time) as running:
-        yield Identity(running, running.root.id, running.root.secret.reveal())
+        yield root_of(running)
 
 
 def passed(call: Any, most: int, **parameters: Any) -> int:
@@ -131,7 +131,7 @@ def test_cloudwatch_throttles_in_its_own_words(busy: Identity) -> None:
 def test_ones_own_buckets_replace_those_of_aws(time: StoppedClock) -> None:
     own = {"DescribeRegions": Buckets(Bucket(1, 0))}
     with start_sandbox(conditions=Conditions(throttle=True, buckets=own), clock=time) as running:
-        root = Identity(running, running.root.id, running.root.secret.reveal())
+        root = root_of(running)
         assert passed(root.client("ec2").describe_regions, 5) == 1
 
 

@@ -25,7 +25,7 @@ from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import Site, load_site
 from cml_iam.workers import Launch, WorkerManager
-from tests.sandbox.conftest import Identity
+from tests.sandbox.conftest import Identity, root_of
 from tests.sandbox.contract import Recorder, problems
 
 pytestmark = pytest.mark.long
@@ -94,7 +94,7 @@ def manager(
 
 
 def _bootstrapped(sandbox: Sandbox, site: Site, variant: str) -> Identity:
-    root = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+    root = root_of(sandbox)
     iam = root.client("iam")
     iam.create_user(UserName="manager")
     text = render_policy(site, "base" if variant == "base" else "hardened").text
@@ -307,11 +307,7 @@ def _authorized_only(methods: tuple[str, ...]) -> set[str]:
 def test_adopting_is_the_administrators_under_the_hardened_policy(
     manager: Manager, cli: Cli, calls: Calls
 ) -> None:
-    ec2 = Identity(
-        manager.identity.sandbox,
-        manager.identity.sandbox.root.id,
-        manager.identity.sandbox.root.secret.reveal(),
-    ).client("ec2")
+    ec2 = root_of(manager.identity.sandbox).client("ec2")
     made = ec2.run_instances(ImageId=OWN_IMAGE, InstanceType="c5.large", MinCount=1, MaxCount=1)
     orphan = made["Instances"][0]["InstanceId"]
     calls.forget()
