@@ -163,23 +163,16 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
 _ANY_IMAGE = "ami-00000000"
 """Placeholder for the image while the other settings of a launch are checked."""
 
-_OF_A_PROFILE = {
-    "image": "--image",
-    "image_name": "--image-name",
-    "instance_type": "--type",
-    "subnet": "--subnet",
-    "groups": "--security-group",
-    "key_name": "--key-name",
-    "instance_profile": "--instance-profile",
-    "disk": "--disk",
-    "user_data": "--user-data",
-    "nested": "--nested",
-    "client_token": "--client-token",
-}
+_BESIDE_A_PROFILE = ("worker_profile", "detailed_monitoring", "tags")
+"""The options that do not contradict a worker profile."""
 
 
 def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
-    doubled = [option for name, option in _OF_A_PROFILE.items() if given[name]]
+    doubled = [
+        parameter.opts[0]
+        for parameter in click.get_current_context().command.params
+        if given.get(str(parameter.name)) and parameter.name not in _BESIDE_A_PROFILE
+    ]
     if doubled:
         raise click.UsageError(f"{', '.join(doubled)}: already set by the worker profile")
     profiles = here.site.workers if here.site else {}

@@ -97,11 +97,6 @@ class ShortAccessKey(Protocol):
 Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
 """A boto3 session, a connection, or an access key with an optional region."""
 
-_KEY_ID = ("access_key_id", "aws_access_key_id")
-_SECRET = ("secret_access_key", "aws_secret_access_key")
-_TOKEN = ("session_token", "aws_session_token")
-_REGION = ("region", "aws_region", "region_name")
-
 
 def connected(credentials: Given) -> Aws:
     """Return a connection for *credentials*: a boto3 session, a connection, or an access key.
@@ -116,24 +111,25 @@ def connected(credentials: Given) -> Aws:
         return cast("Aws", credentials)
     if hasattr(credentials, "get_credentials"):
         return connect(session=cast("Session", credentials))
-    key_id, secret = _attribute(credentials, _KEY_ID), _attribute(credentials, _SECRET)
+    key_id = _attribute(credentials, "access_key_id")
+    secret = _attribute(credentials, "secret_access_key")
     if not key_id or not secret:
         raise InputError(
             "these credentials have no access key",
             remedy="pass an object with `aws_access_key_id` and `aws_secret_access_key`, "
             "a boto3 session, or what `cml_iam.connect` returns",
         )
-    token = _attribute(credentials, _TOKEN)
+    token = _attribute(credentials, "session_token")
     return connect(
         access_key=str(_plain(key_id)),
         secret_key=_secret(secret),
         session_token=_secret(token) if token else None,
-        region=_plain(_attribute(credentials, _REGION)),
+        region=_plain(_attribute(credentials, "region") or _attribute(credentials, "region_name")),
     )
 
 
-def _attribute(credentials: object, names: tuple[str, ...]) -> Any:
-    return next((value for name in names if (value := getattr(credentials, name, None))), None)
+def _attribute(credentials: object, name: str) -> Any:
+    return getattr(credentials, name, None) or getattr(credentials, f"aws_{name}", None)
 
 
 def _plain(value: Any) -> Any:

@@ -157,12 +157,8 @@ def act(
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
     """Return the status of *workers* by id, without workers that EC2 does not find."""
-
-    def checks(batch: tuple[str, list[str]]) -> tuple[InstanceStatus, ...]:
-        region, ids = batch
-        return manager.get_statuses(ids, region=region)
-
-    parts = in_threads(checks, list(by_region(workers, BATCH)))
+    batches = list(by_region(workers, BATCH))
+    parts = in_threads(lambda batch: manager.get_statuses(batch[1], region=batch[0]), batches)
     return {status.id: status for status in chain(*parts)}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.clock import short_span
@@ -85,9 +86,7 @@ def find_idle(
     """Judge those of *workers* that run, in order; *ask_cml* is called if a rule needs it."""
     check_rules(rules)
     running = [worker for worker in workers if worker.state == "running"]
-    measures: list[Measure] = []
-    if rules.cpu_percent is not None:
-        measures.append(Measure.CPU)
+    measures = [] if rules.cpu_percent is None else [Measure.CPU]
     if rules.network_kib is not None:
         measures += [Measure.NETWORK_IN, Measure.NETWORK_OUT]
     used: dict[str, Utilization] = {}
@@ -95,12 +94,10 @@ def find_idle(
         used = manager.get_utilization_of(
             running, window=rules.window, measures=measures, metric_data=metric_data
         )
-    activities: list[Activity | None] = [None] * len(running)
-    if rules.cml_nodes is not None:
-        activities = list(in_threads(ask_cml, running))
+    answers = in_threads(ask_cml, [] if rules.cml_nodes is None else running)
     return tuple(
         _judged(worker, used.get(worker.id), activity, rules, hold_tag, now)
-        for worker, activity in zip(running, activities, strict=True)
+        for worker, activity in zip_longest(running, answers)
     )
 
 

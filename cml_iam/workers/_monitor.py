@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -57,13 +57,8 @@ class Report:
     unchecked: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "status": "ok" if self.ok else "failing",
-            "connected": self.connected,
-            "region": self.region,
-            "reasons": list(self.reasons),
-            "unchecked": list(self.unchecked),
-        }
+        values = asdict(self)
+        return {"status": "ok" if values.pop("ok") else "failing", **values}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
 from cml_iam.workers._health import Verdict
+from cml_iam.workers._metric import USAGE
 from cml_iam.workers._model import Worker
 from cml_iam.workers._monitor import Monitor, Watched
 from cml_iam.workers._page import fleet_page
@@ -279,55 +280,39 @@ def _families(seen: Watched) -> Iterator[tuple[str, str, Iterable[Sample]]]:
         "Regions whose workers could not be listed.",
         [({"region": region}, 1) for region in sorted(fleet.failures)],
     )
-    for name, meaning, value_of in _OF_WORKERS:
-        values = [(worker, value_of(worker, seen)) for worker in fleet.workers]
+    yield from _of_workers(fleet.workers, seen)
+
+
+def _of_workers(
+    workers: Sequence[Worker], seen: Watched
+) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    measured = [worker for worker in workers if worker.id in seen.usage]
+    for measure in USAGE:
+        means = [(worker, seen.usage[worker.id].metrics[measure].mean) for worker in measured]
         yield (
-            f"worker_{name}",
-            meaning,
-            [(worker.named, value) for worker, value in values if value is not None],
+            f"worker_{measure}_percent",
+            f"Mean {measure} of the worker in percent; absent if it is unknown.",
+            [(worker.named, mean) for worker, mean in means if mean is not None],
         )
-
-
-def _cpu(worker: Worker, seen: Watched) -> float | None:
-    return seen.usage[worker.id].cpu.mean if worker.id in seen.usage else None
-
-
-def _memory(worker: Worker, seen: Watched) -> float | None:
-    return seen.usage[worker.id].memory.mean if worker.id in seen.usage else None
-
-
-def _launched(worker: Worker, _: Watched) -> float | None:
-    running = worker.state == "running"
-    return round(worker.launched_at.timestamp()) if running and worker.launched_at else None
-
-
-def _status_ok(worker: Worker, seen: Watched) -> float | None:
-    status = seen.statuses.get(worker.id)
-    return status.ok if status and worker.state == "running" else None
-
-
-def _cml_ready(worker: Worker, seen: Watched) -> float | None:
-    answer = seen.cml.get(worker.id)
-    answered = answer and answer.answered and worker.state == "running"
-    return answer.ready if answer and answered else None
-
-
-_OF_WORKERS: Final = (
-    ("cpu_percent", "Mean cpu of the worker in percent; absent if it is unknown.", _cpu),
-    ("memory_percent", "Mean memory of the worker in percent; absent if it is unknown.", _memory),
-    (
-        "launched_timestamp_seconds",
+    running = [worker for worker in workers if worker.state == "running"]
+    starts = [(worker, worker.launched_at) for worker in running]
+    yield (
+        "worker_launched_timestamp_seconds",
         "When the running worker was last started, in Unix time.",
-        _launched,
-    ),
-    ("status_ok", "Whether both EC2 status checks pass; absent if they are unknown.", _status_ok),
-    (
-        "cml_ready",
+        [(worker.named, round(start.timestamp())) for worker, start in starts if start],
+    )
+    checks = [(worker, seen.statuses.get(worker.id)) for worker in running]
+    yield (
+        "worker_status_ok",
+        "Whether both EC2 status checks pass; absent if they are unknown.",
+        [(worker.named, status.ok) for worker, status in checks if status],
+    )
+    answers = [(worker, seen.cml.get(worker.id)) for worker in running]
+    yield (
+        "worker_cml_ready",
         "Whether CML is ready; absent if it was not queried or did not answer.",
-        _cml_ready,
-    ),
-)
-"""The families with a sample for each worker: name, meaning, and how to find its value."""
+        [(worker.named, answer.ready) for worker, answer in answers if answer and answer.answered],
+    )
 
 
 def _number(value: float) -> str:
