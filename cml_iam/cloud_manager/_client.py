@@ -304,7 +304,7 @@ class Ec2Metrics:
     timestamp: datetime | None
 
 
-def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDetails:
+def instance_details(worker: Worker) -> InstanceDetails:
     return InstanceDetails(
         worker.id,
         worker.instance_type,
@@ -312,7 +312,7 @@ def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDet
         worker.image_id,
         worker.name,
         worker.launched_at,
-        _ago(worker.launched_at, now or datetime.now(UTC)),
+        _ago(worker.launched_at, datetime.now(UTC)),
         worker.public_ip,
         worker.private_ip,
     )

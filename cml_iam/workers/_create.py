@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from cml_iam import errors
-from cml_iam.files import parse_json, regular_text
+from cml_iam.files import parse_json, regular_text, write_whole
 from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._model import Worker
 from cml_iam.workers._site_workers import Placement
@@ -96,9 +96,11 @@ class PendingLaunches:
 
     def keep(self, key: str, pending: PendingLaunch) -> PendingLaunch:
         """Store *pending* as *key* unless another process was first; return the stored one."""
-        spare = self._write(key, pending)
+        path = self._path(key)
+        spare = path.with_suffix(f".{secrets.token_hex(8)}.new")
+        self._write(spare, pending)
         try:
-            os.link(spare, self._path(key))
+            os.link(spare, path)
         except FileExistsError:
             kept = self.find(key, pending.launch.user_data)
             return self.keep(key, pending) if kept is None else kept
@@ -108,7 +110,7 @@ class PendingLaunches:
         return pending
 
     def change(self, key: str, pending: PendingLaunch) -> None:
-        self._write(key, pending).replace(self._path(key))
+        self._write(self._path(key), pending)
         self._sync()
 
     def forget(self, key: str) -> None:
@@ -120,7 +122,7 @@ class PendingLaunches:
     def _path(self, key: str) -> Path:
         return self.folder / f"{sha256(key.encode()).hexdigest()[:32]}.json"
 
-    def _write(self, key: str, pending: PendingLaunch) -> Path:
+    def _write(self, path: Path, pending: PendingLaunch) -> None:
         launch = asdict(pending.launch)
         raw = {
             "version": _VERSION,
@@ -131,13 +133,7 @@ class PendingLaunches:
             "launch": launch,
         }
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        spare = self._path(key).with_suffix(f".{secrets.token_hex(8)}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(spare, flags, 0o600), "w", encoding="utf-8") as file:
-            json.dump(raw, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        return spare
+        write_whole(path, json.dumps(raw, indent=2), mode=0o600)
 
     def _sync(self) -> None:
         """Sync the folder, so that a rename, a link or a removal survives a system crash."""
