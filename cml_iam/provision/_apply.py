@@ -159,7 +159,7 @@ def _call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> Non
                 call.service, call.operation, region=call.region, once=call.once, **call.parameters
             )
         except AwsError as error:
-            if removes and isinstance(error, NotFoundError) and seconds is not None:
+            if removes and isinstance(error, NotFoundError):
                 return  # already deleted, as intended
             if error.code not in NOT_YET or seconds is None:
                 raise

@@ -9,6 +9,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.provision import apply_plan, plan_destruction
+from cml_iam.provision._apply import PAUSES
 from cml_iam.site import Site
 from tests.credentials.crashes import Bomb, Killed
 from tests.provision.fake_iam import ACCOUNT, FakeIam, Principal
@@ -210,3 +211,29 @@ def test_nobody_destroys_himself(tmp_path: Path) -> None:
 
     with pytest.raises(errors.RefusedError, match="itself"):
         plan_destruction(fake_world(tmp_path, iam).aws, site)
+
+
+def test_a_removal_of_what_is_gone_counts_as_done_on_the_last_try_too(tmp_path: Path) -> None:
+    iam = FakeIam()
+    world = fake_world(tmp_path, iam)
+    world.apply(BASE, delivery=None)
+    world.apply(OTHER, delivery=None)
+    plan = plan_destruction(world.aws, world.site)
+    refusals = len(PAUSES)
+
+    def busy(operation: str) -> None:
+        nonlocal refusals
+        if operation != "delete_policy_version" or not refusals:
+            return
+        refusals -= 1
+        if not refusals:  # somebody else removes it before the last try
+            (policy,) = iam.policies.values()
+            del policy.versions["v1"]
+        raise errors.StateError("wait", code="EntityTemporarilyUnmodifiable")
+
+    iam.before_call = busy
+
+    apply_plan(world.aws, plan, pause=world.pauses.append)
+
+    assert world.pauses == list(PAUSES)
+    assert empty(iam)
