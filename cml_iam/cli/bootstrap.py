@@ -1,47 +1,213 @@
-"""`cml-iam bootstrap`: plan, apply, adopt, rollback, destroy, status, drift and render."""
+"""`cml-iam bootstrap`: plan, apply, adopt, rollback and destroy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam import credentials, provision
-from cml_iam.cli import _bootstrap as common
-from cml_iam.cli._exit import Exit, judged
+from cml_iam import credentials, provision, render
+from cml_iam.cli._exit import Exit
 from cml_iam.cli._options import (
     FILE,
+    Heading,
+    aws_options,
     on_command_line,
     option,
     options,
+    pairs,
+    repeatable,
+    settings,
     shared_options,
 )
 from cml_iam.cli._output import (
+    BAD,
     INFO,
     OK,
-    UNKNOWN,
     WARN,
+    agreed,
     answer,
+    complain,
     early,
     note,
     say,
-    say_lines,
     typed,
 )
-from cml_iam.cli._site import connect_as, load_site
-from cml_iam.cli._table import print_table
-from cml_iam.cli.key_deliver import Where
+from cml_iam.cli._site import connect_as, document_option, load_site, refuse_trust
+from cml_iam.cli.key_deliver import Where, delivery_of, file_options, to_option
 from cml_iam.errors import CmlIamError, InputError
+from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.check.bootstrap import Drift, Status
+    from cml_iam.site import Site
+
+_SITES_OWN = "site"
+"""The value of `--boundary` without an ARN: the site's own boundary."""
+
+_trail_option = functools.partial(option, heading=Heading.TRAIL)
+watch_options = options(
+    _trail_option("--timezone ZONE", "Time zone of --hours.", default="UTC"),
+    _trail_option(
+        "--hours HOURS",
+        "Working hours: terminating an instance outside them raises an alarm.",
+        default="mon-fri 07:00-18:00",
+    ),
+    _trail_option("--alert-email ADDRESS", "Send the alarms to ADDRESS."),
+)
+policy_option = document_option(
+    "Policy to attach: base (no restrictions) or hardened (the site's restrictions)."
+)
+key_options = options(file_options, to_option, option("--no-key", "Leave out the access keys."))
+principal_options = options(
+    option("--path PATH", "IAM path of the user or role.  [default: the site's]"),
+    option(
+        "--boundary [ARN]",
+        "Include the permissions boundary ARN; without ARN, the site's own.",
+        is_flag=False,
+        flag_value=_SITES_OWN,
+    ),
+    option("--guard", "Include the site's guardrail, a Deny policy."),
+    option(
+        "--trust",
+        "Service or identity that may assume the role.",
+        type=click.Choice(TRUSTS),
+        default="ec2",
+    ),
+    repeatable(
+        "--only",
+        "Include only this part, for an administrator with limited permissions.",
+        type=click.Choice(["principal", "boundary", "guard", "audit"]),
+    ),
+    repeatable(
+        "--with",
+        "Also include this part: audit is a CloudTrail trail and its alarms.",
+        name="extras",
+        type=click.Choice(["audit"]),
+    ),
+    watch_options,
+    repeatable("--tag KEY=VALUE", "Include this tag.", name="tags"),
+)
+common_options = options(aws_options, shared_options("site", "output"))
+_wanted_options = options(policy_option, key_options, principal_options, common_options)
+"""Every option that selects what bootstrap creates, and the common AWS options."""
+
+_acting_options = options(aws_options, shared_options("site", "output", "yes", "dry_run"))
+_shared_policy_option = option(
+    "--change-shared", "Allow changes to a policy that other principals also have."
+)
 
 
-@common.wanted_options
-@common.shared_policy_option
+def site_and_documents(wanted: Mapping[str, Any]) -> tuple[Site, tuple[str, ...]]:
+    """Return the site, and its policy in as many parts as it takes."""
+    site = load_site()
+    return site, tuple(part.text for part in render.render_parts(site, wanted["document"]))
+
+
+def where_of(wanted: Mapping[str, Any]) -> Where:
+    """Return the stores of the options *wanted*, which may come from a plan file."""
+    return Where(
+        None if wanted["env_file"] is None else Path(wanted["env_file"]),
+        wanted["allow_tracked"],
+        tuple(wanted["to"]),
+    )
+
+
+def wishes_of(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options *wanted* as arguments of `plan_bootstrap`, without the delivery."""
+    boundary = wanted["boundary"]
+    own = boundary == _SITES_OWN
+    if boundary and not own and not boundary.startswith("arn:"):
+        raise InputError(f"not the ARN of a policy: `{boundary}`")
+    refuse_trust(site, wanted["trust"])
+    pieces = _pieces(guard=wanted["guard"], boundary=own) | set(wanted["extras"])
+    pieces = set(wanted["only"]) or pieces
+    return {
+        "path": wanted["path"],
+        "boundary": site.boundary_arn if own else boundary,
+        "tags": dict(pairs(wanted["tags"])),
+        "trust": wanted["trust"],
+        "pieces": frozenset(pieces),
+        "watch": watch_of(wanted) if "audit" in pieces else None,
+    }
+
+
+def _pieces(*, guard: bool, boundary: bool) -> set[provision.Piece]:
+    pieces: dict[provision.Piece, bool] = {"principal": True, "guard": guard, "boundary": boundary}
+    return {piece for piece, included in pieces.items() if included}
+
+
+def watch_of(wanted: Mapping[str, Any]) -> provision.Watch:
+    """Return the alarm settings of the options *wanted*."""
+    hours = provision.parse_hours(wanted["hours"], wanted["timezone"])
+    email = wanted["alert_email"]
+    if email is not None and re.fullmatch(r"[^@\s]+@[^@\s]+", email) is None:
+        raise InputError(f"not an e-mail address: `{email}`", remedy="write NAME@DOMAIN")
+    return provision.Watch(datetime.now(UTC).year, hours, email)
+
+
+def _planned(wanted: Mapping[str, Any]) -> tuple[Aws, provision.Plan]:
+    """Return the connection, and the plan for the options *wanted*."""
+    site, documents = site_and_documents(wanted)
+    wishes, has_key = wishes_of(site, wanted), site.user is not None and not wanted["no_key"]
+    if has_key:
+        where_of(wanted).check()
+    aws = connect_as("administrator", site)
+    delivery = delivery_of(site, where_of(wanted).open(aws)) if has_key else None
+    shared = bool(wanted.get("change_shared"))
+    plan = provision.plan_bootstrap(
+        aws, site, documents, delivery=delivery, change_shared=shared, **wishes
+    )
+    return aws, provision.foresee(aws, plan)
+
+
+def _carry_out(
+    aws: Aws, plan: provision.Plan, agree: Callable[[Aws, str], bool] = agreed
+) -> provision.Applied | None:
+    """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result.
+
+    For a dry run, the plan is the result; as for `bootstrap plan`, pending changes exit with 6.
+    """
+    if settings().dry_run:
+        code = Exit.CHANGES if plan.changes else Exit.OK
+        answer(provision.plan_data(plan), provision.plan_lines(plan), code)
+        return None
+    if not settings().quiet:
+        for line in provision.plan_lines(plan, refusals=False):
+            complain(line)
+    plan.check()
+    if plan.changes and not agree(aws, "apply?"):
+        click.get_current_context().exit(Exit.CHANGES)
+    done = provision.apply_plan(
+        aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}")
+    )
+    result = done.as_json() | {"store": plan.key.store if plan.key else None}
+    count = len(plan.changes)
+    answer(result, [f"{OK} {plan.principal}: {count} done" if count else f"{OK} nothing to do"])
+    if "audit" in plan.desired.pieces and plan.desired.task == "bootstrap":
+        _check_trail(aws, plan.desired.site)
+    return done
+
+
+def _check_trail(aws: Aws, site: Site) -> None:
+    """Check that the trail really logs; exit with 3 if it does not."""
+    from cml_iam.check.bootstrap import trail_problems
+
+    problems = trail_problems(aws, site)
+    for text in problems:
+        note(f"{BAD} {text}")
+    if problems:
+        click.get_current_context().exit(Exit.FINDINGS)
+    note(f"{OK} the trail {site.audit.trail} is logging")
+
+
+@_wanted_options
+@_shared_policy_option
 @option(
     "--save FILE",
     "Save the plan to FILE (mode 0600), for `bootstrap apply FILE`.",
@@ -56,7 +222,7 @@ def plan(save: Path | None, **wanted: Any) -> None:
       cml-iam bootstrap plan --profile admin
       cml-iam bootstrap plan --save plan.json
     """
-    _, plan = common.planned(wanted)
+    _, plan = _planned(wanted)
     answer(provision.plan_data(plan), provision.plan_lines(plan))
     if save is not None:
         provision.save_plan(plan, _kept(wanted), save)
@@ -68,8 +234,8 @@ def plan(save: Path | None, **wanted: Any) -> None:
 
 
 @click.argument("plan_file", required=False, type=FILE, metavar="[PLAN]")
-@common.wanted_options
-@common.shared_policy_option
+@_wanted_options
+@_shared_policy_option
 @shared_options("yes", "dry_run")
 def apply(plan_file: Path | None, **wanted: Any) -> None:
     """Create and update the user or role, its policy and its access key.
@@ -93,10 +259,10 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
             )
         saved = provision.load_plan(plan_file)
         wanted = {**wanted, **_options_of(saved)}
-    aws, plan = common.planned(wanted)
+    aws, plan = _planned(wanted)
     if saved is not None:
         provision.check_fresh(saved, plan)
-    done = common.carry_out(aws, plan)
+    done = _carry_out(aws, plan)
     if done and done.key_id and plan.key:
         early(say, f"{OK} access key {done.key_id} is in {plan.key.store}")
         if plan.key.changes and plan.delivery:
@@ -106,7 +272,7 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the options for the plan file; the path of the key file becomes absolute."""
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
-    stores = [credentials.absolute_store(store) for store in common.where_of(wanted).texts]
+    stores = [credentials.absolute_store(store) for store in where_of(wanted).texts]
     return {**wanted, **lists, "env_file": None, "to": stores}
 
 
@@ -126,7 +292,7 @@ def _options_of(saved: provision.SavedPlan) -> dict[str, Any]:
         ) from None
 
 
-@common.wanted_options
+@_wanted_options
 @shared_options("yes", "dry_run")
 def adopt(**wanted: Any) -> None:
     """Take over an existing user, role or policy: tag it, and show what apply would change.
@@ -134,13 +300,13 @@ def adopt(**wanted: Any) -> None:
     Examples:
       cml-iam bootstrap adopt --profile admin
     """
-    aws, plan = common.planned({**wanted, "no_key": True})
-    common.carry_out(aws, provision.plan_adoption(aws, plan))
+    aws, plan = _planned({**wanted, "no_key": True})
+    _carry_out(aws, provision.plan_adoption(aws, plan))
 
 
 @option("--policy NAME", "Name of the policy.  [default: the site's]")
 @option("--to VERSION", "Version to restore.  [default: the previous one]", name="version")
-@common.acting_options
+@_acting_options
 def rollback(policy: str | None, version: str | None) -> None:
     """Restore the previous version of the policy, in one call.
 
@@ -152,12 +318,12 @@ def rollback(policy: str | None, version: str | None) -> None:
     """
     site = load_site()
     aws = connect_as("administrator", site)
-    common.carry_out(aws, provision.plan_rollback(aws, site, policy, version))
+    _carry_out(aws, provision.plan_rollback(aws, site, policy, version))
 
 
 @option("--guard", "Also delete the site's guardrail.")
 @option("--boundary", "Also delete the site's boundary.")
-@common.acting_options
+@_acting_options
 def destroy(guard: bool, boundary: bool) -> None:
     """Delete the user or role, its keys and its policies, after you type its name.
 
@@ -169,9 +335,9 @@ def destroy(guard: bool, boundary: bool) -> None:
     """
     site = load_site()
     aws = connect_as("administrator", site)
-    plan = provision.plan_destruction(aws, site, common.pieces_of(guard=guard, boundary=boundary))
+    plan = provision.plan_destruction(aws, site, _pieces(guard=guard, boundary=boundary))
     name = str(site.role or site.user)
-    done = common.carry_out(aws, plan, lambda aws, _: typed(aws, name, "to delete it"))
+    done = _carry_out(aws, plan, lambda aws, _: typed(aws, name, "to delete it"))
     deleted = {step.name for step in plan.changes if step.resource == "access key"}
     if done and site.user and deleted:
         _name_dead_keys(aws, deleted)
@@ -186,123 +352,3 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
         held = None
     where = f", `{store.name}` has one" if held and held.id in deleted else ""
     note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove every copy of them{where}")
-
-
-@options(common.policy_option, common.key_options, common.common_options)
-def status(**wanted: Any) -> None:
-    """Show how the account differs from the site, and the user's access keys.
-
-    Examples:
-      cml-iam bootstrap status --profile admin
-      cml-iam bootstrap status --no-key -o json
-    """
-    site, documents = common.site_and_documents(wanted)
-    aws = connect_as("administrator", site)
-    store = None if wanted["no_key"] else common.where_of(wanted).open(aws)
-    standing: Status = _answer_of("status", aws, site, documents, store)
-    answer(standing, lambda: _print_status(standing))
-
-
-def _answer_of(check: str, *scene: Any, **options: Any) -> Any:
-    """Return the Status or Drift that *check* finds for a BootstrapScene of these values."""
-    from cml_iam.check.bootstrap import BootstrapScene
-    from cml_iam.check.checks import ask, check_named
-
-    (detail,) = ask(check_named(check), BootstrapScene(*scene, **options)).details
-    return detail
-
-
-_STATES = {
-    "create": f"{WARN} missing",
-    "change": f"{WARN} differs",
-    "delete": f"{WARN} left over",
-    "keep": f"{OK} as wanted",
-}
-
-
-def _print_status(standing: Status) -> None:
-    say_lines([f"principal  {standing.plan.principal}", ""])
-    steps = standing.plan.all_steps
-    print_table(
-        ("state", "resource", "name"),
-        [(_STATES[step.mark], step.resource, step.name) for step in steps],
-    )
-    if standing.keys:
-        say("")
-        print_table(
-            ("access key", "state", "made", "use", "stored"),
-            [
-                (
-                    key.info.id,
-                    key.info.status,
-                    f"{key.info.created:%Y-%m-%d}" if key.info.created else "?",
-                    str(key.use),
-                    "yes" if key.stored else "no",
-                )
-                for key in standing.keys
-            ],
-        )
-    if standing.fault:
-        say(f"{WARN} {standing.fault}")
-    if standing.remedy:
-        say(f"  fix: {standing.remedy}")
-    say_lines(_doubts(standing.plan.warnings, standing.plan))
-    say(provision.summary(standing.plan))
-
-
-@options(common.policy_option, common.principal_options, common.common_options)
-def drift(**wanted: Any) -> None:
-    """Show how the account differs from the site in meaning, and what else the principal has.
-
-    Compares the site's boundary and guardrail if they are attached. Exits with 6 when something
-    differs, and with 8 when nothing differs but something could not be checked.
-
-    Examples:
-      cml-iam bootstrap drift --profile admin
-      cml-iam bootstrap drift --with audit
-    """
-    site, documents = common.site_and_documents(wanted)
-    aws = connect_as("administrator", site)
-    wishes = common.wishes_of(site, wanted)
-    pieces = wishes.pop("pieces")
-    standing: Drift = _answer_of("differences", aws, site, documents, pieces=pieces, options=wishes)
-    code = judged(findings=False, unchecked=bool(standing.plan.unchecked))
-    answer(standing, _drift_lines(standing), Exit.CHANGES if standing.differs else code)
-
-
-def _drift_lines(drift: Drift) -> Iterator[str]:
-    plan = drift.plan
-    yield f"principal  {plan.principal}"
-    yield ""
-    yield from provision.steps_lines(plan.changes)
-    yield from _doubts(drift.also, plan)
-    if drift.differs:
-        yield (
-            f"{WARN} differs: {len(plan.changes)} from the site file, {len(drift.also)} outside it"
-        )
-    else:
-        yield f"{OK} matches the site file: {len(plan.steps) - len(plan.changes)} compared"
-
-
-def _doubts(warnings: tuple[str, ...], plan: provision.Plan) -> Iterator[str]:
-    yield from (f"{WARN} {text}" for text in warnings)
-    yield from (f"{UNKNOWN} {text}" for text in plan.unchecked)
-
-
-@option(
-    "--form",
-    "Output format.",
-    type=click.Choice(["terraform", "cloudformation"]),
-    default="terraform",
-)
-@common.watch_options
-@shared_options("site")
-def render(form: provision.AuditForm, **wanted: Any) -> None:
-    """Print the trail and alarms of `--with audit` for another tool, without calling AWS.
-
-    For the principal and its policy, use `cml-iam policy render --form`.
-
-    Examples:
-      cml-iam bootstrap render --form cloudformation
-    """
-    click.echo(provision.render_audit(load_site(), common.watch_of(wanted), form), nl=False)

@@ -131,9 +131,12 @@ def policy() -> None:
 BOOTSTRAP = {
     "plan": ("bootstrap:plan", "Show what apply would change."),
     "apply": ("bootstrap:apply", "Make the changes that plan shows."),
-    "status": ("bootstrap:status", "Show what exists, and the access keys."),
-    "drift": ("bootstrap:drift", "Show how the account differs from the site."),
-    "render": ("bootstrap:render", "Print the trail and alarms as Terraform or CloudFormation."),
+    "status": ("bootstrap_show:status", "Show what exists, and the access keys."),
+    "drift": ("bootstrap_show:drift", "Show how the account differs from the site."),
+    "render": (
+        "bootstrap_show:render",
+        "Print the trail and alarms as Terraform or CloudFormation.",
+    ),
     "adopt": ("bootstrap:adopt", "Take over an existing user, role or policy."),
     "rollback": ("bootstrap:rollback", "Restore the previous version of the policy."),
     "destroy": ("bootstrap:destroy", "Delete the user or role, its keys and its policies."),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         plan_rollback,
     )
     from cml_iam.provision._plan import (
-        PIECES,
         PRINCIPAL,
         Applied,
         Piece,

@@ -92,12 +92,12 @@ class _Audit:
         create = self._call(
             "s3", "create_bucket", Bucket=name, **(where if region != "us-east-1" else {})
         )
-        yield _step(there, "bucket", name, (), create)
+        yield Step("create", "bucket", name, (), (create,)).unless(there)
         for words, subject, parameter, setting in _BUCKET_SETTINGS:
             live = self._read("s3", f"get_{subject}", **address) if there else None
             same = live is not None and _within(setting, live.get(parameter, live))
             put = self._call("s3", f"put_{subject}", **address, **{parameter: setting})
-            yield _step(same, "bucket", f"{name} {words}", (), put)
+            yield Step("create", "bucket", f"{name} {words}", (), (put,)).unless(same)
         desired = render_document(self._site, "cloudtrail-bucket")
         raw = self._read("s3", "get_bucket_policy", **address) if there else None
         policy = load_policy(raw["Policy"], f"the policy of {name}") if raw else None
@@ -130,7 +130,8 @@ class _Audit:
         if live is None:
             yield Step("create", "log group", name, (line,), (create, keep))
         else:
-            yield _step("retentionInDays" in live, "log group", name, (line,), keep, "change")
+            step = Step("change", "log group", name, (line,), (keep,))
+            yield step.unless("retentionInDays" in live)
         role = self._arns["delivery_role_arn"].rpartition("/")[2]
         trust = render_document(self._site, "trust-cloudtrail-to-logs")
         raw = self._read("iam", "get_role", RoleName=role)
@@ -165,7 +166,8 @@ class _Audit:
             same = any((row["Protocol"], row["Endpoint"]) == ("email", email) for row in listed)
             call = self._call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=email)
             line = f"{email} must confirm it by the link that AWS mails"
-            yield _step(same, "subscription", f"{email} to {name}", (line,), call)
+            step = Step("create", "subscription", f"{email} to {name}", (line,), (call,))
+            yield step.unless(same)
 
     @cached_property
     def _trail(self) -> dict[str, Any] | None:
@@ -210,7 +212,7 @@ class _Audit:
                 if live.get(key) != value
             )
             update = self._call("cloudtrail", "update_trail", **parameters)
-            yield _step(not lines, "trail", name, lines, update, "change")
+            yield Step("change", "trail", name, lines, (update,)).unless(not lines)
             # A new trail records every management event.
             raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
             selector = {"ReadWriteType": "All", "IncludeManagementEvents": True}
@@ -218,10 +220,11 @@ class _Audit:
                 "cloudtrail", "put_event_selectors", TrailName=arn, EventSelectors=[selector]
             )
             same = raw is None or _logs_management(raw)
-            yield _step(same, "trail", f"{name} records every management event", (), put, "change")
+            label = f"{name} records every management event"
+            yield Step("change", "trail", label, (), (put,)).unless(same)
         logs = live is not None and bool(self._status.get("IsLogging"))
         start = self._call("cloudtrail", "start_logging", Name=arn)
-        yield _step(logs, "trail", f"{name} logs", (), start)
+        yield Step("create", "trail", f"{name} logs", (), (start,)).unless(logs)
 
     def alarms(self) -> Iterator[Step]:
         """Yield the steps for the metric filters and their alarms."""
@@ -232,7 +235,8 @@ class _Audit:
             parameters, live = filter_parameters(row, group), filters.get(row.filter)
             put = self._call("logs", "put_metric_filter", **parameters)
             same = live is not None and _within(parameters, live)
-            yield _step(same, "metric filter", row.filter, (), put, "change" if live else "create")
+            mark: Mark = "change" if live else "create"
+            yield Step(mark, "metric filter", row.filter, (), (put,)).unless(same)
         names = [row.alarm for row in rows]
         raw = self._read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
         alarms = {live["AlarmName"]: live for live in raw.get("MetricAlarms", ())}
@@ -249,18 +253,8 @@ class _Audit:
         ]
         same = live is not None and any(_within(parameters, live) for parameters in ages)
         put = self._call("cloudwatch", "put_metric_alarm", **ages[0])
-        return _step(same, "alarm", row.alarm, (row.words,), put, "change" if live else "create")
-
-
-def _step(
-    same: bool,
-    resource: str,
-    name: str,
-    lines: tuple[str, ...],
-    call: Call,
-    mark: Mark = "create",
-) -> Step:
-    return Step("keep", resource, name) if same else Step(mark, resource, name, lines, (call,))
+        mark: Mark = "change" if live else "create"
+        return Step(mark, "alarm", row.alarm, (row.words,), (put,)).unless(same)
 
 
 def _document_step(
@@ -271,9 +265,10 @@ def _document_step(
     call: Call,
     mark: Mark = "create",
 ) -> Step:
-    same = live is not None and same_meaning(live, desired)
-    lines = difference(live, desired) if live is not None else ()
-    return _step(same, resource, name, lines, call, mark)
+    if live is None:
+        return Step(mark, resource, name, (), (call,))
+    step = Step(mark, resource, name, difference(live, desired), (call,))
+    return step.unless(same_meaning(live, desired))
 
 
 def _logs_management(raw: Mapping[str, Any]) -> bool:

@@ -160,7 +160,9 @@ def make_plan(aws: Aws, desired: Desired, delivery: Delivery | None) -> Plan:
         raise RefusedError(f"`{arn}` cannot destroy itself", remedy="use other keys")
     draft = _TASKS[desired.task](Subject(aws, kind, name, live, desired))
     key = plan_key(aws, name, arn, delivery) if delivery and kind == "user" else None
-    return Plan(identity, desired, arn, key=key, delivery=delivery, **vars(draft))
+    return Plan(
+        identity=identity, desired=desired, principal=arn, key=key, delivery=delivery, **vars(draft)
+    )
 
 
 def _check_size(document: str) -> None:

@@ -1,8 +1,4 @@
-"""A plan as a value: its steps, each with its exact calls; as text, as data, and in a file.
-
-`apply` always makes a new plan, which must equal the plan in the file, so edits to the file have no
-effect.
-"""
+"""A plan as a value: its steps, each with its exact calls; as text, as data, and in a file."""
 
 from __future__ import annotations
 
@@ -25,7 +21,6 @@ from cml_iam.site import Site, Trust
 Mark = Literal["create", "change", "keep", "delete"]
 Task = Literal["bootstrap", "adopt", "rollback", "destroy"]
 Piece = Literal["principal", "boundary", "guard", "audit"]
-PIECES: Final[tuple[Piece, ...]] = ("principal", "boundary", "guard", "audit")
 PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})
 
 
@@ -66,6 +61,10 @@ class Step:
         """Whether there is anything to do."""
         return self.mark != "keep"
 
+    def unless(self, settled: bool) -> Step:
+        """Return the step; if everything is *settled* already, one that keeps the resource."""
+        return Step("keep", self.resource, self.name) if settled else self
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
@@ -102,40 +101,34 @@ class Desired:
 class Draft:
     """A part of a plan, made by reading the account: *steps*, and notes for the user.
 
+    *warnings* are about what stays unchanged, *unchecked* about what could not be determined.
     *later* has steps that are not part of the plan; *refused* has the reasons why it cannot be
     applied. Parts are added in the order in which they are carried out.
     """
 
     steps: tuple[Step, ...] = ()
-    warnings: tuple[str, ...] = ()
-    unchecked: tuple[str, ...] = ()
-    later: tuple[Step, ...] = ()
-    refused: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    unchecked: tuple[str, ...] = field(default=(), compare=False)
+    later: tuple[Step, ...] = field(default=(), compare=False)
+    refused: tuple[Problem, ...] = field(default=(), compare=False)
 
     def __add__(self, other: Draft) -> Draft:
         return Draft(**{name: (*value, *vars(other)[name]) for name, value in vars(self).items()})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True)
+class Plan(Draft):
     """What *identity* will do to reach *desired*; *principal* is the principal's ARN.
 
-    *warnings* are about what stays unchanged, *unchecked* about what could not be determined. *key*
-    is None for a role, or without a delivery. *later* has steps that are not part of the plan.
-    *refused* has the reasons why the plan cannot be applied. *foreseen* has consequences elsewhere;
+    *key* is None for a role, or without a delivery. *foreseen* has consequences elsewhere;
     *unforeseen* says which of them could not be checked.
     """
 
     identity: Identity
     desired: Desired
     principal: str
-    steps: tuple[Step, ...]
     key: KeyPlan | None = None
-    warnings: tuple[str, ...] = field(default=(), compare=False)
-    unchecked: tuple[str, ...] = field(default=(), compare=False)
-    later: tuple[Step, ...] = field(default=(), compare=False)
     delivery: Delivery | None = field(default=None, repr=False, compare=False)
-    refused: tuple[Problem, ...] = field(default=(), compare=False)
     foreseen: tuple[str, ...] = field(default=(), compare=False)
     unforeseen: tuple[str, ...] = field(default=(), compare=False)
 
@@ -305,7 +298,8 @@ class SavedPlan:
 def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
     """Write *plan* and its *options* to *path*, private (0600) and without secrets.
 
-    Raises InputError if the file cannot be written.
+    Edits to the file have no effect, because `apply` compares a new plan with it. Raises InputError
+    if the file cannot be written.
     """
     text = json.dumps({"format": _FORMAT, "options": options, "plan": _facts(plan)}, indent=2)
     write_whole(path, text + "\n", mode=0o600)

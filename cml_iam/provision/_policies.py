@@ -189,11 +189,9 @@ def attached_steps(subject: Subject, policies: Sequence[Managed]) -> Iterator[St
 
 
 def _attachment_step(subject: Subject, managed: Managed, held: bool) -> Step:
-    label = f"{managed.name} to {subject.name}"
-    if held:
-        return Step("keep", "attachment", label)
     call = subject.call("attach_{}_policy", PolicyArn=managed.arn)
-    return Step("create", "attachment", label, (), (call,))
+    label = f"{managed.name} to {subject.name}"
+    return Step("create", "attachment", label, (), (call,)).unless(held)
 
 
 def attachment_room(subject: Subject, steps: Sequence[Step]) -> Draft:

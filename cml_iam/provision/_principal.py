@@ -79,11 +79,11 @@ def _changed(subject: Subject, live: Principal) -> Step:
         )
     if live.trust is None:
         return Step("keep", kind, name)
-    trust = _trust(desired)
-    if same_meaning(live.trust, load_policy(trust)):
-        return Step("keep", kind, name)
-    call = subject.call("update_assume_role_policy", PolicyDocument=trust)
-    return Step("change", kind, name, difference(live.trust, load_policy(trust)), (call,))
+    text = _trust(desired)
+    trust = load_policy(text)
+    call = subject.call("update_assume_role_policy", PolicyDocument=text)
+    step = Step("change", kind, name, difference(live.trust, trust), (call,))
+    return step.unless(same_meaning(live.trust, trust))
 
 
 def _trust(desired: Desired) -> str:
@@ -93,11 +93,9 @@ def _trust(desired: Desired) -> str:
 
 def _bounded(subject: Subject, live: Principal, boundary: str) -> Step:
     label = f"{boundary.rpartition('/')[2]} on {subject.name}"
-    if live.boundary == boundary:
-        return Step("keep", "boundary", label)
     line = f"~ permissions boundary {live.boundary or 'none'} → {boundary}"
     call = subject.call("put_{}_permissions_boundary", PermissionsBoundary=boundary)
-    return Step("change", "boundary", label, (line,), (call,))
+    return Step("change", "boundary", label, (line,), (call,)).unless(live.boundary == boundary)
 
 
 def read_profile(aws: Aws, name: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -265,25 +266,6 @@ def lost_deliveries(status: Mapping[str, Any]) -> tuple[str, ...]:
 
 AuditForm = Literal["terraform", "cloudformation"]
 
-_HCL_NAMES: Final = {
-    "AlarmName": "alarm_name",
-    "AlarmDescription": "alarm_description",
-    "ActionsEnabled": "actions_enabled",
-    "EvaluationPeriods": "evaluation_periods",
-    "Threshold": "threshold",
-    "ComparisonOperator": "comparison_operator",
-    "TreatMissingData": "treat_missing_data",
-    "Namespace": "namespace",
-    "MetricName": "metric_name",
-    "Period": "period",
-    "Statistic": "statistic",
-    "Stat": "stat",
-    "Id": "id",
-    "Expression": "expression",
-    "ReturnData": "return_data",
-}
-"""Terraform's names for the parameters of cloudwatch:PutMetricAlarm."""
-
 
 def render_audit(site: Site, watch: Watch, form: AuditForm) -> str:
     """Return the trail, the resources that it needs, and the alarms in *form*; deterministic.
@@ -308,8 +290,12 @@ def _terraform(site: Site, watch: Watch) -> str:
 
 
 def _lines(parameters: Mapping[str, Any], **attributes: str) -> list[str]:
-    """Return *parameters* as attributes in HCL, with *attributes* that already are HCL."""
-    named = {_HCL_NAMES[key]: hcl(value) for key, value in parameters.items() if key in _HCL_NAMES}
+    """Return the plain *parameters*, and *attributes* that already are HCL, as attributes."""
+    named = {
+        re.sub(r"\B(?=[A-Z])", "_", key).lower(): hcl(value)
+        for key, value in parameters.items()
+        if not isinstance(value, dict | list)
+    }
     return aligned({**named, **attributes})
 
 

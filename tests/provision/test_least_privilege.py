@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,8 +17,8 @@ from cml_iam.check.bootstrap import BootstrapScene, trail_problems
 from cml_iam.check.checks import ask, check_named
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
-    PIECES,
     Hours,
+    Piece,
     Watch,
     apply_plan,
     plan_adoption,
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.long
 USER = Site(account="111122223333", restrict=RESTRICTED)
 ROLE = replace(USER, user=None, role="cml-manager")
 OTHER = replace(USER, restrict=replace(RESTRICTED, instance_types=("c5.*",)))
-EVERYTHING = [piece for piece in PIECES if piece != "audit"]
+EVERYTHING = [piece for piece in get_args(Piece) if piece != "audit"]
 
 Who = Callable[[Site, str], Recorded]
 
