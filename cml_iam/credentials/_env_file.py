@@ -15,7 +15,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cml_iam.credentials._exposure import mounted_elsewhere
 from cml_iam.credentials._file_store import FileStore, known_key
@@ -113,8 +113,7 @@ class EnvFile(FileStore):
         return tuple(words)
 
     def _read(self, text: str) -> AccessKey | None:
-        values = variables(text)
-        return known_key(values.get(ID, ""), values.get(SECRET, ""))
+        return key_in(variables(text))
 
     def _write(self, text: str, key: AccessKey) -> str:
         return with_pair(text, key.id, key.secret.reveal())
@@ -131,8 +130,14 @@ class EnvFile(FileStore):
         )
 
 
-_ROOT: Final = 0
-_OTHERS: Final = 0o077
+def key_in(values: Mapping[str, Any]) -> AccessKey | None:
+    """Return the key in the variables *values*."""
+    return known_key(str(values.get(ID, "")), str(values.get(SECRET, "")))
+
+
+def pair_of(key: AccessKey) -> dict[str, str]:
+    """Return *key* as two variables, with its secret."""
+    return {ID: key.id, SECRET: key.secret.reveal()}
 
 
 def refuse_session_token(holder: str, names: Container[str]) -> None:
@@ -159,7 +164,7 @@ def read_env_key(path: Path) -> AccessKey:
     _refuse_unsafe(path, file)
     values = variables(file.data.decode("utf-8", "replace"))
     refuse_session_token(str(path), {name: value for name, value in values.items() if value})
-    key = known_key(values.get(ID, ""), values.get(SECRET, ""))
+    key = key_in(values)
     if key is None or not key.secret.reveal():
         raise CredentialsError(
             f"`{path}` has no access key: no usable {ID} and {SECRET}",
@@ -169,12 +174,12 @@ def read_env_key(path: Path) -> AccessKey:
 
 
 def _refuse_unsafe(path: Path, file: FileState) -> None:
-    if file.mode & _OTHERS:
+    if file.mode & 0o077:
         raise RefusedError(
             f"`{path}` contains a secret and is accessible to other users ({file.mode:04o})",
             remedy=f"run `chmod 600 {path}` and, if others may have read it, `cml-iam key rotate`",
         )
-    if file.owner not in (os.geteuid(), _ROOT):
+    if file.owner not in (os.geteuid(), 0):
         raise RefusedError(
             f"`{path}` belongs to another user, who can replace its credential",
             remedy="name a file of your own in [credentials] of the site file",
@@ -187,7 +192,7 @@ _STRONGER = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", *TOKENS)
 def child_environment(key: AccessKey, environment: Mapping[str, str]) -> dict[str, str]:
     """Return *environment* with *key*, and without variables that override or extend it."""
     kept = {name: value for name, value in environment.items() if name not in _STRONGER}
-    return {**kept, ID: key.id, SECRET: key.secret.reveal()}
+    return kept | pair_of(key)
 
 
 def process_answer(key: AccessKey, until: datetime) -> str:
@@ -207,5 +212,5 @@ def process_answer(key: AccessKey, until: datetime) -> str:
 
 def export_lines(key: AccessKey) -> str:
     """Return the shell commands that set *key*."""
-    pair = {ID: key.id, SECRET: key.secret.reveal()}
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in pair.items())
+    lines = (f"export {name}={shlex.quote(value)}" for name, value in pair_of(key).items())
+    return "\n".join(lines)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
+from cml_iam.credentials._env_file import key_in
 from cml_iam.credentials._file_store import FileStore, check_folder, known_key
 from cml_iam.credentials._keys import AccessKey
 from cml_iam.errors import InputError, RefusedError
@@ -221,11 +222,7 @@ class ManifestFile(FileStore):
         )
 
     def _read(self, text: str) -> AccessKey | None:
-        values = dict(_DATA.findall(text))
-        return known_key(
-            _decoded(values.get("AWS_ACCESS_KEY_ID", "")),
-            _decoded(values.get("AWS_SECRET_ACCESS_KEY", "")),
-        )
+        return key_in({name: _decoded(value) for name, value in _DATA.findall(text)})
 
     def _write(self, text: str, key: AccessKey) -> str:  # noqa: ARG002 - the whole file is ours
         return self.manifest.text(key)

@@ -124,12 +124,6 @@ def delete_key(aws: Aws, user: str, key_id: str) -> None:
         return
 
 
-def update_key(aws: Aws, user: str, key_id: str, *, active: bool) -> None:
-    """Activate or deactivate the key *key_id* of *user*."""
-    status = "Active" if active else "Inactive"
-    aws.call("iam", "update_access_key", UserName=user, AccessKeyId=key_id, Status=status)
-
-
 def is_key_id(text: str) -> bool:
     """Return whether *text* has the form of an access key id."""
     return _KEY_ID.fullmatch(text) is not None

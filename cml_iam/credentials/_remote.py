@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from cml_iam.aws.port import Aws
-from cml_iam.credentials._env_file import ID, SECRET, refuse_session_token
-from cml_iam.credentials._file_store import known_key
+from cml_iam.credentials._env_file import key_in, pair_of, refuse_session_token
 from cml_iam.credentials._keys import AccessKey
 from cml_iam.credentials._store import Contents, Store, check_held
 from cml_iam.errors import AwsError, DeniedError, NotFoundError, RefusedError
@@ -38,15 +37,9 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
     return members
 
 
-def key_of(members: dict[str, Any]) -> AccessKey | None:
-    """Return the key in the JSON object *members*."""
-    return known_key(str(members.get(ID, "")), str(members.get(SECRET, "")))
-
-
 def merged(members: dict[str, Any], key: AccessKey) -> Secret:
     """Return the JSON text of *members* with *key* in it."""
-    pair = {ID: key.id, SECRET: key.secret.reveal()}
-    return Secret(json.dumps({**members, **pair}))
+    return Secret(json.dumps(members | pair_of(key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +83,8 @@ class Parameter(_AwsStore):
 
     def look(self) -> Contents:
         """Return the key in the parameter and in the pending one; see the protocol."""
-        held = key_of(self._value(self.resource))
-        return Contents(held, key_of(self._value(self._pending)))
+        held = key_in(self._value(self.resource))
+        return Contents(held, key_in(self._value(self._pending)))
 
     def stage(self, key: AccessKey) -> None:
         """Put the new value into the pending parameter."""
@@ -99,9 +92,9 @@ class Parameter(_AwsStore):
 
     def promote(self, key: AccessKey) -> None:
         """Put the new value into the parameter, read it back, and delete the pending one."""
-        if key_of(self._value(self.resource)) != key:
+        if key_in(self._value(self.resource)) != key:
             self._put(self.resource, key)
-        check_held(key_of(self._value(self.resource)), key, self.name)
+        check_held(key_in(self._value(self.resource)), key, self.name)
         self.discard()
 
     def discard(self) -> None:
@@ -167,10 +160,10 @@ class SecretsManager(_AwsStore):
         """Return the key in the current version and in the pending one; see the protocol."""
         labels = self._labels()
         current, pending = labels.get(CURRENT), labels.get(PENDING)
-        key = key_of(self._value(CURRENT)) if current else None
+        key = key_in(self._value(CURRENT)) if current else None
         if pending is None or pending == current:
             return Contents(key)
-        return Contents(key, key_of(self._value(PENDING)))
+        return Contents(key, key_in(self._value(PENDING)))
 
     def reserve(self) -> None:
         """Create the secret without a key, if it is missing.

@@ -10,7 +10,7 @@ from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import deliver, plan_key
 from cml_iam.credentials._keys import KeyInfo, KeyUse
 from cml_iam.credentials._rotation import View, corrected, look, used_since
-from cml_iam.credentials._rotation_state import Rotation, Rotator, read_journal
+from cml_iam.credentials._rotation_state import Rotation, Rotator, own_journal, read_journal
 from cml_iam.credentials._store import store_locked
 from cml_iam.errors import InputError, RefusedError
 
@@ -170,7 +170,7 @@ class _Undoing:
 
 def _undoing(rotator: Rotator) -> _Undoing:
     view = look(rotator)
-    journal = new_key.journal_of(rotator, view.tags.arn)
+    journal = own_journal(rotator.store, view.tags.arn, rotating=True)
     if journal is None:
         return _reversal(rotator, view)
     if not (journal.begun and new_key.promoted(rotator, journal)):

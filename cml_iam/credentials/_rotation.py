@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
 from cml_iam.credentials._keys import KeyInfo, KeyUse
-from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, UserTags
+from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, UserTags, own_journal
 from cml_iam.credentials._store import Contents, folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
 
@@ -175,7 +175,7 @@ def rotation_status(rotator: Rotator) -> Status:
 
 
 def _run(rotator: Rotator, *, begin: bool = False, if_due: bool = False) -> Progress:
-    if new_key.journal_of(rotator, rotator.tags().arn) is None:
+    if own_journal(rotator.store, rotator.tags().arn, rotating=True) is None:
         new_key.tidy(rotator)
     while True:
         upcoming = _next(rotator, begin=begin, if_due=if_due)
@@ -191,7 +191,7 @@ def _next(rotator: Rotator, *, begin: bool, if_due: bool) -> RotationStep | Prog
     With *begin*, a rotation may begin; with *if_due* too, only if the key is due.
     """
     view = look(rotator)
-    journal = new_key.journal_of(rotator, view.tags.arn)
+    journal = own_journal(rotator.store, view.tags.arn, rotating=True)
     if journal is not None:
         work = partial(new_key.finish, rotator, journal)
         return RotationStep("continue with the key of the interrupted rotation", work)

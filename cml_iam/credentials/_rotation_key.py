@@ -8,8 +8,9 @@ user does.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from cml_iam.credentials._delivery import is_alive, make_key, promote_key, refuse_foreign
 from cml_iam.credentials._exposure import holders
@@ -25,17 +26,11 @@ from cml_iam.credentials._rotation_state import (
     check_lock,
     end_journal,
     free_lock,
-    own_journal,
     take_lock,
     write_journal,
 )
 from cml_iam.credentials._store import Contents, Delivery, folders_of
 from cml_iam.errors import RefusedError
-
-
-def journal_of(rotator: Rotator, arn: str) -> Journal | None:
-    """Return the journal of this rotation; raises RefusedError for another run's journal."""
-    return own_journal(rotator.store, arn, rotating=True)
 
 
 def room_for_key(
@@ -55,24 +50,14 @@ def room_for_key(
         raise busy(user.lock)
     lost = _lost_keys(rotator, user, keys, contents)
     kept = [key for key in keys if key.id not in lost]
-    return _room(rotator, kept, contents, quiet, last=user.rotation.old), lost
+    quiet = quiet or partial(_unused, rotator)
+    last = user.rotation.old
+    room = key_to_delete(rotator.aws, rotator.user, kept, contents.ids, quiet=quiet, last=last)
+    return room, lost
 
 
-def _room(
-    rotator: Rotator,
-    keys: Sequence[KeyInfo],
-    contents: Contents,
-    quiet: Callable[[KeyUse], bool] | None = None,
-    last: str | None = None,
-) -> str | None:
-    """Return which of *keys* to delete if there are two; raises RefusedError if none may be."""
-    overlap = rotator.schedule.overlap
-
-    def unused(use: KeyUse) -> bool:
-        return use.when is None or rotator.clock() - use.when >= overlap
-
-    accept = quiet or unused
-    return key_to_delete(rotator.aws, rotator.user, keys, contents.ids, quiet=accept, last=last)
+def _unused(rotator: Rotator, use: KeyUse) -> bool:
+    return use.when is None or rotator.clock() - use.when >= rotator.schedule.overlap
 
 
 def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
@@ -183,7 +168,11 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
         end_journal(rotator.store.folder)
 
     try:
-        _delete_for_room(rotator, _room(rotator, rotator.list_keys(), contents))
+        quiet = partial(_unused, rotator)
+        room = key_to_delete(
+            rotator.aws, rotator.user, rotator.list_keys(), contents.ids, quiet=quiet
+        )
+        _delete_for_room(rotator, room)
     except RefusedError:  # keys were made since the rotation began, and none by it
         give_up()
         raise

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 
 from cml_iam.aws.port import Aws
 from cml_iam.credentials import _files
-from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys
 from cml_iam.credentials._store import Delivery, Store
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.facts import MAX_KEY_AGE
@@ -286,7 +286,8 @@ class Rotator:
 
     def activate(self, key_id: str, *, active: bool) -> None:
         """Activate or deactivate the key."""
-        update_key(self.aws, self.user, key_id, active=active)
+        key = {"UserName": self.user, "AccessKeyId": key_id}
+        self.aws.call("iam", "update_access_key", **key, Status="Active" if active else "Inactive")
 
     def delete(self, key_id: str) -> None:
         """Delete the key, if it exists."""
