@@ -75,10 +75,7 @@ class Where:
         return self.to or (own_store(self.env_file),)
 
     def check(self) -> None:
-        """Raise InputError, before any AWS call, if the folder of a store's file is missing.
-
-        The folder of a profile is created if missing.
-        """
+        """Raise InputError for a file without a folder; that of a profile is created if missing."""
         for file in map(credentials.file_of_store, self.texts):
             if file is not None and not file.parent.is_dir():
                 raise InputError(

@@ -213,10 +213,7 @@ def promote_key(
 
 
 def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[float], None]) -> None:
-    """Wait until AWS accepts *key* for the principal *arn* several times in a row.
-
-    Raises IncompleteError if it does not.
-    """
+    """Wait until AWS accepts *key* for *arn* several times in a row, or raise IncompleteError."""
     verdict: KeyTrial = "not known to AWS"
     for seconds in (*PAUSES, 0):
         if all((verdict := try_key(sign_in, key, arn)) == "works" for _ in range(IN_A_ROW)):
@@ -243,11 +240,7 @@ def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
 
 
 def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:
-    """Return why a key in a store should not be kept, or None.
-
-    Raises RefusedError for another principal's working key, because overwriting it would lose its
-    secret.
-    """
+    """Return why a stored key should not be kept, or None; raises as `foreign_key`."""
     if stored.id in keys and not keys[stored.id].active:
         return "inactive"
     verdict = try_key(delivery.sign_in, stored, arn)
@@ -302,10 +295,7 @@ def is_alive(sign_in: SignIn, key: AccessKey, keys: Iterable[KeyInfo], arn: str)
 def _orphans(
     aws: Aws, journal: Journal | None, keys: dict[str, KeyInfo], spared: set[str]
 ) -> tuple[str, ...]:
-    """Return the keys that the interrupted run of *journal* created, without the *spared* ones.
-
-    Raises RefusedError if somebody uses one of them.
-    """
+    """Return the keys that *journal*'s run lost; raises RefusedError if somebody uses one."""
     if journal is None:
         return ()
     unknown = [key for key in keys if key not in {*journal.before, *spared}]

@@ -55,10 +55,7 @@ def variables(text: str) -> dict[str, str]:
 
 
 def with_pair(text: str, key_id: str, secret: str) -> str:
-    """Return *text* with the two variables of an access key set, everything else unchanged.
-
-    Existing variables keep their place; new ones are appended below a heading.
-    """
+    """Return *text* with the key's two variables set in place, or appended below a heading."""
     values = {ID: key_id, SECRET: secret}
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = list(_LINE.finditer(text))

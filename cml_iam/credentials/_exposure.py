@@ -84,10 +84,7 @@ def is_mounted(path: Path) -> bool:
 
 
 def mounted_elsewhere(path: Path) -> tuple[str, ...]:
-    """Return processes, as `PID at PATH`, that have the file *path* mounted.
-
-    Returns one process for each mount namespace; only root sees the processes of other users.
-    """
+    """Return one process of each mount namespace, as `PID at PATH`, that has the file mounted."""
     real = PurePosixPath(path.parent.resolve() / path.name)
     ours = [mount for mount in _mounts(PROCESSES / "self") if real.is_relative_to(mount.point)]
     if not ours:

@@ -146,10 +146,7 @@ class FileStore(Store):
 
 
 def known_key(key_id: str, secret: str) -> AccessKey | None:
-    """Return the key of these two values, or None if *key_id* cannot be one.
-
-    A damaged secret counts as absent and is not compared.
-    """
+    """Return the key, None if *key_id* cannot be one; a damaged secret counts as absent."""
     if not is_key_id(key_id):
         return None
     return AccessKey(key_id, Secret(secret if _SECRET.fullmatch(secret) else ""))

@@ -57,10 +57,7 @@ def sections(text: str) -> Sections:
 
 
 def with_pair(text: str, profile: str, key_id: str, secret: str) -> str:
-    """Return *text* with the key of *profile* set, everything else unchanged.
-
-    A missing profile is appended. Raises ValueError if that is not possible.
-    """
+    """Return *text* with the key of *profile* set or appended; raises ValueError if that fails."""
     values = {ID: key_id, SECRET: secret}
     before = sections(text)
     newline = "\r\n" if "\r\n" in text else "\n"

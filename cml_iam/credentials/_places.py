@@ -32,10 +32,7 @@ STORE_FORMS: Final = ", ".join(f"{kind}:{name}" for kind, name in _NAMES.items()
 
 
 def open_store(text: str, aws: Callable[[], Aws], *, allow_tracked: bool = False) -> Store:
-    """Return the store that *text* names; *aws* returns the port for stores inside AWS.
-
-    Raises InputError for text that names no store.
-    """
+    """Return the store that *text* names, or raise InputError; *aws* is for stores inside AWS."""
     kind, _, name = text.partition(":")
     if kind not in _NAMES or not name:
         raise InputError(f"not a store: `{text}`", remedy=f"write one of {STORE_FORMS}")

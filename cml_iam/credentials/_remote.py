@@ -166,10 +166,7 @@ class SecretsManager(_AwsStore):
         return Contents(key, key_in(self._value(PENDING)))
 
     def reserve(self) -> None:
-        """Create the secret without a key, if it is missing.
-
-        AWS always makes the first version of a secret the current one.
-        """
+        """Create a missing secret without a key: AWS makes the first version the current one."""
         if not self._labels():
             try:
                 self._call("describe_secret")

@@ -156,10 +156,7 @@ def resume(rotator: Rotator) -> Progress:
 
 
 def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
-    """Describe the first step of `rotate` or, without *begin*, of `resume`; only reads.
-
-    Raises the same errors.
-    """
+    """Describe the first step of `rotate` or (without *begin*) `resume`; raises their errors."""
     upcoming = _next(rotator, begin=begin, if_due=if_due)
     return upcoming.words if isinstance(upcoming, RotationStep) else _in_words(upcoming)
 

@@ -46,10 +46,7 @@ class Journal:
 
 
 def read_journal(folder: Path) -> Journal | None:
-    """Return the journal in *folder*, or None if nothing is in progress.
-
-    Raises InputError if the journal cannot be read; it never counts as absent then.
-    """
+    """Return the journal in *folder*, if any; raises InputError if it cannot be read."""
     path = folder / _NAME
     file = _files.read_private(path)
     if file is None:
@@ -159,10 +156,7 @@ class UserTags:
 
 
 def read_user(aws: Aws, user: str) -> UserTags:
-    """Return the user's ARN and the content of its tags.
-
-    Raises NotFoundError if the user does not exist, and InputError for tags with unknown content.
-    """
+    """Return the user's ARN and tags; raises NotFoundError, and InputError for unknown content."""
     raw: dict[str, Any] = aws.call("iam", "get_user", UserName=user)["User"]
     tags = tags_of(raw)
     try:

@@ -207,10 +207,7 @@ def folders_of(store: Store) -> tuple[Path, ...]:
 
 @contextmanager
 def store_locked(store: Store) -> Iterator[None]:
-    """Hold the locks of *store*: on the parents of its private folders.
-
-    Raises RefusedError if another process holds one of them.
-    """
+    """Hold the locks of *store*, on its folders' parents; raises RefusedError if one is held."""
     store.prepare()
     with ExitStack() as stack:
         # Sorted, so that two runs with the same stores meet at the first lock.

@@ -92,10 +92,7 @@ def plan_bootstrap(
 
 
 def plan_adoption(aws: Aws, plan: Plan) -> Plan:
-    """Return the part of the bootstrap *plan* that adopts existing resources by tagging them.
-
-    Raises RefusedError if there is nothing to adopt.
-    """
+    """Return the part of *plan* that adopts resources by tagging them; raises RefusedError if none."""
     return make_plan(aws, replace(plan.desired, task="adopt"), None)
 
 

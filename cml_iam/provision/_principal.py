@@ -138,10 +138,7 @@ def profile_step(subject: Subject) -> Step:
 
 
 def other_grants(subject: Subject, expected: set[str]) -> Draft:
-    """Return warnings about the principal's permissions besides the *expected* policies, by ARN.
-
-    Sources that may not be read are reported as not checked.
-    """
+    """Return warnings about permissions besides the *expected* policies, and what is unchecked."""
     aws, kind, name = subject.aws, subject.kind, subject.name
     if subject.live is None:
         return Draft()
