@@ -92,7 +92,7 @@ def plan_bootstrap(
 
 
 def plan_adoption(aws: Aws, plan: Plan) -> Plan:
-    """Return the part of *plan* that adopts resources by tagging them; raises RefusedError if none."""
+    """Return the part of *plan* that adopts by tagging; raises RefusedError if there is none."""
     return make_plan(aws, replace(plan.desired, task="adopt"), None)
 
 
