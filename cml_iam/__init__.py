@@ -5,8 +5,7 @@ internal and may change. `cml_iam.errors` has the exceptions, `cml_iam.cloud_man
 with the application's own interfaces. See docs/python.md.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cml_iam._version import __version__ as __version__
 
@@ -22,25 +21,6 @@ if TYPE_CHECKING:
     from cml_iam.render import render_policy
     from cml_iam.site import load_site
     from cml_iam.workers import AsyncWorkerManager, Launch, WorkerManager
-
-_ROOMS: Final = {
-    "AsyncWorkerManager": "workers",
-    "CmlIamError": "errors",
-    "Launch": "workers",
-    "Policies": "prove",
-    "Request": "engine",
-    "WorkerManager": "workers",
-    "compile_policies": "engine",
-    "connect": "aws",
-    "derive_expectations": "expectations",
-    "lint_policies": "lint",
-    "load_policy": "policy",
-    "load_site": "site",
-    "prove_site": "prove",
-    "render_policy": "render",
-    "verify_offline": "check.verify",
-    "within": "prove",
-}
 
 __all__ = [
     "AsyncWorkerManager",
@@ -65,10 +45,10 @@ __all__ = [
 if not TYPE_CHECKING:  # for a type checker, the imports above are all names
 
     def __getattr__(name: str) -> Any:
-        if name not in _ROOMS:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+        from cml_iam.later import later
+
+        return later(__name__)(name)
 
 
 def __dir__() -> list[str]:
-    return sorted((*globals(), *_ROOMS))
+    return sorted({*globals(), *__all__})
