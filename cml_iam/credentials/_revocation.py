@@ -51,7 +51,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
             rotator.report(f"`{key_id}` is inactive")
         use = rotator.use(key_id)
         _note_revoked(rotator, key_id)
-        if all(stored.id != key_id for stored in store.look().keys):
+        if key_id not in store.look().ids:
             return Revoked(key_id, use, None)
         user = rotator.tags()
         journal = read_journal(store.folder)
@@ -74,7 +74,7 @@ def revocation_step(rotator: Rotator, key_id: str) -> str:
     words = (
         f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is already inactive"
     )
-    if any(stored.id == key_id for stored in rotator.store.look().keys):
+    if key_id in rotator.store.look().ids:
         words += f", create a new key, and put it into {rotator.store.name}"
         if len(rotator.list_keys()) > 1:
             words += f"; `{key_id}` is deleted, because AWS allows only two keys"
@@ -114,7 +114,7 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
             f"`{key_id}` is the new key of an interrupted run",
             remedy="undo that with `cml-iam key rollback`, or finish it with `cml-iam key resume`",
         )
-    if not stored and any(held.id == key_id for held in contents.keys):
+    if not stored and key_id in contents.ids:
         raise RefusedError(
             f"`{key_id}` is in `{store.name}`",
             remedy="replace it with `cml-iam key rotate`, or add --stored",

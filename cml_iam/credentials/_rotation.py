@@ -296,11 +296,8 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
     used = new in held or used_since(rotator.use(new), since)
     elsewhere = "deliver the new one there: `cml-iam key deliver --from STORE --to STORE`"
     if old in held:
-        behind = next(
-            part.name
-            for part in parts_of(rotator.store)
-            if any(key.id == old for key in part.look().keys)
-        )
+        parts = parts_of(rotator.store)
+        behind = next(part.name for part in parts if old in part.look().ids)
         raise RefusedError(
             f"`{behind}` still has the old key `{old}`, so that key stays active",
             remedy=elsewhere if used else "undo the rotation: `cml-iam key rollback`",
