@@ -166,32 +166,39 @@ def _planned(wanted: Mapping[str, Any]) -> tuple[Aws, provision.Plan]:
     return aws, provision.foresee(aws, plan)
 
 
-def _carry_out(
-    aws: Aws, plan: provision.Plan, agree: Callable[[Aws, str], bool] = agreed
-) -> provision.Applied | None:
-    """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result.
+def _carry_out(aws: Aws, plan: provision.Plan, agree: Callable[[Aws, str], bool] = agreed) -> bool:
+    """Show *plan*, ask, and apply it; return whether it was applied. Prints the result.
 
     For a dry run, the plan is the result; as for `bootstrap plan`, pending changes exit with 6.
     """
     if settings().dry_run:
         code = Exit.CHANGES if plan.changes else Exit.OK
         answer(provision.plan_data(plan), provision.plan_lines(plan), code)
-        return None
+        return False
     if not settings().quiet:
         for line in provision.plan_lines(plan, refusals=False):
             complain(line)
     plan.check()
     if plan.changes and not agree(aws, "apply?"):
         click.get_current_context().exit(Exit.CHANGES)
-    done = provision.apply_plan(
+    key_id = provision.apply_plan(
         aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}")
     )
-    result = done.as_json() | {"store": plan.key.store if plan.key else None}
+    result = {
+        "principal": plan.principal,
+        "done": [f"{step.mark} {step.resource} {step.name}" for step in plan.changes],
+        "key_id": key_id,
+        "store": plan.key.store if plan.key else None,
+    }
     count = len(plan.changes)
     answer(result, [f"{OK} {plan.principal}: {count} done" if count else f"{OK} nothing to do"])
     if "audit" in plan.desired.pieces and plan.desired.task == "bootstrap":
         _check_trail(aws, plan.desired.site)
-    return done
+    if key_id and plan.key:
+        early(say, f"{OK} access key {key_id} is in {plan.key.store}")
+        if plan.key.changes and plan.delivery:
+            early(say, *(f"{WARN} {word}" for word in plan.delivery.store.afterwards()))
+    return True
 
 
 def _check_trail(aws: Aws, site: Site) -> None:
@@ -262,11 +269,7 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
     aws, plan = _planned(wanted)
     if saved is not None:
         provision.check_fresh(saved, plan)
-    done = _carry_out(aws, plan)
-    if done and done.key_id and plan.key:
-        early(say, f"{OK} access key {done.key_id} is in {plan.key.store}")
-        if plan.key.changes and plan.delivery:
-            early(say, *(f"{WARN} {word}" for word in plan.delivery.store.afterwards()))
+    _carry_out(aws, plan)
 
 
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -337,9 +340,9 @@ def destroy(guard: bool, boundary: bool) -> None:
     aws = connect_as("administrator", site)
     plan = provision.plan_destruction(aws, site, _pieces(guard=guard, boundary=boundary))
     name = str(site.role or site.user)
-    done = _carry_out(aws, plan, lambda aws, _: typed(aws, name, "to delete it"))
+    applied = _carry_out(aws, plan, lambda aws, _: typed(aws, name, "to delete it"))
     deleted = {step.name for step in plan.changes if step.resource == "access key"}
-    if done and site.user and deleted:
+    if applied and site.user and deleted:
         _name_dead_keys(aws, deleted)
 
 

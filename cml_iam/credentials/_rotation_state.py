@@ -280,8 +280,10 @@ class Rotator:
 
     def activate(self, key_id: str, *, active: bool) -> None:
         """Activate or deactivate the key."""
-        key = {"UserName": self.user, "AccessKeyId": key_id}
-        self.aws.call("iam", "update_access_key", **key, Status="Active" if active else "Inactive")
+        status = "Active" if active else "Inactive"
+        self.aws.call(
+            "iam", "update_access_key", UserName=self.user, AccessKeyId=key_id, Status=status
+        )
 
     def delete(self, key_id: str) -> None:
         """Delete the key, if it exists."""

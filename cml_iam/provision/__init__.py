@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     )
     from cml_iam.provision._plan import (
         PRINCIPAL,
-        Applied,
         Piece,
         Plan,
         SavedPlan,

@@ -19,7 +19,6 @@ from cml_iam.provision._audit import audit_steps
 from cml_iam.provision._destroy import destroy_steps, rollback_steps, version_to
 from cml_iam.provision._plan import (
     PRINCIPAL,
-    Applied,
     Desired,
     Draft,
     Piece,
@@ -123,11 +122,12 @@ def apply_plan(
     *,
     report: Callable[[Step], None] = lambda step: None,  # noqa: ARG005 - the default does nothing
     pause: Callable[[float], None] = time.sleep,
-) -> Applied:
-    """Apply exactly *plan*; *report* is called before each step that changes something.
+) -> str | None:
+    """Apply exactly *plan*, and return the id of the key now in the store.
 
-    It may be interrupted at any point and planned again. Raises RefusedError, before any change, if
-    the plan is refused or stale, or if another process applies a plan with the same store.
+    *report* is called before each step that changes something. It may be interrupted at any point
+    and planned again. Raises RefusedError, before any change, if the plan is refused or stale, or
+    if another process applies a plan with the same store.
     """
     plan.check()
     store = plan.delivery.store if plan.delivery and plan.key else None
@@ -139,7 +139,7 @@ def apply_plan(
             )
         steps = [step for step in plan.steps if step.changes]
         do_steps(aws, steps, lambda: make_plan(aws, plan.desired, None).steps, report, pause)
-        return Applied(plan.principal, plan.changes, _deliver(aws, plan, report, pause))
+        return _deliver(aws, plan, report, pause)
 
 
 def make_plan(aws: Aws, desired: Desired, delivery: Delivery | None) -> Plan:

@@ -152,20 +152,6 @@ class Plan(Draft):
         return tuple(step for step in self.all_steps if step.changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The result of a plan: the steps, and the id of the key now in the store."""
-
-    principal: str
-    done: tuple[Step, ...]
-    key_id: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what was done as JSON values."""
-        done = [f"{step.mark} {step.resource} {step.name}" for step in self.done]
-        return {"principal": self.principal, "done": done, "key_id": self.key_id}
-
-
 def key_step(key: KeyPlan) -> Step:
     """Return *key* as a step without calls: the delivery makes them."""
     mark: Mark = "create" if key.action == "create" else "change" if key.changes else "keep"

@@ -63,9 +63,9 @@ def test_a_second_apply_makes_no_writing_call_and_leaves_the_file(world: World) 
 
 
 def test_the_delivered_key_is_the_users_own(world: World) -> None:
-    applied = world.apply()
+    key_id = world.apply()
 
-    assert [key.id for key in list_keys(world.aws, USER)] == [applied.key_id] == [stored_id(world)]
+    assert [key.id for key in list_keys(world.aws, USER)] == [key_id] == [stored_id(world)]
     assert [each.name for each in world.folder.iterdir()] == [".env"]
 
 
@@ -272,11 +272,11 @@ def test_a_stale_key_in_the_file_is_replaced_and_named(world: World) -> None:
 
 
 def test_a_key_beside_the_stored_one_is_left_alone_and_named(world: World) -> None:
-    first = world.apply().key_id
+    first = world.apply()
     world.env.unlink()
 
     plan = world.plan()
-    second = world.apply().key_id
+    second = world.apply()
 
     assert plan.key is not None
     assert any(f"left alone: `{first}`" in word for word in plan.key.words)
@@ -366,11 +366,11 @@ def test_an_instance_profile_of_another_role_is_not_touched(tmp_path: Path) -> N
 def test_an_inactive_stored_key_is_replaced_where_there_is_room(tmp_path: Path) -> None:
     iam = FakeIam()
     world = fake_world(tmp_path, iam)
-    old = world.apply().key_id
+    old = world.apply()
     assert old is not None
     iam.keys[old].status = "Inactive"
 
-    new = world.apply().key_id
+    new = world.apply()
 
     assert new != old
     assert stored_id(world) == new
@@ -379,10 +379,10 @@ def test_an_inactive_stored_key_is_replaced_where_there_is_room(tmp_path: Path) 
 def test_a_stored_key_with_a_wrong_secret_is_replaced(tmp_path: Path) -> None:
     iam = FakeIam()
     world = fake_world(tmp_path, iam)
-    old = world.apply().key_id
+    old = world.apply()
     world.env.write_text(world.env.read_text()[:-8] + "AAAAAAA\n")
 
-    assert world.apply().key_id != old
+    assert world.apply() != old
 
 
 def test_a_new_key_is_waited_for_until_aws_knows_it(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_a_new_key_is_waited_for_until_aws_knows_it(tmp_path: Path) -> None:
 def test_a_stored_key_aws_does_not_know_everywhere_yet_is_kept(tmp_path: Path) -> None:
     iam = FakeIam()
     world = fake_world(tmp_path, iam)
-    key = world.apply().key_id
+    key = world.apply()
     assert key is not None
     iam.keys[key].unknown_for = 100
 
@@ -416,7 +416,7 @@ def test_a_key_that_never_comes_to_work_stays_staged_and_is_taken_up_again(
     assert not world.env.exists()
     (only,) = iam.keys.values()
     only.unknown_for = 0
-    assert world.apply().key_id == only.id == stored_id(world)
+    assert world.apply() == only.id == stored_id(world)
     assert [each.name for each in tmp_path.iterdir()] == [".env"]
 
 
@@ -438,7 +438,7 @@ def test_a_lost_answer_of_the_key_leaves_no_key_and_is_sent_once(tmp_path: Path)
     assert iam.calls.count("create_access_key") == 1
     assert iam.calls[at - 1] == "create_access_key"
     assert iam.keys == {}
-    assert world.apply().key_id == stored_id(world)
+    assert world.apply() == stored_id(world)
 
 
 def test_a_full_quota_met_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -476,4 +476,4 @@ def test_with_a_full_disk_no_key_is_made(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert "create_access_key" not in iam.calls
     monkeypatch.undo()
-    assert world.apply().key_id == stored_id(world)
+    assert world.apply() == stored_id(world)

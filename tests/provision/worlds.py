@@ -11,7 +11,7 @@ from cml_iam import errors
 from cml_iam.aws import Aws, Identity, connect
 from cml_iam.aws.port import is_read
 from cml_iam.credentials import AccessKey, Delivery, EnvFile, SignIn
-from cml_iam.provision import Applied, Plan, apply_plan, plan_bootstrap
+from cml_iam.provision import Plan, apply_plan, plan_bootstrap
 from cml_iam.secret import Secret
 from cml_iam.site import Site
 from tests.provision.fake_iam import ACCOUNT, FakeIam
@@ -78,7 +78,7 @@ class World:
         options = {"delivery": self.delivery, **options}
         return plan_bootstrap(self.aws, options.pop("site", self.site), text, **options)
 
-    def apply(self, text: str | Sequence[str] = BASE, **options: Any) -> Applied:
+    def apply(self, text: str | Sequence[str] = BASE, **options: Any) -> str | None:
         return apply_plan(self.aws, self.plan(text, **options), pause=self.pauses.append)
 
     def again(self, text: str | Sequence[str] = BASE, **options: Any) -> list[str]:
