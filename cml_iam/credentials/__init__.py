@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
     from cml_iam.credentials._remote import Parameter, SecretsManager
     from cml_iam.credentials._revocation import (
-        Revoked,
         delete,
         deletion_step,
         revocation_step,

@@ -137,13 +137,11 @@ def deliver(
             f"the keys of `{plan.user}` have changed since the plan was made",
             remedy="make a new plan",
         )
-    for orphan in plan.orphans:
-        delete_key(aws, plan.user, orphan)
+    for key in filter(None, (*plan.orphans, plan.room)):
+        delete_key(aws, plan.user, key)
     store = delivery.store
     key_id = plan.key_id
     if plan.action == "create":
-        if plan.room is not None:
-            delete_key(aws, plan.user, plan.room)
         journal = Journal(plan.arn, store.name, plan.others)
         give_up = partial(end_journal, store.folder)
         key_id = make_key(aws, plan.user, journal, delivery, pause=pause, give_up=give_up)

@@ -57,20 +57,17 @@ def plan_bootstrap(
     watch: Watch | None = None,
     change_shared: bool = False,
 ) -> Plan:
-    """Return the plan that gives the principal of *site* the policy *documents*.
+    """Return the plan that gives the principal of *site* the policy *documents*; only reads.
 
-    Only reads. *documents* is the policy, or its parts if it is too large for one document. *path*
-    (by default the site's) and *boundary* (a policy's ARN) stay unchanged if not given; *tags* are
-    added. *trust* says who may assume a role. *pieces* says what to create: "boundary" and "guard"
-    add these policies of the site, "audit" adds the trail and the alarms, with the settings in
-    *watch*. A user's key goes to *delivery*; without a delivery, keys are not considered.
+    *documents* is the policy, or its parts if it is too large for one document. A user's key goes
+    to *delivery*; without a delivery, keys are not considered. `Desired` describes the rest; *path*
+    is the site's by default, and the piece "boundary" puts the site's boundary on the principal.
 
     The plan is refused, and names the holders, if it would rewrite a policy that cml-iam neither
     created nor adopted or (without *change_shared*) that other principals also have.
 
     Raises RefusedError if the credentials are not of the site's account or if it is unsafe to
-    continue, QuotaError for a document that is too large for AWS, and DocumentError for an invalid
-    document.
+    continue, QuotaError for a document that is too large for AWS, DocumentError for an invalid one.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
