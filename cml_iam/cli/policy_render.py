@@ -7,30 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam import render as room
 from cml_iam.cli._options import on_command_line, option, shared_options
 from cml_iam.cli._output import INFO, OK, WARN, note
 from cml_iam.cli._site import load_site, refuse_trust
 from cml_iam.errors import InputError
-from cml_iam.render import (
-    DOCUMENTS,
-    FORMS,
-    Form,
-    render_document,
-    render_form,
-    render_parts,
-    render_policy,
-)
+from cml_iam.render import FORMS, Form
 from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
     from cml_iam.site import Site, Trust
 
 
+class _DocumentName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """A choice among the documents, which the help does not list and so does not load."""
+
+    name = "document"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return click.Choice(list(room.DOCUMENTS)).convert(value, param, ctx)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        return click.Choice(list(room.DOCUMENTS)).shell_complete(ctx, param, incomplete)
+
+
 @option(
     "--document NAME",
     "Document to print: base (no restrictions), hardened (the site's restrictions), or "
     "another one that `policy documents` lists.",
-    type=click.Choice(list(DOCUMENTS)),
+    type=_DocumentName(),
     default="hardened",
 )
 @option(
@@ -81,15 +86,15 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
     else:
         site = load_site()
         refuse_trust(site, trust)
-        click.echo(render_form(site, form, document, trust), nl=False)
+        click.echo(room.render_form(site, form, document, trust), nl=False)
 
 
 def _print_document(document: str) -> None:
     if document == "base":
-        click.echo(render_policy(None, "base").text, nl=False)
+        click.echo(room.render_policy(None, "base").text, nl=False)
         return
     site = load_site()
-    rendered = render_document(site, document)
+    rendered = room.render_document(site, document)
     if document == "hardened" and not site.restrict.active:
         note(f"{WARN} the site file has no [restrict]: this permits what the base policy permits")
     click.echo(rendered.text, nl=False)
@@ -99,7 +104,7 @@ def _write_all(folder: Path) -> None:
     """Write what can be rendered; name what the site file lacks for the rest."""
     site = load_site()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DOCUMENTS:
+    for name in room.DOCUMENTS:
         try:
             texts = _texts(site, name)
         except InputError as error:
@@ -114,5 +119,5 @@ def _write_all(folder: Path) -> None:
 def _texts(site: Site, name: str) -> tuple[str, ...]:
     """Return the document *name*; a policy that is too large for one comes in parts."""
     if name == "hardened":
-        return tuple(part.text for part in render_parts(site))
-    return (render_document(site, name).text,)
+        return tuple(part.text for part in room.render_parts(site))
+    return (room.render_document(site, name).text,)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from cml_iam.later import later
 
 if TYPE_CHECKING:
-    from cml_iam.render._forms import FORMS, Form, anywhere, render_form
+    from cml_iam.render._form import FORMS, Form
+    from cml_iam.render._forms import anywhere, render_form
     from cml_iam.render._hcl import aligned, hcl, hcl_document, pages
     from cml_iam.render._policies import (
         DOCUMENTS,

@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, Statement
+from cml_iam.render._form import Form
 from cml_iam.render._hcl import hcl, hcl_document, pages
 from cml_iam.render._policies import RenderedPolicy, part_name, render_document, render_parts
 from cml_iam.restrict import launch_note, permissions
 from cml_iam.site import Site, Trust
 from cml_iam.tag import as_aws
-
-Form = Literal["json", "terraform", "cloudformation", "commands", "markdown"]
 
 DESCRIPTION: Final = "What CML Cloud Manager may do"
 TAGS: Final = {"cml-iam:managed": "true"}
@@ -200,5 +199,3 @@ _FORMS: Final[dict[Form, Callable[[Site, tuple[Part, ...], Trust], str]]] = {
     "commands": _as_commands,
     "markdown": _as_markdown,
 }
-
-FORMS: Final[tuple[Form, ...]] = tuple(_FORMS)
