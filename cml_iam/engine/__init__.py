@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cml_iam.engine._authorizer import Authorizer, Decision, compile_policies
 from cml_iam.engine._compile import Document
-from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OPERATORS, OperatorName
+from cml_iam.engine._conditions import OPERATORS, OperatorName
 from cml_iam.engine._order import Outcome
 from cml_iam.engine._request import PolicyType, Request
 from cml_iam.later import later
@@ -25,36 +25,9 @@ if TYPE_CHECKING:
         ConditionReason,
         ElementReason,
         Explanation,
-        GateReason,
         StatementReason,
     )
     from cml_iam.engine._simulate import simulate_custom, simulate_principal
     from cml_iam.engine._simulate_input import Shape, SimulationError
-
-__all__ = [
-    "FOR_ALL",
-    "FOR_ANY",
-    "OPERATORS",
-    "AttachedPolicy",
-    "Authorizer",
-    "ConditionReason",
-    "Decision",
-    "Document",
-    "ElementReason",
-    "Explanation",
-    "GateReason",
-    "OperatorName",
-    "Outcome",
-    "PolicyType",
-    "PrincipalPolicies",
-    "Request",
-    "Shape",
-    "SimulationError",
-    "StatementReason",
-    "compile_policies",
-    "context_keys",
-    "simulate_custom",
-    "simulate_principal",
-]
 
 __getattr__ = later(__name__)

@@ -1,11 +1,6 @@
 """Parse policy documents with positions, compare and measure them; ARNs and wildcards."""
 
-from cml_iam.located import (
-    Located,
-    Path,
-    did_you_mean,
-    parse_json,
-)
+from cml_iam.located import Located, Path, did_you_mean, parse_json
 from cml_iam.policy._canonical import (
     MANAGED_POLICY_CHARACTERS,
     canonical,
@@ -15,7 +10,6 @@ from cml_iam.policy._canonical import (
     same_meaning,
 )
 from cml_iam.policy._document import (
-    VERSION_2008,
     VERSION_2012,
     Condition,
     Conditions,
@@ -42,40 +36,3 @@ from cml_iam.policy._pattern import (
     pattern_regex,
     patterns_overlap,
 )
-
-__all__ = [
-    "MANAGED_POLICY_CHARACTERS",
-    "VERSION_2008",
-    "VERSION_2012",
-    "Arn",
-    "Condition",
-    "Conditions",
-    "Located",
-    "Path",
-    "PolicyDocument",
-    "Principals",
-    "Shape",
-    "Statement",
-    "attachment_problems",
-    "build_policy",
-    "canonical",
-    "did_you_mean",
-    "difference",
-    "document_lines",
-    "grammar_problems",
-    "is_statement",
-    "linear",
-    "load_policy",
-    "merged",
-    "other_document",
-    "parse_json",
-    "parse_policy",
-    "pattern_covers",
-    "pattern_matches",
-    "pattern_regex",
-    "patterns_overlap",
-    "policy_schema",
-    "policy_size",
-    "same_meaning",
-    "scalar_text",
-]
