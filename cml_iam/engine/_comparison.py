@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from cml_iam.engine._request import Keys
 from cml_iam.engine._resource import (
@@ -27,6 +27,7 @@ from cml_iam.engine._resource import (
     is_arn,
     resolve_fields,
     split_fields,
+    varies,
 )
 from cml_iam.engine._text import (
     MalformedVariableError,
@@ -38,6 +39,7 @@ from cml_iam.engine._text import (
 )
 
 Context = Mapping[str, Any]
+T = TypeVar("T")
 PlainTest = Callable[[str], "bool | None"]
 VaryingTest = Callable[[str, Context], "bool | None"]
 
@@ -48,6 +50,10 @@ class Scope:
 
     variables: bool
     keys: Keys = field(compare=False)
+
+    def tokens(self, text: str, *, wildcards: bool) -> tuple[Token, ...]:
+        """Parse *text*; raises MalformedVariableError."""
+        return tokens(text, variables=self.variables, wildcards=wildcards, keys=self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +82,47 @@ def texts(*, wildcards: bool = False, any_case: bool = False, variables: bool = 
     """Compare as strings, with *wildcards* `*` and `?`, or in *any_case*."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:
-        active = scope.variables and variables
-        parsed, problems = [], []
-        for value in values:
-            try:
-                parts = tokens(value, variables=active, wildcards=wildcards, keys=scope.keys)
-            except MalformedVariableError as error:
-                problems.append(f"`{value}`: {error}")
-            else:
-                parsed.append(_lower(parts) if any_case else parts)
-        return _text_comparison(parsed, tuple(problems), any_case=any_case)
+        active = scope if variables else replace(scope, variables=False)
+        parsed, problems = _parsed(values, active, wildcards=wildcards)
+        if any_case:
+            parsed = [_lower(parts) for parts in parsed]
+        return _text_comparison(parsed, problems, any_case=any_case)
 
     return prepare
+
+
+def _parsed(
+    values: Sequence[str], scope: Scope, *, wildcards: bool = False
+) -> tuple[list[tuple[Token, ...]], tuple[str, ...]]:
+    """Parse *values*; returns those that can be parsed, and the problems of the others."""
+    parsed, problems = [], []
+    for value in values:
+        try:
+            parsed.append(scope.tokens(value, wildcards=wildcards))
+        except MalformedVariableError as error:
+            problems.append(f"`{value}`: {error}")
+    return parsed, tuple(problems)
 
 
 def _text_comparison(
     parsed: Sequence[tuple[Token, ...]], problems: tuple[str, ...], *, any_case: bool
 ) -> Comparison:
-    plain = patterns(parts for parts in parsed if not has_variable(parts)).test()
+    exact = patterns(parts for parts in parsed if not has_variable(parts)).test()
+    plain = (lambda text: exact(text.lower())) if any_case else exact
     varying = [parts for parts in parsed if has_variable(parts)]
     if not varying and not problems:
-        return Comparison(plain=(lambda text: plain(text.lower())) if any_case else plain)
+        return Comparison(plain=plain)
     otherwise = None if problems else False
 
     def matches(parts: tuple[Token, ...], text: str, context: Context) -> bool | None:
         literal = resolved(parts, context)
         if literal is None:
             return None
-        return patterns((_lower(literal) if any_case else literal,)).matches(text)
+        if any_case:
+            literal, text = _lower(literal), text.lower()
+        return patterns((literal,)).matches(text)
 
     test = _with_variables(lambda text: plain(text) or otherwise, varying, matches)
-    if any_case:
-        return Comparison(
-            varying=lambda text, context: test(text.lower(), context), problems=problems
-        )
     return Comparison(varying=test, problems=problems)
 
 
@@ -136,13 +149,22 @@ def _with_variables(
     return test
 
 
+def _readable(
+    values: Sequence[str], read: Callable[[str], T | None], noun: str
+) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """Read *values*; returns the results, and the problems of those that are not *noun*."""
+    results = [(value, read(value)) for value in values]
+    return (
+        tuple(result for _, result in results if result is not None),
+        tuple(f"`{value}` is not {noun}" for value, result in results if result is None),
+    )
+
+
 def arns(values: Sequence[str], scope: Scope) -> Comparison:
     """Compare as ARNs, field by field; `ArnEquals` accepts wildcards as `ArnLike` does."""
-    parsed = [(value, _arn_fields(value, scope)) for value in values]
-    problems = tuple(f"`{value}` is not an ARN" for value, fields in parsed if fields is None)
-    readable = [fields for _, fields in parsed if fields is not None]
-    patterns = arn_patterns(fields for fields in readable if not _varies(fields)).test()
-    varying = [fields for fields in readable if _varies(fields)]
+    readable, problems = _readable(values, lambda value: _arn_fields(value, scope), "an ARN")
+    patterns = arn_patterns(fields for fields in readable if not varies(fields)).test()
+    varying = [fields for fields in readable if varies(fields)]
     otherwise = None if problems else False
 
     def plain(text: str) -> bool | None:
@@ -159,43 +181,32 @@ def arns(values: Sequence[str], scope: Scope) -> Comparison:
 
 def _arn_fields(value: str, scope: Scope) -> Fields | None:
     try:
-        parts = tokens(value, variables=scope.variables, wildcards=True, keys=scope.keys)
+        fields = split_fields(scope.tokens(value, wildcards=True))
     except MalformedVariableError:
         return None
-    fields = split_fields(parts)
     if len(fields) != FIELDS or has_variable(fields[0]):
         return None
     return fields if patterns(fields[:1]).matches("arn") else None
 
 
-def _varies(fields: Fields) -> bool:
-    return any(has_variable(field) for field in fields)
-
-
 def booleans(values: Sequence[str], scope: Scope) -> Comparison:
     """Compare the values true and false, ignoring case."""
-    inner = texts(any_case=True)(values, scope)
-    if inner.varying is not None:
-        return Comparison(varying=_boolean_varying(values, scope), problems=inner.problems)
+    parsed, malformed = _parsed(values, scope)
+    if malformed or any(map(has_variable, parsed)):
+        otherwise = None if malformed else False
+        test = _with_variables(
+            lambda text: otherwise if _boolean(text) else None, parsed, _same_boolean
+        )
+        return Comparison(varying=test, problems=malformed)
     lower = {value.lower() for value in values}
     odd = tuple(f"`{value}` is neither true nor false" for value in values if not _boolean(value))
     answers = {text: text in lower or (None if odd else False) for text in _BOOLEANS}
     return Comparison(plain=lambda text: answers.get(text.lower()), problems=odd)
 
 
-def _boolean_varying(values: Sequence[str], scope: Scope) -> VaryingTest:
-    parsed = []
-    for value in values:
-        try:
-            parsed.append(tokens(value, variables=True, wildcards=False, keys=scope.keys))
-        except MalformedVariableError:
-            parsed.append(("",))  # no boolean either
-
-    def matches(parts: tuple[Token, ...], text: str, context: Context) -> bool | None:
-        value = "".join(map(str, resolved(parts, context) or ()))
-        return value.lower() == text.lower() if _boolean(text) and _boolean(value) else None
-
-    return _with_variables(lambda text: False if _boolean(text) else None, parsed, matches)
+def _same_boolean(parts: tuple[Token, ...], text: str, context: Context) -> bool | None:
+    value = "".join(map(str, resolved(parts, context) or ()))
+    return value.lower() == text.lower() if _boolean(text) and _boolean(value) else None
 
 
 _BOOLEANS: Final = ("true", "false")
@@ -209,9 +220,7 @@ def ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], nou
     """Compare the results of *read* for both sides; it returns None for unreadable text."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
-        parsed = [(value, read(value)) for value in values]
-        odd = tuple(f"`{value}` is not {noun}" for value, literal in parsed if literal is None)
-        readable = tuple(literal for _, literal in parsed if literal is not None)
+        readable, odd = _readable(values, read, noun)
         otherwise = None if odd else False
 
         def test(text: str) -> bool | None:
@@ -230,9 +239,7 @@ def ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], nou
 
 def addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
     """Compare an address with ranges; an IPv6 address is in no IPv4 range, and vice versa."""
-    ranges = [(value, network(value)) for value in values]
-    odd = tuple(f"`{value}` is not an IP address or range" for value, n in ranges if n is None)
-    networks = tuple(n for _, n in ranges if n is not None)
+    networks, odd = _readable(values, network, "an IP address or range")
 
     def test(text: str) -> bool | None:
         answer = _inside(text, networks)
@@ -247,6 +254,8 @@ _W3C: Final = re.compile(
     r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})"
     r"(?::([0-9]{2})(?:\.([0-9]{1,9})[0-9]*)?)?(Z|[+-][0-9]{2}:[0-9]{2}))?)?)?"
 )
+_FIRST: Final = (1, 1, 1, 0, 0, 0)
+"""What a missing year, month, day, hour, minute or second counts as; the year is never missing."""
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -264,17 +273,12 @@ def moment(text: str) -> int | None:
 
 
 def _w3c(match: re.Match[str]) -> int | None:
-    year, month, day, hour, minute, second, fraction, zone = match.groups(default="0")
+    *texts, fraction, zone = match.groups()
+    year, month, day, hour, minute, second = (
+        int(text or first) for text, first in zip(texts, _FIRST, strict=True)
+    )
     try:
-        date = datetime(
-            int(year),
-            int(month) if match[2] else 1,
-            int(day) if match[3] else 1,
-            int(hour),
-            int(minute),
-            int(second),
-            tzinfo=UTC,
-        )
+        date = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:  # the 31st of February, the hour 25
         return None
     offset = _offset(zone)
@@ -283,9 +287,9 @@ def _w3c(match: re.Match[str]) -> int | None:
     return ((date - _START) // timedelta(seconds=1) - offset) * NANOSECONDS + _nanoseconds(fraction)
 
 
-def _offset(zone: str) -> int | None:
-    """Return the offset of a time zone from UTC, in seconds."""
-    if zone[0] not in "+-":
+def _offset(zone: str | None) -> int | None:
+    """Return the offset of a time zone from UTC, in seconds; None if there is no such zone."""
+    if zone in (None, "Z"):
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])
     if hours > 23 or minutes > 59:

@@ -60,7 +60,7 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
     simple, expressions = [], []
     for fields in all_fields:
         *first, last = fields
-        if any(isinstance(part, Wildcard) for field in first for part in field):
+        if _has_wildcard(first):
             texts = (expression_text(field, INSIDE) for field in first)
             text = ":".join((*texts, expression_text(last)))
             expressions.append(re.compile(text, re.DOTALL))
@@ -69,6 +69,15 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
             simple.append(merged((*chain.from_iterable(with_colons), *last)))
     plain = patterns(simple)
     return Patterns(plain.equal, plain.prefixes, (*plain.expressions, *expressions), anything=False)
+
+
+def varies(fields: Fields) -> bool:
+    """Return whether a pattern has variables."""
+    return any(map(has_variable, fields))
+
+
+def _has_wildcard(fields: Iterable[Sequence[Token]]) -> bool:
+    return any(isinstance(part, Wildcard) for field in fields for part in field)
 
 
 def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
@@ -121,10 +130,6 @@ def resource_pattern(
     return ResourcePattern(text, fields) if len(fields) == FIELDS else _short(text, kind, fields)
 
 
-def _has_wildcard(fields: Fields) -> bool:
-    return any(isinstance(part, Wildcard) for field in fields for part in field)
-
-
 SHORT: Final[Mapping[PolicyType, Callable[[Fields], bool]]] = {
     "identity": lambda fields: True,  # noqa: ARG005 - whatever they are
     "session": lambda fields: True,  # noqa: ARG005 - whatever they are
@@ -169,9 +174,8 @@ def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
     """Return the test of `Resource`; None if everything matches."""
     if any(pattern.everything for pattern in patterns):
         return None
-    named = [pattern for pattern in patterns if pattern.fields is not None]
-    plain = arn_patterns(p.fields for p in named if p.fields and not _varies(p))
-    varying = tuple(pattern for pattern in named if _varies(pattern))
+    plain = arn_patterns(p.fields for p in patterns if p.fields and not varies(p.fields))
+    varying = tuple(p for p in patterns if p.fields and varies(p.fields))
     if varying:
         return lambda resource, context: (
             plain.matches(resource) or any(p.matches(resource, context) for p in varying)
@@ -190,7 +194,3 @@ def not_resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest:
     return lambda resource, context: all(
         pattern.matches(resource, context) is False for pattern in patterns
     )
-
-
-def _varies(pattern: ResourcePattern) -> bool:
-    return pattern.fields is not None and any(has_variable(field) for field in pattern.fields)
