@@ -123,33 +123,38 @@ class OperatorName(NamedTuple):
         """Whether it matches when no value of the policy matches."""
         return self.base in OPERATORS and OPERATORS[self.base].negated
 
-    def matches_missing_key(self, *, negated: bool) -> bool:
-        """Return whether the condition matches if the request lacks the key.
+    @property
+    def matches_missing_key(self) -> bool:
+        """Whether the condition matches if the request lacks the key.
 
         `ForAllValues` matches (all of no values match), `ForAnyValue` does not, even with
         `IfExists`. Without a qualifier, `IfExists` and the negated operators match.
         """
-        if self.qualifier == FOR_ALL:
-            return True
-        if self.qualifier == FOR_ANY:
-            return False
-        return self.if_exists or negated
+        if self.qualifier:
+            return self.qualifier == FOR_ALL
+        return self.if_exists or self.negated
 
 
 def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
     """Compile *condition*; one with an unknown operator never matches."""
     key = scope.keys.spell(condition.key)
+    test, problems = _compiled(condition, key, scope)
+    return CompiledCondition(condition, key, scope.keys, test, problems)
+
+
+_Compiled = tuple[ConditionTest, tuple[str, ...]]
+"""The test of a condition, and its values that can never match, in words."""
+
+
+def _compiled(condition: Condition, key: str, scope: Scope) -> _Compiled:
+    if unknown := unknown_operator(condition.operator):
+        return _always(False), (unknown,)
     name = OperatorName.parse(condition.operator)
-    unknown = unknown_operator(condition.operator)
-    if unknown:
-        return CompiledCondition(condition, key, scope.keys, _never, (unknown,))
     if name.base == NULL:
         return _null(condition, key, scope.keys, name.qualifier)
-    operator = OPERATORS[name.base]
-    comparison = operator.prepare(condition.values, scope)
-    test = _test(key, scope.keys, name, operator, comparison)
+    comparison = OPERATORS[name.base].prepare(condition.values, scope)
     problems = tuple(f"{condition.operator} {problem}" for problem in comparison.problems)
-    return CompiledCondition(condition, key, scope.keys, test, problems)
+    return _test(key, scope.keys, name, comparison), problems
 
 
 def unknown_operator(text: str) -> str | None:
@@ -164,19 +169,18 @@ def unknown_operator(text: str) -> str | None:
     )
 
 
-def _never(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
-    return False
+def _always(answer: bool) -> ConditionTest:
+    return lambda context: answer  # noqa: ARG005 - whatever it is
 
 
-def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> CompiledCondition:
+def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> _Compiled:
     """Compile `Null`, which tests whether the key is absent.
 
     With ForAllValues it always matches, with ForAnyValue never.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
     """
     if qualifier:
-        answer = qualifier == FOR_ALL
-        return CompiledCondition(condition, key, keys, lambda context: answer)  # noqa: ARG005 - unused
+        return _always(qualifier == FOR_ALL), ()
     odd = tuple(
         f"{condition.operator} `{value}` is neither true nor false"
         for value in condition.values
@@ -188,14 +192,11 @@ def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> Compile
     def test(context: Context) -> bool:
         return absent if keys.get(context, key) is None else present
 
-    return CompiledCondition(condition, key, keys, test, odd)
+    return test, odd
 
 
-def _test(
-    key: str, keys: Keys, name: OperatorName, operator: Operator, comparison: Comparison
-) -> ConditionTest:
-    expected = not operator.negated
-    missing = name.matches_missing_key(negated=operator.negated)
+def _test(key: str, keys: Keys, name: OperatorName, comparison: Comparison) -> ConditionTest:
+    expected, missing = not name.negated, name.matches_missing_key
     if comparison.plain is not None and not name.qualifier:
         return _plain_test(key, keys, comparison.plain, expected=expected, missing=missing)
     get, matches, qualified = keys.get, comparison.matches, name.qualifier != ""

@@ -242,7 +242,7 @@ class _Putting:
         values = self.texts(condition.values, arns=name.base.startswith("arn"))
         if values and (len(values) == len(condition.values) or not name.negated):
             return replace(condition, values=values)
-        if name.matches_missing_key(negated=name.negated):
+        if name.matches_missing_key:
             return Condition("Null", condition.key, ("true",))
         return None
 
