@@ -126,13 +126,14 @@ class CompiledStatement:
     def problems(self) -> Iterator[Problem]:
         """Yield elements that can never match, with their places."""
         statement, place = self.statement, self.document.place
-        for element, patterns in (
-            ("NotAction" if self.not_action else "Action", self.actions),
-            ("Resource" if statement.not_resource is None else "NotResource", self.resources),
-        ):
-            for index, pattern in enumerate(patterns):
-                if pattern.problem:
-                    yield Problem(pattern.problem, place(statement, element, index))
+        element = "NotAction" if self.not_action else "Action"
+        for index, action in enumerate(self.actions):
+            if action.problem:
+                yield Problem(action.problem, place(statement, element, index))
+        element = "NotResource" if statement.not_resource is not None else "Resource"
+        for index, resource in enumerate(self.resources):
+            if resource.problem:
+                yield Problem(resource.problem, place(statement, element, index))
         for condition in self.conditions:
             path = ("Condition", condition.condition.operator, condition.condition.key)
             for problem in condition.problems:

@@ -16,7 +16,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.engine._attached import PrincipalPolicies, organization, without
 from cml_iam.engine._authorizer import Authorizer, compile_policies
@@ -44,9 +44,7 @@ from cml_iam.engine._simulate_input import (
 )
 from cml_iam.policy import PolicyDocument, pattern_matches
 
-if TYPE_CHECKING:
-    Matched = tuple[tuple[Gate, CompiledStatement], ...]
-
+Matched = tuple[tuple[Gate, CompiledStatement], ...]
 Answer = dict[str, Any]
 
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
@@ -84,8 +82,7 @@ def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answ
     check_shape(shape)
     if "PolicyInputList" not in request:
         raise invalid("missing parameter: `PolicyInputList`")
-    parsed = read_input(request, CUSTOM[shape], shape)
-    return _answer(request, parsed, shape)
+    return _answer(request, read_input(request, CUSTOM[shape], shape))
 
 
 def simulate_principal(
@@ -115,13 +112,13 @@ def simulate_principal(
         source=source,
         organization=organization(principal, shape),
     )
-    return _answer(request, parsed, shape)
+    return _answer(request, parsed)
 
 
-def _answer(request: Mapping[str, Any], parsed: SimulationInput, shape: Shape) -> Answer:
+def _answer(request: Mapping[str, Any], parsed: SimulationInput) -> Answer:
     if parsed.resource_policy and not parsed.caller:
         raise invalid("CallerArn is required with ResourcePolicy")
-    results = _results(parsed, shape)
+    results = _results(parsed)
     fingerprint = _fingerprint(request)
     start = _read_marker(parsed.marker, fingerprint)
     end = start + parsed.max_items
@@ -152,7 +149,7 @@ def _read_marker(marker: str | None, fingerprint: str) -> int:
     raise invalid("invalid marker")
 
 
-def _results(parsed: SimulationInput, shape: Shape) -> list[Answer]:
+def _results(parsed: SimulationInput) -> list[Answer]:
     documents = [*parsed.policies, *filter(None, (parsed.boundary, parsed.resource_policy))]
     provided = {key.lower() for key in parsed.context}
     missing = [key for key in context_keys(documents) if key.lower() not in provided]
@@ -163,25 +160,19 @@ def _results(parsed: SimulationInput, shape: Shape) -> list[Answer]:
         by = trusting if action.lower().startswith(TRUST_ACTIONS) else authorizer
         verdicts = [
             _verdict(by, _request(parsed, action, resource), parsed)
-            for resource in parsed.resources or (_unnamed(action, parsed, shape),)
+            for resource in parsed.resources or (_unnamed(action, parsed),)
         ]
-        named = bool(parsed.resources)
-        if shape == "new":
-            template = arn_template(action, parsed.resources)
-            results.append(_result(action, template, verdicts, missing, named=named))
-            continue
-        for verdict in verdicts:
-            result = _result(action, verdict.resource, [verdict], missing, named=named)
-            if "ResourceSpecificResults" in result:
-                result["MissingContextValues"] = []  # the old shape has them only in there
-            results.append(result)
+        by_name = [(verdict.resource, [verdict]) for verdict in verdicts]
+        if parsed.shape == "new":
+            by_name = [(arn_template(action, parsed.resources), verdicts)]
+        results += [_result(action, name, group, missing, parsed) for name, group in by_name]
     return results
 
 
-def _unnamed(action: str, parsed: SimulationInput, shape: Shape) -> str:
+def _unnamed(action: str, parsed: SimulationInput) -> str:
     """Return the resource that is simulated if none is named."""
     listed = LISTED.get(action.lower())
-    if shape == "new" or listed is None or parsed.source is None:
+    if parsed.shape == "new" or listed is None or parsed.source is None:
         return EVERYTHING
     _, partition, _, _, account, _ = parsed.source.split(":", 5)
     return f"arn:{partition}:iam::{account}:{listed}"
@@ -308,14 +299,15 @@ def _denies(compiled: CompiledStatement) -> bool:
 
 
 def _result(
-    action: str, name: str, verdicts: Sequence[_Verdict], missing: Sequence[str], *, named: bool
+    action: str,
+    name: str,
+    verdicts: Sequence[_Verdict],
+    missing: Sequence[str],
+    parsed: SimulationInput,
 ) -> Answer:
-    """Return one result, with the most restrictive decision of *verdicts*.
-
-    *named* says whether the request named resources.
-    """
+    """Return one result, with the most restrictive decision of *verdicts*."""
     outcome = _most_restrictive(verdict.outcome for verdict in verdicts)
-    everything = not named or all(verdict.resource == EVERYTHING for verdict in verdicts)
+    named = any(verdict.resource != EVERYTHING for verdict in verdicts if parsed.resources)
     result: Answer = {
         "EvalActionName": action,
         "EvalResourceName": name,
@@ -327,9 +319,11 @@ def _result(
             for statement in verdict.statements
         ),
         "MissingContextValues": list(missing),
-        **_decision_details(verdicts, everything=everything),
+        **_decision_details(verdicts, named=named),
     }
-    if not everything:
+    if named:
+        if parsed.shape == "old":
+            result["MissingContextValues"] = []  # the old shape has them only in the specific ones
         result["ResourceSpecificResults"] = [_specific(verdict, missing) for verdict in verdicts]
     return result
 
@@ -338,7 +332,7 @@ def _most_restrictive(outcomes: Iterable[Outcome]) -> Outcome:
     return min(outcomes, key=RESTRICTIVE.index)
 
 
-def _decision_details(verdicts: Sequence[_Verdict], *, everything: bool) -> Answer:
+def _decision_details(verdicts: Sequence[_Verdict], *, named: bool) -> Answer:
     """Return the details about organizations, the boundary and the types of policy."""
     answer: Answer = {}
     organizations = [v.organization for v in verdicts if v.organization is not None]
@@ -354,7 +348,7 @@ def _decision_details(verdicts: Sequence[_Verdict], *, everything: bool) -> Answ
         answer["EvalDecisionDetails"] = {
             kind: _most_restrictive(detail[kind] for detail in details) for kind in details[0]
         }
-    elif not everything:
+    elif named:
         answer["EvalDecisionDetails"] = {}
     return answer
 
@@ -379,15 +373,13 @@ def _specific(verdict: _Verdict, missing: Sequence[str]) -> Answer:
 
 def _references(compiled: Iterable[CompiledStatement]) -> list[Answer]:
     """Return references to statements, each once."""
-    references = []
-    for statement in dict.fromkeys(compiled):
-        start, end = statement_span(statement.document, statement.statement)
-        references.append(
-            {
-                "SourcePolicyId": statement.document.name,
-                "SourcePolicyType": SOURCE_TYPES[statement.kind],
-                "StartPosition": start,
-                "EndPosition": end,
-            }
-        )
-    return references
+    spans = {each: statement_span(each.document, each.statement) for each in compiled}
+    return [
+        {
+            "SourcePolicyId": statement.document.name,
+            "SourcePolicyType": SOURCE_TYPES[statement.kind],
+            "StartPosition": start,
+            "EndPosition": end,
+        }
+        for statement, (start, end) in spans.items()
+    ]

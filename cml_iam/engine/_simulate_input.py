@@ -107,6 +107,7 @@ class SimulationInput:
     context: Mapping[str, Any]
     max_items: int
     marker: str | None
+    shape: Shape
     organization: tuple[tuple[PolicyDocument, ...], ...] | None = None
     source: str | None = None
 
@@ -155,6 +156,7 @@ def read_input(request: Mapping[str, Any], valid: frozenset[str], shape: Shape) 
         context=_context(request),
         max_items=_max_items(request.get("MaxItems", DEFAULT_ITEMS)),
         marker=request.get("Marker"),
+        shape=shape,
         organization=_organization(request),
     )
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         service_principal,
     )
     from cml_iam.facts._context import never_sent, principal_account, principal_arn, sent_context
-    from cml_iam.facts._keys import GLOBAL_KEYS, SEVERAL_VALUES, Keys
+    from cml_iam.facts._keys import Keys, global_keys, several_values
     from cml_iam.facts._requests import (
         LATER,
         OPERATORS,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Final, NamedTuple
+import tomllib
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
+from cml_iam.files import shipped_text
 from cml_iam.policy import pattern_matches
 
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
@@ -34,91 +36,36 @@ def _has(patterns: frozenset[str], plain: str) -> bool:
     )
 
 
-_GLOBAL: Final = {
-    "String": (
-        "aws:CalledViaAWSMCP",
-        "aws:CalledViaFirst",
-        "aws:CalledViaLast",
-        "aws:Ec2InstanceSourceVpc",
-        "aws:FederatedProvider",
-        "aws:PrincipalAccount",
-        "aws:PrincipalOrgID",
-        "aws:PrincipalServiceName",
-        "aws:PrincipalTag/${TagKey}",
-        "aws:PrincipalType",
-        "aws:referer",
-        "aws:RequestedRegion",
-        "aws:ResourceAccount",
-        "aws:ResourceOrgID",
-        "aws:SourceAccount",
-        "aws:SourceIdentity",
-        "aws:SourceOrgID",
-        "aws:SourceVpc",
-        "aws:SourceVpce",
-        "aws:UserAgent",
-        "aws:userid",
-        "aws:username",
-        "aws:VpceAccount",
-        "aws:VpceOrgID",
-        "glue:CredentialIssuingService",
-        "glue:RoleAssumedBy",
-        "identitystore:UserId",
-    ),
-    "ARN": (
-        "aws:ChatbotSourceArn",
-        "aws:PrincipalArn",
-        "aws:SignInSessionArn",
-        "aws:SourceArn",
-        "aws:SourceVpcArn",
-        "codebuild:BuildArn",
-        "codebuild:ProjectArn",
-        "ec2:SourceInstanceArn",
-        "lambda:SourceFunctionArn",
-        "ssm:SourceInstanceArn",
-    ),
-    "Bool": (
-        "aws:AssumedRoot",
-        "aws:IsMcpServiceAction",
-        "aws:MultiFactorAuthPresent",
-        "aws:PrincipalIsAWSService",
-        "aws:SecureTransport",
-        "aws:ViaAWSMCPService",
-        "aws:ViaAWSService",
-    ),
-    "IPAddress": ("aws:Ec2InstanceSourcePrivateIPv4", "aws:SourceIp", "aws:VpcSourceIp"),
-    "Numeric": ("aws:MultiFactorAuthAge", "ec2:RoleDelivery"),
-    "Date": ("aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime"),
-    "ArrayOfString": (
-        "aws:CalledVia",
-        "aws:PrincipalOrgPaths",
-        "aws:PrincipalServiceNamesList",
-        "aws:ResourceOrgPaths",
-        "aws:SourceOrgPaths",
-        "aws:VpceOrgPaths",
-    ),
-}
-"""Keys that any request may have, whatever the action.
+@cache
+def key_data() -> dict[str, Any]:
+    """Return the facts about condition keys in `policies/condition-keys.toml`."""
+    return tomllib.loads(shipped_text("policies", "condition-keys.toml"))
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-"""
 
-_SOMETIMES: Final = {
-    "String": ("aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}"),
-    "ArrayOfString": ("aws:TagKeys",),
-}
-"""Keys that are on the same page, but that only some actions have."""
+@cache
+def global_keys() -> frozenset[str]:
+    """Return the patterns of the keys that any request may have, whatever the action.
 
-GLOBAL_KEYS: Final = frozenset(key_pattern(name) for names in _GLOBAL.values() for name in names)
-GLOBAL_TYPES: Final = {
-    key_pattern(name): kind
-    for kind, names in (*_GLOBAL.items(), *_SOMETIMES.items())
-    for name in names
-}
-GLOBAL_NAMES: Final = tuple(
-    name for table in (_GLOBAL, _SOMETIMES) for names in table.values() for name in names
-)
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    return frozenset(
+        key_pattern(name) for names in key_data()["any-request"].values() for name in names
+    )
 
-SEVERAL_VALUES: Final = frozenset(
-    key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
-)
-"""Global keys that are always lists; for keys of services, the reference is not reliable."""
+
+@cache
+def global_types() -> dict[str, str]:
+    """Return the types of the keys on that page, by name; some actions lack some of the keys."""
+    data = key_data()
+    tables = (*data["any-request"].items(), *data["some-requests"].items())
+    return {name: kind for kind, names in tables for name in names}
+
+
+@cache
+def several_values() -> frozenset[str]:
+    """Return the global keys that are always lists, as patterns.
+
+    For the keys of services, the reference is not reliable.
+    """
+    types = global_types().items()
+    return frozenset(key_pattern(name) for name, kind in types if kind.startswith("ArrayOf"))

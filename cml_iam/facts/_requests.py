@@ -8,15 +8,13 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#am
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.facts._arns import PARTITIONS, first_region
-from cml_iam.facts._keys import Keys
+from cml_iam.facts._keys import Keys, key_data
 from cml_iam.facts._service import EXACT_SERVICES, is_unknown_key, service, updated
-from cml_iam.files import shipped_text
 
 _EC2_KEYS: Final = (
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys"
@@ -249,7 +247,7 @@ def id_of(key: str, kind: str) -> Assumption | None:
 
 
 def _entries(table: str, key: str) -> list[dict[str, Any]]:
-    return [entry for entry in _data()[table] if same_key(entry["name"]) == same_key(key)]
+    return [entry for entry in key_data()[table] if same_key(entry["name"]) == same_key(key)]
 
 
 def region_is_of_resource(action: str) -> str | None:
@@ -270,7 +268,7 @@ def region_of_endpoint(action: str) -> Assumption | None:
 
 def _entry_of_action(table: str, action: str) -> dict[str, Any] | None:
     """Return the entry of the service of *action*, unless the action is an exception."""
-    for entry in _data()[table]:
+    for entry in key_data()[table]:
         excepted = [name.lower() for name in entry["except"]]
         if _prefix(action) == entry["service"] and action.lower() not in excepted:
             return dict(entry)
@@ -287,13 +285,8 @@ def _prefix(action: str) -> str:
 
 
 @cache
-def _data() -> dict[str, Any]:
-    return tomllib.loads(shipped_text("policies", "condition-keys.toml"))
-
-
-@cache
 def _known() -> Mapping[str, KnownKey]:
-    data = _data()
+    data = key_data()
     by_key = {}
     for entry in (*data["key"], *data["only"]):
         fields = {"page": f"{data['page']}#{entry.get('anchor')}"} | entry

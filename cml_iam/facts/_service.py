@@ -15,7 +15,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from cml_iam.facts._arns import ArnPattern, arn_of_format
-from cml_iam.facts._keys import GLOBAL_KEYS, GLOBAL_NAMES, GLOBAL_TYPES, Keys, key_pattern
+from cml_iam.facts._keys import Keys, global_keys, global_types, key_pattern
 from cml_iam.files import shipped_text
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
 
@@ -153,13 +153,13 @@ class Service:
         return [self._resources[kind]["arn"] for kind in kinds if kind in self._resources]
 
     def _action(self, raw: dict[str, Any]) -> Action:
-        own = frozenset(map(key_pattern, raw["conditionKeys"])) | GLOBAL_KEYS
+        own = frozenset(map(key_pattern, raw["conditionKeys"])) | global_keys()
         targets = [self._target(entry, own) for entry in raw["resourceTypes"]]
         further = _FURTHER_RESOURCES.get(f"{self.name}:{raw['name']}")
         if further:
             targets = [Target("documented", (arn_of_format(further),), Keys(own), required=False)]
         if self.name in SHARED_PREFIXES:
-            every_key = Keys(frozenset(self.key_types) | GLOBAL_KEYS)
+            every_key = Keys(frozenset(self.key_types) | global_keys())
             targets.append(Target("any", (), every_key, required=False))
         if not any(target.required for target in targets):
             # With no type at all, or only optional ones, a request may name no resource.
@@ -222,7 +222,7 @@ def updated() -> str:
 def key_type(key: str) -> str | None:
     """Return the type of the condition key *key* (`String`, `ArrayOfString` …) or None."""
     lower = key.lower()
-    kind = _type_in(GLOBAL_TYPES, lower)
+    kind = _type_in(_global_types(), lower)
     # Under sts, the reference lists the claims of every provider.
     kind = kind or _type_of_service("sts" if _has_host(key) else lower.partition(":")[0], lower)
     if kind is None and not _has_host(key):
@@ -232,6 +232,11 @@ def key_type(key: str) -> str | None:
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
         kind = "ArrayOfString" if lower.endswith(":amr") else "String"
     return kind
+
+
+@cache
+def _global_types() -> dict[str, str]:
+    return {key_pattern(name): kind for name, kind in global_types().items()}
 
 
 def _type_of_service(name: str, lower: str) -> str | None:
@@ -259,7 +264,7 @@ def services_without(key: str) -> tuple[str, ...]:
 def known_keys(prefix: str) -> tuple[str, ...]:
     """Return the condition keys with the prefix *prefix* (`aws` for the global ones)."""
     if prefix.lower() == "aws":
-        return GLOBAL_NAMES
+        return tuple(global_types())
     owner = service(prefix)
     return owner.key_names if owner else ()
 

@@ -24,7 +24,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.htm
 
 def foreign_keys(clause: Clause) -> Iterator[Fault]:
     key, kind = clause.key, clause.item.subject.kind
-    if clause.name in facts.GLOBAL_KEYS or not clause.operator.known:
+    if clause.name in facts.global_keys() or not clause.operator.known:
         return
     if facts.is_unknown_key(key) or facts.is_provider_key(key):
         return
@@ -288,7 +288,9 @@ def matches_nothing(item: Item) -> Iterator[Fault]:
     """
     services = {action.service for action in item.actions.values()}
     exact = bool(services) and services <= facts.EXACT_SERVICES
-    alone = bool(item.clauses) and all(clause.name in facts.GLOBAL_KEYS for clause in item.clauses)
+    alone = bool(item.clauses) and all(
+        clause.name in facts.global_keys() for clause in item.clauses
+    )
     decided = item.actions.keys() - {"sts:GetCallerIdentity"}
     plainly = item.everywhere and not item.statement.conditions and decided
     if plainly or not (exact or alone) or is_matched(item):

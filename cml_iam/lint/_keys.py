@@ -109,7 +109,7 @@ def only_wildcards(clause: Clause) -> Iterator[Fault]:
     """
     like = clause.family == "string" and clause.like and not facts.is_provider_key(clause.name)
     if like and any(map(_EVERYTHING.fullmatch, clause.values)):
-        several = bool(clause.operator.qualifier) or clause.name in facts.SEVERAL_VALUES
+        several = bool(clause.operator.qualifier) or clause.name in facts.several_values()
         present = {clause.name: ["x"] if several else "x"}
         means, remedy = _WILDCARD_ONLY[clause.test({}), clause.test(present)]
         message = f"{clause.condition.operator} with `*` {means}"

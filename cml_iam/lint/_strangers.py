@@ -252,7 +252,7 @@ def _sending(own: dict[str, Any], caller: str | None, account: str) -> Values:
             today = f"{facts.updated()}T00:00:00Z"
             now = moment(today) or 0
             return [today, *(time for time in chosen if time and (moment(time) or 0) > now)]
-        if key in facts.GLOBAL_KEYS and facts.key_type(key) == "ARN":
+        if key in facts.global_keys() and facts.key_type(key) == "ARN":
             return (None, *_arns(conditions, account))
         return chosen
 

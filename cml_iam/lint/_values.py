@@ -124,7 +124,7 @@ def operator_types(clause: Clause) -> Iterator[Fault]:
     if not clause.operator.known or kind not in _TYPES or clause.family == "null":
         return
     of = _TYPES[kind]
-    if clause.name in facts.SEVERAL_VALUES and not qualifier:
+    if clause.name in facts.several_values() and not qualifier:
         yield clause.fault(
             f"`{clause.key}` has several values, and {operator} never holds for several",
             f"use ForAnyValue:{operator} or ForAllValues:{operator}",
