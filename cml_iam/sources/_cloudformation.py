@@ -6,10 +6,10 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Problem
-from cml_iam.located import Located
+from cml_iam.located import Located, Path
 from cml_iam.policy import VERSION_2012, scalar_text
 from cml_iam.sources._kept import (
     Address,
@@ -25,9 +25,6 @@ from cml_iam.sources._kept import (
 )
 from cml_iam.sources._readings import function, is_absent, map_key
 
-if TYPE_CHECKING:
-    from cml_iam.located import Path
-
 _LONE: Final = 3
 """The number of steps in the path to the properties of a resource."""
 
@@ -42,22 +39,18 @@ def is_template(value: Any) -> bool:
 
 def policies_in_template(located: Located) -> Source:
     """Return every policy document in the properties of the resources of a template."""
-    policies: list[Kept] = []
-    unread: list[Problem] = []
+    return Source.of("a CloudFormation template", _contents(located))
+
+
+def _contents(located: Located) -> Iterator[Kept | Problem]:
     mapped = _mapped(located.value.get("Mappings"))
     for logical, resource in located.value["Resources"].items():
         path: Path = ("Resources", logical)
         if logical.startswith("Fn::"):
             message = f"`{logical}` is not expanded, so policies in it are not judged"
-            unread.append(Problem(message, located.name_place(path)))
+            yield Problem(message, located.name_place(path))
         elif _is_resource(resource):
-            for policy in _policies(located, path, resource):
-                if isinstance(policy, Problem):
-                    unread.append(policy)
-                else:
-                    policies.append(policy._replace(known=mapped))
-    without = "" if policies or unread else " without a policy"
-    return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
+            yield from _policies(located, path, resource, mapped)
 
 
 def _mapped(mappings: Any) -> dict[str, str]:
@@ -79,7 +72,9 @@ def _is_resource(value: Any) -> bool:
     return isinstance(kind, str) and "::" in kind
 
 
-def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterator[Kept | Problem]:
+def _policies(
+    located: Located, path: Path, resource: dict[str, Any], mapped: dict[str, str]
+) -> Iterator[Kept | Problem]:
     kind, where = resource["Type"], places("cloudformation")
     properties = resource.get("Properties")
     control = properties.get("Type") if isinstance(properties, dict) else None
@@ -93,11 +88,11 @@ def _policies(located: Located, path: Path, resource: dict[str, Any]) -> Iterato
         else:
             at, written = policy
             hint: Hint | None = "trust" if "AssumeRolePolicyDocument" in at else purpose
-            as_text = isinstance(written.source, Address)
-            yield Kept(located.source.name, label(at), hint, written, template=not as_text)
+            template = not isinstance(written.source, Address)
+            yield Kept(located.source.name, label(at), hint, written, template, mapped)
 
 
-_Policy = tuple["Path", Located]
+_Policy = tuple[Path, Located]
 """A policy: the path of its property, and its document."""
 
 

@@ -49,6 +49,19 @@ class Source(NamedTuple):
     policies: tuple[Kept, ...] = ()
     unread: tuple[Problem, ...] = ()
 
+    @classmethod
+    def of(cls, form: str, contents: Iterable[Kept | Problem]) -> Source:
+        """Return a file of this *form*, with its policies and the problems with others."""
+        policies: list[Kept] = []
+        unread: list[Problem] = []
+        for part in contents:
+            if isinstance(part, Kept):
+                policies.append(part)
+            else:
+                unread.append(part)
+        without = "" if policies or unread else " without a policy"
+        return cls(f"{form}{without}", tuple(policies), tuple(unread))
+
 
 class Reading(NamedTuple):
     """A policy as JSON *text*, with the place in the file for each place in the text."""

@@ -13,17 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Problem, UnsupportedError
 from cml_iam.facts import DOMAINS, first_region
-from cml_iam.located import Located, parse_json
-from cml_iam.policy import build_policy, grammar_problems, scalar_text
+from cml_iam.located import Located, Path, Span, parse_json
+from cml_iam.policy import PolicyDocument, build_policy, grammar_problems, scalar_text
 from cml_iam.sources._kept import Kept, Reading, Subject
-
-if TYPE_CHECKING:
-    from cml_iam.located import Path, Span
-    from cml_iam.policy import PolicyDocument
 
 Pieces = tuple[str | None, ...]
 """A text in pieces; None represents a piece that the template leaves open."""

@@ -6,9 +6,10 @@ https://developer.hashicorp.com/terraform/internals/json-format
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
+from cml_iam.located import Path
 from cml_iam.sources._kept import (
     Hint,
     Kept,
@@ -19,9 +20,6 @@ from cml_iam.sources._kept import (
     places,
     text_policy,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.located import Path
 
 _DATA: Final = "aws_iam_policy_document"
 _SCP: Final = "SERVICE_CONTROL_POLICY"
@@ -56,24 +54,24 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     The document of a data source counts if no resource contains it. Values that are known only
     after apply are returned as not read.
     """
+    return Source.of("a plan or state of Terraform", _contents(value, file))
+
+
+def _contents(value: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
     planned = value.get("planned_values") or value.get("values") or {}
     resources = list(_resources(planned))
     resources += _changed(value, {str(resource.get("address")) for resource in resources})
     prior = _member(_member(value, "prior_state"), "values")
     resources += [resource for resource in _resources(prior) if resource.get("type") == _DATA]
-    policies: list[Kept] = []
-    unread: list[Problem] = []
+    documents: list[Any] = []
     for resource in sorted(resources, key=lambda resource: resource.get("type") == _DATA):
-        for kept in _policies(resource, file):
-            if isinstance(kept, Problem):
-                unread.append(kept)
-            elif resource.get("type") != _DATA or not any(
-                kept.written.value == policy.written.value for policy in policies
-            ):
-                policies.append(kept)
-    unread += _unknown(value, file)
-    without = "" if policies or unread else " without a policy"
-    return Source(f"a plan or state of Terraform{without}", tuple(policies), tuple(unread))
+        for part in _policies(resource, file):
+            if isinstance(part, Kept):
+                if resource.get("type") == _DATA and part.written.value in documents:
+                    continue
+                documents.append(part.written.value)
+            yield part
+    yield from _unknown(value, file)
 
 
 def _member(value: Any, name: str) -> dict[str, Any]:
