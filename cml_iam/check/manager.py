@@ -146,10 +146,10 @@ def supposed(
         worker.id, region, caller.account, worker.instance_type, worker.tags, worker.zone
     )
     if action == "ec2:CreateTags":
-        return authorization.retag(caller, action, instance, {PROBE: "1"})
+        return authorization.use(caller, action, instance, {PROBE: "1"})
     if action == "ec2:DeleteTags":
-        return authorization.retag(caller, action, instance, (PROBE,))
-    return authorization.operate(caller, action, instance)
+        return authorization.use(caller, action, instance, (PROBE,))
+    return authorization.use(caller, action, instance)
 
 
 def launch_requests(

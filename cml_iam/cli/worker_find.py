@@ -292,7 +292,7 @@ def _why(here: Scene, worker: Worker) -> str:
     instance = authorization.Instance(
         worker.id, worker.region, site.account, worker.instance_type, worker.tags, worker.zone
     )
-    (request,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
+    (request,) = authorization.use(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
     decision = compile_policies([render_policy(site).document]).decide(request)
     reasons = [
         f"statement `{reason.label}` does not allow it: {reason.reason}"

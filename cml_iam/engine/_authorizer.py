@@ -1,7 +1,6 @@
 """Compiled policies, and the decision: the fast path of the engine.
 
-`decide` tests only the statements about the action. They are looked up once per action and cached
-in a bucket as plain tuples of functions. Decisions are not cached.
+`decide` tests only the statements about the action, cached in a bucket as tuples of functions.
 """
 
 from __future__ import annotations
@@ -53,10 +52,9 @@ MAX_BUCKETS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The statements of the policies about one action.
+    """The statements about one action: all, by gate, and the rules of those that name no principal.
 
-    *denies* are those of policies without principals; *gates* are the Allow rules of each of these
-    policy types. *about* has all statements about the action, by policy type.
+    *denies* are the rules of every Deny, *gates* those of each gate's Allows.
     """
 
     denies: tuple[Rule, ...]
@@ -82,8 +80,7 @@ class Bucket:
 class Decision(NamedTuple):
     """The answer to *request*: its *outcome* under the policies in *gates*.
 
-    The explanation is computed only when it is read. This is a named tuple because millions of them
-    are created.
+    The explanation is computed only when it is read.
     """
 
     outcome: Outcome
@@ -110,9 +107,7 @@ class Decision(NamedTuple):
     @property
     def reasons(self) -> tuple[StatementReason, ...]:
         """Every statement that did not match, and why."""
-        return tuple(
-            statement for statement in self.explanation.statements if not statement.matched
-        )
+        return tuple(reason for reason in self.explanation.statements if not reason.matched)
 
     def __repr__(self) -> str:
         return f"Decision({self.outcome!r}, {self.request!r})"
@@ -125,24 +120,14 @@ class Authorizer:
     the policies by type.
     """
 
-    __slots__ = (
-        "_bounded",
-        "_buckets",
-        "_of_resource",
-        "_ordered",
-        "_organized",
-        "gates",
-        "problems",
-    )
+    __slots__ = ("_buckets", "_kinds", "_ordered", "_organized", "gates", "problems")
 
     def __init__(self, gates: tuple[Gate, ...]) -> None:
         self.gates = gates
         self._buckets: dict[str, Bucket] = {}
-        kinds = {gate.kind for gate in gates}
-        self._ordered = bool(kinds & {"resource", "rcp", "endpoint"})
-        self._of_resource = "resource" in kinds
-        self._organized = "scp" in kinds
-        self._bounded = "boundary" in kinds
+        self._kinds = {gate.kind for gate in gates}
+        self._ordered = any(map(names_principals, self._kinds))
+        self._organized = "scp" in self._kinds
         self.problems: tuple[Problem, ...] = tuple(
             problem
             for gate in gates
@@ -178,9 +163,9 @@ class Authorizer:
         return tuple(
             (gate, statement)
             for gate, statements in zip(self.gates, bucket.about, strict=True)
-            if applies(gate.kind, caller, of_resource=self._of_resource)
+            if applies(gate.kind, caller, of_resource="resource" in self._kinds)
             for statement in statements
-            if _named(statement, caller, bounded=self._bounded)
+            if _named(statement, caller, bounded="boundary" in self._kinds)
             and _one_matches((statement.rule,), request.resource, request.context)
         )
 
@@ -202,8 +187,9 @@ class Authorizer:
         caller = Caller.parse(request.principal)
         allows: dict[PolicyType, list[Naming]] = {}
         for gate, statements in zip(self.gates, bucket.about, strict=True):
-            if applies(gate.kind, caller, of_resource=self._of_resource):
-                naming = _allow_or_deny(statements, request, caller, bounded=self._bounded)
+            if applies(gate.kind, caller, of_resource="resource" in self._kinds):
+                bounded = "boundary" in self._kinds
+                naming = _allow_or_deny(statements, request, caller, bounded=bounded)
                 if naming is None:
                     return EXPLICIT_DENY
                 allows.setdefault(gate.kind, []).append(naming)

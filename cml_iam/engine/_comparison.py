@@ -1,11 +1,8 @@
-"""Compare a value of the request with a policy's values, by type.
+"""Compare a value of the request with a policy's values: texts, ARNs, dates, addresses, numbers.
 
 A comparison returns True if one of the policy's values matches, False if none does, and None if the
-result is undefined: a value is not the required number, date, address, boolean or ARN, or a
-variable has no value. An undefined condition does not match, even if it is negated.
-
-Dates are in the W3C profile of ISO 8601, or seconds since 1970; addresses and ranges are IPv4 and
-IPv6; `10`, `10.0` and `1e1` are the same number.
+result is undefined: a value is not of the required type, or a variable has no value. An undefined
+condition does not match, even if it is negated.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 https://www.w3.org/TR/NOTE-datetime
 """
@@ -21,7 +18,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from cml_iam.engine._request import Keys
 from cml_iam.engine._resource import (
-    FIELDS,
     Fields,
     arn_patterns,
     is_arn,
@@ -37,6 +33,7 @@ from cml_iam.engine._text import (
     resolved,
     tokens,
 )
+from cml_iam.policy import FIELDS
 
 Context = Mapping[str, Any]
 T = TypeVar("T")
@@ -262,7 +259,8 @@ _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def moment(text: str) -> int | None:
     """Return the date *text* in nanoseconds since 1970, or None if it is not a date.
 
-    Four digits are a year; any other whole number is seconds since 1970.
+    Dates are in the W3C profile of ISO 8601; a number without the form of a year is seconds since
+    1970.
     """
     if match := _W3C.fullmatch(text):
         return _w3c(match)

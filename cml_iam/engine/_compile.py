@@ -1,12 +1,6 @@
-"""Compile statements: their actions, an index, source positions, problems.
+"""Compile statements: their actions, an index of actions, source positions, problems.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
-
-The index finds the few statements about an action among many others. Positions are as the Simulate*
-API reports them: lines and columns count from 1. A statement starts just after the previous token:
-after its own `{` if it is the only one, after the `[` of the list if it is the first, and after the
-`}` of the previous one otherwise. It ends just after its own `}`. (Derived from the published
-examples.)
 """
 
 from __future__ import annotations
@@ -45,9 +39,8 @@ KEPT: Final = 1 << 12
 class ActionPattern:
     """One element of `Action` or `NotAction`; *service* and *name* in lower case.
 
-    *service* is None for `*`, which matches the actions of every service. *test* takes an action's
-    name in lower case, without its service. *problem* says why the pattern matches no action at
-    all; inside `NotAction`, it then excludes nothing.
+    *service* is None for `*`: every service. *test* takes an action's name in lower case, without
+    its service. *problem* says why it matches no action; `NotAction` then excludes nothing.
     """
 
     text: str
@@ -227,7 +220,12 @@ Position = dict[str, int]
 
 
 def statement_span(document: PolicyDocument, statement: Statement) -> tuple[Position, Position]:
-    """Return where *statement* starts and ends in the text its *document* was parsed from."""
+    """Return where *statement* starts and ends in its *document*'s text, as the Simulate* API does.
+
+    Lines and columns count from 1. A statement starts just after the previous token: after its own
+    `{` if it is the only one, after the `[` of the list if it is the first, and after the `}` of
+    the previous one otherwise. It ends just after its own `}`. (From the published examples.)
+    """
     located = document.located
     if located is None:
         raise ValueError("the document was not parsed from a text")

@@ -26,31 +26,23 @@ from cml_iam.engine._text import Variable
 from cml_iam.errors import Place
 from cml_iam.policy import Statement, pattern_matches
 
-_READS: Final = ("Get", "List", "Describe", "Generate", "Simulate")
+_READS: Final = ("get", "list", "describe", "generate", "simulate")
 
-_REFUSED: Final = (
-    (
-        "iam",
-        "arn:*:iam::aws:policy/*",
-        "AWS manages this policy: IAM refuses every change to it, whatever policies allow",
+_REFUSED: Final = {
+    "arn:*:iam::aws:policy/*": (
+        "AWS manages this policy: IAM refuses every change to it, whatever policies allow"
     ),
-    (
-        "iam",
-        "arn:*:iam::*:role/aws-service-role/*",
-        "IAM refuses most changes to a service-linked role, whatever policies allow",
+    "arn:*:iam::*:role/aws-service-role/*": (
+        "IAM refuses most changes to a service-linked role, whatever policies allow"
     ),
-    (
-        "iam",
-        "arn:*:iam::*:role/aws-reserved/*",
-        "IAM refuses changes to a role that AWS reserves, whatever policies allow",
+    "arn:*:iam::*:role/aws-reserved/*": (
+        "IAM refuses changes to a role that AWS reserves, whatever policies allow"
     ),
-    (
-        "kms",
-        "arn:*:kms:*:*:alias/aws/*",
-        "AWS manages this alias: KMS refuses every change to it, whatever policies allow",
+    "arn:*:kms:*:*:alias/aws/*": (
+        "AWS manages this alias: KMS refuses every change to it, whatever policies allow"
     ),
-)
-"""Requests that a service itself refuses: service, resource and reason.
+}
+"""Resources that their own service protects, and the reason.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create-service-linked-role.html
@@ -60,18 +52,17 @@ https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
 
 def notes(request: Request, kinds: AbstractSet[PolicyType]) -> Iterator[str]:
     """Yield sentences on what decides *request* besides policies of the types *kinds*."""
-    service, _, name = request.action.partition(":")
-    if request.action.lower() in ALWAYS_ALLOWED:
+    action = request.action.lower()
+    service, _, name = action.partition(":")
+    if action in ALWAYS_ALLOWED:
         yield "no policy can refuse sts:GetCallerIdentity, not even by a Deny"
-    if service.lower() == "kms" and needs_resource_policy(request) and "resource" not in kinds:
+    if service == "kms" and needs_resource_policy(request) and "resource" not in kinds:
         yield (
             "a KMS key always has a key policy, which must allow the call or delegate to the "
             "account; none was given, so this decision assumes that it delegates"
         )
-    if name.lower().startswith(tuple(map(str.lower, _READS))):
-        return
-    for owner, pattern, why in _REFUSED:
-        if service.lower() == owner and pattern_matches(pattern, request.resource):
+    for pattern, why in () if name.startswith(_READS) else _REFUSED.items():
+        if pattern.split(":")[2] == service and pattern_matches(pattern, request.resource):
             yield why
 
 

@@ -1,7 +1,6 @@
 """The order of evaluation: what must hold for a request to be allowed.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
-
 1. A matching Deny in any policy denies.
 2. Each guardrail present must allow: every level of SCPs and of RCPs, the endpoint policy, the
    permissions boundary, the session policies.

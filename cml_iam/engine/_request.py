@@ -1,12 +1,7 @@
-"""The request: whether a principal may do an action on a resource, in a context.
+"""The request, its condition keys, and how directly a resource policy names its caller.
 
 Condition keys ignore case but are looked up as fast as exact ones: the first spelling that a policy
-uses becomes the only one inside an authorizer. If a request lacks a key in that spelling, other
-spellings are searched, unless every key of the request is in the right spelling or unused.
-
-The caller determines how directly a resource policy names it, and thereby which other policies must
-allow the request.
-
+uses becomes the only one inside an authorizer; others are searched only if it is missing.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-request.html
 """
@@ -27,17 +22,15 @@ _NO_CONTEXT: Final[Mapping[str, Any]] = {}
 
 
 class Request(NamedTuple):
-    """One authorization question.
+    """One authorization question; a named tuple, because millions of them are created.
 
     *action* is `service:Name` in any case. *resource* is an ARN, or `*` for actions without a
     specific resource. *principal* is an ARN, a service name, a federated provider or a canonical
-    user id; None is an anonymous caller. *context* maps condition keys (any case) to a string, or
-    to a list or tuple of strings for a key with several values; numbers and booleans are converted
-    as in JSON policies, and None means that the key is absent. A key must not occur in two
-    spellings. *resource_account* owns the resource; None means the principal's own account, or with
-    a resource policy the account in the ARN.
-
-    This is a named tuple because millions of them are created; do not change *context* afterwards.
+    user id; None is an anonymous caller. *context* maps condition keys (any case, each once) to a
+    string, or to a list or tuple of strings for a key with several values; numbers and booleans are
+    converted as in JSON policies, and None means that the key is absent. Do not change it later.
+    *resource_account* owns the resource; None means the principal's own account, or with a resource
+    policy the account in the ARN.
     """
 
     action: str
@@ -144,10 +137,9 @@ class Naming(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The request's principal, parsed.
+    """The request's principal; *arn* is None if it belongs to no account.
 
-    *arn* is None for a principal that belongs to no account: a service, an identity provider (whose
-    ARN names the account it is registered in), an anonymous caller.
+    Such are a service, an identity provider and an anonymous caller.
     """
 
     text: str | None

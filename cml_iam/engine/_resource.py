@@ -29,8 +29,8 @@ from cml_iam.engine._text import (
     resolved,
     tokens,
 )
+from cml_iam.policy import FIELDS
 
-FIELDS: Final = 6
 INSIDE: Final = "[^:]"
 """The characters that a wildcard in the first five fields matches."""
 
@@ -130,23 +130,8 @@ def resource_pattern(
     return ResourcePattern(text, fields) if len(fields) == FIELDS else _short(text, kind, fields)
 
 
-SHORT: Final[Mapping[PolicyType, Callable[[Fields], bool]]] = {
-    "identity": lambda fields: True,  # noqa: ARG005 - whatever they are
-    "session": lambda fields: True,  # noqa: ARG005 - whatever they are
-    "boundary": lambda fields: True,  # noqa: ARG005 - whatever they are
-    "resource": _has_wildcard,
-    "endpoint": _has_wildcard,
-    "scp": lambda fields: fields[-1][-1:] == (Wildcard.MANY,),
-    "rcp": lambda fields: False,  # noqa: ARG005 - whatever they are
-}
-"""Whether the missing fields of an ARN with fewer than six are `*`, by policy type.
-
-Otherwise the ARN names nothing in a resource or endpoint policy, and is invalid in an SCP or RCP.
-"""
-
-
 def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
-    pads = SHORT[kind](fields)
+    pads = _pads(kind, fields)
     padded = (*fields, *((Wildcard.MANY,) for _ in range(FIELDS - len(fields)))) if pads else None
     return ResourcePattern(
         text,
@@ -154,6 +139,17 @@ def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
         spoils=pads or kind not in ("resource", "endpoint"),
         problem=f"resource `{text}` has fewer than six fields",
     )
+
+
+def _pads(kind: PolicyType, fields: Fields) -> bool:
+    """Return whether the missing fields of an ARN with fewer than six are `*`.
+
+    Otherwise the ARN names nothing in a resource or endpoint policy, and is invalid in an SCP or
+    RCP.
+    """
+    if kind in ("resource", "endpoint"):
+        return _has_wildcard(fields)
+    return fields[-1][-1:] == (Wildcard.MANY,) if kind == "scp" else kind != "rcp"
 
 
 def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:

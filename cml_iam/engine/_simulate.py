@@ -1,7 +1,5 @@
 """SimulateCustomPolicy and SimulatePrincipalPolicy: takes API requests, returns API responses.
 
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 
 Unlike live IAM, the simulator has no session policies and no RCPs, looks up neither context nor
@@ -76,6 +74,7 @@ RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowe
 def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answer:
     """Answer a SimulateCustomPolicy *request* with the API's response.
 
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
     Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
     never existed.
     """
@@ -90,9 +89,8 @@ def simulate_principal(
 ) -> Answer:
     """Answer a SimulatePrincipalPolicy *request* with the API's response.
 
-    *principal* is the principal that PolicySourceArn names, with its policies; None if it does not
-    exist. Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape*
-    that never existed.
+    *principal* is what PolicySourceArn names; None if there is none. Raises as `simulate_custom`.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
     check_shape(shape)
     source = read_source(request)
@@ -170,7 +168,6 @@ def _results(parsed: SimulationInput) -> list[Answer]:
 
 
 def _unnamed(action: str, parsed: SimulationInput) -> str:
-    """Return the resource that is simulated if none is named."""
     listed = LISTED.get(action.lower())
     if parsed.shape == "new" or listed is None or parsed.source is None:
         return EVERYTHING
@@ -305,7 +302,6 @@ def _result(
     missing: Sequence[str],
     parsed: SimulationInput,
 ) -> Answer:
-    """Return one result, with the most restrictive decision of *verdicts*."""
     outcome = _most_restrictive(verdict.outcome for verdict in verdicts)
     named = any(verdict.resource != EVERYTHING for verdict in verdicts if parsed.resources)
     result: Answer = {
@@ -333,7 +329,6 @@ def _most_restrictive(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def _decision_details(verdicts: Sequence[_Verdict], *, named: bool) -> Answer:
-    """Return the details about organizations, the boundary and the types of policy."""
     answer: Answer = {}
     organizations = [v.organization for v in verdicts if v.organization is not None]
     if organizations:
@@ -372,7 +367,6 @@ def _specific(verdict: _Verdict, missing: Sequence[str]) -> Answer:
 
 
 def _references(compiled: Iterable[CompiledStatement]) -> list[Answer]:
-    """Return references to statements, each once."""
     spans = {each: statement_span(each.document, each.statement) for each in compiled}
     return [
         {

@@ -1,8 +1,4 @@
-"""Requests of the Simulate* API: parsed and checked, with the API's own errors.
-
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
-"""
+"""Requests of the Simulate* API: parsed and checked, with the API's own errors."""
 
 from __future__ import annotations
 
@@ -194,7 +190,6 @@ def _documents(request: Mapping[str, Any], parameter: str) -> tuple[PolicyDocume
 
 
 def _document(text: Any, name: str) -> PolicyDocument:
-    """Parse one policy of the input, called *name* in the response."""
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_DOCUMENT:
         raise invalid(f"{name} must be a text of 1 to {MAX_DOCUMENT} characters")
     if not _DOCUMENT.fullmatch(text):

@@ -1,9 +1,7 @@
 """The authorizations that AWS requests for a call, with their resources and contexts.
 
-IAM never sees an API call. It sees only the authorizations that the service requests: for
-RunInstances, one for each resource that it uses or creates, with the condition keys of that
-resource's type. A call succeeds if all of its authorizations are allowed.
-
+IAM never sees an API call, only these: for RunInstances, one for each resource that it uses or
+creates, with the condition keys of its type. A call succeeds if all of them are allowed.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
@@ -13,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from cml_iam.engine import Request
 from cml_iam.facts import names_of, principal_arn, service_principal
@@ -81,6 +79,7 @@ class Caller:
 class Instance:
     """An existing instance, with the properties that EC2 reports to IAM."""
 
+    kind: ClassVar[str] = "instance"
     id: str
     region: str
     account: str
@@ -122,6 +121,10 @@ class Resource:
     region: str
     account: str
     tags: Tags = field(default_factory=dict)
+
+    def keys(self) -> Context:
+        """Return the condition keys that describe the resource."""
+        return _resource_tags(self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,32 +186,15 @@ def describe(caller: Caller, action: str, region: str) -> tuple[Request, ...]:
     return (_request(caller, action, region, "*", {}),)
 
 
-def operate(caller: Caller, action: str, instance: Instance) -> tuple[Request, ...]:
-    """Return the authorization of *action* (Start, Stop, Terminate) on *instance*."""
-    return retag(caller, action, instance, ())
-
-
-def retag(
-    caller: Caller, action: str, instance: Instance, keys: Tags | tuple[str, ...]
-) -> tuple[Request, ...]:
-    """Return the authorization of CreateTags or DeleteTags on *instance*.
-
-    *keys* are the tags to set, or the keys to delete. A DeleteTags call without keys deletes all
-    tags and has no `aws:TagKeys`.
-    """
-    arn = _arn(caller, instance.region, instance.account, "instance", instance.id)
-    context = {**instance.keys(), **tag_request(keys)}
-    return (_request(caller, action, instance.region, arn, context),)
-
-
 def use(
-    caller: Caller, action: str, resource: Resource, keys: Tags | tuple[str, ...] = ()
+    caller: Caller, action: str, resource: Resource | Instance, keys: Tags | tuple[str, ...] = ()
 ) -> tuple[Request, ...]:
     """Return the authorization of *action* on a *resource* of any kind.
 
-    *keys* are the tags of the request, or the tag keys, as in `retag`.
+    *keys* are the tags to set, or the keys of tags to delete. A DeleteTags call without keys
+    deletes all tags and has no `aws:TagKeys`.
     """
-    context = {**_resource_tags(resource.tags), **tag_request(keys)}
+    context = {**resource.keys(), **tag_request(keys)}
     return (_request(caller, action, resource.region, resource_arn(caller, resource), context),)
 
 
@@ -225,7 +211,7 @@ def tag_on_create(
     )
 
 
-def resource_arn(caller: Caller, resource: Resource) -> str:
+def resource_arn(caller: Caller, resource: Resource | Instance) -> str:
     """Return the ARN of *resource*; ARNs of images and snapshots name no account."""
     account = "" if resource.kind in {"image", "snapshot"} else resource.account
     return _arn(caller, resource.region, account, resource.kind, resource.id)

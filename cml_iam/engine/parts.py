@@ -6,7 +6,6 @@ from cml_iam.engine._conditions import compile_condition, unknown_operator
 from cml_iam.engine._order import ALWAYS_ALLOWED, applies
 from cml_iam.engine._request import Caller, Keys, Naming, names_principals, naming
 from cml_iam.engine._resource import (
-    FIELDS,
     Fields,
     ResourcePattern,
     field_test,
@@ -24,3 +23,4 @@ from cml_iam.engine._text import (
     tokens,
     variable_keys,
 )
+from cml_iam.policy import FIELDS

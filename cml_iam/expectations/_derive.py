@@ -154,7 +154,7 @@ def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectati
     region, action = stage.regions[0], permission.action
     for edit in edits(stage.site, action):
         instance = stage.untagged(region) if edit.untagged else stage.worker(region)
-        requests = ask.retag(stage.caller, action, instance, edit.tags)
+        requests = ask.use(stage.caller, action, instance, edit.tags)
         yield expect(action, "guard tag", edit.name, edit.description, requests, ("guard_tag",))
 
 
@@ -172,7 +172,7 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
         images = ("images",) if kind == "image" and site.restrict.image_tag else ()
         for action in TAGGING:
             worker = stage.worker(region)
-            (request,) = ask.retag(stage.caller, action, worker, {"Approved": "true"})
+            (request,) = ask.use(stage.caller, action, worker, {"Approved": "true"})
             yield expect(
                 action,
                 "other resources",

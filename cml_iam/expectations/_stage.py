@@ -168,8 +168,8 @@ class Stage(NamedTuple):
             return ask.describe(self.caller, permission.action, instance.region)
         if permission.access == "Tagging":
             keys = {"Owner": "network-lab"} if permission.name == "CreateTags" else ("Owner",)
-            return ask.retag(self.caller, permission.action, instance, keys)
-        return ask.operate(self.caller, permission.action, instance)
+            return ask.use(self.caller, permission.action, instance, keys)
+        return ask.use(self.caller, permission.action, instance)
 
     def _instance(self, name: str, region: str, tags: dict[str, str]) -> ask.Instance:
         kind = INSTANCE_TYPES.usual(self.site, region)["instance_type"]

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
         EXAMPLE_ACCOUNT,
         EXAMPLE_IDS,
         EXAMPLE_REGIONS,
-        FIELDS,
         OTHER_ACCOUNT,
         PARTITIONS,
         ArnPattern,
@@ -73,5 +72,6 @@ if TYPE_CHECKING:
         services_without,
         updated,
     )
+    from cml_iam.policy import FIELDS
 
 __getattr__ = later(__name__)

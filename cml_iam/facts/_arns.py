@@ -1,7 +1,7 @@
 """ARN patterns, and the values of their fields: partitions, regions, example accounts and ids.
 
-Patterns are compared field by field, as IAM does: a wildcard stays inside its field, except in the
-last. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+As in IAM, a wildcard stays inside its field, except in the last.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from functools import cache, lru_cache
 from typing import Any, Final, Literal, get_args
 
 from cml_iam.files import shipped_text
-from cml_iam.policy import did_you_mean, pattern_covers, patterns_overlap
+from cml_iam.policy import FIELDS, did_you_mean, pattern_covers, patterns_overlap
 
-FIELDS: Final = 6
 ArnPattern = tuple[str, ...]
 """Six patterns, one for each field of an ARN."""
 
@@ -34,11 +33,6 @@ def arn_pattern(text: str, *, variables: bool = True) -> ArnPattern | None:
     if fields[0] != "arn":
         return None
     return (*fields, *("*" for _ in range(FIELDS - len(fields))))
-
-
-def arn_of_format(text: str) -> ArnPattern:
-    """Return the pattern of a format such as `arn:${Partition}:ec2:${Region}::image/${ImageId}`."""
-    return arn_pattern(text) or ANY
 
 
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:

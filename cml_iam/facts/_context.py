@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.facts._arns import FIELDS, PARTITIONS, arn_pattern, covers, first_region
+from cml_iam.facts._arns import PARTITIONS, arn_pattern, covers, first_region
 from cml_iam.facts._keys import Keys
 from cml_iam.facts._requests import (
     REGION,
@@ -22,6 +22,7 @@ from cml_iam.facts._requests import (
     same_key,
 )
 from cml_iam.facts._service import Target, service, updated
+from cml_iam.policy import FIELDS
 
 _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 
@@ -29,8 +30,7 @@ _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTA
 def principal_arn(caller: str | None) -> str | None:
     """Return the value of aws:PrincipalArn for *caller*; for a session, it is the role's ARN.
 
-    None if the caller has no ARN, or if AWS does not document it: for services and identity
-    providers.
+    None for services and identity providers, as AWS documents none.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
     match = _PRINCIPAL.fullmatch(caller or "")
@@ -54,11 +54,10 @@ def principal_account(caller: str | None) -> str | None:
 def sent_context(
     action: str, resource: str, given: Mapping[str, Any], principal: str | None = None
 ) -> dict[str, Any]:
-    """Return the condition keys *given* for a request, plus those that AWS derives.
+    """Return the condition keys *given* for a request, under all names, and those that follow.
 
-    Each key appears under all its names. The region and an instance's id come from the resource's
-    ARN, aws:TagKeys lists the requested tags, and the keys about the caller come from *principal*.
-    Raises InputError for a key, or a value, that this request cannot have.
+    These are the region and an instance's id in the resource's ARN, the keys of the requested tags,
+    and what *principal* is. Raises InputError for a key, or a value, that the request cannot have.
     """
     sent: dict[str, Any] = {}
     for key, value in given.items():
@@ -111,7 +110,6 @@ def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterat
 
 
 def _is_of(resource: str, target: Target) -> bool:
-    """Return whether *resource* is of the type of *target*, by its ARN format."""
     if not target.type or not target.arns:
         return (resource == "*") is not bool(target.type)
     fields = arn_pattern(resource, variables=False) if resource != "*" else None

@@ -1,8 +1,7 @@
 """The condition keys that requests have, their names, and what a proof may assume about them.
 
-The data is in `policies/condition-keys.toml`. A wrong line there makes a proof wrong, so each line
-cites its page, and every verdict lists the lines that it used. Some keys are sent under two names,
-a global one and EC2's own:
+A wrong line in `policies/condition-keys.toml` makes a proof wrong, so each cites its page, and
+every verdict lists those that it used. Some keys have two names, a global one and EC2's own:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
 """
 
@@ -75,10 +74,9 @@ def every_name(key: str) -> tuple[str, ...]:
 
 @lru_cache(1 << 13)
 def names_of(key: str, action: str) -> tuple[str, ...]:
-    """Return the names under which a request for *action* has *key*; empty if never.
+    """Return the names under which a request for *action* has *key*, with the same value.
 
-    A request has the same value under each of these names: requests to EC2 have both `ec2:Region`
-    and `aws:RequestedRegion`, requests to other services only `aws:RequestedRegion`.
+    Requests to EC2 have both `ec2:Region` and `aws:RequestedRegion`, others only the latter.
     """
     pair = twins(key)
     names = every_name(key)
@@ -133,10 +131,9 @@ REGION: Final = "aws:requestedregion"
 
 
 class Assumption(NamedTuple):
-    """An assumption about all requests, on which a verdict relies; *page* is its source.
+    """An assumption about all requests, or those for *action*; *page* is its source.
 
-    *action* is the action whose requests it is about, and appears in the text; it is empty if the
-    assumption is about all requests.
+    A verdict relies on it. *text* names *action*, if there is one.
     """
 
     kind: Kind
@@ -205,10 +202,7 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
 
 
 def under_names(key: str, action: str) -> Assumption | None:
-    """Return the assumption about the names under which requests for *action* have *key*.
-
-    None if the key has only one name.
-    """
+    """Return the assumption about the names of *key* in requests for *action*, or None."""
     pair = twins(key)
     if pair is None:
         return None

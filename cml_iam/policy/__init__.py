@@ -29,6 +29,7 @@ from cml_iam.policy._document import (
     scalar_text,
 )
 from cml_iam.policy._pattern import (
+    FIELDS,
     Arn,
     linear,
     pattern_covers,

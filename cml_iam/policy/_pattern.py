@@ -145,7 +145,8 @@ def _closure(positions: set[int], wide: str) -> frozenset[int]:
     return frozenset(reached)
 
 
-ARN_FIELDS: Final = 6
+FIELDS: Final = 6
+"""The number of fields of an ARN."""
 
 
 class Arn(NamedTuple):
@@ -160,8 +161,8 @@ class Arn(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Arn:
         """Return the fields of *text*; raises InputError if it is not an ARN."""
-        fields = text.split(":", ARN_FIELDS - 1)
-        if len(fields) != ARN_FIELDS or fields[0] != "arn":
+        fields = text.split(":", FIELDS - 1)
+        if len(fields) != FIELDS or fields[0] != "arn":
             raise InputError(f"not an ARN: `{text}`", remedy="an ARN has six fields: arn:aws:…")
         return cls(*fields[1:])
 

@@ -22,7 +22,6 @@ from cml_iam.engine.authorization import (
     Tags,
     describe,
     launch,
-    retag,
     tag_on_create,
     use,
 )
@@ -86,7 +85,7 @@ def _on_each(
     requests: list[Request] = []
     for resource_id in call.params.get(ids, ()):
         if resource_id.startswith("i-"):
-            requests += retag(caller, call.action, _instance(world, call.region, resource_id), keys)
+            requests += use(caller, call.action, _instance(world, call.region, resource_id), keys)
         else:
             requests += use(caller, call.action, _resource(world, call.region, resource_id), keys)
     return requests
