@@ -96,10 +96,9 @@ def _days(text: str) -> tuple[int, ...] | None:
 def _days_text(days: tuple[int, ...]) -> str:
     runs: list[list[int]] = []
     for day in days:
-        if runs and runs[-1][-1] == day - 1:
-            runs[-1].append(day)
-        else:
-            runs.append([day])
+        if not runs or runs[-1][-1] != day - 1:
+            runs.append([])
+        runs[-1].append(day)
     names = (DAYS[run[0]] if len(run) == 1 else f"{DAYS[run[0]]}-{DAYS[run[-1]]}" for run in runs)
     return "+".join(names)
 

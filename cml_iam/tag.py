@@ -37,7 +37,4 @@ def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 DEFAULT_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
-"""The default guard tag, if the site chooses no other.
-
-CML Cloud Manager's worker-controller sets it by default.
-"""
+"""The default guard tag, which CML Cloud Manager's worker-controller sets by default."""

@@ -14,7 +14,6 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 https://www.unicode.org/reports/tr44/#General_Category_Values
 """
 
-
 _NO_CHARACTERS: Final = frozenset("\ufffe\uffff")
 """Characters that no text may contain and that XML refuses."""
 
@@ -28,9 +27,7 @@ def visible(text: str) -> str:
     another. Secrets of this process are masked.
     """
     text = masked(text)
-    if text.isprintable():
-        return text
-    return "".join(_written(character) for character in text)
+    return text if text.isprintable() else "".join(map(_written, text))
 
 
 def inert(line: str) -> str:
@@ -49,7 +46,7 @@ def one_line(text: str) -> str:
 
 def unseen(text: str) -> tuple[str, ...]:
     """Return the invisible characters of *text*, written out, each once."""
-    return tuple(dict.fromkeys(_written(character) for character in text if _is_unseen(character)))
+    return tuple(dict.fromkeys(map(_written, filter(_is_unseen, text))))
 
 
 def _written(character: str) -> str:

@@ -17,8 +17,7 @@ AttachedType = Literal["inline", "aws-managed", "user-managed"]
 class AttachedPolicy:
     """A policy of a principal; *document* is its JSON text.
 
-    *arn* is set for a managed policy. *owner* is the ARN of the user, group or role that the policy
-    is attached to or embedded in.
+    *arn* is set for a managed policy; *owner* is the ARN of the user, group or role that has it.
     """
 
     name: str
@@ -39,8 +38,7 @@ class AttachedPolicy:
 class PrincipalPolicies:
     """A user, group or role with all its policies, including those of a user's groups.
 
-    *organization* lists the SCP documents (JSON texts) of each level from the root to the account;
-    None if the account is not in an organization.
+    *organization* has the SCPs (JSON texts) of each level, root first; None outside of one.
     """
 
     arn: str

@@ -116,8 +116,7 @@ class Decision(NamedTuple):
 class Authorizer:
     """A set of compiled policies that decides requests; safe to share between threads.
 
-    *problems* lists elements of the policies that can never match, with their places; *gates* are
-    the policies by type.
+    *problems* lists elements that can never match, with their places; *gates* has the policies.
     """
 
     __slots__ = ("_buckets", "_kinds", "_ordered", "_organized", "gates", "problems")
@@ -212,9 +211,7 @@ def compile_policies(
     (the session policies), *resource* (the policy of a bucket or key, a role's trust policy …) and
     *endpoint* (the policy of the VPC endpoint) are None if there is none, which is different from
     an empty list. *scps* and *rcps* list the policies of each level, from the root to the account.
-
-    Raises DocumentError for a document that is not a policy. Elements that are well-formed but can
-    never match, such as an unknown operator, are listed in `Authorizer.problems`.
+    Raises DocumentError for a document that is not a policy.
     """
     keys = Keys()
 

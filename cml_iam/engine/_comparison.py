@@ -55,9 +55,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A policy's prepared values: *plain* tests the request's value, *varying* also its context.
+    """A policy's prepared values: either *plain* tests a value, or *varying* it and its context.
 
-    Exactly one of them is set. *problems* lists values that can never match.
+    *problems* lists values that can never match.
     """
 
     plain: PlainTest | None = None
@@ -259,8 +259,7 @@ _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def moment(text: str) -> int | None:
     """Return the date *text* in nanoseconds since 1970, or None if it is not a date.
 
-    Dates are in the W3C profile of ISO 8601; a number without the form of a year is seconds since
-    1970.
+    Dates are in the W3C profile of ISO 8601, four digits are a year, other numbers are seconds.
     """
     if match := _W3C.fullmatch(text):
         return _w3c(match)

@@ -98,8 +98,7 @@ Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
 class CompiledStatement:
     """A statement in a policy of type *kind*; with *not_action*, *actions* come from `NotAction`.
 
-    *resource* is None if every resource matches. *rule* is the rest of the test, for a statement
-    that is known to be about the action.
+    *resource* is None if every resource matches. *rule* is what remains to test after the action.
     """
 
     document: PolicyDocument

@@ -31,10 +31,7 @@ from cml_iam.policy import Condition, did_you_mean
 
 
 class Operator(NamedTuple):
-    """A condition operator; a *negated* one matches when no value of the policy matches.
-
-    *prepare* prepares the policy's values for comparison.
-    """
+    """A condition operator; a *negated* one matches when no value of the policy matches."""
 
     name: str
     prepare: Prepare

@@ -73,10 +73,9 @@ _NO_ORGANIZATION: Final = {
 
 
 class ElementReason(NamedTuple):
-    """Whether one element of a statement matches the request.
+    """Whether one *element* of a statement (`Action`, `NotResource` …) matches the request.
 
-    *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* are the
-    policy's values, *found* is the request's value, and *note* is a remark.
+    *values* are the policy's values, *found* is the request's, and *note* replaces the sentence.
     """
 
     element: str
@@ -122,10 +121,9 @@ class ConditionReason(NamedTuple):
 
 
 class StatementReason(NamedTuple):
-    """The reason why one statement did or did not apply.
+    """The reason why one statement of the document called *policy* did or did not apply.
 
-    *policy* is the document's name and *kind* the type of policy. *level* is the level of an
-    organization's policy, counted from 1 at the root.
+    *level* is the level of an organization's policy, counted from 1 at the root.
     """
 
     policy: str

@@ -27,10 +27,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind*; at least one must allow the request.
-
-    *level* is the level of an organization, counted from 1.
-    """
+    """Policies of one *kind*, or of one *level* of an organization: one of them must allow."""
 
     kind: PolicyType
     statements: tuple[CompiledStatement, ...]
@@ -48,10 +45,9 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
     """Return whether policies of the type *kind* apply to *caller*.
 
-    An organization's policies do not apply to service-linked roles. Service control policies apply
-    only to users and roles of member accounts: not to AWS services, identity providers or anonymous
-    callers. An unnamed caller is anonymous if there is a resource policy (*of_resource*); otherwise
-    it is the principal that the identity policies are attached to.
+    An organization's policies do not apply to service-linked roles, and its SCPs only to users and
+    roles of member accounts. An unnamed caller is anonymous if there is a resource policy
+    (*of_resource*); otherwise it is the principal that the identity policies are attached to.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
     """

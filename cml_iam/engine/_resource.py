@@ -93,8 +93,7 @@ ResourceTest = Callable[[str, Mapping[str, Any]], bool]
 class ResourcePattern:
     """One element of `Resource` or `NotResource`.
 
-    *fields* is None if nothing can match; *everything* is the pattern `*`. With *spoils*, a
-    `NotResource` with this element matches nothing.
+    *fields* is None if nothing can match. With *spoils*, `NotResource` then matches nothing either.
     """
 
     text: str
@@ -144,8 +143,7 @@ def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
 def _pads(kind: PolicyType, fields: Fields) -> bool:
     """Return whether the missing fields of an ARN with fewer than six are `*`.
 
-    Otherwise the ARN names nothing in a resource or endpoint policy, and is invalid in an SCP or
-    RCP.
+    Otherwise it names nothing in a resource or endpoint policy, and is invalid in an SCP or RCP.
     """
     if kind in ("resource", "endpoint"):
         return _has_wildcard(fields)

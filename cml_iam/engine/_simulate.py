@@ -214,8 +214,8 @@ def _request(parsed: SimulationInput, action: str, resource: str) -> Request:
 class _Verdict:
     """The answer for one action on one resource.
 
-    *organization* and *boundary* say whether they allow, and are None if there is none; *details*
-    (the decision by type of policy) is None unless the request is cross-account.
+    *organization* and *boundary* say whether they allow, if there is one; *details* is the decision
+    by type of policy for a cross-account request.
     """
 
     resource: str
@@ -245,7 +245,6 @@ def _verdict(authorizer: Authorizer, request: Request, parsed: SimulationInput) 
 
 
 def _levels_allow(authorizer: Authorizer, matched: Matched) -> bool:
-    """Return whether every level of SCPs allows and none denies."""
     levels = {gate.level for gate in authorizer.gates if gate.kind == "scp"}
     allowing = {gate.level for gate, _ in matched if gate.kind == "scp"}
     return levels == allowing and _outcome("scp", matched) != EXPLICIT_DENY
@@ -272,7 +271,6 @@ def _contributing(
 def _details(
     request: Request, parsed: SimulationInput, matched: Matched
 ) -> dict[str, Outcome] | None:
-    """Return the decision by type of policy, for a cross-account request."""
     if not parsed.resource_policy or not is_across_accounts(
         request, Caller.parse(request.principal)
     ):

@@ -87,11 +87,7 @@ def invalid(message: str) -> SimulationError:
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """The input common to both calls.
-
-    *resources* is empty if the request names none. *source* is the ARN of the principal whose own
-    policies are simulated, if any.
-    """
+    """The input common to both calls; *source* is the principal whose policies are simulated."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]

@@ -1,6 +1,5 @@
 """Policy strings: literal text, wildcards and variables like `${aws:username}`, and matching.
 
-Most patterns are plain text or end in one `*`; those need no regular expression.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 """
 
@@ -164,7 +163,7 @@ def patterns(all_parts: Iterable[Sequence[Token]], any_char: str = ".") -> Patte
             case (str(text), Wildcard.MANY):
                 prefixes.append(text)
             case _:
-                expressions.append(expression(parts, any_char))
+                expressions.append(re.compile(expression_text(parts, any_char), re.DOTALL))
     return Patterns(frozenset(equal), tuple(prefixes), tuple(expressions), anything)
 
 
@@ -173,13 +172,8 @@ def has_variable(parts: Iterable[Token]) -> bool:
     return any(isinstance(part, Variable) for part in parts)
 
 
-def expression(parts: Sequence[Token], any_char: str = ".") -> re.Pattern[str]:
-    """Return the regular expression for *parts*, for use with `fullmatch`."""
-    return re.compile(expression_text(parts, any_char), re.DOTALL)
-
-
 def expression_text(parts: Sequence[Token], any_char: str = ".") -> str:
-    """Return an expression that takes linear time, no matter how many `*` it has."""
+    """Return an expression for `fullmatch`: linear time, no matter how many `*` *parts* has."""
     runs: list[str] = [""]
     for part in parts:
         if part is Wildcard.MANY:

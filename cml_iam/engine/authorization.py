@@ -219,21 +219,12 @@ def resource_arn(caller: Caller, resource: Resource | Instance) -> str:
 
 def launch(caller: Caller, what: Launch) -> tuple[Request, ...]:
     """Return every authorization of a RunInstances call; all must be allowed."""
-    rows = [*_used(caller, what), *_created(caller, what)]
-    return (
-        *(
-            _request(
-                caller,
-                "ec2:RunInstances",
-                what.region,
-                _arn(caller, what.region, account, kind, name),
-                keys,
-            )
-            for kind, name, account, keys in rows
-        ),
-        *_tagged(caller, what),
-        *_passed(caller, what),
+    run, region = "ec2:RunInstances", what.region
+    requests = (
+        _request(caller, run, region, _arn(caller, region, account, kind, name), keys)
+        for kind, name, account, keys in (*_used(caller, what), *_created(caller, what))
     )
+    return (*requests, *_tagged(caller, what), *_passed(caller, what))
 
 
 _Row = tuple[str, str, str, Context]
@@ -243,20 +234,15 @@ _Row = tuple[str, str, str, Context]
 def _used(caller: Caller, what: Launch) -> Iterator[_Row]:
     """Yield the resources that exist before the launch."""
     own, subnet_owner = what.account, what.subnet_account or what.account
-    image = what.image
-    yield (
-        "image",
-        image.id,
-        "",
-        {
-            "ec2:ImageID": image.id,
-            "ec2:ImageType": "machine",
-            "ec2:Owner": image.owner,
-            "ec2:Public": str(image.public).lower(),
-            "ec2:RootDeviceType": "ebs",
-            **_resource_tags(image.tags),
-        },
-    )
+    image = {
+        "ec2:ImageID": what.image.id,
+        "ec2:ImageType": "machine",
+        "ec2:Owner": what.image.owner,
+        "ec2:Public": str(what.image.public).lower(),
+        "ec2:RootDeviceType": "ebs",
+        **_resource_tags(what.image.tags),
+    }
+    yield "image", what.image.id, "", image
     subnet = {"ec2:SubnetID": what.subnet, **_zone(what), "ec2:Vpc": _vpc(caller, what)}
     yield "subnet", what.subnet, subnet_owner, subnet
     vpc = _arn(caller, what.region, own, "vpc", what.vpc)
@@ -269,8 +255,7 @@ def _used(caller: Caller, what: Launch) -> Iterator[_Row]:
         yield "key-pair", what.key_name, own, {"ec2:KeyPairName": what.key_name}
     if what.launch_template:
         yield "launch-template", what.launch_template, own, {}
-    if what.placement_group:
-        group = what.placement_group
+    if group := what.placement_group:
         yield "placement-group", group, own, {"ec2:PlacementGroup": group}
 
 

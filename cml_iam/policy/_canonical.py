@@ -1,7 +1,6 @@
 """Compare documents by meaning, say how they differ, and measure them as AWS does.
 
-IAM may return a list in a different order, and a single element with or without a list. Texts then
-differ although nothing has changed, which is a well-known source of false drift.
+IAM may return lists in a different order, and one element with or without a list: that is no drift.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ def policy_size(text: str) -> int:
 def canonical(document: PolicyDocument) -> str:
     """Return a text that is equal for documents that differ only in order or spelling.
 
-    The order of statements and lists, the form of single elements, and the case of actions,
-    operators and condition keys do not matter. Sids do matter, because people refer to statements
-    by them.
+    The case of actions, operators and condition keys does not matter. Sids do, because people refer
+    to statements by them.
     """
     statements = sorted(map(_canonical_statement, document.statements), key=json.dumps)
     return json.dumps({"Version": document.version, "Statement": statements}, sort_keys=True)
@@ -142,7 +140,6 @@ def _principals(principals: Principals | None) -> tuple[str, ...]:
 
 
 def _summary(sign: str, statement: Statement) -> Iterator[str]:
-    """Yield *statement* in full: effect and actions, then everything else."""
     actions = _listed(statement.action, statement.not_action)
     yield f"{sign} {statement.label}: {statement.effect} {', '.join(actions)}"
     for negation, principals in (("", statement.principal), ("not ", statement.not_principal)):

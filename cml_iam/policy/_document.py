@@ -140,15 +140,12 @@ def is_statement(value: Any) -> bool:
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of policy documents."""
     text = FilePath(__file__).with_name("grammar.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return dict(json.loads(text))
 
 
 def scalar_text(value: Any) -> str:
     """Return a JSON scalar as the string IAM reads: `true` is "true", 10 is "10"."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _build(value: Mapping[str, Any], name: str, located: Located | None) -> PolicyDocument:
@@ -237,8 +234,7 @@ class Shape:
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
     """Combine *conditions* into one that requires all of them.
 
-    If an operator tests a key twice, the key is repeated in a different case, which has the same
-    meaning.
+    If an operator tests a key twice, the second is in another case, which means the same.
     """
     result: Conditions = {}
     for condition in conditions:
@@ -273,8 +269,7 @@ _NAMES: Final = (
 def other_document(value: Any, *, named: bool) -> str | None:
     """Return a description of the parsed JSON *value* if it is not a policy; None if it may be.
 
-    A file that the user *named*, unlike a file from a folder, is meant to be a policy, and counts
-    as a policy unless it is obviously something else.
+    A file that the user *named* counts as one unless it is obviously something else.
     """
     if not isinstance(value, dict):
         statements = isinstance(value, list) and any(map(is_statement, value))

@@ -19,19 +19,16 @@ _STARS: Final = re.compile(r"\*+")
 
 @lru_cache(1 << 13)
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`.
-
-    Matching takes linear time for each `*`.
-    """
+    """Return the regular expression for *pattern*, for `fullmatch`; linear time for each `*`."""
     runs = (re.escape(run).replace(r"\?", ".") for run in pattern.split("*"))
     return re.compile(linear(runs), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def linear(runs: Iterable[str], any_char: str = ".") -> str:
-    """Join expressions by `*`, which *any_char* matches, into one that takes linear time for each.
+    """Join expressions by `*`, of characters *any_char*, into one that takes linear time for each.
 
-    The first occurrence of the text between two `*` is as good as any later one, so an atomic
-    group, `(?>…)`, prevents backtracking.
+    The first occurrence of the text between two `*` is as good as any later one, so `(?>…)`, an
+    atomic group, prevents backtracking.
     """
     first, *rest = runs
     if not rest:
@@ -89,12 +86,11 @@ def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]
 
 
 def pattern_covers(wide: str, narrow: str) -> bool:
-    """Return whether *wide* matches every text that *narrow* matches.
+    """Return whether the pattern *wide* matches every text that the pattern *narrow* matches.
 
-    Both are patterns. The answer is exact: the search follows both patterns and keeps the set of
-    possible positions in *wide*; after a `*` in *narrow*, *wide* must accept any text. Patterns
-    such as `*a????????????????` have exponentially many sets of positions. Beyond MAX_STATES, the
-    answer is False, which means "not shown to cover".
+    The search follows both and keeps the set of possible positions in *wide*. Patterns such as
+    `*a????????????????` have exponentially many sets: beyond MAX_STATES, the answer is False,
+    which means "not shown to cover"; otherwise it is exact.
     """
     wide, narrow = _STARS.sub("*", wide), _STARS.sub("*", narrow)
     if wide in ("*", narrow):

@@ -73,9 +73,9 @@ class Reading(NamedTuple):
 class Subject(NamedTuple):
     """A policy to judge: its *name*, its *readings*, and what remains *open*.
 
-    If a value is open, there are two readings: one with any value, and one with a value that
-    nothing else names. What holds in both does not depend on the value. There is no reading if the
-    structure is open. *start* is the place where the policy begins, unless it is a file of its own.
+    If a value is open, there are two readings, with any value and with one that nothing else names:
+    what holds in both does not depend on it. If the structure is open, there is none. *start* is
+    where the policy begins, unless it is a file of its own.
     """
 
     name: str

@@ -48,10 +48,9 @@ def subjects_in(
 ) -> Subjects | None:
     """Return what the file *name* holds; None if it is, or is meant to be, one policy in JSON.
 
-    A file that the user *named*, unlike one from a folder, is meant to be a policy unless it is
-    obviously something else. If not *plain*, None only means that it is not YAML, a template or a
-    plan. *account* is the id and partition for a template's pseudo parameters, *parameters* are
-    the values of its own. Raises DocumentError for YAML that cannot be read.
+    *named* is as in `other_document`. If not *plain*, None only means that it is not YAML, a
+    template or a plan. *account* is the id and partition for a template's pseudo parameters,
+    *parameters* are the values of its own. Raises DocumentError for YAML that cannot be read.
     """
     source = read_source(text, name)
     if source is None:
@@ -79,10 +78,9 @@ def may_hold_policy(text: str) -> bool:
 
 
 def read_source(text: str, name: str) -> Source | None:
-    """Return the policies of the file *name*; None if it is not YAML, a template or a plan.
+    """Return the policies of the file *name*; None if it can only be a single policy in JSON.
 
-    If None, the file can only be a single policy in JSON. Raises DocumentError for YAML that cannot
-    be read.
+    Raises DocumentError for YAML that cannot be read.
     """
     if PurePath(name).suffix in _YAML or _TELLING.match(text):
         return _of_yaml(parse_yaml(text, name))

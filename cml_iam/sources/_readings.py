@@ -98,7 +98,6 @@ def _has_length(argument: Any, count: int) -> bool:
 
 
 def _text(value: Any, known: Mapping[str, str]) -> str | None:
-    """Return the text of *value*, or None if a piece of it is open."""
     pieces = _pieces(value, known)
     return None if None in pieces else "".join(map(str, pieces))
 
@@ -197,9 +196,8 @@ def subject_of(
 ) -> Subject:
     """Return *kept* as a subject for lint; *known* are pseudo parameters, the site's if any.
 
-    *parameters* are the values of the template's parameters. An unknown account is replaced by one
-    that the policy does not name, so findings are true of any account. The region is one of the
-    partition. Never raises an error.
+    *parameters* are the values of the template's own. An unknown account is replaced by one that
+    the policy does not name, so findings are true of any account. Never raises an error.
     """
     values = {**kept.known, **parameters, **(known or pseudo_of(_account(kept), "aws"))}
     values.setdefault("AWS::Region", first_region(values["AWS::Partition"]))
@@ -310,14 +308,12 @@ def _with(parts: Pieces, hole: str) -> str:
 
 
 def _inside(at: Path) -> Path:
-    """Return the part of the path *at* within one statement."""
     if at[:1] != ("Statement",):
         return ()
     return at[2:] if at[1:] and isinstance(at[1], int) else at[1:]
 
 
 def _element(at: Path) -> str | None:
-    """Return the element that contains a text *at* this path, or None."""
     if _is_label(at):
         return str(at[-1])
     inside = _inside(at)

@@ -85,7 +85,6 @@ def _listed(value: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the resources of the root module and of its child modules."""
     modules = [_member(values, "root_module")]
     for module in modules:
         yield from _listed(module, "resources")
@@ -139,10 +138,7 @@ def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
 
 
 def _texts(value: Any, path: Path, names: Collection[str]) -> Iterator[tuple[Path, str, bool]]:
-    """Yield each text that is a policy by the name of its attribute, or may be one by its content.
-
-    Also yields whether the name makes it one.
-    """
+    """Yield each text that is a policy by its attribute's name, or may be one; and which it is."""
     if isinstance(value, str):
         name = next(step for step in reversed(path) if isinstance(step, str))
         if path[0] not in _SOURCES and (name in names or (names and looks_like_policy(value))):
