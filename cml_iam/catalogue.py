@@ -1,7 +1,4 @@
-"""The permission catalogue: what CML Cloud Manager may do, now and in earlier versions.
-
-The data is in `policies/permissions.toml`.
-"""
+"""What CML Cloud Manager may do, now and in earlier versions: `policies/permissions.toml`."""
 
 from __future__ import annotations
 
@@ -65,10 +62,7 @@ class Permission(NamedTuple):
     @property
     def on_worker(self) -> bool:
         """Whether the call names an existing instance."""
-        return any(
-            resource.type == "instance" and resource.use == "existing"
-            for resource in self.resources
-        )
+        return any(use[:2] == ("instance", "existing") for use in self.resources)
 
 
 class Group(NamedTuple):

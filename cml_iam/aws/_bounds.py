@@ -1,8 +1,4 @@
-"""Limits on a response: its size, and the time from the first byte sent.
-
-botocore's read timeout applies between two reads, and the size of a response is unlimited. This
-module imports botocore, so import it only where a client is created.
-"""
+"""Limits on a response: its size, and its whole time; botocore's applies between two reads."""
 
 from __future__ import annotations
 
@@ -32,18 +28,17 @@ def bound(client: Any) -> None:
     """Make *client* abort responses that are too large or do not end."""
     session = client._endpoint.http_session  # noqa: SLF001 - botocore has no other way to it
     seconds = client.meta.config.read_timeout * READ_TIMEOUTS
-    send, most = session.send, ANSWER_BYTES
+    send = session.send
     # Shared by direct connections and connections through a proxy.
     vars(session)["_pool_classes_by_scheme"].update(http=_POOL, https=_TLS_POOL)
 
     def send_bounded(request: Any) -> Any:
-        """Send *request* and read the whole response, unless it is streamed."""
         streams, request.stream_output = request.stream_output, True
         with _Deadline(seconds) as deadline:
             try:
                 response = send(request)
                 if not streams:
-                    _read(request, response, most)
+                    _read(request, response)
             except Exception:
                 if not deadline.passed:
                     raise
@@ -102,9 +97,7 @@ def _watched(pool: Any) -> Any:
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]  # botocore has no types
         def _new_conn(self) -> Any:
-            sock = super()._new_conn()
-            _watch(sock)
-            return sock
+            return _watch(super()._new_conn())
 
         def request(self, *args: Any, **options: Any) -> Any:
             if vars(self).get("sock") is not None:
@@ -117,27 +110,28 @@ def _watched(pool: Any) -> Any:
     return Pool
 
 
-def _watch(sock: Any) -> None:
+def _watch(sock: Any) -> Any:
     deadline = getattr(_current, "deadline", None)
     if deadline is not None:
         deadline.watch(sock)
+    return sock
 
 
 _POOL: Final = _watched(AWSHTTPConnectionPool)
 _TLS_POOL: Final = _watched(AWSHTTPSConnectionPool)
 
 
-def _read(request: Any, response: Any, most: int) -> None:
-    """Read *response* up to *most* bytes."""
+def _read(request: Any, response: Any) -> None:
+    """Read the whole *response*, unless it is too large."""
     body = bytearray()
     try:
         for piece in response.raw.stream(_PIECE):
             body += piece
-            if len(body) > most:
+            if len(body) > ANSWER_BYTES:
                 response.raw.close()
                 raise UnreachableError(
                     f"the server at {request.url} is not AWS: its response is longer than "
-                    f"{most // 1024} KiB",
+                    f"{ANSWER_BYTES // 1024} KiB",
                     remedy=_REMEDY,
                 )
     except Urllib3ReadTimeout as error:

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from botocore.config import Config
+
 from cml_iam import errors
 from cml_iam._version import __version__
-from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._errors import BOTOCORE_ERRORS, as_error
 from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._session import (
     CONNECT_TIMEOUT,
     configured_region,
+    make_client,
     make_session,
     need_operation,
     redact,
     session_like,
-    silence,
     unwrap,
     wrap,
 )
@@ -34,6 +36,7 @@ READ_TIMEOUT = 30.0
 CONNECTIONS = 32
 """The maximum number of open connections per client, one for each concurrent thread."""
 
+_ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
 _GLOBAL_SERVICES = ("iam", "sts")
 _GLOBAL_REGION = "us-east-1"
 _LARGE = ("ec2", "cloudwatch")
@@ -89,19 +92,18 @@ def connect(
         endpoint_url=endpoint_url,
         read_only=read_only,
         expect_account=expect_account,
-        timing={
-            "total_max_attempts": attempts,
-            "connect_timeout": connect_timeout,
-            "read_timeout": read_timeout,
-        },
+        config=Config(
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=CONNECTIONS,
+            user_agent_extra=f"cml-iam/{__version__}",
+        ),
     )
 
 
 def source_of(aws: Aws) -> Source | None:
-    """Return where the credentials of the connection *aws* come from, or None without any.
-
-    Raises CredentialsError if a configured provider fails.
-    """
+    """Return where the credentials of *aws* come from, if any; raises a provider's failure."""
     return source_in(aws.session) if isinstance(aws, _RealAws) else None
 
 
@@ -121,12 +123,11 @@ class _AccountCheck:
         before = self.requests
         with self.lock:
             if self.requests == before:
+                self.failure = None
                 try:
                     check_account(identify(), expected)
                 except errors.CmlIamError as error:
                     self.failure = error
-                else:
-                    self.failure = None
                 self.requests += 1
             if self.failure is not None:
                 raise self.failure
@@ -150,7 +151,7 @@ class _RealAws:
     endpoint_url: str | None
     read_only: bool
     expect_account: str | None
-    timing: dict[str, Any]
+    config: Config
     _clients: dict[tuple[str, str | None, bool], Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _account: _AccountCheck = field(default_factory=_AccountCheck)
@@ -164,14 +165,13 @@ class _RealAws:
         once: bool = False,
         **parameters: Any,
     ) -> dict[str, Any]:
-        """Call *operation* and return the response; see the port."""
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = unwrap(parameters, secrets)
         client = self._client(service, operation, region, once)
         try:
             answer = getattr(client, operation)(**plain)
-        except botocore_errors() as error:
+        except BOTOCORE_ERRORS as error:
             failure = self._failed(error, client, service, operation, secrets)
         else:
             answer.pop("ResponseMetadata", None)
@@ -192,11 +192,10 @@ class _RealAws:
         region: str | None = None,
         **parameters: Any,
     ) -> Iterator[Any]:
-        """Yield the elements of *key* from every page; see the port."""
         self._guard(service, operation, parameters)
         secrets: list[str] = []
-        plain = parameters if service in _LARGE else unwrap(parameters, secrets)
-        client = self._client(service, operation, region, once=False)
+        plain = unwrap(parameters, secrets)
+        client = self._client(service, operation, region)
         try:
             _check_key(client, operation, key)
             if client.can_paginate(operation):
@@ -205,14 +204,13 @@ class _RealAws:
                 pages = [getattr(client, operation)(**plain)]
             for page in pages:
                 yield from _drained(page, key) if service in _LARGE else page.get(key) or ()
-        except botocore_errors() as error:
+        except BOTOCORE_ERRORS as error:
             failure = self._failed(error, client, service, operation, secrets)
         else:
             return
         raise failure
 
     def identity(self) -> Identity:
-        """Return the answer of sts:GetCallerIdentity; see the port."""
         answer = self.call("sts", "get_caller_identity")
         identity = Identity(answer["Account"], answer["Arn"], answer["UserId"])
         if identity.account == self.expect_account:
@@ -271,7 +269,7 @@ class _RealAws:
                 if not reads:
                     raise
 
-    def _client(self, service: str, operation: str, region: str | None, once: bool) -> Any:
+    def _client(self, service: str, operation: str, region: str | None, once: bool = False) -> Any:
         where = region or self.region
         if where is None and service in _GLOBAL_SERVICES:
             where = _GLOBAL_REGION
@@ -283,41 +281,12 @@ class _RealAws:
             if client is None or (service == "ec2" and not hasattr(client, operation)):
                 if service == "ec2":
                     need_operation(self.session, operation)
-                client = self._clients[key] = self._make_client(service, where, once)
+                config = self.config.merge(_ONCE) if once else self.config
+                client = make_client(self.session, service, where, self.endpoint_url, config)
+                if service == "ec2":
+                    leave_unread(client)
+                self._clients[key] = client
             return client
-
-    def _make_client(self, service: str, region: str | None, once: bool) -> Any:
-        from botocore.config import Config
-
-        from cml_iam.aws._bounds import bound
-
-        attempts = 1 if once else self.timing["total_max_attempts"]
-        config = Config(
-            connect_timeout=self.timing["connect_timeout"],
-            read_timeout=self.timing["read_timeout"],
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=CONNECTIONS,
-            user_agent_extra=f"cml-iam/{__version__}",
-        )
-        try:
-            client = self.session.create_client(
-                service, region_name=region, endpoint_url=self.endpoint_url, config=config
-            )
-        except botocore_errors() as error:  # some of them are also ValueErrors
-            failure = as_error(error, service, "")
-        except ValueError as error:  # "Invalid endpoint: …"
-            failure = errors.InputError(
-                f"not an endpoint: `{self.endpoint_url or ''}`: {error}",
-                remedy="use a URL such as http://127.0.0.1:4566",
-            )
-        else:
-            bound(client)
-            if service == "ec2":
-                leave_unread(client)
-            return client
-        finally:
-            silence()
-        raise failure
 
 
 def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:

@@ -7,8 +7,11 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 from __future__ import annotations
 
 import re
+from typing import Final
+from xml.etree.ElementTree import ParseError
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from cml_iam import errors
 from cml_iam.catalogue import load_catalogue
@@ -47,9 +50,8 @@ _POLICY = (
 _PROTECTED = "it is protected against this: ask an administrator"
 _AGAIN = "an error on AWS's side; try again"
 
-# The codes, the message if only that distinguishes several meanings, our exception and the remedy.
-# The first row that fits counts; most codes of EC2 follow a scheme, so those rows come last.
-_CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
+# Codes with several meanings, which only the message distinguishes; its groups fill the remedy.
+_MEANINGS: tuple[tuple[str, str, type[errors.AwsError], str], ...] = (
     ("AuthFailure", "Not authorized for images", errors.NotFoundError, _IMAGE),
     ("AuthFailure", "expired|not yet current", errors.CredentialsError, _CLOCK),
     (
@@ -70,85 +72,85 @@ _CODES: tuple[tuple[str, str, type[errors.AwsError], str | None], ...] = (
         errors.StateError,
         _TERMINATE,
     ),
+)
+
+# The first row that fits counts; most codes of EC2 follow a scheme, so those rows come last.
+_CODES: tuple[tuple[str, type[errors.AwsError], str | None], ...] = (
     (
         "AuthFailure|InvalidAccessKeyId|InvalidClientTokenId|InvalidSecurity|NotAuthenticated"
         "|InvalidSignatureException|SignatureDoesNotMatch|UnrecognizedClientException"
         "|(IncompleteSignature|MissingAuthenticationToken)(Exception)?",
-        "",
         errors.CredentialsError,
         _CHECK_KEY,
     ),
-    ("ExpiredToken(Exception)?|TokenRefreshRequired", "", errors.CredentialsError, _RENEW),
-    ("Request(Expired|InTheFuture|TimeTooSkewed)", "", errors.CredentialsError, _CLOCK),
+    ("ExpiredToken(Exception)?|TokenRefreshRequired", errors.CredentialsError, _RENEW),
+    ("Request(Expired|InTheFuture|TimeTooSkewed)", errors.CredentialsError, _CLOCK),
     # HEAD has no body, so S3 reports only the status: 403 or 404.
     (
         "403|AccessDenied(Exception)?|AuthorizationError|NotAuthorized"
         "|Unauthorized(Access|Exception|Operation)",
-        "",
         errors.DeniedError,
         _POLICY,
     ),
-    (r"InvalidAMIID\.(NotFound|Unavailable)", "", errors.NotFoundError, _IMAGE),
-    (r"Invalid(Group|SecurityGroupID)\.NotFound", "", errors.NotFoundError, _GROUP),
-    (r"InvalidInstanceID\.NotFound", "", errors.NotFoundError, _INSTANCE),
-    (r"InvalidKeyPair\.NotFound", "", errors.NotFoundError, _KEY_PAIR),
-    (r"InvalidSubnet(ID)?\.NotFound", "", errors.NotFoundError, _SUBNET),
-    ("404|(Parameter|ParameterVersion|Resource)?NotFound", "", errors.NotFoundError, None),
+    (r"InvalidAMIID\.(NotFound|Unavailable)", errors.NotFoundError, _IMAGE),
+    (r"Invalid(Group|SecurityGroupID)\.NotFound", errors.NotFoundError, _GROUP),
+    (r"InvalidInstanceID\.NotFound", errors.NotFoundError, _INSTANCE),
+    (r"InvalidKeyPair\.NotFound", errors.NotFoundError, _KEY_PAIR),
+    (r"InvalidSubnet(ID)?\.NotFound", errors.NotFoundError, _SUBNET),
+    ("404|(Parameter|ParameterVersion|Resource)?NotFound", errors.NotFoundError, None),
     (
         "ConcurrentModification|DeleteConflict|DependencyViolation|EntityTemporarilyUnmodifiable"
         "|IncorrectInstanceState|IncorrectState(Exception)?|InvalidState",
-        "",
         errors.StateError,
         None,
     ),
-    ("OperationNotPermitted|UnmodifiableEntity", "", errors.ProtectedError, _PROTECTED),
-    ("ReservationCapacityExceeded", "", errors.CapacityError, _CAPACITY),
+    ("OperationNotPermitted|UnmodifiableEntity", errors.ProtectedError, _PROTECTED),
+    ("ReservationCapacityExceeded", errors.CapacityError, _CAPACITY),
     (
         "(Bandwidth|Request)LimitExceeded|((EC2|Request)?Throttled|Throttling)Exception"
         "|RequestThrottled|Throttling|SlowDown|PriorRequestNotComplete|TooManyRequestsException",
-        "",
         errors.ThrottledError,
         _SLOWER,
     ),
-    ("ServiceQuotaExceededException|MaxSpotInstanceCountExceeded", "", errors.LimitError, _QUOTA),
-    ("NotSignedUp|OptInRequired", "", errors.NotOfferedError, _OPT_IN),
-    ("Blocked", "", errors.NotOfferedError, _BLOCKED),
-    ("PendingVerification", "", errors.NotOfferedError, _PENDING),
+    ("ServiceQuotaExceededException|MaxSpotInstanceCountExceeded", errors.LimitError, _QUOTA),
+    ("NotSignedUp|OptInRequired", errors.NotOfferedError, _OPT_IN),
+    ("Blocked", errors.NotOfferedError, _BLOCKED),
+    ("PendingVerification", errors.NotOfferedError, _PENDING),
     (
         "InvalidAction|NotImplemented|RegionDisabledException|UnknownOperationException",
-        "",
         errors.NotOfferedError,
         _ELSEWHERE,
     ),
     (
         "Internal(Error|Failure|ServerError)|RequestTimeout(Exception)?|ServerInternal"
         "|ServiceFailure|ServiceUnavailable(Exception)?|Unavailable",
-        "",
         errors.UnreachableError,
         _AGAIN,
     ),
     (
         "IdempotentParameterMismatch|PolicyEvaluation|UnknownParameter|Validation(Error|Exception)",
-        "",
         errors.RequestError,
         None,
     ),
-    (r".*\.NotFound|.*NotFound(Exception|Error)|NoSuch.*", "", errors.NotFoundError, None),
-    ("Insufficient.*", "", errors.CapacityError, _CAPACITY),
-    (".*LimitExceeded(Exception)?|.*QuotaExceeded", "", errors.LimitError, _QUOTA),
-    (r".*\.(InUse|Duplicate)|.*AlreadyExists.*", "", errors.StateError, None),
-    ("Unsupported.*", "", errors.NotOfferedError, _ELSEWHERE),
-    (r"(Invalid|Malformed|Missing).*|.*\.Malformed", "", errors.RequestError, None),
+    (r".*\.NotFound|.*NotFound(Exception|Error)|NoSuch.*", errors.NotFoundError, None),
+    ("Insufficient.*", errors.CapacityError, _CAPACITY),
+    (".*LimitExceeded(Exception)?|.*QuotaExceeded", errors.LimitError, _QUOTA),
+    (r".*\.(InUse|Duplicate)|.*AlreadyExists.*", errors.StateError, None),
+    ("Unsupported.*", errors.NotOfferedError, _ELSEWHERE),
+    (r"(Invalid|Malformed|Missing).*|.*\.Malformed", errors.RequestError, None),
 )
 
 
 def _by_code(code: str, status: int, message: str) -> tuple[type[errors.AwsError], str | None]:
     """Return our exception class and the remedy for AWS's *code*, HTTP *status* and *message*."""
-    for codes, part, kind, remedy in _CODES:
+    for codes, part, kind, remedy in _MEANINGS:
         match = re.search(part, message) if re.fullmatch(codes, code) else None
         if match:
             values = {name: value.lower() for name, value in match.groupdict().items()}
-            return kind, remedy.format(**values) if remedy else None
+            return kind, remedy.format(**values)
+    for codes, kind, fix in _CODES:
+        if re.fullmatch(codes, code):
+            return kind, fix
     if status >= 500:
         return errors.UnreachableError, _AGAIN
     return errors.AwsError, None
@@ -162,38 +164,40 @@ _NOT_AWS = (
     "answers instead of AWS"
 )
 
-# By the name of botocore's class or of an ancestor, so that none must be imported.
-_CLASSES: dict[str, tuple[type[errors.CmlIamError], str]] = {
-    "CredentialRetrievalError": (
+# By the name of botocore's class or of an ancestor: not every version has all of them.
+_CLASSES: tuple[tuple[str, type[errors.CmlIamError], str], ...] = (
+    (
+        "MetadataRetrievalError|NoAuthTokenError|NoCredentialsError|PartialCredentialsError"
+        "|UnknownCredentialError",
+        errors.CredentialsError,
+        _GIVE,
+    ),
+    ("LoginError|SSOError|TokenRetrievalError", errors.CredentialsError, _SIGN_IN),
+    (
+        "CredentialRetrievalError",
         errors.CredentialsError,
         "run the profile's credential process by hand to see why",
     ),
-    "LoginError": (errors.CredentialsError, _SIGN_IN),
-    "MetadataRetrievalError": (errors.CredentialsError, _GIVE),
-    "NoAuthTokenError": (errors.CredentialsError, _GIVE),
-    "NoCredentialsError": (errors.CredentialsError, _GIVE),
-    "PartialCredentialsError": (errors.CredentialsError, _GIVE),
-    "ProfileNotFound": (errors.CredentialsError, "see `aws configure list-profiles`"),
-    "RefreshWithMFAUnsupportedError": (
+    ("ProfileNotFound", errors.CredentialsError, "see `aws configure list-profiles`"),
+    (
+        "RefreshWithMFAUnsupportedError",
         errors.CredentialsError,
         "assume the role with `aws sts assume-role` and an MFA code, and use the session's "
         "credentials",
     ),
-    "SSOError": (errors.CredentialsError, _SIGN_IN),
-    "TokenRetrievalError": (errors.CredentialsError, _SIGN_IN),
-    "UnknownCredentialError": (errors.CredentialsError, _GIVE),
-    "ChecksumError": (errors.UnreachableError, _REACH),
-    "ConnectionError": (errors.UnreachableError, _REACH),
-    "HTTPClientError": (errors.UnreachableError, _REACH),
-    "IncompleteReadError": (errors.UnreachableError, _REACH),
-    "BaseEndpointResolverError": (errors.InputError, "name a region with --region or AWS_REGION"),
-    "ConfigNotFound": (errors.InputError, "check AWS_CONFIG_FILE"),
-    "ConfigParseError": (errors.InputError, "correct the file, see `aws configure list`"),
-    "EndpointProviderError": (errors.InputError, "check the region and the endpoint"),
-    "InvalidConfigError": (errors.InputError, "correct the profile in ~/.aws/config"),
-    "InvalidRegionError": (errors.InputError, "name a region such as us-east-1"),
-    "UnknownRegionError": (errors.InputError, "name a region such as us-east-1"),
-}
+    (
+        "ChecksumError|ConnectionError|HTTPClientError|IncompleteReadError",
+        errors.UnreachableError,
+        _REACH,
+    ),
+    ("BaseEndpointResolverError", errors.InputError, "name a region with --region or AWS_REGION"),
+    ("ConfigNotFound", errors.InputError, "check AWS_CONFIG_FILE"),
+    ("ConfigParseError", errors.InputError, "correct the file, see `aws configure list`"),
+    ("EndpointProviderError", errors.InputError, "check the region and the endpoint"),
+    ("InvalidConfigError", errors.InputError, "correct the profile in ~/.aws/config"),
+    ("InvalidRegionError|UnknownRegionError", errors.InputError, "name a region such as us-east-1"),
+)
+_BY_NAME = {name: (kind, remedy) for names, kind, remedy in _CLASSES for name in names.split("|")}
 
 _ADMINISTRATOR = (
     "run this as an administrator with the permission (--profile NAME); the manager itself should "
@@ -211,15 +215,8 @@ _ACTION = re.compile(
 )
 
 
-def botocore_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that a call through botocore may raise, for an `except` clause."""
-    from xml.etree.ElementTree import ParseError
-
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
-
-    # A handler of botocore, not its parser, reads a bucket's location from the XML.
-    return (BotoCoreError, ClientError, ResponseParserError, ParseError)
+BOTOCORE_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError, ParseError)
+"""What a call through botocore may raise; a handler that reads a bucket's location, ParseError."""
 
 
 def as_error(
@@ -229,8 +226,6 @@ def as_error(
 
     *url* is where the request was sent.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     if isinstance(error, ClientError):
         return _answered(error, service)
     if not isinstance(error, BotoCoreError):  # raised by a parser that received something else
@@ -241,10 +236,10 @@ def as_error(
     text = str(error)
     message = _HEADER.sub(r"\1", text[:1].lower() + text[1:]).rstrip(".")
     ancestry = (ancestor.__name__ for ancestor in type(error).__mro__)
-    name = next((name for name in ancestry if name in _CLASSES), None)
+    name = next((name for name in ancestry if name in _BY_NAME), None)
     if name is None:
         return errors.RequestError(message, operation=operation)
-    kind, remedy = _CLASSES[name]
+    kind, remedy = _BY_NAME[name]
     if kind is errors.UnreachableError:
         message = f"no answer: {message}"
     if issubclass(kind, errors.AwsError):

@@ -1,12 +1,10 @@
 """Read responses: check that they come from AWS, and skip members that nothing uses.
 
-A proxy, a captive portal or a wrong endpoint may also answer. Every AWS response has a request id,
-and the root of an XML response is named after the operation. botocore checks neither, and reads a
-web page as an empty list.
+A proxy or a wrong endpoint may also answer. Every AWS response has a request id, and the root of
+its XML is named after the operation; botocore checks neither, and reads a web page as an empty
+list. It takes half a second for a page of 1,000 instances, mostly for unused members and for
+detecting timestamp formats.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
-
-Parsing limits how fast workers can be listed. botocore takes half a second for a page of 1,000
-instances, mostly for unused members and for detecting timestamp formats.
 """
 
 from __future__ import annotations
@@ -16,6 +14,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final
+
+from botocore.parsers import ResponseParserError, ResponseParserFactory
+from botocore.utils import parse_timestamp
 
 from cml_iam.visible import visible
 
@@ -117,8 +118,6 @@ def reader() -> Any:
 
     Its parsers raise botocore's ResponseParserError for anything that is not an AWS response.
     """
-    from botocore.parsers import ResponseParserError, ResponseParserFactory
-
     lock = Lock()
 
     class Reader(ResponseParserFactory):
@@ -167,20 +166,12 @@ def leave_unread(client: Any) -> None:
 
 def read_time(value: Any) -> datetime:
     """Parse a timestamp as botocore would, without trying every format."""
-    if isinstance(value, int | float):
-        try:
+    try:
+        if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
-        except (OverflowError, OSError, ValueError):
-            pass  # botocore accepts more formats
-    elif isinstance(value, str):
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            if at.tzinfo is not None:
-                return at
-    from botocore.utils import parse_timestamp
-
+        if isinstance(value, str) and (at := datetime.fromisoformat(value)).tzinfo:
+            return at
+    except (OverflowError, OSError, ValueError):
+        pass  # botocore accepts more formats
     parsed: datetime = parse_timestamp(value)
     return parsed

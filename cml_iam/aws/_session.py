@@ -15,8 +15,15 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final
 
+import botocore.session
+from botocore import UNSIGNED, xform_name
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
+
 from cml_iam import clock, errors
-from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._bounds import bound
+from cml_iam.aws._errors import BOTOCORE_ERRORS, as_error
 from cml_iam.aws._reading import reader
 from cml_iam.aws.port import Session
 from cml_iam.catalogue import load_catalogue
@@ -37,8 +44,6 @@ def make_session(
     """Return botocore's session, marked with *origin*; see `connect` for arguments and errors."""
     if (access_key is None) != (secret_key is None):
         raise errors.InputError("an access key needs both its id and its secret")
-    import botocore.session
-
     session = botocore.session.Session(profile=profile)
     silence()
     session.register_component(ORIGIN, origin)
@@ -49,10 +54,36 @@ def make_session(
     try:
         session.get_scoped_config()  # reads the files, to detect a missing profile or a broken file
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-    except botocore_errors() as error:
+    except BOTOCORE_ERRORS as error:
         failure = as_error(error, "", "")
     else:
         return session
+    raise failure
+
+
+def make_client(
+    session: Any, service: str, region: str | None, endpoint_url: str | None, config: Config
+) -> Any:
+    """Return botocore's client with bounded responses.
+
+    Raises InputError for an *endpoint_url* that is not one, and what botocore reports.
+    """
+    try:
+        client = session.create_client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        )
+    except BOTOCORE_ERRORS as error:  # some of them are also ValueErrors
+        failure = as_error(error, service, "")
+    except ValueError as error:  # "Invalid endpoint: …"
+        failure = errors.InputError(
+            f"not an endpoint: `{endpoint_url or ''}`: {error}",
+            remedy="use a URL such as http://127.0.0.1:4566",
+        )
+    else:
+        bound(client)
+        return client
+    finally:
+        silence()
     raise failure
 
 
@@ -70,31 +101,23 @@ def session_like(original: Session) -> Any:
     return session
 
 
-def _ec2_operations() -> set[str]:
-    """Return the EC2 operations that the catalogue or `doctor` uses.
-
-    An operation that is missing here still works, but the model is then read a second time.
-    """
-    from botocore import xform_name
-
-    names = (permission.action.partition(":") for permission in load_catalogue().permissions)
-    return {xform_name(name) for service, _, name in names if service == "ec2"} | {
-        "describe_regions"
-    }
-
-
 class _Models:
     """botocore's `load_service_model`, which for EC2 keeps only the operations that are called.
 
     EC2's model describes 790 operations in 14 MB, and each client has a method for every operation,
     which takes 1.4 MB per region. For a service that calls eleven operations, this is half of its
-    memory.
+    memory. These are the operations that the catalogue or `doctor` uses; for any other, the model
+    is read again.
     """
 
     def __init__(self, loader: Any, fresh: Callable[[], Any]) -> None:
         self._load = loader.load_service_model
         self._fresh = fresh
-        self._operations = _ec2_operations()
+        self._operations = {"describe_regions"} | {
+            permission.operation
+            for permission in load_catalogue().permissions
+            if permission.service == "ec2"
+        }
         self._ec2: dict[str | None, dict[str, Any]] = {}
 
     def __call__(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
@@ -115,8 +138,6 @@ class _Models:
 
 def _part(model: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:
     """Return the part of *model* with *operations* (as method names) and the shapes they use."""
-    from botocore import xform_name
-
     kept = {name: o for name, o in model["operations"].items() if xform_name(name) in operations}
     shapes: dict[str, Any] = {}
     pending = [
@@ -143,8 +164,6 @@ def need_operation(session: Any, operation: str) -> None:
 @cache
 def _loader(data_path: str | None) -> Any:
     """Return the process's shared loader of botocore's models: EC2's takes half a second."""
-    from botocore.loaders import create_loader
-
     loader = create_loader(data_path)
     # To check that a file exists, it would walk the folders of 430 services for each kind of file.
     # Reading a missing file raises an error of the same class.
@@ -167,8 +186,7 @@ def configured_region(session: Any) -> str | None:
 
 
 # The members with credentials in the responses of iam:CreateAccessKey, sts:AssumeRole,
-# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue. In
-# ssm:GetParameter, the parameter's type shows that it is a secret.
+# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue.
 _SECRET_MEMBERS = frozenset(
     {"KeyMaterial", "SecretAccessKey", "SecretString", "ServicePassword", "SessionToken"}
 )
@@ -277,47 +295,32 @@ def greet(
 
     Raises UnreachableError if there is no answer, or if it does not come from AWS.
     """
-    from botocore.exceptions import ClientError
-
-    from cml_iam.aws._bounds import bound
-
-    operation = _QUESTIONS[service]
-    url = "there"
-    try:
-        client = make_session(profile).create_client(
-            service, region_name=region, endpoint_url=endpoint_url, config=_unsigned()
-        )
-        url = client.meta.endpoint_url
-        bound(client)
-        before = now()
-        try:
-            answer = getattr(client, operation)()
-        except ClientError as error:
-            answer = error.response
-        middle = before + (now() - before) / 2
-    except botocore_errors() as error:
-        failure = as_error(error, service, operation, url)
-    except ValueError as error:  # "Invalid endpoint: …"
-        failure = errors.InputError(
-            f"not an endpoint: {error}", remedy="use a URL such as http://127.0.0.1:4566"
-        )
-    else:
-        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        return Greeting(service, url, headers.get("server", ""), _ahead(headers, middle))
-    raise failure
-
-
-def _unsigned() -> Any:
-    """Return botocore's configuration for one unsigned request without retries."""
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    return Config(
+    config = Config(
         signature_version=UNSIGNED,
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=_READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": 1},
     )
+    client = make_client(make_session(profile), service, region, endpoint_url, config)
+    operation, url = _QUESTIONS[service], client.meta.endpoint_url
+    before = now()
+    try:
+        headers = _headers(client, operation)
+    except BOTOCORE_ERRORS as error:
+        failure = as_error(error, service, operation, url)
+    else:
+        middle = before + (now() - before) / 2
+        return Greeting(service, url, headers.get("server", ""), _ahead(headers, middle))
+    raise failure
+
+
+def _headers(client: Any, operation: str) -> dict[str, Any]:
+    try:
+        answer = getattr(client, operation)()
+    except ClientError as error:
+        answer = error.response
+    headers: dict[str, Any] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
 
 
 def _ahead(headers: dict[str, Any], here: datetime) -> timedelta | None:

@@ -12,7 +12,7 @@ from getpass import GetPassWarning
 from typing import Any, Final
 
 from cml_iam import errors
-from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._errors import BOTOCORE_ERRORS, as_error
 from cml_iam.aws._session import ORIGIN
 from cml_iam.secret import remember
 from cml_iam.visible import visible
@@ -57,8 +57,8 @@ class Source:
 def source_in(session: Any) -> Source | None:
     """Return where the credentials of *session* come from, or None without any.
 
-    The credentials are loaded once, so a credential process or sign-in does not run again. The
-    secret is not kept. Raises CredentialsError if a configured provider fails.
+    The session loads them once, so a credential process or sign-in does not run again. Raises as
+    `load_credentials`.
     """
     loaded = load_credentials(session)
     if loaded is None:
@@ -85,7 +85,7 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
         with _asking_on_a_terminal_alone(session):
             credentials = session.get_credentials()
             frozen = credentials.get_frozen_credentials() if credentials else None
-    except botocore_errors() as error:
+    except BOTOCORE_ERRORS as error:
         failure = _named(session, as_error(error, "", ""))
     except _FAILURES_OF_PROVIDERS as error:
         failure = _failed(session, error)

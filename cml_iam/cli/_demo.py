@@ -25,7 +25,7 @@ from cml_iam.render import RenderedPolicy, render_policy
 from cml_iam.report import plural
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, check_installed, start_sandbox
 from cml_iam.site import Site, parse_site, site_text
-from cml_iam.tag import Tag
+from cml_iam.tag import Tag, as_aws
 from cml_iam.workers import Launch, Metric, Worker, WorkerManager
 
 EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
@@ -82,6 +82,7 @@ class _Play:
         self.sandbox = sandbox
         self.report = report
         self.site = _site(folder / "cml-iam.toml", sandbox.account)
+        self.expectations = derive_expectations(self.site)
         self.admin = self._connect(AccessKey(sandbox.root.id, sandbox.root.secret))
         sandbox.register_image(WEST_IMAGE, region=WEST, name="cml-worker-west")
         sandbox.register_image(STRANGERS_IMAGE, owner=STRANGER, name="cml-worker", public=True)
@@ -124,21 +125,22 @@ class _Play:
             errors = [finding for finding in findings if finding.severity > Severity.INFO]
             base = render_policy(None, "base")
             beside = lint_texts([("base.json", base.text), hardened], together=True)
-            expectations = derive_expectations(self.site)
-            offline = verify_offline(expectations, [policy.document])
-            let_through = verify_offline(expectations, [base.document, policy.document]).failed
+            offline = verify_offline(self.expectations, [policy.document])
+            both = verify_offline(self.expectations, [base.document, policy.document])
         useless = [finding for finding in beside if finding.name == "restricts-nothing"]
-        count = len(offline.judgements)
         report(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
         report(
             f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
             ok=bool(useless),
         )
         report(
-            f"and {len(let_through)} calls that must be refused would go through",
-            ok=bool(let_through),
+            f"and {len(both.failed)} calls that must be refused would go through",
+            ok=bool(both.failed),
         )
-        report(f"{count} expectations hold according to our own engine", ok=not offline.failed)
+        report(
+            f"{len(self.expectations)} expectations hold according to our own engine",
+            ok=not offline.failed,
+        )
 
     def _bootstrap(self, policy: RenderedPolicy) -> Aws:
         """Return the connection with the new key."""
@@ -160,13 +162,14 @@ class _Play:
         return aws
 
     def _verify(self, policy: RenderedPolicy) -> None:
-        expectations = derive_expectations(self.site)
         with self.report.act("Verify live: iam:SimulatePrincipalPolicy on the user"):
-            live = verify_live(self.admin, self.site.principal_arn, expectations)
-            offline = verify_offline(expectations, [policy.document])
+            live = verify_live(self.admin, self.site.principal_arn, self.expectations)
+            offline = verify_offline(self.expectations, [policy.document])
         answers = [[judgement.answer for judgement in done.judgements] for done in (live, offline)]
         held = not live.failed and not live.unchecked
-        self.report(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
+        self.report(
+            f"all {len(self.expectations)} expectations hold, in {live.calls} calls", ok=held
+        )
         self.report("the answers match the offline check", ok=answers[0] == answers[1])
 
     def _work(self, manager: WorkerManager) -> Worker:
@@ -206,7 +209,7 @@ class _Play:
                 "ec2", "terminate_instances", InstanceIds=foreign
             ),
             "mark another team's instance as a worker": lambda: ours.call(
-                "ec2", "create_tags", Resources=foreign, Tags=_tags(launch)
+                "ec2", "create_tags", Resources=foreign, Tags=as_aws(launch)
             ),
         }
         with self.report.act("Try five things the policy forbids"):
@@ -245,13 +248,9 @@ def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str =
         InstanceType=kind,
         MinCount=1,
         MaxCount=1,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": _tags(tags)}],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": as_aws(tags)}],
     )
     return str(answer["Instances"][0]["InstanceId"])
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _refusal(attempt: Callable[[], object]) -> str:

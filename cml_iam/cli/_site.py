@@ -1,10 +1,6 @@
 """The site file of a command, and its connection to AWS: which credential, account and region.
 
-The site file is the one named by --site, or `cml-iam.toml` in the current folder. The credential
-comes from the first of: --profile, the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, a web
-identity), `[credentials]` of the site file for the command's role, and the AWS SDK's own search.
-The region comes from the first of: --region, AWS_REGION or AWS_DEFAULT_REGION if the site allows
-it, the site's first region, and the AWS profile.
+`cml-iam help credentials` and `help configuration` list which one comes first.
 """
 
 from __future__ import annotations
@@ -12,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +22,7 @@ from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedErr
 from cml_iam.files import regular_text, shipped_text
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws, Identity
+    from cml_iam.aws.port import Aws
     from cml_iam.credentials import AccessKey
     from cml_iam.site import Site
 
@@ -65,15 +61,13 @@ def site_with(section: str) -> Site | None:
     time. It checks their names, so that a misplaced *section* is not ignored.
     """
     path = site_path()
-    if not has_site():
-        return None
     if path.is_file():
         with suppress(tomllib.TOMLDecodeError):  # load_site says where
             names = tomllib.loads(regular_text(path)).keys()
             schema = json.loads(shipped_text("policies", "site.schema.json"))
             if section not in names and names <= schema["properties"].keys():
                 return None
-    return load_site()
+    return find_site()
 
 
 def find_site() -> Site | None:
@@ -192,14 +186,10 @@ class _Unconnected:
     reason: CmlIamError
     region: str | None
 
-    def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def call(self, *_: Any, **__: Any) -> Any:
         raise self.reason
 
-    def pages(self, *_: Any, **__: Any) -> Iterator[Any]:
-        raise self.reason
-
-    def identity(self) -> Identity:
-        raise self.reason
+    pages = identity = call
 
 
 def connect_beside(role: Role, site: Site | None, profile: str | None) -> Aws | None:
@@ -224,9 +214,8 @@ def connect_with(site: Site, **key: Any) -> Aws:
 
 
 def credential_of(role: Role, site: Site | None) -> Credential:
-    """Return the credential for *role*; the module docstring gives the order."""
-    profile = settings().profile
-    if profile:
+    """Return the credential for *role*, in the order of `cml-iam help credentials`."""
+    if profile := settings().profile:
         return Credential(profile=profile)
     if site is None or any(os.environ.get(name) for name in ENVIRONMENT):
         return Credential()

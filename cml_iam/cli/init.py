@@ -102,7 +102,7 @@ def init(force: bool, **given: Any) -> None:
 
 def _show_doubts(site: Site) -> None:
     for doubt in site.doubts:
-        note(f"{WARN} {doubt.message}" + (f" ({doubt.remedy})" if doubt.remedy else ""))
+        note(f"{WARN} {doubt._replace(place=None)}")
 
 
 def _with_credentials(values: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _tags(texts: Iterable[str]) -> dict[str, str]:
 def _yes(answer: str) -> bool:
     if answer.lower() not in ("yes", "y", "no", "n"):
         raise InputError(f"not yes or no: `{answer}`")
-    return answer.lower() in ("yes", "y")
+    return answer.lower().startswith("y")
 
 
 def _images(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

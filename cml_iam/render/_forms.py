@@ -1,7 +1,4 @@
-"""Write a site's policy in the formats that teams use: JSON, Terraform, CloudFormation and others.
-
-Every format is generated from the parsed documents, and tests read each one back.
-"""
+"""A site's policy in the formats that teams use: JSON, Terraform, CloudFormation and others."""
 
 from __future__ import annotations
 
@@ -100,10 +97,7 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 def _values(
     site: Site, parts: tuple[Part, ...], trust: Trust, write: Callable[[RenderedPolicy], Any]
 ) -> dict[str, Any]:
-    """Return the values of the forms that create resources; *write* converts documents to the form.
-
-    Raises InputError if the site file lacks values for the role's trust document.
-    """
+    """Return the values of the forms that create resources; *write* converts a document."""
     certificate, who = site.roles_anywhere, trust if site.role else "ec2"
     # The format must create the trust anchor if the site file names none.
     anchor = trust == "roles-anywhere" and certificate is not None and not certificate.trust_anchor
@@ -188,7 +182,6 @@ def _row(statement: Statement) -> tuple[str, ...]:
 
 
 def _code(text: str) -> str:
-    """Return *text* as Markdown code for a table cell."""
     return BACKTICK + text.replace("|", "\\|").replace(BACKTICK, "'") + BACKTICK
 
 

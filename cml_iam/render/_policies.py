@@ -1,9 +1,7 @@
 """Render the base and the hardened policy, and every other document a site needs.
 
-A policy that is too large is split into several managed policies with the same total meaning: IAM
-evaluates the policies attached to a principal as one list of statements. A statement with too many
-resources is split into several that differ only in their resources and together allow or deny the
-same.
+IAM evaluates the policies attached to a principal as one list of statements, so a policy that is
+too large is split into several with the same total meaning; so is a statement, by its resources.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.catalogue import load_catalogue
@@ -29,11 +28,15 @@ Profile = Literal["base", "hardened"]
 Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
 """The purposes of documents, named as in `policy lint --kind`."""
 
-TRUST_CHARACTERS: Final = 2048
-SCP_CHARACTERS: Final = 5120
-BUCKET_CHARACTERS: Final = 20480
+QUOTAS: Final[Mapping[Kind, int]] = {
+    "identity": MANAGED_POLICY_CHARACTERS,
+    "boundary": MANAGED_POLICY_CHARACTERS,
+    "resource": 20480,
+    "trust": 2048,
+    "scp": 5120,
+}
 MOST_PARTS: Final = 10
-"""Quotas, and the number of managed policies that may be attached to a user or role.
+"""Quotas in characters, and how many managed policies may be attached to a user or role.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
@@ -43,17 +46,18 @@ _ROOM: Final = MANAGED_POLICY_CHARACTERS - policy_size('{"Version":"2012-10-17",
 
 
 class DocumentForm(NamedTuple):
-    """A document that cml-iam can render: its template, values, purpose and quota."""
+    """A document that cml-iam can render: its purpose, and the values for its template."""
 
     name: str
     title: str
     kind: Kind
-    values: Callable[[Site], Mapping[str, Any]]
-    quota: int = MANAGED_POLICY_CHARACTERS
+    values: Callable[[Any], Mapping[str, Any]]
     template: str = ""
 
-    def text(self, site: Site) -> str:
-        """Return the document of *site*, from its template."""
+    def text(self, site: Site | None) -> str:
+        """Return the document of *site*; only the base document needs none."""
+        if site is None and self.name != "base":
+            raise InputError("the hardened policy needs a site file")
         return _render(f"{self.template or self.name}.json.j2", self.values(site))
 
 
@@ -78,12 +82,8 @@ def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedP
     The same input gives the same bytes. Raises InputError if the site is missing, and QuotaError if
     the document exceeds the size of a managed policy.
     """
-    if profile == "base":
-        text = _render("base.json.j2", {"catalogue": load_catalogue()})
-        return _rendered(DOCUMENTS["base"], text)
-    if site is None:
-        raise InputError("the hardened policy needs a site file")
-    return render_document(site, profile)
+    form = DOCUMENTS[profile]
+    return _rendered(form, form.text(site))
 
 
 def render_document(site: Site, name: str) -> RenderedPolicy:
@@ -97,21 +97,13 @@ def render_document(site: Site, name: str) -> RenderedPolicy:
 
 
 def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[RenderedPolicy, ...]:
-    """Render *profile* as one or more managed policies with the same total meaning.
-
-    Raises QuotaError if ten are not enough.
-    """
+    """Render *profile* as managed policies with the same total meaning; QuotaError beyond ten."""
     form = DOCUMENTS[profile]
-    if site is None:
-        return (render_policy(site, profile),)
     return tuple(_rendered(form, text) for text in _split(form.text(site)))
 
 
 def render_limits(site: Site) -> dict[str, RenderedPolicy]:
-    """Return the boundary and the guardrail of *site* by name, except one that is too large.
-
-    There are none if the site restricts nothing.
-    """
+    """Return the boundary and the guardrail of *site*, except what is empty or too large."""
     limits: dict[str, RenderedPolicy] = {}
     for name in ("boundary", "guard") if site.restrict.active else ():
         with suppress(QuotaError):  # a boundary cannot be split into parts
@@ -121,26 +113,26 @@ def render_limits(site: Site) -> dict[str, RenderedPolicy]:
 
 @cache
 def _environment() -> Environment:
-    """Return the jinja2 environment of the policy templates.
+    """Print every `{{ expression }}` as JSON: a string with its quotes, escaped.
 
-    Every `{{ expression }}` is printed as JSON: a string with its quotes, escaped. Templates
-    therefore never put an expression inside quotes, and no value can end a string or add an
-    element. Undefined names are errors.
+    Templates therefore never put an expression inside quotes, and no value can end a string or add
+    an element. Undefined names are errors.
     """
     return shipped_templates("policies", json.dumps)
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:
     """Return the template's JSON formatted, without empty conditions and null statements."""
-    value = json.loads(_environment().get_template(template).render(values))
-    value["Statement"] = [
-        _tidy(statement) for statement in value["Statement"] if statement is not None
-    ]
-    return json.dumps(value, indent=2) + "\n"
+    policy = json.loads(_environment().get_template(template).render(values))
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement is not None]
+    for statement in policy["Statement"]:
+        if statement.get("Condition") == {}:
+            del statement["Condition"]
+    return _written(policy)
 
 
-def _tidy(statement: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in statement.items() if (name, value) != ("Condition", {})}
+def _written(policy: dict[str, Any]) -> str:
+    return json.dumps(policy, indent=2) + "\n"
 
 
 def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
@@ -156,9 +148,10 @@ def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
             f"the template of `{form.name}` does not produce a policy: {error}"
         ) from error
     rendered = RenderedPolicy(form.name, text, document, form.kind)
-    if rendered.size > form.quota:
+    if rendered.size > QUOTAS[form.kind]:
         raise QuotaError(
-            f"the {form.name} policy has {rendered.size} characters; AWS allows {form.quota}",
+            f"the {form.name} policy has {rendered.size} characters; AWS allows "
+            f"{QUOTAS[form.kind]}",
             remedy="list fewer regions, instance types or images, restrict images by owner, or"
             " write it in parts: `policy render --all DIR`",
         )
@@ -171,14 +164,10 @@ def part_name(name: str, number: int) -> str:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Yield *text* as one or more documents of at most 6,144 characters each.
-
-    Raises QuotaError if more than ten are needed, or if a statement cannot be split.
-    """
+    """Yield *text* as one or more documents of at most 6,144 characters each."""
     policy = json.loads(text)
-    pieces = [piece for statement in policy["Statement"] for piece in _pieces(statement)]
     parts: list[list[dict[str, Any]]] = []
-    for piece in pieces:
+    for piece in chain.from_iterable(map(_pieces, policy["Statement"])):
         part = next((part for part in parts if _size([*part, piece]) <= _ROOM), None)
         if part is None:
             parts.append([piece])
@@ -189,22 +178,21 @@ def _split(text: str) -> Iterator[str]:
             f"the policy needs {len(parts)} managed policies; a principal may have {MOST_PARTS}",
             remedy="list fewer regions or images, or restrict images by owner",
         )
-    yield from (json.dumps({**policy, "Statement": part}, indent=2) + "\n" for part in parts)
+    yield from (_written({**policy, "Statement": part}) for part in parts)
 
 
 def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield *statement*, or copies among which its resources are divided."""
-    resources = statement.get("Resource")
-    if _size([statement]) <= _ROOM:
+    resources, size = statement.get("Resource"), _size([statement])
+    if size <= _ROOM:
         yield statement
         return
     if not isinstance(resources, list):
         raise QuotaError(
-            f"the statement {statement.get('Sid', '')} alone has {_size([statement])} characters",
+            f"the statement {statement.get('Sid', '')} alone has {size} characters",
             remedy="list fewer regions or instance types",
         )
-    chunks = _chunks(statement, resources)
-    for number, chunk in enumerate(chunks, start=1):
+    for number, chunk in enumerate(_chunks(statement, resources), start=1):
         yield {**statement, "Sid": f"{statement['Sid']}{number}", "Resource": chunk}
 
 
@@ -231,25 +219,12 @@ def _size(statements: list[dict[str, Any]]) -> int:
     return policy_size(json.dumps(statements)) - len("[]")
 
 
-_TRUSTS: Final = (
-    ("ec2", "EC2 instances", values_of.trust_values),
-    ("ecs", "ECS tasks of the account", values_of.ecs_values),
-    ("irsa", "a Kubernetes service account, by OIDC", values_of.irsa_values),
-    ("pod-identity", "a Kubernetes service account, by Pod Identity", values_of.eks_values),
-    ("oidc", "holders of a token, outside AWS, by OIDC", values_of.oidc_values),
-    (
-        "roles-anywhere",
-        "the holder of a certificate, outside AWS, by IAM Roles Anywhere",
-        values_of.roles_anywhere_values,
-    ),
-)
-
 _FORMS: Final = (
     DocumentForm(
         "base",
         "The documented policy: everything, everywhere",
         "identity",
-        lambda site: {"catalogue": load_catalogue(), "site": site},
+        lambda _: {"catalogue": load_catalogue()},
     ),
     DocumentForm(
         "hardened",
@@ -268,46 +243,43 @@ _FORMS: Final = (
         "guard",
         "Deny statements that also restrict the base policy or AdministratorAccess",
         "identity",
-        partial(values_of.guard_values, for_organization=False),
+        values_of.guard_values,
     ),
     DocumentForm(
         "scp",
         "The same Denies for the manager in every account of an organization",
         "scp",
         partial(values_of.guard_values, for_organization=True),
-        SCP_CHARACTERS,
         template="guard",
     ),
     *(
-        DocumentForm(
-            f"trust-{name}", f"Who may assume the role: {who}", "trust", values, TRUST_CHARACTERS
+        DocumentForm(f"trust-{name}", f"Who may assume the role: {who}", "trust", values)
+        for name, who, values in (
+            ("ec2", "EC2 instances", values_of.trust_values),
+            ("ecs", "ECS tasks of the account", values_of.ecs_values),
+            ("irsa", "a Kubernetes service account, by OIDC", values_of.irsa_values),
+            ("pod-identity", "a Kubernetes service account, by Pod Identity", values_of.eks_values),
+            ("oidc", "holders of a token, outside AWS, by OIDC", values_of.oidc_values),
+            (
+                "roles-anywhere",
+                "the holder of a certificate, outside AWS, by IAM Roles Anywhere",
+                values_of.roles_anywhere_values,
+            ),
         )
-        for name, who, values in _TRUSTS
     ),
-    DocumentForm(
-        "bootstrap-security-admin",
-        "For administrators who own the boundary and the guardrail",
-        "identity",
-        values_of.bootstrap_values,
-    ),
-    DocumentForm(
-        "bootstrap-operator",
-        "For administrators who run `cml-iam bootstrap` and `key`",
-        "identity",
-        values_of.bootstrap_values,
-    ),
-    DocumentForm(
-        "bootstrap-audit",
-        "For administrators who set up the trail and the alarms",
-        "identity",
-        values_of.audit_values,
+    *(
+        DocumentForm(f"bootstrap-{name}", f"For administrators who {do}", "identity", values)
+        for name, do, values in (
+            ("security-admin", "own the boundary and the guardrail", values_of.bootstrap_values),
+            ("operator", "run `cml-iam bootstrap` and `key`", values_of.bootstrap_values),
+            ("audit", "set up the trail and the alarms", values_of.audit_values),
+        )
     ),
     DocumentForm(
         "cloudtrail-bucket",
         "The trail's bucket: who may write to it",
         "resource",
         values_of.audit_values,
-        BUCKET_CHARACTERS,
     ),
     DocumentForm(
         "cloudtrail-to-logs", "What the trail's role may do", "identity", values_of.audit_values
@@ -317,7 +289,6 @@ _FORMS: Final = (
         "Who may assume the trail's role",
         "trust",
         values_of.audit_values,
-        TRUST_CHARACTERS,
     ),
 )
 

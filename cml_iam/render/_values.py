@@ -78,7 +78,7 @@ def policy_values(site: Site) -> dict[str, Any]:
     }
 
 
-def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
+def guard_values(site: Site, *, for_organization: bool = False) -> dict[str, Any]:
     """Return the values for the guardrail, attached to the manager or to an organization."""
     anywhere = replace(site, account="*") if for_organization else site
     kind, name = site.principal
@@ -114,7 +114,7 @@ def _shared_values(site: Site, scope: Conditions) -> dict[str, Any]:
 
 
 def trust_values(site: Site) -> dict[str, Any]:
-    """Return the values for the trust policies."""
+    """Return the values for EC2's trust policy."""
     return {"account": site.account, "ec2_service": service_principal("ec2", site.partition)}
 
 

@@ -1,8 +1,4 @@
-"""Restrictions, as the data that everything else is derived from.
-
-A row names actions, resource types, condition keys and values, never objects of the engine or the
-proof, so that documents, expectations and promises can be derived from it.
-"""
+"""Restrictions, as data: rows that name actions, resource types, condition keys and values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

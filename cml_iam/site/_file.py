@@ -1,8 +1,4 @@
-"""Read the site file into a Site, or report every problem with its place; write a new one.
-
-The schema defines the valid values. This module also finds contradictory values. An unknown region
-only causes a warning.
-"""
+"""Read the site file into a Site, or report every problem with its place; write a new one."""
 
 from __future__ import annotations
 
@@ -192,7 +188,6 @@ def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
 
 
 def _wrong_types(located: Located, profile: WorkerProfile) -> Iterator[Problem]:
-    """Yield the types that contradict the profile's `virtualization`."""
     for index, instance_type in enumerate(profile.instance_types):
         problem = f"worker profile `{profile.name}`: `{instance_type}`"
         place = located.place(("workers", profile.name, "instance_types", index))

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from cml_iam import clock
-from cml_iam.aws import connect
 from cml_iam.aws.port import Aws, Session
 from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, UnreachableError
 from cml_iam.tag import DEFAULT_TAG, Tag
@@ -72,7 +71,11 @@ class WorkerManager:
         """
         if aws is not None and session is not None:
             raise InputError("pass a connection or a session, not both")
-        self._aws = aws or connect(session=session)
+        if aws is None:
+            from cml_iam.aws import connect  # loads botocore
+
+            aws = connect(session=session)
+        self._aws = aws
         self._now = now
         self._history = History()
         self.guard = guard or DEFAULT_TAG
