@@ -33,9 +33,13 @@ def _in_regions(site: Restricted) -> KeyTest:
     return KeyTest("aws:RequestedRegion", site.restrict.regions)
 
 
+def _anywhere(site: Restricted) -> list[str]:
+    return [permission.action for permission in permissions(site) if permission.any_region]
+
+
 def _outside_regions(site: Restricted) -> Iterator[Rule]:
-    anywhere = [permission.action for permission in permissions(site) if permission.any_region]
-    yield Rule("DenyOutsideRegions", (_in_regions(site),), "*", type="", not_actions=anywhere)
+    inside = _in_regions(site)
+    yield Rule("DenyOutsideRegions", (inside,), "*", type="", not_actions=_anywhere(site))
 
 
 def _regional(site: Restricted) -> Iterator[Promise]:
@@ -44,19 +48,14 @@ def _regional(site: Restricted) -> Iterator[Promise]:
     Calls with the same answer in every region (DescribeRegions) may be sent to any region.
     """
     elsewhere = _in_regions(site).fails
-    regional = tuple(
-        permission.action for permission in permissions(site) if not permission.any_region
-    )
     actions = tuple(permission.action for permission in permissions(site))
-    anywhere = " and ".join(action for action in actions if action not in regional)
+    regional = tuple(action for action in actions if action not in _anywhere(site))
+    anywhere = " and ".join(_anywhere(site))
     text = f"{anywhere} may be used in any region, because its answer is the same everywhere"
     yield Promise(
         "regions",
         f"nothing can be done outside {listing(site.restrict.regions)}",
-        (
-            Shape(regional, conditions=elsewhere),
-            Shape(not_actions=actions, conditions=elsewhere),
-        ),
+        (Shape(regional, conditions=elsewhere), Shape(not_actions=actions, conditions=elsewhere)),
         closing=_in_regions(site).holds,
         limits=(Assumption("limit", "regions", text, _REGIONS_PAGE),) if anywhere else (),
     )
@@ -100,11 +99,12 @@ def _networks(site: Restricted) -> list[IPv4Network | IPv6Network]:
 
 def _calls_from(site: Restricted) -> Iterator[Case]:
     networks = _networks(site)
-
-    def is_outside(address: str) -> bool:
-        return not any(ip_address(address) in network for network in networks)
-
-    other = next(filter(is_outside, _OTHER_ADDRESSES), None)
+    outside = (
+        address
+        for address in _OTHER_ADDRESSES
+        if not any(ip_address(address) in network for network in networks)
+    )
+    other = next(outside, None)
     if other is None:
         return
     yield Case(f"from {other}", actions=load_catalogue().actions, context={_ADDRESS: other})
@@ -227,10 +227,7 @@ GRANTED = (
     *(
         Restriction(name=option.name, options=(option,), splits=False)
         for option in (
-            flag(
-                "metric_data",
-                "cloudwatch:GetMetricData: read metrics of many workers at once.",
-            ),
+            flag("metric_data", "cloudwatch:GetMetricData: read metrics of many workers at once."),
             flag("detailed_monitoring", "ec2:MonitorInstances: turn on one-minute metrics."),
             flag(
                 "instance_type_details",

@@ -46,13 +46,11 @@ def by_tag(site: Restricted) -> KeyTest | None:
 
 
 def _by_region(site: Restricted) -> KeyTest | None:
-    """Return the test that the launch is in a region with listed images."""
     regions = tuple(site.restrict.images)
     return KeyTest("aws:RequestedRegion", regions) if regions else None
 
 
 def _by_id(site: Restricted) -> KeyTest:
-    """Return the test that the image is listed."""
     return KeyTest("ec2:ImageID", _ids(site))
 
 

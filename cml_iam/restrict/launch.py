@@ -28,7 +28,6 @@ def _other_type(site: Restricted) -> Iterator[Case]:
 
 
 def _a_type(pattern: str) -> str:
-    """Return an instance type that *pattern* matches."""
     family, _, size = pattern.partition(".")
     family = family.replace("*", "m5").replace("?", "5")
     return f"{family}.{size.replace('*', 'large' if size == '*' else '').replace('?', '2')}"
@@ -66,7 +65,6 @@ INSTANCE_TYPES = Restriction(
 )
 
 _ELSEWHERE = {"subnet": "subnet-0f04e190000000001"}
-_INTERFACE_ELSEWHERE = {**_ELSEWHERE, "network_interface": "eni-0f04e190000000001"}
 
 
 def listed_subnets(site: Restricted) -> Only:
@@ -85,12 +83,7 @@ def _in_listed_subnets(site: Restricted) -> Rule:
 SUBNETS = Restriction(
     name="subnets",
     options=(
-        ids(
-            "subnets",
-            "The subnets into which workers may be launched.",
-            "a subnet id",
-            "subnet",
-        ),
+        ids("subnets", "The subnets into which workers may be launched.", "a subnet id", "subnet"),
     ),
     title="instances are launched only into the listed subnets",
     rules=lambda site: (_in_listed_subnets(site),),
@@ -101,7 +94,7 @@ SUBNETS = Restriction(
         Case("into another subnet", _ELSEWHERE, "subnet", "other resources"),
         Case(
             "with an interface in another subnet",
-            _INTERFACE_ELSEWHERE,
+            {**_ELSEWHERE, "network_interface": "eni-0f04e190000000001"},
             "network-interface",
             "other resources",
         ),
@@ -185,19 +178,12 @@ def launch_promise(site: Restricted) -> Promise:
     The ARN of an image names no account, and another account may share a listed subnet.
     """
     kinds = ("instance", "key-pair", "network-interface", "volume", "image", "security-group")
-    subnets = listed_subnets(site).arns(site, partition="*")
+    subnets = listed_subnets(site).arns(site, partition="*") or (own(site, "subnet"),)
+    resources = (*(own(site, kind) for kind in kinds), *subnets)
     return Promise(
         "launch-resources",
         "a launch can use only images and the account's own key pairs, networks and disks",
-        (
-            Shape(
-                (RUN,),
-                not_resources=(
-                    *(own(site, kind) for kind in kinds),
-                    *(subnets or (own(site, "subnet"),)),
-                ),
-            ),
-        ),
+        (Shape((RUN,), not_resources=resources),),
     )
 
 
@@ -211,15 +197,12 @@ def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
         "snapshots": ("snap-0f04e190000000001",),
         "snapshot_tags": {tag.key: tag.value for tag in marks},
     }
-    role = f"arn:{site.partition}:iam::{site.account}:role/admin"
+    template = {"launch_template": "lt-0f04e190000000001"}
+    role = {"profile_role": f"arn:{site.partition}:iam::{site.account}:role/admin"}
     for words, changes, kind in (
         ("with a disk made from any snapshot", snapshot, "snapshot"),
-        (
-            "through a launch template",
-            {"launch_template": "lt-0f04e190000000001"},
-            "launch-template",
-        ),
-        ("with a role for the instance", {"profile_role": role}, "role"),
+        ("through a launch template", template, "launch-template"),
+        ("with a role for the instance", role, "role"),
     ):
         yield Case(
             f"{words} in {region}",

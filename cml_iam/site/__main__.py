@@ -1,7 +1,4 @@
-"""Regenerate `policies/site.schema.json`: `[restrict]` and `[grant]` come from the rows.
-
-python -m cml_iam.site
-"""
+"""`python -m cml_iam.site` writes `[restrict]` and `[grant]` of the schema from the rows."""
 
 from __future__ import annotations
 

@@ -27,8 +27,7 @@ class Eks(NamedTuple):
 class RolesAnywhere(NamedTuple):
     """The manager's certificate outside AWS: common names of its *subject* and *issuer*.
 
-    *trust_anchor* is an ARN. Without it, the Terraform and CloudFormation formats create the
-    anchor.
+    Without *trust_anchor*, an ARN, the Terraform and CloudFormation formats create the anchor.
     """
 
     subject: str
