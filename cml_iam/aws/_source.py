@@ -17,38 +17,29 @@ from cml_iam.aws._session import ORIGIN
 from cml_iam.secret import remember
 from cml_iam.visible import visible
 
-# By botocore's name, in the order in which it asks its providers: our kind, and a description.
+# By botocore's name, in the order in which it asks its providers.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 _PROVIDERS: Final = {
-    "env": ("environment", "the environment: AWS_ACCESS_KEY_ID"),
-    "assume-role": ("role", "a role that {profile} assumes"),
-    "assume-role-with-web-identity": (
-        "role",
-        "a role assumed with a web identity: AWS_ROLE_ARN",
-    ),
-    "sso": ("sign-in", "the single sign-on of {profile}"),
-    "shared-credentials-file": ("profile", "{name} in {credentials}{named}"),
-    "login": ("sign-in", "the sign-in of {profile}: `aws login`"),
-    "custom-process": ("process", "the credential_process of {profile}"),
-    "config-file": ("profile", "{name} in {config}{named}"),
-    "ec2-credentials-file": ("profile", "the file in AWS_CREDENTIAL_FILE"),
-    "boto-config": ("profile", "boto's own configuration file"),
-    "container-role": ("container", "the container: its task role or EKS Pod Identity"),
-    "iam-role": ("instance", "the instance: the role of its instance profile"),
+    "env": "the environment: AWS_ACCESS_KEY_ID",
+    "assume-role": "a role that {profile} assumes",
+    "assume-role-with-web-identity": "a role assumed with a web identity: AWS_ROLE_ARN",
+    "sso": "the single sign-on of {profile}",
+    "shared-credentials-file": "{name} in {credentials}{named}",
+    "login": "the sign-in of {profile}: `aws login`",
+    "custom-process": "the credential_process of {profile}",
+    "config-file": "{name} in {config}{named}",
+    "ec2-credentials-file": "the file in AWS_CREDENTIAL_FILE",
+    "boto-config": "boto's own configuration file",
+    "container-role": "the container: its task role or EKS Pod Identity",
+    "iam-role": "the instance: the role of its instance profile",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The origin of a credential: botocore's name for it, and a description.
+    """The origin of a credential; *unused* has the other places with one, which it overrides."""
 
-    *kind* is flag, environment, profile, process, sign-in, role, container or instance. *unused*
-    has the other places with a credential, which this credential overrides.
-    """
-
-    kind: str
-    method: str
-    said: str
+    words: str
     key_id: str
     temporary: bool
     unused: tuple[str, ...] = ()
@@ -64,14 +55,11 @@ def source_in(session: Any) -> Source | None:
     if loaded is None:
         return None
     method, credential = loaded
-    named = session.instance_variables().get("profile")
     return Source(
-        "flag" if named else _PROVIDERS.get(method, (method,))[0],
-        method,
         _in_words(session, method),
         credential.access_key,
         bool(credential.token),
-        _unused(method, named),
+        _unused(method, session.instance_variables().get("profile")),
     )
 
 
@@ -201,7 +189,7 @@ def _in_words(session: Any, method: str) -> str:
     named = session.instance_variables().get("profile")
     how = f"named by {origin or '--profile'}" if named else ""
     name = f"profile `{session.profile or 'default'}`"
-    return _PROVIDERS.get(method, ("", method))[1].format(
+    return _PROVIDERS.get(method, method).format(
         name=name,
         named=f" ({how})" if how else "",
         profile=f"{name} {how}".rstrip(),

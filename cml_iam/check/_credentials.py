@@ -60,7 +60,7 @@ def credentials(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnos
 
 def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
     kind = "temporary credential" if source.temporary else "access key"
-    yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.said}")
+    yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.words}")
     for unused in source.unused:
         remedy = "unset the one that you do not need"
         yield check.diagnosis("source", State.ADVICE, f"not used: {unused}", remedy)
@@ -237,7 +237,7 @@ def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Ite
     if faults:
         return
     if source is not None and source.key_id != key_id:
-        message = f"holds the key `{key_id}`, but `{source.key_id}` from {source.said} is in use"
+        message = f"holds the key `{key_id}`, but `{source.key_id}` from {source.words} is in use"
         remedy = "load the file (`set -a; . ./.env`), or name its key in the profile"
         yield check.diagnosis(str(path), State.ADVICE, message, remedy)
     else:

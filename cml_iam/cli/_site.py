@@ -161,7 +161,7 @@ def connect_as(
         with suppress(CmlIamError):  # the first call raises it, with the remedy
             if source := source_of(aws):
                 kind = "temporary credential" if source.temporary else "access key"
-                note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
+                note(f"{INFO} credential: {kind} {source.key_id} from {source.words}")
     return aws
 
 

@@ -96,7 +96,7 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     found = find_source()
 
     assert found is not None
-    assert (found.kind, found.key_id, found.temporary) == ("environment", KEY, False)
+    assert found == Source("the environment: AWS_ACCESS_KEY_ID", KEY, temporary=False)
     monkeypatch.setenv("AWS_SESSION_TOKEN", token_urlsafe(30))
     later = find_source()
     assert later is not None
@@ -108,8 +108,7 @@ def test_a_profile_named_wins_over_the_environment(profiles: Path) -> None:
     found = find_source("files")
 
     assert found is not None
-    assert found.kind == "flag"
-    assert found.said == f"profile `files` in `{profiles}` (named by --profile)"
+    assert found.words == f"profile `files` in `{profiles}` (named by --profile)"
     assert found.unused == (
         "AWS_ACCESS_KEY_ID of the environment, because profile `files` is named",
     )
@@ -122,25 +121,23 @@ def test_the_environment_wins_over_aws_profile(monkeypatch: pytest.MonkeyPatch) 
     found = find_source()
 
     assert found is not None
-    assert found.kind == "environment"
+    assert found.words == "the environment: AWS_ACCESS_KEY_ID"
     assert found.unused == ("AWS_PROFILE (`files`), because the environment's key comes first",)
 
 
 @pytest.mark.usefixtures("profiles")
 @pytest.mark.parametrize(
-    ("name", "kind", "said"),
-    [("files", "profile", "profile `files` in"), ("process", "process", "the credential_process")],
+    ("name", "words"),
+    [("files", "profile `files` in"), ("process", "the credential_process")],
 )
-def test_a_profile_of_the_files(
-    monkeypatch: pytest.MonkeyPatch, name: str, kind: str, said: str
-) -> None:
+def test_a_profile_of_the_files(monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
     monkeypatch.setenv("AWS_PROFILE", name)
 
     found = find_source()
 
     assert found is not None
-    assert (found.kind, found.key_id) == (kind, KEY)
-    assert found.said.startswith(said)
+    assert found.key_id == KEY
+    assert found.words.startswith(words)
 
 
 @pytest.mark.usefixtures("profiles")
@@ -155,7 +152,8 @@ def test_a_container(monkeypatch: pytest.MonkeyPatch, hands_out: str) -> None:
     found = find_source()
 
     assert found is not None
-    assert (found.kind, found.temporary) == ("container", True)
+    assert found.words == "the container: its task role or EKS Pod Identity"
+    assert found.temporary
 
 
 @pytest.mark.usefixtures("environment")
@@ -177,8 +175,8 @@ def test_an_instance(monkeypatch: pytest.MonkeyPatch, hands_out: str) -> None:
     found = find_source()
 
     assert found is not None
-    assert (found.kind, found.key_id) == ("instance", HANDED_OUT)
-    assert "instance profile" in found.said
+    assert found.key_id == HANDED_OUT
+    assert "instance profile" in found.words
 
 
 @pytest.mark.usefixtures("environment")
