@@ -232,15 +232,14 @@ def load_history() -> tuple[PolicyVersion, ...]:
     return tuple(history)
 
 
-def upgrade(
-    start: str, end: str | None = None, history: Iterable[PolicyVersion] | None = None
-) -> Upgrade:
-    """Return what changes from version *start* to *end* (default: the current version).
-
-    Raises InputError for a version that the history does not have.
-    """
-    versions = load_history() if history is None else tuple(history)
-    before, after = _named(versions, start), _named(versions, end or versions[-1].version)
+def upgrade(start: str) -> Upgrade:
+    """Return what changes from version *start* to the current one; raises InputError for others."""
+    history = load_history()
+    versions = {version.version: version for version in history}
+    if start not in versions:
+        hint = did_you_mean(start, [*versions]) or f"the history has {', '.join(versions)}"
+        raise InputError(f"no such version of the policy: `{start}`", remedy=hint)
+    before, after = versions[start], history[-1]
     former = (*before.actions, *before.optional.values())
     needed = (*after.actions, *after.optional.values())
     return Upgrade(
@@ -250,11 +249,3 @@ def upgrade(
         revoke=tuple(action for action in former if action not in needed),
         optional={name: action for name, action in after.optional.items() if action not in former},
     )
-
-
-def _named(versions: tuple[PolicyVersion, ...], name: str) -> PolicyVersion:
-    named = {version.version: version for version in versions}
-    if name not in named:
-        hint = did_you_mean(name, [*named]) or f"the history has {', '.join(named)}"
-        raise InputError(f"no such version of the policy: `{name}`", remedy=hint)
-    return named[name]
