@@ -144,39 +144,24 @@ def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
     values = {
         "title": DESCRIPTION,
         "site": site,
-        "principal": _code(site.principal_arn),
         "note": launch_note(site, *(part.rendered.text for part in parts)),
         "quota": MANAGED_POLICY_CHARACTERS,
-        "parts": [
-            {
-                "name": part.name,
-                "size": part.rendered.size,
-                "text": part.rendered.text,
-                "rows": [_row(statement) for statement in part.rendered.document.statements],
-            }
-            for part in parts
-        ],
-        "permissions": [
-            (
-                _code(permission.action),
-                permission.purpose,
-                ", ".join(_code(f"{method}()") for method in permission.methods) or "-",
-            )
-            for permission in permissions(site)
-        ],
+        "parts": parts,
+        "permissions": permissions(site),
+        "cells": _cells,
+        "code": _code,
     }
     return pages(str).get_template("policy.md.j2").render(values)
 
 
-def _row(statement: Statement) -> tuple[str, ...]:
+def _cells(statement: Statement) -> tuple[str, ...]:
     actions = statement.action or tuple(f"not {action}" for action in statement.not_action or ())
     others = tuple(f"not {resource}" for resource in statement.not_resource or ())
-    resources = statement.resource or others
     conditions = tuple(
         f"{condition.key} {condition.operator} {' or '.join(condition.values)}"
         for condition in statement.conditions
     )
-    columns = (actions, resources, conditions)
+    columns = (actions, statement.resource or others, conditions)
     cells = ("<br>".join(map(_code, texts)) or "-" for texts in columns)
     return (statement.sid or "", statement.effect, *cells)
 
