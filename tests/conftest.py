@@ -6,14 +6,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
 
+from cml_iam.restrict import RESTRICTED as RESTRICTED_ROWS
 from cml_iam.site import Restrictions, Site, Tag
 from tests.worlds import read_aws_policies_once
 
@@ -36,6 +37,14 @@ RESTRICTED = Restrictions(
     image_owners=("111122223333",),
     images=MappingProxyType({"us-east-1": ("ami-0a1b2c3d4e5f60001",)}),
 )
+
+
+def without(site: Site, *names: str) -> Site:
+    """Return *site* without the restrictions *names*."""
+    empty = Restrictions()
+    options = (option for row in RESTRICTED_ROWS if row.name in names for option in row.options)
+    dropped: dict[str, Any] = {option.name: getattr(empty, option.name) for option in options}
+    return replace(site, restrict=replace(site.restrict, **dropped))
 
 
 def tracked(folder: str = ".") -> list[str]:

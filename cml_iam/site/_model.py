@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
-from cml_iam.restrict import RESTRICTED, Grants, Restrictions, Tag, launch_note, send_fix
+from cml_iam.restrict import Grants, Restrictions, Tag, launch_note, send_fix
 from cml_iam.site._names import DEFAULT_BOUNDARY, DEFAULT_GUARD, DEFAULT_POLICY, DEFAULT_USER
 
 
@@ -212,13 +212,6 @@ class Site:
         """The default region, which is the first allowed one."""
         regions = self.restrict.regions
         return regions[0] if regions else first_region(self.partition)
-
-    def without(self, *names: str) -> Site:
-        """Return this site without the restrictions *names* (of `RESTRICTIONS`)."""
-        empty = Restrictions()
-        options = (option for row in RESTRICTED if row.name in names for option in row.options)
-        dropped: dict[str, Any] = {option.name: getattr(empty, option.name) for option in options}
-        return replace(self, restrict=replace(self.restrict, **dropped))
 
     def _policy_arn(self, name: str) -> str:
         return f"arn:{self.partition}:iam::{self.account}:policy/{name}"

@@ -20,7 +20,7 @@ from cml_iam.expectations import (
 from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.render import render_document, render_policy
 from cml_iam.site import OPTIONS, RESTRICTIONS, Grants, Restrictions, Site, Tag
-from tests.conftest import RESTRICTED
+from tests.conftest import RESTRICTED, without
 from tests.expectations.mutants import mutants
 
 SITE = Site(account="111122223333", restrict=RESTRICTED)
@@ -45,7 +45,7 @@ TAGGED_IMAGES = Site(
     account="111122223333", restrict=Restrictions(image_tag=Tag("Approved", "cml"))
 )
 DROPPED = tuple(chain.from_iterable(combinations(RESTRICTIONS, n) for n in range(5)))
-SUBSETS = tuple(SITE.without(*names) for names in DROPPED)
+SUBSETS = tuple(without(SITE, *names) for names in DROPPED)
 
 
 def _name(site: Site) -> str:
@@ -119,7 +119,7 @@ def test_the_base_policy_allows_what_the_restrictions_refuse() -> None:
 
 
 def test_the_base_policy_is_what_a_site_without_restrictions_means() -> None:
-    assert broken(SITE.without(*RESTRICTIONS), render_policy(None, "base").document) == []
+    assert broken(without(SITE, *RESTRICTIONS), render_policy(None, "base").document) == []
 
 
 def test_every_permission_is_expected_to_work_and_every_restriction_to_refuse() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cml_iam.lint import KINDS, Severity, is_complete, lint_policies, lint_text, lint_texts
 from cml_iam.lint._lint import MANY
 from cml_iam.policy import load_policy
+from tests.conftest import without
 from tests.lint.documents import EXAMPLES, documents
 
 ROOT = Path(__file__).parents[2]
@@ -304,7 +305,7 @@ def test_nothing_is_found_in_what_is_rendered_hardened(count: int) -> None:
         ),
     )
     for absent in itertools.combinations(RESTRICTIONS, count):
-        rendered = render_policy(site.without(*absent), "hardened")
+        rendered = render_policy(without(site, *absent), "hardened")
 
         findings = lint_text(rendered.text, "rendered")
 
