@@ -76,8 +76,7 @@ def make_client(
         failure = as_error(error, service, "")
     except ValueError as error:  # "Invalid endpoint: …"
         failure = errors.InputError(
-            f"not an endpoint: `{endpoint_url or ''}`: {error}",
-            remedy="use a URL such as http://127.0.0.1:4566",
+            f"not an endpoint: {error}", remedy="use a URL such as http://127.0.0.1:4566"
         )
     else:
         bound(client)

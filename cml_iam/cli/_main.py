@@ -91,8 +91,6 @@ def run(arguments: list[str]) -> int:
     """Run the command line with *arguments*; return the exit code."""
     try:
         code = cli.main(arguments, prog_name="cml-iam", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
     except click.ClickException as error:
         _complain_of_usage(error)
         return Exit.USAGE

@@ -81,7 +81,7 @@ def init(force: bool, **given: Any) -> None:
         "application_tags": _tags(given["application_tags"]),
     }
     if sys.stdin.isatty() and values["account"] is None:
-        values = _asked(values)
+        values = _ask_all(values)
     if values["account"] is None:
         raise InputError("no account", remedy="add --account 111122223333")
     text = room.site_text(**_with_credentials(values))
@@ -129,20 +129,20 @@ _KEYLESS: Final = (
 )
 
 
-def _asked(values: dict[str, Any]) -> dict[str, Any]:
+def _ask_all(values: dict[str, Any]) -> dict[str, Any]:
     """Ask for every value that is still empty; each answer is checked immediately."""
     click.echo(
         f"Press Enter to accept the answer in brackets; `{NONE}` omits a restriction.", err=True
     )
     click.echo(fitted(_KEYLESS, sys.stderr), err=True)
-    values = _answered(values, _Question("account", "AWS account id", _own_account(), str))
+    values = _ask(values, _Question("account", "AWS account id", _own_account(), str))
     for question in _QUESTIONS:
         if not values[question.name]:
-            values = _answered(values, question)
+            values = _ask(values, question)
     return values
 
 
-def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
+def _ask(values: dict[str, Any], question: _Question) -> dict[str, Any]:
     while True:
         shown = f" [{question.default}]" if question.default else ""
         answer: str = click.prompt(

@@ -264,6 +264,15 @@ def test_what_is_no_url_is_wrong_input(to: Connect, url: str) -> None:
         to(endpoint_url=url).call("ec2", "describe_regions")
 
 
+def test_what_is_no_url_in_the_environment_is_named(
+    to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:4566")
+
+    with pytest.raises(errors.InputError, match="not an endpoint: Invalid endpoint: 127.0.0.1"):
+        to(endpoint_url=None).call("ec2", "describe_regions")
+
+
 def test_a_dead_endpoint_is_unreachable(to: Connect) -> None:
     with pytest.raises(errors.UnreachableError, match="no answer") as caught:
         to(endpoint_url="http://127.0.0.1:9", attempts=1).call("ec2", "describe_regions")
