@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from cml_iam.restrict import calls, launch
 from cml_iam.restrict._options import Contradiction, Grants, Restricted, Restrictions
 from cml_iam.restrict._row import (
     RUN,
@@ -19,32 +20,23 @@ from cml_iam.restrict._row import (
     own,
     permissions,
 )
-from cml_iam.restrict.calls import GRANTED, MFA_TO_TERMINATE, REGIONS, SOURCE_IPS
+from cml_iam.restrict.calls import GRANTED
 from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note, send_fix
 from cml_iam.restrict.images import IMAGES
-from cml_iam.restrict.launch import (
-    ENCRYPTED_VOLUMES,
-    IMDSV2,
-    INSTANCE_TYPES,
-    ON_DEMAND_ONLY,
-    SECURITY_GROUPS,
-    SUBNETS,
-    launch_promise,
-)
 from cml_iam.tag import Tag
 
 RESTRICTED: Final = (
-    REGIONS,
+    calls.REGIONS,
     GUARD_TAG,
-    INSTANCE_TYPES,
+    launch.INSTANCE_TYPES,
     IMAGES,
-    SUBNETS,
-    SECURITY_GROUPS,
-    SOURCE_IPS,
-    IMDSV2,
-    ON_DEMAND_ONLY,
-    ENCRYPTED_VOLUMES,
-    MFA_TO_TERMINATE,
+    launch.SUBNETS,
+    launch.SECURITY_GROUPS,
+    calls.SOURCE_IPS,
+    launch.IMDSV2,
+    launch.ON_DEMAND_ONLY,
+    launch.ENCRYPTED_VOLUMES,
+    calls.MFA_TO_TERMINATE,
 )
 """The rows of `[restrict]`, in reading order."""
 
@@ -104,7 +96,7 @@ def promises_of(site: Restricted) -> Iterator[Promise]:
         if row.active(site):
             yield from row.promised(site)
         if row is IMAGES and splits_launch(site):
-            yield launch_promise(site)
+            yield launch.launch_promise(site)
 
 
 def contradictions_of(site: Restricted) -> Iterator[Contradiction]:

@@ -109,7 +109,7 @@ class Application(NamedTuple):
 
     def sends(self, tag: Tag) -> bool:
         """Return whether CML Cloud Manager sends *tag* for instances that it launches."""
-        return "instance" in self.tagged and self.tags.get(tag.key) == tag.value
+        return "instance" in self.tagged and tag.marks(self.tags)
 
 
 _NAME_TAGS: Final = (
