@@ -17,7 +17,6 @@ from cml_iam.engine import Request
 from cml_iam.engine import authorization as ask
 from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT, service_principal
 from cml_iam.restrict import (
-    INSTANCE_TYPES,
     LAUNCH_RESTRICTIONS,
     RESTRICTED,
     RUN,
@@ -30,7 +29,7 @@ from cml_iam.restrict import (
 from cml_iam.restrict.calls import addresses, passed_role
 from cml_iam.restrict.guard_tag import guard_tag
 from cml_iam.restrict.images import launch_regions
-from cml_iam.restrict.launch import launch_cases
+from cml_iam.restrict.launch import INSTANCE_TYPES, launch_cases
 from cml_iam.site import Site
 
 _LAUNCH: Final[Mapping[str, Any]] = {
