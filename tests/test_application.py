@@ -14,7 +14,7 @@ from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.account import audit_account
 from cml_iam.check.checks import SKIPPABLE
-from cml_iam.check.scene import Live
+from cml_iam.check.scene import AccountScene
 from cml_iam.credentials import read_env_key
 from cml_iam.errors import SiteError
 from cml_iam.expectations import derive_expectations
@@ -100,8 +100,8 @@ def test_health_foretells_what_becomes_of_the_applications_launch(
     assert ("as CML Cloud Manager sends it" in launch["detail"]) == allowed
 
     _, audited = audit_account(
-        _as(sandbox, sandbox.root),
-        Live(
+        AccountScene(
+            _as(sandbox, sandbox.root),
             parse_site(site),
             datetime.now(UTC),
             manager=_as(sandbox, read_env_key(tmp_path / ".env")),

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
@@ -31,14 +31,7 @@ CellAnswer = Literal["allowed", "refused", "unknown"]
 Standing = Literal["yes", "depends", "by steps", "undecided", "no"]
 
 Group = Literal["documents", "permissions", "principal", "keys", "surroundings", "waivers"]
-GROUPS: Final[tuple[Group, ...]] = (
-    "documents",
-    "permissions",
-    "principal",
-    "keys",
-    "surroundings",
-    "waivers",
-)
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 """The subjects of checks, in the order of the report."""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cml_iam.audit import GROUPS, Check, KeyLine, Report, Since, Unused
+from cml_iam.audit import GROUPS, AuditFinding, Check, KeyLine, Report, Since, Unused
 from cml_iam.audit import _words as words
 from cml_iam.audit._words import date_text, findings_alike, grids_of, items_of, request_of
 from cml_iam.facts import MAX_KEY_AGE
@@ -42,7 +42,13 @@ _LEVELS: Final[dict[str, tuple[str, Level]]] = {
 """The symbol and level of each conclusion, and of each state of a check or an account."""
 
 _POLICY_FILES: Final = (".json", ".yaml", ".yml", ".template")
-_HEADINGS: Final = {"error": "Errors", "warning": "Warnings", "info": "For information"}
+_HEADINGS: Final = {
+    "error": "Errors",
+    "warning": "Warnings",
+    "info": "For information",
+    "waived": "Waived",
+}
+_WAIVED: Final = "Findings that were accepted deliberately."
 _MATRIX: Final = (
     "What the principal can do in each situation, and whether the site file requires it. Each cell "
     "links to the deciding statement and to a request that shows it."
@@ -147,19 +153,13 @@ def _findings(report: Report) -> Iterator[Section]:
         tuple(_unchecked(report)),
         lead="The account or files may have faults that this report does not show.",
     )
-    groups = [
-        (
-            _HEADINGS[severity.word],
-            [finding for finding in report.open if finding.severity is severity],
-            "",
-        )
-        for severity in words.SEVERITIES
-    ]
-    waived = [finding for finding in report.findings if finding.waiver]
-    groups.append(("Waived", waived, "Findings that were accepted deliberately."))
-    for heading, findings, lead in groups:
-        id_ = heading.lower().rpartition(" ")[2]
-        title, items = f"{heading} ({len(findings)})", items_of(findings, new)
+    groups: dict[str, list[AuditFinding]] = {word: [] for word in _HEADINGS}
+    for finding in report.findings:
+        groups["waived" if finding.waiver else finding.severity.word].append(finding)
+    for word, findings in groups.items():
+        heading, items = _HEADINGS[word], items_of(findings, new)
+        id_, lead = heading.lower().rpartition(" ")[2], _WAIVED if word == "waived" else ""
+        title = f"{heading} ({len(findings)})"
         yield Section(id_, title, items=items, short=heading, lead=lead)
     grids = tuple(grids_of(report.matrices))
     yield Section("permissions", "Permissions", grids=grids, lead=_MATRIX)

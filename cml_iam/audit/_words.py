@@ -187,13 +187,13 @@ def findings_alike(
     In an organization, every account often has the same documents, with the same faults.
     """
     return _alike(
-        (finding, finding.spot.account, f"{finding.fingerprint in new}{_but_fingerprint(finding)}")
+        (
+            finding,
+            finding.spot.account,
+            f"{finding.fingerprint in new}{replace(finding, fingerprint='')}",
+        )
         for finding in findings
     )
-
-
-def _but_fingerprint(finding: AuditFinding) -> str:
-    return repr(replace(finding, fingerprint=""))
 
 
 def _alike(things: Iterable[tuple[_T, str | None, str]]) -> list[list[_T]]:

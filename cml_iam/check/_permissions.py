@@ -43,11 +43,12 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     site, attached = scene.site, scene.attached_if_read
     account = site.account  # the check `identity` has compared it with the credentials
     policies = tuple(held.document for held in attached.with_boundary) if attached else None
-    done = verify_live(scene.aws, scene.principal, derive_expectations(site), policies)
+    arn = scene.other or site.principal_arn
+    done = verify_live(scene.aws, arn, derive_expectations(site), policies)
     failures = done.failed
     if attached is not None:
         failures = tuple(_unexplained(done.failed, attached, before.findings))
-    spot = Spot(resource=scene.principal, account=account)
+    spot = Spot(resource=arn, account=account)
     total, lost = len(done.judgements), done.unchecked
     result = check.passed(total, f"{total} checked, {len(done.failed)} do not hold", account)
     if done.failed:
@@ -96,10 +97,10 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     counts as not made. Refusals that the simulator check already reported are not repeated.
     """
     site, account = scene.site, scene.account
-    if scene.manager is None:
+    if scene.as_manager is None:
         return check.not_checked(_NO_MANAGER, _GIVE_MANAGER, account)
     refused = _refused(before)
-    manager = WorkerManager(scene.manager, guard=site.restrict.guard_tag, now=lambda: scene.now)
+    manager = WorkerManager(scene.as_manager, guard=site.restrict.guard_tag, now=lambda: scene.now)
     regions = site.restrict.regions or (site.home_region,)
     healths = try_permissions(
         manager,

@@ -18,7 +18,7 @@ from cml_iam.check._meaning import inputs_of
 from cml_iam.check._texts import document_text, with_excerpts
 from cml_iam.check.answer import Answer, trimmed
 from cml_iam.check.checks import AUDIT_ACCOUNT, answers
-from cml_iam.check.scene import AccountScene, Live
+from cml_iam.check.scene import AccountScene
 from cml_iam.errors import (
     CmlIamError,
     DeniedError,
@@ -34,28 +34,29 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.check.checks import Check
     from cml_iam.secret import Secret
+    from cml_iam.site import Site
 
 
-def audit_account(aws: Aws, live: Live, name: str | None = None) -> tuple[Account, Answer]:
-    """Audit the account of *aws*; only reads, and counts its calls.
+def audit_account(scene: AccountScene, name: str | None = None) -> tuple[Account, Answer]:
+    """Audit the account of *scene*, called *name*; only reads, and counts its calls.
 
     Raises AwsError if even sts:GetCallerIdentity gets no answer.
     """
-    counted = Counted(aws)
-    manager = Counted(live.manager) if live.manager else None
-    scene = AccountScene(counted, replace(live, manager=manager))
+    counted = Counted(scene.aws)
+    manager = Counted(scene.manager) if scene.manager else None
+    scene = replace(scene, aws=counted, manager=manager)
     checks = [
         check
         for check in AUDIT_ACCOUNT
-        if check.id not in live.skip and (not check.optional or check.id in live.also)
+        if check.id not in scene.skip and (not check.optional or check.id in scene.also)
     ]
     whole = answers(checks, scene, scene.account)
-    attached = scene.attached_if_read if scene.account == live.site.account else None
+    attached = scene.attached_if_read if scene.account == scene.site.account else None
     if attached is not None:
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
         # If AWS may not be asked to simulate, our engine decides by the policies that were read.
         if all(matrix.how == "others" for matrix in whole.matrices):
-            done, asker = decided_here(live.site, attached.documents, attached.boundary)
+            done, asker = decided_here(scene.site, attached.documents, attached.boundary)
             matrix = matrix_of(done.judgements, asker, "offline", scene.account)
             whole += Answer(matrices=(matrix,))
         documents = {attached.name_of(held): held.document for held in attached.with_boundary}
@@ -64,7 +65,7 @@ def audit_account(aws: Aws, live: Live, name: str | None = None) -> tuple[Accoun
         whole = with_excerpts(whole, texts)
     calls = counted.calls + (manager.calls if manager else 0)
     identity = scene.identity
-    account = Account(identity.account, name, identity.arn, live.site.principal_arn, calls)
+    account = Account(identity.account, name, identity.arn, scene.site.principal_arn, calls)
     return account, whole
 
 
@@ -163,24 +164,23 @@ def list_organization(aws: Aws) -> tuple[Target, ...]:
 
 
 def audit_accounts(
-    aws: Aws,
+    scene: AccountScene,
     targets: Sequence[Target],
-    live: Live,
     way: Way,
     report: Callable[[Account], None] = lambda _: None,
 ) -> Iterator[tuple[Account, Answer]]:
     """Audit *targets*, several at a time; yield the results in their order.
 
-    The site in *live* applies to each account, with that account's id. An account whose role
+    The site of *scene* applies to each account, with that account's id. An account whose role
     cannot be assumed counts as not checked and does not stop the others. *report* is called after
     each account. Matrices keep only unexpected cells, so that memory does not grow with the number
     of accounts. Raises AwsError if sts:GetCallerIdentity gets no answer.
     """
-    here = aws.identity().account
+    here = scene.account
 
     def audited(target: Target) -> tuple[Account, Answer]:
-        site = replace(live.site, account=target.id)
-        account, answer = _audited(aws, target, replace(live, site=site), way, here)
+        site = replace(scene.site, account=target.id)
+        account, answer = _audited(replace(scene, site=site), target, way, here)
         report(account)
         return account, kept(answer)
 
@@ -188,16 +188,17 @@ def audit_accounts(
         yield from pool.map(audited, targets)
 
 
-def _audited(aws: Aws, target: Target, live: Live, way: Way, here: str) -> tuple[Account, Answer]:
-    counted = Counted(aws)
+def _audited(scene: AccountScene, target: Target, way: Way, here: str) -> tuple[Account, Answer]:
+    counted = Counted(scene.aws)
     try:
-        inside = aws if target.id == here else _enter(counted, target, live, way)
-        account, answer = audit_account(inside, live, target.name)
+        if target.id != here:
+            scene = replace(scene, aws=_enter(counted, scene.site, way))
+        account, answer = audit_account(scene, target.name)
     except CmlIamError as error:
         lost = Account(
             target.id,
             target.name,
-            principal=live.site.principal_arn,
+            principal=scene.site.principal_arn,
             calls=counted.calls,
             state="not checked",
             reason=" ".join(error.message.split()),
@@ -207,9 +208,9 @@ def _audited(aws: Aws, target: Target, live: Live, way: Way, here: str) -> tuple
     return replace(account, calls=account.calls + counted.calls), answer
 
 
-def _enter(aws: Aws, target: Target, live: Live, way: Way) -> Aws:
+def _enter(aws: Aws, site: Site, way: Way) -> Aws:
     parameters: dict[str, Any] = {
-        "RoleArn": f"arn:{live.site.partition}:iam::{target.id}:role/{way.role}",
+        "RoleArn": f"arn:{site.partition}:iam::{site.account}:role/{way.role}",
         "RoleSessionName": SESSION,
     }
     if way.external_id is not None:

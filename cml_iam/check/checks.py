@@ -120,18 +120,26 @@ class Check(NamedTuple):
 _UNLIKE: Final = ("CML704", "CML705", "CML706")
 """The rules for documents with a different meaning from the rendered ones."""
 
+_UNEXPECTED: Final = ("CML701", "CML702")
+"""The rules for calls that are refused, or allowed, against an expectation."""
+
 _KEPT: Final = "The site's promises hold for every possible request"
 _BOTH: Final = ("identity", "principal")
 _SHARED: Final = "no further calls"
 
 _of_files = partial(Check, of="files", module="documents")
 _of_account = partial(Check, of="account", role="administrator", needs=("identity",))
-_of_principal = partial(_of_account, group="principal", needs=_BOTH, module="_meaning")
-_of_permissions = partial(_of_account, group="permissions", needs=_BOTH)
+_of_principal = partial(
+    _of_account, group="principal", needs=_BOTH, module="_meaning", calls=_SHARED
+)
+_of_permissions = partial(_of_account, group="permissions", needs=_BOTH, module="_permissions")
+_of_surroundings = partial(_of_account, group="surroundings", module="bootstrap")
 _of_bootstrap = partial(
     Check, of="bootstrap", group="principal", module="bootstrap", role="administrator"
 )
-_of_machine = partial(Check, of="machine", role="manager")
+_of_machine = partial(Check, of="machine", role="manager", group="surroundings", module="doctor")
+_of_credential = partial(_of_machine, group="keys", module="_credentials")
+_of_manager = partial(_of_machine, module="manager")
 
 CHECKS: Final = (
     _of_files("lint", "The policies have the intended effect", "documents", finds=("CML715",)),
@@ -146,7 +154,7 @@ CHECKS: Final = (
         "expectations",
         "Every permission of the site works, and no others do",
         "permissions",
-        finds=("CML701", "CML702"),
+        finds=_UNEXPECTED,
     ),
     _of_files("promises", _KEPT, "permissions", finds=("CML717",)),
     _of_account(
@@ -172,13 +180,11 @@ CHECKS: Final = (
     _of_principal(
         "drift",
         "The policies in AWS have the same meaning as the rendered ones",
-        calls=_SHARED,
         finds=(*_UNLIKE, "CML707"),
     ),
     _of_principal(
         "attachments",
         "Nothing else gives the principal permissions",
-        calls=_SHARED,
         finds=("CML709", "CML710"),
     ),
     _of_principal(
@@ -187,21 +193,17 @@ CHECKS: Final = (
         calls="1 each for boundary and guardrail, if not attached",
         finds=("CML711", "CML712"),
     ),
-    _of_principal(
-        "quarantine", "AWS has not quarantined the principal", calls=_SHARED, finds=("CML713",)
-    ),
-    _of_permissions("proof", _KEPT, module="_meaning", calls=_SHARED, finds=("CML717",)),
+    _of_principal("quarantine", "AWS has not quarantined the principal", finds=("CML713",)),
+    _of_principal("proof", _KEPT, group="permissions", finds=("CML717",)),
     _of_permissions(
         "simulation",
         "AWS's simulator answers every expectation as required",
-        module="_permissions",
         calls="1 for each group of expectations with one context",
-        finds=("CML701", "CML702"),
+        finds=_UNEXPECTED,
     ),
     _of_permissions(
         "use",
         "The manager's own credentials can use every permission",
-        module="_permissions",
         role="manager",
         calls="1 for each permission and region",
         finds=("CML703",),
@@ -221,21 +223,11 @@ CHECKS: Final = (
         calls="1, plus 1 for each key",
         finds=("CML801", "CML802", "CML803", "CML804", "CML805", "CML806"),
     ),
-    _of_account(
-        "trail",
-        "CloudTrail records what the manager does",
-        "surroundings",
-        module="bootstrap",
-        calls="1",
-        finds=("CML821",),
+    _of_surroundings(
+        "trail", "CloudTrail records what the manager does", calls="1", finds=("CML821",)
     ),
-    _of_account(
-        "alarms",
-        "Alarms on the manager's activity can fire",
-        "surroundings",
-        module="bootstrap",
-        calls="2",
-        finds=("CML822",),
+    _of_surroundings(
+        "alarms", "Alarms on the manager's activity can fire", calls="2", finds=("CML822",)
     ),
     _of_account(
         "who-else",
@@ -256,72 +248,30 @@ CHECKS: Final = (
         "Everything in the account agrees with the site file",
         calls="those of `bootstrap plan`, plus 2",
     ),
-    _of_machine(
-        "endpoint",
-        "AWS's endpoints answer",
-        "surroundings",
-        module="doctor",
-        role="anonymous",
-        calls="3",
-    ),
-    _of_machine(
-        "clock",
-        "The clock is correct",
-        "surroundings",
-        module="doctor",
-        role="anonymous",
-        calls=_SHARED,
-    ),
-    _of_machine(
-        "files",
-        "Only their owner can read the credential files",
-        "keys",
-        module="_credentials",
-        calls=_SHARED,
-    ),
-    _of_machine(
+    _of_machine("endpoint", "AWS's endpoints answer", role="anonymous", calls="3"),
+    _of_machine("clock", "The clock is correct", role="anonymous", calls=_SHARED),
+    _of_credential("files", "Only their owner can read the credential files", calls=_SHARED),
+    _of_credential(
         "credentials",
         "AWS accepts the credential, which is the manager's and not too old",
-        "keys",
-        module="_credentials",
         calls="2",
     ),
-    _of_machine(
-        "regions",
-        "Every region of the site is enabled",
-        "surroundings",
-        module="doctor",
-        calls="1",
+    _of_machine("regions", "Every region of the site is enabled", calls="1"),
+    _of_manager(
+        "connection", "EC2 answers with the manager's credential", calls="1", optional=True
     ),
-    _of_machine(
-        "connection",
-        "EC2 answers with the manager's credential",
-        "surroundings",
-        module="manager",
-        calls="1",
-        optional=True,
-    ),
-    _of_machine(
+    _of_manager(
         "permissions",
         "The manager can use every permission, or the reason is known",
-        "permissions",
-        module="manager",
+        group="permissions",
         calls="1 for each permission and region, more to explain a refusal",
     ),
-    _of_machine(
+    _of_manager(
         "metrics",
         "Every worker has metrics",
-        "surroundings",
-        module="manager",
         calls="1 for each region, plus 2 for each worker",
     ),
-    _of_machine(
-        "data",
-        "The AWS service reference is recent",
-        "surroundings",
-        module="doctor",
-        role=None,
-    ),
+    _of_machine("data", "The AWS service reference is recent", role=None),
 )
 """Every check, in the order they run."""
 

@@ -71,15 +71,16 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
     return Attached(holder, own, guard, quarantine, extra)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """The request to audit an account: *manager* is AWS as the manager sees it, if available.
+@dataclass(frozen=True)
+class AccountScene:
+    """The account of *aws*, the site to compare it with, and what to ask about it.
 
-    *skip* are ids of checks to leave out, *also* ids of optional checks to include. *scps* are the
-    service control policies of each level above the account, if given. *principal* is the ARN of
-    the principal to simulate instead of the site's.
+    *manager* is AWS as the manager sees it, if given. *skip* are ids of checks to leave out, *also*
+    ids of optional checks to include. *scps* are the service control policies of each level above
+    the account, if given. *other* is the ARN of a principal to simulate instead of the site's.
     """
 
+    aws: Aws
     site: Site
     now: datetime
     profile: Profile = "hardened"
@@ -87,18 +88,7 @@ class Live:
     skip: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     scps: Any = None
-    principal: str | None = None
-
-
-class AccountScene:
-    """The account of *aws*, and the site to compare it with."""
-
-    def __init__(self, aws: Aws, live: Live) -> None:
-        self.aws, self.site, self.now = aws, live.site, live.now
-        self.profile, self.scps = live.profile, live.scps
-        self._manager = live.manager
-        self.principal = live.principal or live.site.principal_arn
-        self._of_another = live.principal is not None
+    other: str | None = None
 
     @fact
     def identity(self) -> Identity:
@@ -111,13 +101,13 @@ class AccountScene:
         return self.identity.account
 
     @property
-    def manager(self) -> Aws | None:
+    def as_manager(self) -> Aws | None:
         """AWS with the manager's credentials: as given, or *aws* if those are the manager's.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
         """
-        if self._manager is not None:
-            return self._manager
+        if self.manager is not None:
+            return self.manager
         site, arn = self.site, self.identity.arn
         if site.role:
             return self.aws if f":assumed-role/{site.role}/" in arn else None
@@ -136,7 +126,7 @@ class AccountScene:
     @property
     def attached_if_read(self) -> Attached | None:
         """The policies of the site's principal; None if unreadable, or for another principal."""
-        if self._of_another:
+        if self.other:
             return None
         try:
             return self.attached

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.check.answer import Answer
     from cml_iam.check.report import Waivers
-    from cml_iam.check.scene import Live
+    from cml_iam.check.scene import AccountScene
     from cml_iam.lint import Rule
     from cml_iam.site import Site
 
@@ -247,7 +247,7 @@ def _accounts(
     given: Mapping[str, Any], site: Site | None, now: datetime, scps: Any
 ) -> list[tuple[Account, Answer]]:
     from cml_iam.check.account import audit_account
-    from cml_iam.check.scene import Live
+    from cml_iam.check.scene import AccountScene
 
     if site is None:
         raise InputError(
@@ -255,20 +255,20 @@ def _accounts(
             remedy="write one with `cml-iam init`, or name it: --site",
         )
     also = frozenset({"who-else"} if given["who_else"] else ())
-    skip = frozenset(given["skip"])
-    live = Live(site, now, given["document"], skip=skip, also=also, scps=scps)
-    if _several(given):
-        return _many(live, given)
+    skip, several = frozenset(given["skip"]), _several(given)
     manager = None
-    if "use" not in skip:
+    if "use" not in skip and not several:
         manager = connect_beside("manager", site, given["manager_profile"])
-    aws = connect_as("administrator", site)
+    aws = connect_as("administrator", site, any_account=several)
+    scene = AccountScene(aws, site, now, given["document"], manager, skip, also, scps)
+    if several:
+        return _many(scene, given)
     refuse_account_of_others(aws, site)
     with progress(f"auditing account {site.account}"):
-        return [audit_account(aws, replace(live, manager=manager))]
+        return [audit_account(scene)]
 
 
-def _many(live: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
+def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
     """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.account import (
         DEFAULT_ROLE,
@@ -278,10 +278,10 @@ def _many(live: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
         read_targets,
     )
 
-    aws, file = connect_as("administrator", live.site, any_account=True), given["accounts"]
-    targets = read_targets(read_text(file), str(file)) if file else list_organization(aws)
+    file = given["accounts"]
+    targets = read_targets(read_text(file), str(file)) if file else list_organization(scene.aws)
     role = given["role"] or DEFAULT_ROLE
-    way = Way(_sign_in(live.site), role, given["external_id"], given["parallel"])
+    way = Way(_sign_in(scene.site), role, given["external_id"], given["parallel"])
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
@@ -291,7 +291,7 @@ def _many(live: Live, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
         with context.scope(cleanup=False):  # a thread has no context of its own
             note(f"{mark} {account.state} {account.id} ({done} of {len(targets)})")
 
-    return list(audit_accounts(aws, targets, live, way, report))
+    return list(audit_accounts(scene, targets, way, report))
 
 
 def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:

@@ -85,13 +85,13 @@ def verify(
 
 def _live(site: Site, principal: str) -> Verification:
     from cml_iam.check.checks import ask, check_named
-    from cml_iam.check.scene import AccountScene, Live
+    from cml_iam.check.scene import AccountScene
 
     aws = connect_as("administrator", site)
     with progress(f"asking AWS about {principal}"):
-        request = Live(site, datetime.now(UTC), principal=principal)
+        here = AccountScene(aws, site, datetime.now(UTC), other=principal)
         done: Verification
-        (done,) = ask(check_named("simulation"), AccountScene(aws, request)).details
+        (done,) = ask(check_named("simulation"), here).details
     return done
 
 

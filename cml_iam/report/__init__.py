@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final, Literal, NamedTuple
 
 from cml_iam.visible import visible
@@ -142,9 +143,8 @@ class Item(NamedTuple):
     def is_sequence(self) -> bool:
         """Whether the requests are consecutive steps rather than examples.
 
-        This depends on the rule: escalations (CML5…) and broken promises have sequences of calls.
-        For any other rule each request stands alone, even if one happens to set a tag that another
-        requires.
+        Only escalations (CML5…) and broken promises have sequences of calls; for any other rule,
+        each request stands alone.
         """
         return len(self.requests) > 1 and self.rule.startswith(_SEQUENCES)
 
@@ -183,7 +183,7 @@ class Grid(NamedTuple):
     @property
     def requests(self) -> tuple[Request, ...]:
         """The requests of all cells."""
-        places = (place for _, row in self.rows for place in row if place)
+        places = [place for _, row in self.rows for place in row if place]
         return tuple(request for place in places for request in place.requests)
 
 
@@ -208,15 +208,9 @@ class Section(NamedTuple):
 
     def filled(self) -> tuple[list[Column], list[list[Cell]]]:
         """Return the columns and rows without empty columns."""
-        kept = [
-            number
-            for number in range(len(self.columns))
-            if any(row[number] != Cell() for row in self.rows)
-        ]
-        return (
-            [self.columns[number] for number in kept],
-            [[row[number] for number in kept] for row in self.rows],
-        )
+        used = [any(cell != Cell() for cell in cells) for cells in zip(*self.rows, strict=True)]
+        rows = [list(compress(row, used)) for row in self.rows]
+        return list(compress(self.columns, used)), rows
 
 
 class Document(NamedTuple):

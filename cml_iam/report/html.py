@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from textwrap import dedent
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -133,10 +133,10 @@ def _template() -> Template:
         ),
     )
     pages.filters.update(
-        prose=_prose,
+        prose=partial(_marked, "`([^`]+)`", r"<code>\1</code>"),
         lines=_lines,
         verbatim=_verbatim,
-        breakable=_breakable,
+        breakable=partial(_marked, "(?<=[a-z:])(?=[A-Z])", "<wbr>"),
         capital=capital,
         points=_points,
     )
@@ -144,21 +144,13 @@ def _template() -> Template:
     return pages.from_string(shipped_text("templates", "page.html.j2"))
 
 
-def _prose(text: str) -> Markup:
-    """Return foreign *text* escaped, with text in backticks as code."""
+def _marked(pattern: str, markup: str, text: str) -> Markup:
+    """Return foreign *text* escaped, with our own *markup* where *pattern* matches."""
     from markupsafe import Markup, escape
 
     # On plain text, because Markup would escape the replacement.
     safe = str(escape(shown(text)))
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
-
-
-def _breakable(text: str) -> Markup:
-    """Return foreign *text* escaped, with line break opportunities in action names."""
-    from markupsafe import Markup, escape
-
-    safe = str(escape(shown(text)))
-    return Markup(re.sub("(?<=[a-z:])(?=[A-Z])", "<wbr>", safe))  # noqa: S704 - escaped above
+    return Markup(re.sub(pattern, markup, safe))  # noqa: S704 - escaped above
 
 
 def _lines(texts: Iterable[str]) -> Markup:
@@ -176,12 +168,10 @@ def _verbatim(texts: Iterable[str]) -> list[Markup]:
     return [escape(line) for line in together.split("\n")]
 
 
-def _common(requests: Iterable[Request]) -> tuple[str, ...]:
+def _common(requests: Iterable[Request]) -> list[str]:
     """Return the context lines that all *requests* share; none for a single request."""
-    contexts = [request.context for request in requests]
-    if len(contexts) < 2:
-        return ()
-    return tuple(line for line in contexts[0] if all(line in other for other in contexts[1:]))
+    first, *others = [request.context for request in requests] or [()]
+    return [line for line in first if others and all(line in other for other in others)]
 
 
 def _own(request: Request, common: Iterable[str]) -> list[str]:

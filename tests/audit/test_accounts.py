@@ -21,7 +21,7 @@ from cml_iam.check.account import (
     read_targets,
 )
 from cml_iam.check.report import make_report
-from cml_iam.check.scene import Live
+from cml_iam.check.scene import AccountScene
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.render import render_parts
 from cml_iam.sandbox import Sandbox
@@ -143,9 +143,8 @@ def test_each_account_is_audited_and_one_that_is_closed_is_said(
 
     audited = list(
         audit_accounts(
-            auditor,
+            AccountScene(auditor, SITE, now, skip=SKIPPED),
             targets,
-            Live(SITE, now, skip=SKIPPED),
             way(sandbox),
             lambda account: told.append(account.id),
         )
@@ -170,10 +169,10 @@ def test_each_account_is_audited_and_one_that_is_closed_is_said(
 
 
 def test_without_the_external_id_no_account_is_entered(sandbox: Sandbox, auditor: Aws) -> None:
-    asked = Live(SITE, datetime.now(UTC), skip=SKIPPED)
+    scene = AccountScene(auditor, SITE, datetime.now(UTC), skip=SKIPPED)
     targets = read_targets("222200000001\n", "list")
 
-    ((account, part),) = audit_accounts(auditor, targets, asked, way(sandbox, external_id=None))
+    ((account, part),) = audit_accounts(scene, targets, way(sandbox, external_id=None))
 
     assert account.state == "not checked"
     assert part.checks == ()
@@ -181,10 +180,10 @@ def test_without_the_external_id_no_account_is_entered(sandbox: Sandbox, auditor
 
 @pytest.mark.parametrize("several", [1, 3])
 def test_the_order_is_that_of_the_list(sandbox: Sandbox, auditor: Aws, several: int) -> None:
-    asked = Live(SITE, datetime.now(UTC), skip=SKIPPED)
+    scene = AccountScene(auditor, SITE, datetime.now(UTC), skip=SKIPPED)
     targets = read_targets("222200000002\n222200000001\n", "list")
 
-    found = audit_accounts(auditor, targets, asked, way(sandbox, several=several))
+    found = audit_accounts(scene, targets, way(sandbox, several=several))
 
     assert [account.id for account, _ in found] == ["222200000002", "222200000001"]
 

@@ -19,7 +19,7 @@ from cml_iam.catalogue import load_catalogue
 from cml_iam.check.account import audit_account
 from cml_iam.check.checks import AUDIT_ACCOUNT, answers, check_named
 from cml_iam.check.report import make_report
-from cml_iam.check.scene import AccountScene, Live
+from cml_iam.check.scene import AccountScene
 from cml_iam.errors import NotFoundError
 from cml_iam.lint import Severity
 from cml_iam.prove import site_promises
@@ -59,8 +59,8 @@ class Cloud:
 
     def audited(self, aws: Aws | None = None, **changed: Any) -> tuple[Account, Report]:
         now = datetime.now(UTC)
-        asked = replace(Live(SITE, now, manager=self.manager), **changed)
-        account, part = audit_account(aws or self.root, asked)
+        scene = AccountScene(aws or self.root, SITE, now, manager=self.manager)
+        account, part = audit_account(replace(scene, **changed))
         return account, make_report(now, [part], accounts=[account])
 
     def sign_in(self, user: str, document: dict[str, Any]) -> Aws:
@@ -314,7 +314,7 @@ def test_the_promises_are_proved_of_all_that_the_principal_holds_in_its_boundary
 
 def test_a_promise_that_nothing_else_tells_is_broken_is_a_finding(cloud: Cloud) -> None:
     narrower = replace(SITE, restrict=replace(SITE.restrict, instance_types=("m5.large",)))
-    scene = AccountScene(cloud.root, Live(narrower, datetime.now(UTC)))
+    scene = AccountScene(cloud.root, narrower, datetime.now(UTC))
 
     part = answers([check_named("proof")], scene, SITE.account)
 
@@ -478,9 +478,9 @@ def test_a_role_is_audited_as_a_user_is(cloud: Cloud) -> None:
 
 def test_a_skipped_check_is_left_out_and_named(cloud: Cloud) -> None:
     now = datetime.now(UTC)
-    asked = Live(SITE, now, skip=frozenset({"use", "simulation"}))
+    scene = AccountScene(cloud.root, SITE, now, skip=frozenset({"use", "simulation"}))
 
-    account, part = audit_account(cloud.root, asked)
+    account, part = audit_account(scene)
     report = make_report(now, [part], accounts=[account], skipped=["use", "simulation"])
 
     assert report.skipped == ("use", "simulation")
@@ -546,7 +546,7 @@ def test_the_calls_are_counted(cloud: Cloud) -> None:
 def test_each_check_costs_the_calls_that_its_row_says(cloud: Cloud) -> None:
     """Those whose number depends on the account are counted for one user and region."""
     root, manager = Counted(cloud.root), Counted(cloud.manager)
-    scene = AccountScene(root, Live(SITE, datetime.now(UTC), manager=manager))
+    scene = AccountScene(root, SITE, datetime.now(UTC), manager=manager)
     costs = {}
     for check in AUDIT_ACCOUNT:
         before = root.calls + manager.calls
@@ -567,8 +567,8 @@ def test_a_region_of_the_site_in_which_nothing_can_be_tried_is_not_passed_over(
     manager = cloud.sign_in("everywhere", {"Version": "2012-10-17", "Statement": [everything]})
     both = replace(SITE.restrict, regions=("us-east-1", "us-west-2"))
 
-    asked = Live(replace(SITE, restrict=both), datetime.now(UTC), manager=manager)
-    scene = AccountScene(cloud.root, asked)
+    site = replace(SITE, restrict=both)
+    scene = AccountScene(cloud.root, site, datetime.now(UTC), manager=manager)
 
     part = answers([check_named("use")], scene, SITE.account)
 

@@ -16,7 +16,7 @@ from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.account import audit_account
 from cml_iam.check.report import make_report
-from cml_iam.check.scene import Live
+from cml_iam.check.scene import AccountScene
 from cml_iam.lint import Severity
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
@@ -50,8 +50,8 @@ def trusting(principal: dict[str, str]) -> str:
 
 
 def audited(aws: Aws, site: Site = SITE, **changed: Any) -> Report:
-    asked = replace(Live(site, datetime.now(UTC), also=frozenset({"who-else"})), **changed)
-    account, part = audit_account(aws, asked)
+    scene = AccountScene(aws, site, datetime.now(UTC), also=frozenset({"who-else"}))
+    account, part = audit_account(replace(scene, **changed))
     return make_report(datetime.now(UTC), [part], accounts=[account])
 
 
