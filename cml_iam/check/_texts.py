@@ -14,7 +14,7 @@ from typing import Final
 from cml_iam.audit import AuditFinding, Spot
 from cml_iam.check.answer import Answer, ask_of, fingerprint
 from cml_iam.check.checks import Check
-from cml_iam.check.files import Given, Policy
+from cml_iam.check.files import InputFile, Policy
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint import Finding, Kind, Severity, lint_subjects
 from cml_iam.located import parse_json
@@ -140,7 +140,7 @@ _EXAMPLE: Final = "EXAMPLE"
 _PLACEHOLDERS: Final = "write placeholders instead, so that a real pair never replaces it unnoticed"
 
 
-def secrets_in(check: Check, file: Given) -> Iterator[AuditFinding]:
+def secrets_in(check: Check, file: InputFile) -> Iterator[AuditFinding]:
     """Yield a finding for every access key in the file with its secret; never shows the secret.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html

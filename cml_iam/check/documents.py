@@ -12,7 +12,7 @@ from cml_iam.check._expected import decided_here, expectation_findings, matrix_o
 from cml_iam.check._texts import lint_many, secrets_in, with_excerpts
 from cml_iam.check.answer import Answer, add_up, trimmed
 from cml_iam.check.checks import AUDIT_FILES, Check, answers, fact, failed, not_made
-from cml_iam.check.files import Content, Given, Policy, content_of, in_force
+from cml_iam.check.files import Content, InputFile, Policy, content_of, in_force
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.expectations import Judgement
 from cml_iam.lint import JUDGED_AS, Kind, Severity
@@ -41,7 +41,7 @@ class Offline:
     template parameters. Everything is read once.
     """
 
-    given: tuple[Given, ...] = ()
+    files: tuple[InputFile, ...] = ()
     site: Site | None = None
     profile: Profile = "hardened"
     together: bool = False
@@ -52,10 +52,10 @@ class Offline:
     @fact
     def contents(self) -> Mapping[str, Content]:
         """The content of each file, by its name."""
-        alone = len(self.given) == 1
+        alone = len(self.files) == 1
         return {
             file.name: content_of(file, self.site, alone=alone, parameters=self.parameters)
-            for file in self.given
+            for file in self.files
         }
 
     @fact
@@ -66,7 +66,7 @@ class Offline:
     @fact
     def subjects(self) -> Sequence[Policy]:
         """The policies to judge: those in the files or, without files, the rendered ones."""
-        if self.site and (not self.given or (not self.policies and self._names_site())):
+        if self.site and (not self.files or (not self.policies and self._names_site())):
             return _rendered(self.site, self.profile)
         return self.policies
 
@@ -75,12 +75,12 @@ class Offline:
         if self.site_file is None:
             return False
         path = self.site_file.resolve()
-        return any(Path(file.name).resolve() == path for file in self.given)
+        return any(Path(file.name).resolve() == path for file in self.files)
 
     @property
-    def read(self) -> Sequence[Given]:
+    def read(self) -> Sequence[InputFile]:
         """The files that could be read."""
-        return [file for file in self.given if file.unread is None]
+        return [file for file in self.files if file.unread is None]
 
     @fact
     def in_force(self) -> Sequence[Policy]:
@@ -117,7 +117,7 @@ def audit_documents(scene: Offline) -> Answer:
     A check without files or a site to work on counts as not made. Raises InputError if there is
     neither a file nor a site.
     """
-    if scene.site is None and not scene.given:
+    if scene.site is None and not scene.files:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
     before = Answer(
         inputs=tuple(Input(file.name, "file", file.sha256) for file in scene.read),

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from cml_iam.audit import Spot
@@ -45,7 +44,7 @@ _HAS_POLICY: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTI
 """Words that every policy in Terraform code contains."""
 
 
-class Given(NamedTuple):
+class InputFile(NamedTuple):
     """A file: its *name* as given, its *text*, and the *sha256* of its bytes.
 
     *named* is True if the file itself was given, and False if it was found in a folder. *unread*
@@ -107,14 +106,14 @@ class Content(NamedTuple):
     unread: tuple[Problem, ...] = ()
 
 
-def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
+def read_files(paths: Iterable[Path]) -> tuple[InputFile, ...]:
     """Read *paths*, files and folders; raises InputError if one cannot be read.
 
     Reads a folder at any depth: every .json file, and every text that could contain a secret. Does
     not follow symbolic links inside; these, and folders without a readable file, are returned as
     not read.
     """
-    read: dict[str, Given] = {}
+    read: dict[str, InputFile] = {}
     for path in paths:
         if path.is_dir():
             met = list(filter(None, map(_met, sorted(_files(path)))))
@@ -126,19 +125,13 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
 
 
 def content_of(
-    file: Given,
-    site: Site | None,
-    *,
-    alone: bool,
-    parameters: Mapping[str, str] = MappingProxyType({}),
+    file: InputFile, site: Site | None, *, alone: bool, parameters: Mapping[str, str]
 ) -> Content:
     """Return the policies of a file; *alone*: it is the only file given.
 
-    *parameters* are the values of templates' parameters.
-
-    In Markdown, each JSON block is one policy. A single statement in a block is read as a policy
-    with that statement, because snippets are published in that form; as the content of a file, it
-    is a fault.
+    *parameters* are the values of templates' parameters. In Markdown, each JSON block is one
+    policy; a single statement in a block is read as a policy with that statement, because snippets
+    are published in that form.
     """
     if file.unread is not None:
         return Content(skipped=file.unread)
@@ -168,7 +161,7 @@ def content_of(
     return Content(skipped=_TERRAFORM if terraform else None)
 
 
-def _plain(file: Given, site: Site | None) -> Policy:
+def _plain(file: InputFile, site: Site | None) -> Policy:
     try:
         value = json.loads(file.text)
     except (ValueError, RecursionError):
@@ -196,7 +189,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _met(path: Path) -> Given | None:
+def _met(path: Path) -> InputFile | None:
     """Return a file found in a folder; None if it has no suffix and is not text."""
     if path.is_symlink():
         return _not_read(path, "it is a symbolic link, which is not followed")
@@ -209,16 +202,16 @@ def _met(path: Path) -> Given | None:
         return _not_read(path, error.message) if path.suffix else None
 
 
-def _given(path: Path, data: bytes, *, named: bool = True) -> Given:
+def _given(path: Path, data: bytes, *, named: bool = True) -> InputFile:
     text = decoded(data, str(path))
-    return Given(str(path), text, hashlib.sha256(data).hexdigest(), named)
+    return InputFile(str(path), text, hashlib.sha256(data).hexdigest(), named)
 
 
-def _not_read(path: Path, reason: str) -> Given:
-    return Given(str(path), "", "", named=False, unread=reason)
+def _not_read(path: Path, reason: str) -> InputFile:
+    return InputFile(str(path), "", "", named=False, unread=reason)
 
 
-def _markdown(file: Given) -> Content:
+def _markdown(file: InputFile) -> Content:
     policies: list[Policy] = []
     broken: list[int] = []
     for match in _BLOCK.finditer(file.text):
@@ -234,7 +227,7 @@ def _markdown(file: Given) -> Content:
     return Content(tuple(policies), reason)
 
 
-def _block(file: Given, match: re.Match[str], value: Any) -> Iterator[Policy]:
+def _block(file: InputFile, match: re.Match[str], value: Any) -> Iterator[Policy]:
     # The lines before keep their number, so that places are those in the file.
     before = "\n" * (file.text.count("\n", 0, match.start(2)) - 1)
     if is_statement(value):

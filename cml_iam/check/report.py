@@ -10,8 +10,7 @@ A waiver accepts findings deliberately. The site file has a `[[waivers]]` table 
     expires = 2027-01-31               # the last day on which it holds
 
 A faulty waiver is a finding of the audit and affects no other command. One site file serves many
-audits (of files in a commit, of the account at night), so a waiver is reported as unused only if
-the audit could have had its finding.
+audits, so a waiver is reported as unused only if the audit could have had its finding.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ from cml_iam.audit import (
 )
 from cml_iam.check.answer import Answer, add_up
 from cml_iam.check.checks import CHECKS, WAIVERS, failed
-from cml_iam.errors import Place
 from cml_iam.facts import updated
 from cml_iam.lint import lint_rules
 from cml_iam.located import Located, did_you_mean
@@ -53,7 +51,7 @@ def make_report(
     *,
     site: str | None = None,
     accounts: Sequence[Account] = (),
-    waivers: Waivers | None = None,
+    waivers: Sequence[WaiverEntry] = (),
     skipped: Iterable[str] = (),
     about: About | None = None,
 ) -> Report:
@@ -66,7 +64,7 @@ def make_report(
     checks = [check for check in whole.checks if check.id not in left_out]
     findings = [finding for finding in whole.findings if finding.check not in left_out]
     findings = _numbered(sorted(findings, key=_rank))
-    if waivers and waivers.given:
+    if waivers:
         findings, result = _waived(findings, waivers, time.date(), checks, whole.inputs)
         checks.append(result)
     return Report(
@@ -119,29 +117,24 @@ _TEXTS: Final = ("finding", "place", "reason", "owner")
 _FIELDS: Final = (*_TEXTS, "expires")
 
 
-class GivenWaiver(NamedTuple):
-    """A waiver with its place in the site file, or the problems that make it invalid."""
+class WaiverEntry(NamedTuple):
+    """An entry of the site file at *spot*: a waiver, or the problems that make it invalid."""
 
-    at: Place | None
+    spot: Spot
     waiver: Waiver | None
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...]
 
 
-class Waivers(NamedTuple):
-    """The waivers of the site file *file*."""
-
-    file: str
-    given: tuple[GivenWaiver, ...]
-
-
-def read_waivers(located: Located, file: str) -> Waivers:
-    """Return the waivers of the site file parsed as *located*."""
+def read_waivers(located: Located, file: str) -> tuple[WaiverEntry, ...]:
+    """Return the entries for waivers in the site file parsed as *located*."""
     entries = []
     for number, raw in enumerate(located.value.get("waivers", ())):
         problems = tuple(_problems(raw))
         waiver = None if problems else Waiver(**{name: raw[name] for name in _FIELDS})
-        entries.append(GivenWaiver(located.place(("waivers", number)), waiver, problems))
-    return Waivers(file, tuple(entries))
+        place = located.place(("waivers", number))
+        spot = Spot(file, place.line, place.column) if place else Spot(file)
+        entries.append(WaiverEntry(spot, waiver, problems))
+    return tuple(entries)
 
 
 def _problems(raw: Any) -> Iterator[str]:
@@ -165,7 +158,7 @@ def _problems(raw: Any) -> Iterator[str]:
 
 def _waived(
     findings: Sequence[AuditFinding],
-    waivers: Waivers,
+    waivers: Sequence[WaiverEntry],
     today: date,
     checks: Sequence[Check],
     inputs: Sequence[Input],
@@ -176,8 +169,8 @@ def _waived(
     unused, unless *checks* of *inputs* did not look for its finding. Findings about waivers cannot
     be waived.
     """
-    valid = [entry.waiver for entry in waivers.given if entry.waiver]
-    valid = [waiver for waiver in valid if waiver.expires >= today]
+    given = [entry.waiver for entry in waivers if entry.waiver]
+    valid = [waiver for waiver in given if waiver.expires >= today]
     waived = [
         replace(
             finding, waiver=next((waiver for waiver in valid if _covers(waiver, finding)), None)
@@ -188,23 +181,22 @@ def _waived(
     needed |= {id(waiver) for waiver in valid if not _looked_for(waiver, checks, inputs)}
     wrong = [
         finding
-        for number, entry in enumerate(waivers.given, start=1)
-        for finding in _wrong(entry, number, waivers.file, today, needed)
+        for number, entry in enumerate(waivers, start=1)
+        for finding in _wrong(entry, number, today, needed)
     ]
     count = sum(1 for finding in waived if finding.waiver)
-    detail = f"{len(waivers.given)} given, {plural(count, 'finding')} waived"
-    result = WAIVERS.passed(len(waivers.given), detail)
+    detail = f"{len(waivers)} given, {plural(count, 'finding')} waived"
+    result = WAIVERS.passed(len(waivers), detail)
     return [*waived, *wrong], failed(result) if wrong else result
 
 
 def _wrong(
-    entry: GivenWaiver, number: int, file: str, today: date, needed: Collection[int]
+    entry: WaiverEntry, number: int, today: date, needed: Collection[int]
 ) -> Iterator[AuditFinding]:
     """Yield the finding about a waiver that is invalid, expired or not *needed*, by identity."""
-    line, column = (entry.at.line, entry.at.column) if entry.at else (None, None)
-    spot, waiver = Spot(file, line, column), entry.waiver
+    spot, waiver, problems = entry
     if waiver is None:
-        message = f"waiver {number} waives nothing: {'; '.join(entry.problems)}"
+        message = f"waiver {number} waives nothing: {'; '.join(problems)}"
         yield WAIVERS.finding("CML902", message, spot, about=f"{number}")
         return
     message = f"the waiver of {waiver.finding} at `{waiver.place}` by {waiver.owner}"

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
     from cml_iam.check.answer import Answer
-    from cml_iam.check.report import Waivers
+    from cml_iam.check.report import WaiverEntry
     from cml_iam.check.scene import AccountScene
     from cml_iam.lint import Rule
     from cml_iam.site import Site
@@ -194,7 +194,7 @@ def _audited(given: Mapping[str, Any]) -> Report:
     report = make_report(
         now,
         [*of_files, *(answer for _, answer in audited)],
-        site=waivers.file if waivers else None,
+        site=str(site_path()) if site else None,
         accounts=[account for account, _ in audited],
         waivers=waivers,
         skipped=given["skip"],
@@ -203,8 +203,8 @@ def _audited(given: Mapping[str, Any]) -> Report:
     return report if before is None else replace(report, since=compare_reports(report, before))
 
 
-def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
-    """Return the site and its waivers, or None for both if *files* are given and no site exists.
+def _site(files: tuple[Path, ...]) -> tuple[Site | None, tuple[WaiverEntry, ...]]:
+    """Return the site, or None if *files* are given and no site exists; and its waivers.
 
     Raises SiteError if the site file is missing or has faults.
     """
@@ -212,7 +212,7 @@ def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
     from cml_iam.located import parse_toml
 
     if files and not has_site():
-        return None, None
+        return None, ()
     site, path = load_site(), site_path()
     return site, read_waivers(parse_toml(read_text(path), str(path)), str(path))
 
@@ -233,9 +233,9 @@ def _now() -> datetime:
 
 def _documents(given: Mapping[str, Any], site: Site | None) -> Answer:
     from cml_iam.check.documents import Offline, audit_documents
-    from cml_iam.check.files import read_given
+    from cml_iam.check.files import read_files
 
-    files = read_given(given["files"])
+    files = read_files(given["files"])
     with progress("judging the documents", only_on_terminal=True):
         processes = os.cpu_count() or 1
         document, together = given["document"], given["together"]

@@ -17,7 +17,7 @@ import pytest
 
 from cml_iam.audit import Report, audit_rules
 from cml_iam.check.documents import Offline, audit_documents
-from cml_iam.check.files import read_given
+from cml_iam.check.files import read_files
 from cml_iam.check.report import make_report
 from cml_iam.errors import InputError
 from cml_iam.lint import Severity, lint_rules
@@ -87,7 +87,7 @@ def policies(tmp_path: Path) -> Path:
 
 
 def audited(*paths: Path, site: Site | None = None, **changed: Any) -> Report:
-    part = audit_documents(Offline(read_given(paths), site, **changed))
+    part = audit_documents(Offline(read_files(paths), site, **changed))
     return make_report(NOW, [part])
 
 
@@ -613,8 +613,8 @@ def test_many_policies_are_shared_out_over_processes(
     for number in range(110):
         (folder / f"p{number:03}.json").write_text(json.dumps(document))
 
-    one = make_report(NOW, [audit_documents(Offline(read_given([folder])))])
-    two = make_report(NOW, [audit_documents(Offline(read_given([folder]), processes=2))])
+    one = make_report(NOW, [audit_documents(Offline(read_files([folder])))])
+    two = make_report(NOW, [audit_documents(Offline(read_files([folder]), processes=2))])
 
     assert len(one.findings) == 220
     assert one.findings == two.findings

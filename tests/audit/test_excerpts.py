@@ -14,7 +14,7 @@ from cml_iam.check._texts import MOST_COLUMNS, MOST_LINES, with_excerpts
 from cml_iam.check.answer import Answer
 from cml_iam.check.checks import check_named
 from cml_iam.check.documents import Offline, audit_documents
-from cml_iam.check.files import read_given
+from cml_iam.check.files import read_files
 from cml_iam.report import Excerpt
 from tests.key_ids import key_id
 
@@ -122,14 +122,14 @@ def test_nothing_of_a_file_with_a_key_is_shown(tmp_path: Path) -> None:
     policy["Statement"][1] |= {"Action": "*", "Sid": "All"}
     path = tmp_path / "p.json"
     path.write_text(json.dumps(policy, indent=2))
-    shown = audit_documents(Offline(read_given([path])))
+    shown = audit_documents(Offline(read_files([path])))
     assert [finding for finding in shown.findings if finding.excerpt], (
         "without a key there are lines"
     )
 
     policy["Id"] = f"{key_id('111122223333')} {secret}"
     path.write_text(json.dumps(policy, indent=2))
-    hidden = audit_documents(Offline(read_given([path])))
+    hidden = audit_documents(Offline(read_files([path])))
 
     assert {finding.rule for finding in hidden.findings} >= {"CML807", "CML602"}
     assert [finding.excerpt for finding in hidden.findings if finding.excerpt] == []

@@ -11,7 +11,7 @@ import pytest
 
 from cml_iam.check.answer import Answer
 from cml_iam.check.documents import Offline, audit_documents
-from cml_iam.check.files import read_given
+from cml_iam.check.files import read_files
 from cml_iam.lint import Severity
 from cml_iam.render import render_policy
 from cml_iam.site import Site
@@ -34,7 +34,7 @@ def audited(site: Site, tmp_path: Path) -> Callable[..., Answer]:
         value["Statement"] += statements
         path = tmp_path / "mine.json"
         path.write_text(json.dumps(value, indent=2))
-        return audit_documents(Offline(read_given([path]), site))
+        return audit_documents(Offline(read_files([path]), site))
 
     return audit
 
