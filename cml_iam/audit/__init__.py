@@ -15,6 +15,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
+from cml_iam.errors import Place
 from cml_iam.files import shipped_text
 from cml_iam.lint import Severity
 from cml_iam.report import Excerpt
@@ -48,6 +49,13 @@ class Spot:
     resource: str | None = None
     statement: str | None = None
     account: str | None = None
+
+    @classmethod
+    def at(cls, place: Place | None, file: str, statement: str | None = None) -> Spot:
+        """Return the spot of *place*, or of *file* if the place is unknown."""
+        if place is None:
+            return cls(file, statement=statement)
+        return cls(place.file, place.line or None, place.column or None, statement=statement)
 
     @property
     def position(self) -> str:

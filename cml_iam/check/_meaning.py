@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Ask, AuditFinding, Changed, Input, Spot
 from cml_iam.catalogue import load_catalogue
-from cml_iam.check.answer import Answer, add_up, ask_of
+from cml_iam.check.answer import Answer, ask_of
 from cml_iam.check.checks import Check, failed, not_made
 from cml_iam.errors import NotFoundError
 from cml_iam.policy import PolicyDocument, canonical
@@ -203,7 +203,7 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     for name, ours, there in pairs:
         spot = Spot(resource=name, account=account)
         parts.append(compared(check, ours, there, spot, f"`{name}`", site.partition))
-    return add_up(parts)
+    return sum(parts, Answer())
 
 
 def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:

@@ -45,13 +45,7 @@ def lint_many(
 
 def _linted(finding: Finding, check: Check, name: str) -> AuditFinding:
     """Return lint's finding in the document *name* as a finding of the audit."""
-    place = finding.place
-    spot = Spot(
-        file=place.file if place else name,
-        line=place.line or None if place else None,
-        column=place.column or None if place else None,
-        statement=finding.statement,
-    )
+    spot = Spot.at(finding.place, name, finding.statement)
     return AuditFinding(
         rule=finding.rule,
         name=finding.name,
@@ -74,9 +68,7 @@ def _sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
         spot, subject = finding.spot, policy.subject
         if subject and subject.readings and spot.line and spot.column:
             place = subject.place(Place(policy.name, spot.line, spot.column), subject.readings[0])
-            spot = replace(
-                spot, file=place.file, line=place.line or None, column=place.column or None
-            )
+            spot = Spot.at(place, policy.name, spot.statement)
         yield replace(finding, spot=spot)
 
 
@@ -112,13 +104,7 @@ def _open_size(
 
     named = ", ".join(f"`{value}`" for value in wide)
     metal = wide[0].removesuffix("*") + "metal"
-    place = document.place(statement, "Condition")
-    spot = Spot(
-        file=document.name,
-        line=place.line if place else None,
-        column=place.column if place else None,
-        statement=statement.label,
-    )
+    spot = Spot.at(document.place(statement, "Condition"), document.name, statement.label)
     alone = PolicyDocument((statement,), document.version, name=document.name)
     arn = "arn:aws:ec2:us-east-1:111122223333:instance/*"
     context = {"ec2:InstanceType": metal, "aws:RequestedRegion": "us-east-1"}

@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/tutorial_cross-account-with-rol
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import Account, Spot
@@ -90,49 +90,25 @@ def principal(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 DEFAULT_ROLE: Final = "cml-iam-audit"
-SEVERAL: Final = 8
-"""Accounts audited at a time."""
-
 SESSION: Final = "cml-iam-audit"
 """Name of the session in the other account's CloudTrail."""
 
 _LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An account to audit, and its name."""
-
-    id: str
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The way into other accounts: the *role* there (with its path), and how to sign in.
-
-    *sign_in* takes the id, secret and session token of a temporary key.
-    """
-
-    sign_in: Callable[[str, Secret, Secret], Aws]
-    role: str = DEFAULT_ROLE
-    external_id: str | None = None
-    several: int = SEVERAL
-
-
-def read_targets(text: str, name: str) -> tuple[Target, ...]:
-    """Return the accounts listed in a file: one id per line, optionally followed by a name.
+def read_targets(text: str, name: str) -> dict[str, str | None]:
+    """Return the accounts listed in a file, with their names: one id per line, then its name.
 
     `#` begins a comment. Raises DocumentError for any other line, InputError if there is no
     account.
     """
-    targets: dict[str, Target] = {}
+    targets: dict[str, str | None] = {}
     problems = []
     for number, line in enumerate(text.splitlines(), start=1):
         text_of_line = line.partition("#")[0].strip()
         match = _LINE.fullmatch(text_of_line)
         if match:
-            targets.setdefault(match[1], Target(match[1], match[2]))
+            targets.setdefault(match[1], match[2])
         elif text_of_line:
             message = f"not the twelve digits of an account: `{text_of_line}`"
             problems.append(Problem(message, Place(name, number, 1)))
@@ -140,64 +116,67 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
         raise DocumentError(tuple(problems))
     if not targets:
         raise InputError(f"no account in `{name}`", remedy="write an account's id on each line")
-    return tuple(targets.values())
+    return targets
 
 
-def list_organization(aws: Aws) -> tuple[Target, ...]:
-    """Return the organization's active accounts by id; only its management account may do this.
+def list_organization(aws: Aws) -> dict[str, str | None]:
+    """Return the organization's active accounts, with their names; for its management account.
 
     Raises InputError if there are none, because an audit of no account would look like a success.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
-    targets = [
-        Target(account["Id"], account.get("Name"))
+    targets = {
+        account["Id"]: account.get("Name")
         for account in aws.pages("organizations", "list_accounts", "Accounts")
         if account.get("Status", "ACTIVE") == "ACTIVE"
-    ]
+    }
     if not targets:
         raise InputError(
             "there is no active account in the organization of these credentials",
             remedy="use credentials of its management account, or list the accounts: --accounts "
             "FILE",
         )
-    return tuple(sorted(targets, key=lambda target: target.id))
+    return dict(sorted(targets.items()))
 
 
 def audit_accounts(
     scene: AccountScene,
-    targets: Sequence[Target],
-    way: Way,
+    targets: Mapping[str, str | None],
+    enter: Callable[[Aws, Site], Aws],
+    several: int,
     report: Callable[[Account], None] = lambda _: None,
 ) -> Iterator[tuple[Account, Answer]]:
-    """Audit *targets*, several at a time; yield the results in their order.
+    """Audit *targets* (names by id), *several* at a time; yield the results in their order.
 
-    The site of *scene* applies to each account, with that account's id. An account whose role
-    cannot be assumed counts as not checked and does not stop the others. *report* is called after
-    each account. Matrices keep only unexpected cells, so that memory does not grow with the number
-    of accounts. Raises AwsError if sts:GetCallerIdentity gets no answer.
+    The site of *scene* applies to each account, with that account's id; *enter* returns AWS as seen
+    in it. An account that cannot be entered counts as not checked and does not stop the others.
+    *report* is called after each account. Matrices keep only unexpected cells, so that memory does
+    not grow with the number of accounts. Raises AwsError if sts:GetCallerIdentity gets no answer.
     """
     here = scene.account
 
-    def audited(target: Target) -> tuple[Account, Answer]:
-        site = replace(scene.site, account=target.id)
-        account, answer = _audited(replace(scene, site=site), target, way, here)
+    def audited(id_: str, name: str | None) -> tuple[Account, Answer]:
+        inside = replace(scene, site=replace(scene.site, account=id_))
+        account, answer = _audited(inside, name, None if id_ == here else enter)
         report(account)
         return account, kept(answer)
 
-    with ThreadPoolExecutor(max_workers=max(1, way.several)) as pool:
-        yield from pool.map(audited, targets)
+    with ThreadPoolExecutor(max_workers=several) as pool:
+        yield from pool.map(audited, targets, targets.values())
 
 
-def _audited(scene: AccountScene, target: Target, way: Way, here: str) -> tuple[Account, Answer]:
+def _audited(
+    scene: AccountScene, name: str | None, enter: Callable[[Aws, Site], Aws] | None
+) -> tuple[Account, Answer]:
     counted = Counted(scene.aws)
     try:
-        if target.id != here:
-            scene = replace(scene, aws=_enter(counted, scene.site, way))
-        account, answer = audit_account(scene, target.name)
+        if enter:
+            scene = replace(scene, aws=enter(counted, scene.site))
+        account, answer = audit_account(scene, name)
     except CmlIamError as error:
         lost = Account(
-            target.id,
-            target.name,
+            scene.site.account,
+            name,
             principal=scene.site.principal_arn,
             calls=counted.calls,
             state="not checked",
@@ -208,13 +187,24 @@ def _audited(scene: AccountScene, target: Target, way: Way, here: str) -> tuple[
     return replace(account, calls=account.calls + counted.calls), answer
 
 
-def _enter(aws: Aws, site: Site, way: Way) -> Aws:
+def enter_role(
+    aws: Aws,
+    site: Site,
+    *,
+    role: str,
+    external_id: str | None,
+    sign_in: Callable[[str, Secret, Secret], Aws],
+) -> Aws:
+    """Assume *role* (with its path) in the account of *site*; return AWS as seen there.
+
+    *sign_in* takes the id, secret and session token of a temporary key.
+    """
     parameters: dict[str, Any] = {
-        "RoleArn": f"arn:{site.partition}:iam::{site.account}:role/{way.role}",
+        "RoleArn": f"arn:{site.partition}:iam::{site.account}:role/{role}",
         "RoleSessionName": SESSION,
     }
-    if way.external_id is not None:
-        parameters["ExternalId"] = way.external_id
+    if external_id is not None:
+        parameters["ExternalId"] = external_id
     try:
         key = aws.call("sts", "assume_role", **parameters)["Credentials"]
     except DeniedError as error:
@@ -222,10 +212,10 @@ def _enter(aws: Aws, site: Site, way: Way) -> Aws:
             f"the role `{parameters['RoleArn']}` cannot be assumed",
             code=error.code,
             operation=error.operation,
-            remedy=f"create the role `{way.role}` there and let it trust these credentials: "
+            remedy=f"create the role `{role}` there and let it trust these credentials: "
             "docs/audit.md",
         ) from None
-    return way.sign_in(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
+    return sign_in(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
 
 
 def kept(answer: Answer) -> Answer:

@@ -10,7 +10,7 @@ from typing import Final
 from cml_iam.audit import AuditFinding, Input, Skipped, Spot
 from cml_iam.check._expected import decided_here, expectation_findings, matrix_of
 from cml_iam.check._texts import lint_many, secrets_in, with_excerpts
-from cml_iam.check.answer import Answer, add_up, trimmed
+from cml_iam.check.answer import Answer, trimmed
 from cml_iam.check.checks import AUDIT_FILES, Check, answers, fact, failed, not_made
 from cml_iam.check.files import Content, InputFile, Policy, content_of, in_force
 from cml_iam.errors import DocumentError, InputError, UnsupportedError
@@ -245,7 +245,7 @@ def file_drift(check: Check, scene: Offline, _before: Answer) -> Answer:
             continue  # lint reports why it cannot be read; or the site does not render it
         spot = Spot(file=files[0].name)
         parts.append(compared(check, rendered, there, spot, _named(files), site.partition))
-    return add_up(parts)
+    return sum(parts, Answer())
 
 
 def _documents(site: Site, role: str) -> tuple[PolicyDocument, ...]:

@@ -37,7 +37,7 @@ from cml_iam.audit import (
     Waiver,
     audit_rules,
 )
-from cml_iam.check.answer import Answer, add_up
+from cml_iam.check.answer import Answer
 from cml_iam.check.checks import CHECKS, WAIVERS, failed
 from cml_iam.facts import updated
 from cml_iam.lint import lint_rules
@@ -60,7 +60,8 @@ def make_report(
     Checks are in the order of GROUPS, findings are sorted by severity and then by place. Leaves out
     checks with ids in *skipped*.
     """
-    left_out, whole, time = tuple(dict.fromkeys(skipped)), add_up(answers), time.astimezone(UTC)
+    left_out, whole = tuple(dict.fromkeys(skipped)), sum(answers, Answer())
+    time = time.astimezone(UTC)
     checks = [check for check in whole.checks if check.id not in left_out]
     findings = [finding for finding in whole.findings if finding.check not in left_out]
     findings = _numbered(sorted(findings, key=_rank))
@@ -131,8 +132,7 @@ def read_waivers(located: Located, file: str) -> tuple[WaiverEntry, ...]:
     for number, raw in enumerate(located.value.get("waivers", ())):
         problems = tuple(_problems(raw))
         waiver = None if problems else Waiver(**{name: raw[name] for name in _FIELDS})
-        place = located.place(("waivers", number))
-        spot = Spot(file, place.line, place.column) if place else Spot(file)
+        spot = Spot.at(located.place(("waivers", number)), file)
         entries.append(WaiverEntry(spot, waiver, problems))
     return tuple(entries)
 

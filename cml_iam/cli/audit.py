@@ -272,16 +272,20 @@ def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, 
     """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.account import (
         DEFAULT_ROLE,
-        Way,
         audit_accounts,
+        enter_role,
         list_organization,
         read_targets,
     )
 
     file = given["accounts"]
     targets = read_targets(read_text(file), str(file)) if file else list_organization(scene.aws)
-    role = given["role"] or DEFAULT_ROLE
-    way = Way(_sign_in(scene.site), role, given["external_id"], given["parallel"])
+    enter = partial(
+        enter_role,
+        role=given["role"] or DEFAULT_ROLE,
+        external_id=given["external_id"],
+        sign_in=_sign_in(scene.site),
+    )
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
@@ -291,7 +295,7 @@ def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, 
         with context.scope(cleanup=False):  # a thread has no context of its own
             note(f"{mark} {account.state} {account.id} ({done} of {len(targets)})")
 
-    return list(audit_accounts(scene, targets, way, report))
+    return list(audit_accounts(scene, targets, enter, given["parallel"], report))
 
 
 def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:

@@ -15,8 +15,8 @@ import pytest
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
 from cml_iam.check.account import (
-    Way,
     audit_accounts,
+    enter_role,
     list_organization,
     read_targets,
 )
@@ -130,22 +130,24 @@ def trust(account: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def way(sandbox: Sandbox, **changed: Any) -> Way:
-    return replace(Way(partial(sign_in, sandbox), ROLE, "audit-7"), **changed)
+def enter(sandbox: Sandbox, external_id: str | None = "audit-7") -> Callable[[Aws, Site], Aws]:
+    signing_in = partial(sign_in, sandbox)
+    return partial(enter_role, role=ROLE, external_id=external_id, sign_in=signing_in)
 
 
 def test_each_account_is_audited_and_one_that_is_closed_is_said(
     sandbox: Sandbox, auditor: Aws
 ) -> None:
     now = datetime.now(UTC)
-    targets = [each for each in list_organization(auditor) if each.id in MEMBERS]
+    targets = {id_: name for id_, name in list_organization(auditor).items() if id_ in MEMBERS}
     told: list[str] = []
 
     audited = list(
         audit_accounts(
             AccountScene(auditor, SITE, now, skip=SKIPPED),
             targets,
-            way(sandbox),
+            enter(sandbox),
+            8,
             lambda account: told.append(account.id),
         )
     )
@@ -172,7 +174,7 @@ def test_without_the_external_id_no_account_is_entered(sandbox: Sandbox, auditor
     scene = AccountScene(auditor, SITE, datetime.now(UTC), skip=SKIPPED)
     targets = read_targets("222200000001\n", "list")
 
-    ((account, part),) = audit_accounts(scene, targets, way(sandbox, external_id=None))
+    ((account, part),) = audit_accounts(scene, targets, enter(sandbox, external_id=None), 8)
 
     assert account.state == "not checked"
     assert part.checks == ()
@@ -183,7 +185,7 @@ def test_the_order_is_that_of_the_list(sandbox: Sandbox, auditor: Aws, several: 
     scene = AccountScene(auditor, SITE, datetime.now(UTC), skip=SKIPPED)
     targets = read_targets("222200000002\n222200000001\n", "list")
 
-    found = audit_accounts(scene, targets, way(sandbox, several=several))
+    found = audit_accounts(scene, targets, enter(sandbox), several)
 
     assert [account.id for account, _ in found] == ["222200000002", "222200000001"]
 
@@ -228,7 +230,7 @@ def test_the_command_line_audits_an_organization(
 def test_an_organization_of_several_pages_is_listed_whole(auditor: Aws) -> None:
     listed = list_organization(auditor)
 
-    assert [each.id for each in listed] == ["111122223333", *MEMBERS, *OTHERS]
+    assert list(listed) == ["111122223333", *MEMBERS, *OTHERS]
 
 
 def test_an_organization_without_accounts_is_no_clean_audit() -> None:
@@ -245,7 +247,7 @@ def test_a_list_of_accounts_may_have_names_and_comments() -> None:
 
     found = read_targets(text, "list")
 
-    assert [(each.id, each.name) for each in found] == [
+    assert list(found.items()) == [
         ("111122223333", "production"),
         ("444455556666", "lab"),
     ]
