@@ -124,9 +124,10 @@ class Scene:
                 else "these credentials may not read its policies"
             )
             return f"{why}, and there is no site file to render"
-        from cml_iam.render import render_policy
+        from cml_iam.render import render_parts
 
-        return Deciding((render_policy(self.site).document,), live=False, unread=unread)
+        parts = tuple(part.document for part in render_parts(self.site))
+        return Deciding(parts, live=False, unread=unread)
 
 
 def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:

@@ -184,6 +184,17 @@ def test_without_an_administrator_the_site_files_policy_is_asked(patient: Patien
     )
 
 
+def test_a_site_files_policy_that_is_attached_in_parts_is_asked_too(patient: Patient) -> None:
+    groups = ", ".join(f'"sg-{number:017x}"' for number in range(120))
+    site = patient.folder / "cml-iam.toml"
+    site.write_text(site.read_text() + f"security_groups = [{groups}]\n")
+    patient.allow(document(without("ec2:StopInstances")))
+
+    said = findings(patient, admin=False)["ec2:StopInstances"]["said"]
+
+    assert "the site file's policy allows it" in said
+
+
 def test_what_may_not_be_read_is_said_and_the_site_files_policy_is_asked(
     patient: Patient,
 ) -> None:
