@@ -109,37 +109,29 @@ def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case
     if report.skipped:
         yield (
             "Left out",
-            [
-                _Case(check, "cml-iam.left-out", "skipped", "left out", "skipped on request")
-                for check in report.skipped
-            ],
+            [_skipped(check, "left out", "skipped on request") for check in report.skipped],
         )
     if report.passed_over:
-        yield (
-            "Not judged as policies",
-            [
-                _Case(file.name, "cml-iam.not-judged", "skipped", "not judged", file.reason)
-                for file in report.passed_over
-            ],
-        )
+        over = [_skipped(file.name, "not judged", file.reason) for file in report.passed_over]
+        yield "Not judged as policies", over
+
+
+def _skipped(name: str, kind: str, reason: str) -> _Case:
+    return _Case(name, f"cml-iam.{kind.replace(' ', '-')}", "skipped", kind, reason)
 
 
 def _of_account(account: Account) -> _Case:
-    name = f"account {account.id}" + (f" ({account.name})" if account.name else "")
-    case = _Case(name, "cml-iam.accounts")
+    case = _Case(f"account {words.name_of(account)}", "cml-iam.accounts")
     if account.state == "audited":
         return case
-    reason = account.reason or "no reason given"
-    return _unmade(case, "account-not-audited", f"not audited: {reason}", reason, account.remedy)
+    return _unmade(case, "account-not-audited", "not audited", account)
 
 
 def _of_check(check: Check, findings: list[AuditFinding], fail_on: Severity) -> Iterator[_Case]:
     where = f"{check.group}.{check.id}"
-    name = check.title + (f" in {check.account}" if check.account else "")
-    case = _Case(name, f"cml-iam.{where}")
+    case = _Case(words.title_of(check), f"cml-iam.{where}")
     if check.state == "not checked":
-        reason = words.seen(check)
-        yield _unmade(case, "not-checked", f"not checked: {reason}", reason, check.remedy)
+        yield _unmade(case, "not-checked", "not checked", check)
     elif check.state == "passed":
         yield case
     elif not findings:
@@ -149,9 +141,10 @@ def _of_check(check: Check, findings: list[AuditFinding], fail_on: Severity) -> 
         yield _of_finding(finding, where, fail_on)
 
 
-def _unmade(case: _Case, kind: str, message: str, reason: str, remedy: str | None) -> _Case:
-    lines = (reason, f"do: {remedy}") if remedy else (reason,)
-    return case._replace(result="error", kind=kind, message=message, lines=lines)
+def _unmade(case: _Case, kind: str, state: str, subject: Check | Account) -> _Case:
+    reason = words.reason_of(subject)
+    lines = (reason, f"do: {subject.remedy}") if subject.remedy else (reason,)
+    return case._replace(result="error", kind=kind, message=f"{state}: {reason}", lines=lines)
 
 
 def _of_finding(finding: AuditFinding, where: str, fail_on: Severity) -> _Case:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -165,13 +165,8 @@ def _location(spot: Spot, site: str | None) -> Object:
 
 def _artifact_location(file: str) -> Object:
     path = PurePath(file)
-    if path.is_absolute():
-        return {"uri": "file://" + _quoted(path.as_posix())}
-    return {"uri": _quoted(PurePosixPath(path.as_posix()).as_posix()), "uriBaseId": _ROOT}
-
-
-def _quoted(path: str) -> str:
-    return quote(path, safe="/", errors="surrogatepass")
+    uri = quote(path.as_posix(), safe="/", errors="surrogatepass")
+    return {"uri": f"file://{uri}"} if path.is_absolute() else {"uri": uri, "uriBaseId": _ROOT}
 
 
 def _invocation(report: Report, fail_on: Severity) -> Object:
@@ -192,12 +187,11 @@ def _invocation(report: Report, fail_on: Severity) -> Object:
 
 def _notifications(report: Report) -> Iterator[Object]:
     for check in report.unchecked:
-        account = f" in {check.account}" if check.account else ""
-        text = f"{check.title}{account} was not checked: {words.seen(check)}"
+        text = f"{words.title_of(check)} was not checked: {words.reason_of(check)}"
         about = {"properties": {"check": shown(check.id)}}
         yield _notification("not-checked", text, check.remedy) | about
     for lost in words.lost_accounts(report):
-        text = f"account {lost.id} was not audited: {lost.reason or 'no reason given'}"
+        text = f"account {lost.id} was not audited: {words.reason_of(lost)}"
         yield _notification("account-not-audited", text, lost.remedy)
 
 

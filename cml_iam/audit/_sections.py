@@ -93,7 +93,7 @@ def _joined(*texts: str, by: str = ", ") -> str:
 
 def _about(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the subject of the report; several accounts have a section of their own."""
-    names = [_named(account.id, account.name) for account in report.accounts]
+    names = [words.name_of(account) for account in report.accounts]
     if not names and report.about:
         names = [report.about.account]
     if names:
@@ -210,7 +210,7 @@ def _of_account(report: Report) -> Iterator[Section]:
         tuple(
             (
                 _state(account.state),
-                Cell(_named(account.id, account.name)),
+                Cell(words.name_of(account)),
                 Cell(account.principal or "", code=True),
                 Cell(account.caller or "", code=True),
                 Cell(plural(account.calls, "call") if account.calls else ""),
@@ -250,10 +250,6 @@ def _state(word: str, times: str = "") -> Cell:
     return Cell(f"{word}{times}", symbol, level=level)
 
 
-def _named(id_: str, name: str | None) -> str:
-    return f"{id_} ({name})" if name else id_
-
-
 def _in(account: str | None) -> str:
     return f" in {account}" if account else ""
 
@@ -278,12 +274,11 @@ def _since(report: Report) -> Iterator[Row]:
 
 def _unchecked(report: Report) -> Iterator[Row]:
     for account in words.lost_accounts(report):
-        name = f"account {_named(account.id, account.name)}"
-        reason = account.reason or "no reason given"
+        name, reason = f"account {words.name_of(account)}", words.reason_of(account)
         yield Cell(name, UNKNOWN), Cell(reason), Cell(account.remedy or "")
     for check in report.unchecked:
-        title = f"{check.title}{_in(check.account)}"
-        yield Cell(title, UNKNOWN), Cell(words.seen(check)), Cell(check.remedy or "")
+        title, reason = words.title_of(check), words.reason_of(check)
+        yield Cell(title, UNKNOWN), Cell(reason), Cell(check.remedy or "")
 
 
 def _changes(report: Report) -> Iterator[Row]:
@@ -351,7 +346,7 @@ def _checks(report: Report) -> Iterator[Row]:
         number = Counter(check.state for check in group)
         if len(group) == 1:
             only = group[0]
-            yield _state(only.state), Cell(f"{title}{_in(only.account)}"), Cell(words.seen(only))
+            yield _state(only.state), Cell(words.title_of(only)), Cell(words.seen(only))
             continue
         for state in ("passed", "failed", "not checked"):
             if number[state]:

@@ -120,7 +120,22 @@ def decided(ask: Ask) -> str:
 
 def seen(check: Check) -> str:
     """Return the detail of a check, or the reason why it was not made."""
-    return (check.reason or "no reason given") if check.state == "not checked" else check.detail
+    return reason_of(check) if check.state == "not checked" else check.detail
+
+
+def reason_of(subject: Check | Account) -> str:
+    """Return why *subject* was not checked."""
+    return subject.reason or "no reason given"
+
+
+def title_of(check: Check) -> str:
+    """Return the title of *check*, with the account it was made in."""
+    return f"{check.title} in {check.account}" if check.account else check.title
+
+
+def name_of(account: Account) -> str:
+    """Return the id of *account*, with its name."""
+    return f"{account.id} ({account.name})" if account.name else account.id
 
 
 def waived_words(finding: AuditFinding) -> str:

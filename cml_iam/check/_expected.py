@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from cml_iam.audit import Ask, AuditFinding, Cell, CellAnswer, Matrix, Spot
 from cml_iam.check.answer import ask_of
@@ -16,28 +16,20 @@ from cml_iam.policy import PolicyDocument
 from cml_iam.report import plural
 from cml_iam.site import Site
 
-REST: Final = "other actions (samples)"
-"""The row for actions outside the catalogue."""
-
 MOST_WITNESSES: Final = 5
 """The maximum number of requests shown for a finding; the message counts the others."""
 
 
-def matrix_of(
-    judgements: Iterable[Judgement],
-    asker: Callable[[Judgement], tuple[Ask, ...]],
-    how: Literal["offline", "live"],
-    account: str | None = None,
-) -> Matrix:
-    """Return *judgements* as a matrix; *asker* returns the requests of a judgement."""
-    cells: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
-    for judgement in judgements:
-        expectation = judgement.expectation
-        row = REST if expectation.situation == SITUATIONS[-1] else expectation.permission
-        cells[row, expectation.situation].append(judgement)
+Asker = Callable[[Judgement], tuple[Ask, ...]]
+"""Returns the requests of a judgement."""
+
+
+def matrix_of(done: Verification, asker: Asker, account: str | None = None) -> Matrix:
+    """Return the judgements of *done* as a matrix."""
+    cells = done.cells
     situations = {situation for _, situation in cells}
     return Matrix(
-        how=how,
+        how=done.how,
         permissions=tuple(dict.fromkeys(row for row, _ in cells)),
         situations=tuple(situation for situation in SITUATIONS if situation in situations),
         cells=tuple(_cell(place, group, asker) for place, group in cells.items()),
@@ -47,8 +39,8 @@ def matrix_of(
 
 def decided_here(
     site: Site, documents: Sequence[PolicyDocument], boundary: PolicyDocument | None = None
-) -> tuple[Verification, Callable[[Judgement], tuple[Ask, ...]]]:
-    """Return the site's expectations as our engine judges them, and the *asker* of `matrix_of`."""
+) -> tuple[Verification, Asker]:
+    """Return the site's expectations as our engine judges them."""
     done = verify_offline(derive_expectations(site), documents, boundary)
     authorizer = compile_policies(identity=documents, boundary=boundary)
 
@@ -65,8 +57,7 @@ def decided_here(
 
 def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
     """Return the requests of a judgement by AWS's simulator."""
-    outcomes = {"allowed": "allowed", "refused": "refused", None: "unknown"}
-    outcome, says = outcomes[judgement.answer], judgement.expectation.description
+    outcome, says = judgement.answer or "unknown", judgement.expectation.description
     return tuple(
         ask_of(request, outcome, judgement.statements, says=says)
         for request in telling_requests(judgement)
@@ -87,10 +78,7 @@ def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
 
 
 def expectation_findings(
-    check: Check,
-    failed: Sequence[Judgement],
-    asker: Callable[[Judgement], tuple[Ask, ...]],
-    spot: Spot,
+    check: Check, failed: Sequence[Judgement], asker: Asker, spot: Spot
 ) -> tuple[AuditFinding, ...]:
     """Return findings for the failures that nothing else explains.
 
@@ -117,9 +105,7 @@ def expectation_findings(
     return tuple(findings)
 
 
-def _witness(
-    group: Sequence[Judgement], asker: Callable[[Judgement], tuple[Ask, ...]]
-) -> tuple[Ask, ...]:
+def _witness(group: Sequence[Judgement], asker: Asker) -> tuple[Ask, ...]:
     """Return one request for each situation first, then further requests, up to a limit."""
     first = {judgement.expectation.situation: judgement for judgement in reversed(group)}
     firsts = {id(judgement) for judgement in first.values()}
@@ -138,11 +124,7 @@ def _are(group: Sequence[Judgement]) -> str:
     return "are" if group[1:] else "is"
 
 
-def _cell(
-    place: tuple[str, str],
-    judgements: Sequence[Judgement],
-    asker: Callable[[Judgement], tuple[Ask, ...]],
-) -> Cell:
+def _cell(place: tuple[str, str], judgements: Sequence[Judgement], asker: Asker) -> Cell:
     """Return a cell; the first wrong call decides, otherwise the first unknown one."""
     by_verdict = sorted(judgements, key=lambda judgement: list(_MET).index(judgement.verdict))
     telling = by_verdict[0]

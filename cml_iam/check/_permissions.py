@@ -60,7 +60,7 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     return Answer(
         checks=(result,),
         findings=expectation_findings(check, failures, asks_live, spot),
-        matrices=(matrix_of(done.judgements, asks_live, "live", account),),
+        matrices=(matrix_of(done, asks_live, account),),
         details=(done,),
     )
 

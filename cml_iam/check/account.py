@@ -57,7 +57,7 @@ def audit_account(scene: AccountScene, name: str | None = None) -> tuple[Account
         # If AWS may not be asked to simulate, our engine decides by the policies that were read.
         if all(matrix.how == "others" for matrix in whole.matrices):
             done, asker = decided_here(scene.site, attached.documents, attached.boundary)
-            matrix = matrix_of(done.judgements, asker, "offline", scene.account)
+            matrix = matrix_of(done, asker, scene.account)
             whole += Answer(matrices=(matrix,))
         documents = {attached.name_of(held): held.document for held in attached.with_boundary}
         whole = trimmed(whole, "\n".join(map(canonical, documents.values())))

@@ -71,10 +71,7 @@ class Offline:
         return self.policies
 
     def _names_site(self) -> bool:
-        """Return whether the site file is among the given files."""
-        if self.site_file is None:
-            return False
-        path = self.site_file.resolve()
+        path = self.site_file.resolve() if self.site_file else None
         return any(Path(file.name).resolve() == path for file in self.files)
 
     @property
@@ -277,7 +274,7 @@ def expectations(check: Check, scene: Offline, before: Answer) -> Answer:
     return Answer(
         checks=(failed(result) if wrong else result,),
         findings=expectation_findings(check, failures, asker, Spot(file=scene.name)),
-        matrices=(matrix_of(done.judgements, asker, "offline"),),
+        matrices=(matrix_of(done, asker),),
     )
 
 
@@ -333,18 +330,14 @@ def _once(findings: Sequence[AuditFinding], scene: Offline) -> tuple[AuditFindin
         for ask in finding.witness
         for label in ask.statements
     }
-    return tuple(
-        finding
-        for finding in findings
-        if finding.check != "lint"
-        or (
-            not (finding.spot.file in drifted and finding.spot.statement in ours)
-            and not (
-                finding.severity is Severity.INFO
-                and (finding.spot.file, finding.spot.statement) in broken
-            )
-        )
-    )
+
+    def is_told(finding: AuditFinding) -> bool:
+        file, statement = finding.spot.file, finding.spot.statement
+        if finding.severity is Severity.INFO and (file, statement) in broken:
+            return True
+        return file in drifted and statement in ours
+
+    return tuple(finding for finding in findings if finding.check != "lint" or not is_told(finding))
 
 
 def _sids(scene: Offline) -> frozenset[str | None]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.check.refusal import why
 from cml_iam.engine import Authorizer, Request, compile_policies
 from cml_iam.errors import DeniedError, DocumentError, NotFoundError
-from cml_iam.expectations import Expectation, Judgement, Ruling, judge
+from cml_iam.expectations import SITUATIONS, Expectation, Judgement, Ruling, judge
 from cml_iam.policy import PolicyDocument, attachment_problems
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.check._simulator import Simulator
+
+
+REST: Final = "other actions (samples)"
+"""The row for actions outside the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class Verification:
     def unchecked(self) -> tuple[Judgement, ...]:
         """The expectations that could not be checked."""
         return tuple(judgement for judgement in self.judgements if judgement.verdict == "unchecked")
+
+    @property
+    def cells(self) -> dict[tuple[str, str], list[Judgement]]:
+        """The judgements by permission and situation; actions outside the catalogue together."""
+        cells: dict[tuple[str, str], list[Judgement]] = {}
+        for judgement in self.judgements:
+            expectation = judgement.expectation
+            row = REST if expectation.situation == SITUATIONS[-1] else expectation.permission
+            cells.setdefault((row, expectation.situation), []).append(judgement)
+        return cells
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts and every judgement with its requests as JSON values."""

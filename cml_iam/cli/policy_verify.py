@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def verify(
     remedy = site.launch_warning.remedy if site.launch_warning and fails else None
 
     def show() -> None:
-        print_matrix(*_table(done.judgements))
+        print_matrix(*_table(done))
         say_lines(_lines(done))
         complain_remedies([remedy])
 
@@ -95,20 +95,16 @@ def _live(site: Site, principal: str) -> Verification:
     return done
 
 
-def _table(judgements: Iterable[Judgement]) -> tuple[list[str], list[list[str]]]:
+def _table(done: Verification) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows of a table: permissions by situations."""
     from cml_iam.expectations import SITUATIONS
 
-    cells: dict[str, dict[str, list[Judgement]]] = {}
-    for judgement in judgements:
-        situation = judgement.expectation.situation
-        listed = situation != SITUATIONS[-1]
-        row = judgement.expectation.permission if listed else "other actions (samples)"
-        cells.setdefault(row, {}).setdefault(situation, []).append(judgement)
-    used = {situation for row in cells.values() for situation in row}
+    cells = done.cells
+    used = {situation for _, situation in cells}
     columns = [situation for situation in SITUATIONS if situation in used]
     return ["permission", *columns], [
-        [name, *(_cell(row.get(column, ())) for column in columns)] for name, row in cells.items()
+        [row, *(_cell(cells.get((row, column), ())) for column in columns)]
+        for row in dict.fromkeys(row for row, _ in cells)
     ]
 
 
