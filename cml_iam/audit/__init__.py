@@ -1,8 +1,6 @@
 """The audit report: the checks, their findings, and what could not be checked.
 
-A report consists of plain values only, so that it can be written, read back and compared. The order
-is fixed: the same account at the same time gives the same bytes. The audit's own rules, in addition
-to lint's, are in `policies/audit-rules.toml`.
+It consists of plain values in a fixed order, so that it can be written, read back and compared.
 """
 
 from __future__ import annotations
@@ -38,10 +36,7 @@ GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """The location of a finding: a place in a file, or an ARN (or id) in an account.
-
-    *line* and *column* count from 1; *statement* is the label of the statement.
-    """
+    """A place in a file, *line* and *column* counted from 1; or an ARN (or id) in an account."""
 
     file: str | None = None
     line: int | None = None
@@ -74,10 +69,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request with its decision, and a sentence on what it shows.
-
-    *statements* are the labels of the statements that decided.
-    """
+    """One request with its decision by *statements* (labels), and a sentence on what it shows."""
 
     says: str
     action: str
@@ -241,10 +233,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that was audited live: the identity and the number of calls, or why not.
-
-    *state* is `audited`, or `not checked` with the *reason*.
-    """
+    """An account that was audited live, with the number of calls; or the *reason* why not."""
 
     id: str
     name: str | None = None
@@ -258,10 +247,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The changes since an earlier report: findings by fingerprint, and checks in another state.
-
-    *checks* are (id, account, state before, state now).
-    """
+    """Changes since an earlier report; *checks* are (id, account, state before, state now)."""
 
     time: datetime
     new: tuple[str, ...]

@@ -137,7 +137,6 @@ def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:
 
 
 def _columns(*columns: str | tuple[str, str]) -> tuple[Column, ...]:
-    """Return columns by their names, or by name and joint."""
     return tuple(
         Column(column) if isinstance(column, str) else Column(*column) for column in columns
     )

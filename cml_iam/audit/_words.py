@@ -197,10 +197,7 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
 def findings_alike(
     findings: Iterable[AuditFinding], new: Collection[str]
 ) -> list[list[AuditFinding]]:
-    """Group *findings* that differ only in the account; new and known ones stay separate.
-
-    In an organization, every account often has the same documents, with the same faults.
-    """
+    """Group *findings* that differ only in the account; new and known ones stay separate."""
     return _alike(
         (
             finding,
@@ -231,10 +228,7 @@ def _values(value: str | tuple[str, ...]) -> str:
 
 
 def path_of(finding: AuditFinding) -> tuple[Station, ...]:
-    """Return the steps of a sequence: each call, and the tag that links two calls.
-
-    The last call is always the one to prevent, whatever its decision.
-    """
+    """Return the steps of a sequence, whose last call is the one to prevent, and linking tags."""
     stations: list[Station] = []
     for first, second in pairwise(finding.witness):
         if first.outcome == "allowed":

@@ -3,9 +3,7 @@
     text = write_report(report, form_of("report.sarif"))
     since = compare_reports(report, read_report(earlier, "earlier.json"))
 
-The JSON form is that of the dataclasses' fields, encoded by the types of the report, so that a new
-field cannot be forgotten on one side. Times are in UTC, to the second. The schema ships with the
-package.
+JSON has the fields of the dataclasses, by their types. Times are in UTC, to the second.
 """
 
 from __future__ import annotations
@@ -74,7 +72,6 @@ def write_report(
 
 
 def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
-    """Return *report* in *form*; imports only the modules that the format needs."""
     if form == "json":
         return _json_report(report, fail_on)
     if form == "sarif":
@@ -109,7 +106,6 @@ _REMEDY: Final = "pass a report that `cml-iam audit` wrote as JSON"
 
 
 def _json_report(report: Report, fail_on: Severity) -> str:
-    """Return *report* as JSON, with its conclusion and counts before its fields."""
     head = {
         "version": VERSION,
         "conclusion": report.conclusion(fail_on),
@@ -200,10 +196,7 @@ def _encoded(value: Any) -> Any:
 
 
 def _decoded(value: Any, kind: Any) -> Any:
-    """Return parsed JSON as a value of type *kind*; raises ValueError for an invalid date.
-
-    The value must conform to the schema, which also defines the optional fields.
-    """
+    """Return valid JSON as a value of type *kind*; raises ValueError for an invalid date."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if value is None or (isinstance(value, str) and str in inner):

@@ -1,7 +1,4 @@
-"""The credential in use and the files that hold it: its owner, and its faults.
-
-The output says of a secret only that it exists and is well formed.
-"""
+"""The credential in use and the files that hold it; no output shows a secret."""
 
 from __future__ import annotations
 
@@ -99,7 +96,6 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
 
 
 def _among(keys: tuple[KeyInfo, ...], scene: Scene, user: str, key_id: str) -> tuple[str, str]:
-    """Return the state of the key *key_id* of *user*, whose keys are *keys*, and a remedy."""
     if not keys and not _exists(scene, user):
         remedy = "create it again: `cml-iam bootstrap apply`"
         return f"the user `{user}` and its key `{key_id}` do not exist, or no longer exist", remedy
@@ -219,7 +215,6 @@ def files(check: Check, scene: Scene, _before: Answer) -> Iterator[Diagnosis]:
 
 
 def _privacy(check: Check, path: Path) -> Diagnosis:
-    """Report whether users other than the owner may read *path*."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         message = f"accessible to other users ({mode:04o})"

@@ -65,10 +65,7 @@ def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
 
 
 def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
-    """Return the authorizations that decide the call: the refused ones or, if it is allowed, all.
-
-    If an allowed call should be refused, return those that the restriction should refuse.
-    """
+    """Return the requests that decide the call: refused ones, those to refuse, or else all."""
     expectation = judgement.expectation
     if judgement.refused:
         return judgement.refused[:1]
@@ -80,11 +77,7 @@ def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
 def expectation_findings(
     check: Check, failed: Sequence[Judgement], asker: Asker, spot: Spot
 ) -> tuple[AuditFinding, ...]:
-    """Return findings for the failures that nothing else explains.
-
-    One finding covers all refused calls; each set of statements that allow too much has its own
-    finding.
-    """
+    """Return a finding for all refused calls, and one for each set of statements that allow."""
     refused = [judgement for judgement in failed if judgement.answer == "refused"]
     allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
     for judgement in failed:

@@ -68,7 +68,6 @@ def shown(comparison: Comparison) -> tuple[Difference, ...]:
 
 
 def wider(difference: Difference) -> bool:
-    """Return whether the difference is an extra permission."""
     return difference.change in WIDER
 
 
@@ -89,7 +88,6 @@ def difference_asks(differences: Sequence[Difference]) -> tuple[Ask, ...]:
 
 
 def actions_of(differences: Sequence[Difference]) -> str:
-    """Return the actions of *differences* in words."""
     actions = list(
         dict.fromkeys(action for difference in differences for action in difference.actions)
     )
@@ -136,10 +134,7 @@ def _ask(difference: Difference, side: Answered, says: str) -> Ask:
 
 
 def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explained: bool) -> Answer:
-    """Prove the promises of *site*'s restrictions about *policies*, located at *spot*.
-
-    If another finding has already *explained* a broken promise, the check only counts it.
-    """
+    """Prove *site*'s promises about *policies* at *spot*; only count *explained* ones."""
     proofs = prove_site(site, policies, remedies=False)
     broken = [proof for proof in proofs if proof.answer == "broken"]
     unsure = [proof for proof in proofs if proof.answer == "undecided"]
@@ -254,7 +249,6 @@ def _take_away(site: Site, held: Held) -> str:
 
 
 def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Look for AWS's quarantine policy."""
     attached = scene.attached
     spot = Spot(resource=attached.holder.arn, account=scene.account)
     findings = [
@@ -265,10 +259,7 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report whether the site's boundary or guardrail limits policies that are attached later.
-
-    If one is missing, ask AWS whether it exists and is merely not attached.
-    """
+    """Report whether the site's boundary or guardrail limits policies that are attached later."""
     site, attached = scene.site, scene.attached
     if not site.restrict.active:
         detail = "the site has no restrictions, so it needs no boundary"
@@ -308,10 +299,7 @@ def _is_there(aws: Aws, arn: str) -> bool:
 
 
 def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Prove the site's promises for all policies of the principal, within its boundary.
-
-    If its policies are not the site's, another check reports that already.
-    """
+    """Prove the site's promises for all policies of the principal, within its boundary."""
     if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
     attached = scene.attached

@@ -1,10 +1,7 @@
 """Ask iam:SimulatePrincipalPolicy, and read the answers.
 
 One API call has one context for all its actions and resources, so questions are grouped by context.
-Only keys that a policy mentions can matter; without the others, most contexts are equal. In an
-organization, no key is left out, because the service control policies, which only the simulator can
-read, may mention any key.
-
+Only keys that a policy mentions can matter; without the others, most contexts are equal.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
 
@@ -54,10 +51,9 @@ _TYPES: Final = {
 
 
 class _Together:
-    """Questions that share a context, which has every key they need and none they must lack.
+    """Questions with one context, which has every key they need and none they must lack.
 
-    A key that no statement about a question mentions cannot change its answer, so it may be present
-    for other questions of the call.
+    Keys that no statement about a question mentions cannot change its answer.
     """
 
     def __init__(self) -> None:
@@ -117,7 +113,6 @@ class Simulator:
         return tuple(dict.fromkeys(key for answer in answers if answer for key in answer[1]))
 
     def _asked(self, request: Request) -> Asked:
-        """Return the question and the context that *request* is asked with."""
         question = request.action, request.resource
         keys = self._keys(question)
         return question, tuple(
@@ -233,8 +228,7 @@ def _read(
 ) -> Iterator[tuple[Question, Ruling, Sequence[str]]]:
     """Yield questions, answers, and missing keys, from both response shapes of the API.
 
-    Before 2026-07-30, there was one result for each action and resource; since then there is one
-    for each action, which contains the results of the resources.
+    Since 2026-07-30 a result is for an action and contains those of its resources.
     """
     for result in results:
         action = result["EvalActionName"]

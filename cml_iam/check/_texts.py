@@ -44,7 +44,6 @@ def lint_many(
 
 
 def _linted(finding: Finding, check: Check, name: str) -> AuditFinding:
-    """Return lint's finding in the document *name* as a finding of the audit."""
     spot = Spot.at(finding.place, name, finding.statement)
     return AuditFinding(
         rule=finding.rule,
@@ -77,10 +76,7 @@ _WIDE: Final = re.compile(r'"[a-z0-9-]+\.\*"')
 
 
 def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
-    """Yield a finding for each Allow that permits instance types by `family.*`.
-
-    There is no finding if the site itself allows it: see the role of a policy.
-    """
+    """Yield a finding for each Allow of `family.*`; none in a document of the site itself."""
     if policy.role is not None or not (
         _WIDE.search(policy.text) and _TYPE_KEY in policy.text.lower()
     ):
@@ -183,10 +179,7 @@ Lines = tuple[int, int]
 
 
 def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
-    """Add the relevant lines of *texts* (by file or ARN) to the findings of *answer*.
-
-    A text that contains an access key is never shown.
-    """
+    """Add lines of *texts* (by file or ARN) to findings; none of a text with an access key."""
     safe = {name: text for name, text in texts.items() if not secrets_in_text(text)}
     statements: dict[str, Mapping[str, Lines]] = {}
 
@@ -264,7 +257,6 @@ def _naming(finding: AuditFinding, lines: Sequence[str], within: Lines) -> list[
 
 
 def _statements(text: str) -> Iterator[tuple[str, Lines]]:
-    """Yield the label and lines of each statement in a JSON text."""
     try:
         located = parse_json(text)
     except DocumentError:

@@ -1,4 +1,4 @@
-"""The use of the manager's access keys and of its permissions, as IAM tracks it.
+"""The use of the manager's access keys and permissions, as IAM tracks it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
 """
@@ -44,8 +44,7 @@ def last_accessed(
 ) -> Answer:
     """Report which permissions of the site were not used for 90 days.
 
-    IAM tracks only some actions individually; the report only counts the others. Refused attempts
-    count as use. *pause* waits until IAM has finished its report.
+    IAM tracks only some actions; refused attempts count as use. *pause* waits for IAM's report.
     """
     site, account = scene.site, scene.account
     services = _services(scene.aws, site.principal_arn, pause)
@@ -122,7 +121,6 @@ def _uses(
 
 
 def _unused_words(grant: Unused) -> str:
-    """Return which methods use the permission, if any, and when it was last used."""
     methods = ", ".join(f"{name}()" for name in grant.methods)
     used = f"was last used on {grant.last_used:%Y-%m-%d}" if grant.last_used else "is not used"
     return (
@@ -145,10 +143,9 @@ def over_age(age: timedelta) -> bool:
 
 
 def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """List the access keys of the site's user with their faults.
+    """List the access keys of the site's user, each with its worst fault.
 
-    A key has at most one fault of its own; a second active key counts as the user's fault. During a
-    rotation, which the user's tags record, two keys are expected.
+    Two active keys are a fault, except during a rotation, which the user's tags record.
     """
     user, account, now = scene.site.user, scene.account, scene.now
     if user is None:

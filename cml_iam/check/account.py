@@ -97,10 +97,9 @@ _LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
 
 
 def read_targets(text: str, name: str) -> dict[str, str | None]:
-    """Return the accounts listed in a file, with their names: one id per line, then its name.
+    """Return the accounts in a file, one id per line with or without a name; `#` is a comment.
 
-    `#` begins a comment. Raises DocumentError for any other line, InputError if there is no
-    account.
+    Raises DocumentError for any other line, InputError if there is no account.
     """
     targets: dict[str, str | None] = {}
     problems = []

@@ -176,7 +176,6 @@ def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
 
 
 def _planned(check: Check, plan: Plan) -> Iterator[Diagnosis]:
-    """Yield a diagnosis for each step of *plan*, and for what it could not compare."""
     for step in plan.all_steps:
         state = State.OK if step.mark == "keep" else State.FINDING
         remedy = None if state is State.OK else "see `cml-iam bootstrap plan`"

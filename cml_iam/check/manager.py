@@ -78,10 +78,7 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
 
 
 def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
-    """Name the statements that decide the actual request, if AWS reveals it, or the probable one.
-
-    Without explanations, the answer is AWS's message.
-    """
+    """Name the statements that decide the request that AWS reveals, or else the probable one."""
     subject = f"{tried.action} in {health.region}"
     if not scene.explains:
         yield check.diagnosis(subject, State.FINDING, tried.detail, tried.remedy)

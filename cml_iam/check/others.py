@@ -140,7 +140,6 @@ def _finding(
 
 
 def _route(holder: Holder) -> str:
-    """Return the calls by which *holder* reaches the goal."""
     steps = holder.path.steps if holder.path else ()
     return ", then ".join(f"{step.action} on {step.on}" for step in steps)
 

@@ -63,10 +63,7 @@ class Why:
 
 
 def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, ...]:
-    """Explain why the policies *deciding* refuse some of *requests*, with each reason only once.
-
-    If they refuse none of them, the answer says so.
-    """
+    """Explain why the policies *deciding* refuse some of *requests*, or that they do not."""
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
     decisions = map(authorizer.decide, requests)
     refusals = [why(decision) for decision in decisions if not decision.allowed]

@@ -55,10 +55,9 @@ def make_report(
     skipped: Iterable[str] = (),
     about: About | None = None,
 ) -> Report:
-    """Return the report of *answers*, made at *time*; *site* is the name of the site file.
+    """Return the report of *answers* without the *skipped* checks; *site* names its file.
 
-    Checks are in the order of GROUPS, findings are sorted by severity and then by place. Leaves out
-    checks with ids in *skipped*.
+    Checks are in the order of GROUPS, findings are sorted by severity and then by place.
     """
     left_out, whole = tuple(dict.fromkeys(skipped)), sum(answers, Answer())
     time = time.astimezone(UTC)
@@ -236,10 +235,7 @@ _ACCOUNT: Final = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
 def _looked_for(waiver: Waiver, checks: Sequence[Check], inputs: Sequence[Input]) -> bool:
-    """Return whether every check that could report what *waiver* waives was made.
-
-    If the place names a file or an account, only the checks of that file or account count.
-    """
+    """Return whether every check, of the file or account at *waiver*'s place, looked for it."""
     ids, place = frozenset({"lint"}), waiver.place
     if waiver.finding in audit_rules():
         ids = frozenset(check.id for check in CHECKS if waiver.finding in check.finds)

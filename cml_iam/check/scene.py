@@ -75,9 +75,9 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
 class AccountScene:
     """The account of *aws*, the site to compare it with, and what to ask about it.
 
-    *manager* is AWS as the manager sees it, if given. *skip* are ids of checks to leave out, *also*
-    ids of optional checks to include. *scps* are the service control policies of each level above
-    the account, if given. *other* is the ARN of a principal to simulate instead of the site's.
+    *manager* is AWS as the manager sees it. *skip* are ids of checks to leave out, *also* of
+    optional ones to include. *scps* are the service control policies of each level above the
+    account. *other* is the ARN of a principal to simulate instead of the site's.
     """
 
     aws: Aws

@@ -124,10 +124,9 @@ def verify_live(
 ) -> Verification:
     """Judge *expectations* by the answers of AWS's simulator for *principal_arn*.
 
-    *policies* are all policies that apply to it, including its boundary; they show which keys
-    matter to which action, so that more questions can share a call. They are read if not given. If
-    some cannot be read, or if the account is in an organization, whose service control policies
-    cannot be read, every key is sent with every question, which takes more calls.
+    *policies* are all policies that apply to it, including its boundary, and are read if not given.
+    They show which keys matter to which action, so that more questions can share a call; if some
+    cannot be read, or the account is in an organization, every key is sent with every question.
 
     A question counts as unchecked if AWS does not answer it, or if the answer may depend on a
     missing key that no expectation has. Raises DeniedError if the caller may not simulate,

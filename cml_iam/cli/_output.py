@@ -80,10 +80,7 @@ def early(show: Callable[[str], object], *lines: str) -> None:
 
 
 def answer_each(values: Iterator[Value], show: Callable[[Iterator[Value]], Value]) -> Value:
-    """Print *values* as they arrive, each as a line of JSON, or as text with *show*.
-
-    Returns the last one.
-    """
+    """Print each of *values* as it arrives, as a line of JSON or with *show*; return the last."""
     if settings().output != "json":
         return show(values)
     for value in values:

@@ -161,7 +161,6 @@ def _refuse_contradictions(given: Mapping[str, Any]) -> None:
 
 
 def _several(given: Mapping[str, Any]) -> bool:
-    """Return whether accounts are audited through a role in each."""
     return bool(given["organization"] or given["accounts"])
 
 
@@ -269,7 +268,6 @@ def _accounts(
 
 
 def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
-    """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.account import (
         DEFAULT_ROLE,
         audit_accounts,
@@ -315,7 +313,6 @@ def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:
 
 
 def _answer_rules() -> None:
-    """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
     from cml_iam.cli.policy_lists import print_rules
     from cml_iam.lint import lint_rules

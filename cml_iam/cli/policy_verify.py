@@ -96,7 +96,6 @@ def _live(site: Site, principal: str) -> Verification:
 
 
 def _table(done: Verification) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and rows of a table: permissions by situations."""
     from cml_iam.expectations import SITUATIONS
 
     cells = done.cells
@@ -122,7 +121,6 @@ def _cell(judgements: Sequence[Judgement]) -> str:
 
 
 def _lines(done: Verification) -> Iterator[str]:
-    """Yield the failures, and a verdict."""
     for judgement in (*done.failed, *done.unchecked):
         yield from _judgement_lines(judgement)
     total, failed, unchecked = len(done.judgements), len(done.failed), len(done.unchecked)

@@ -154,7 +154,6 @@ def _marked(pattern: str, markup: str, text: str) -> Markup:
 
 
 def _lines(texts: Iterable[str]) -> Markup:
-    """Return foreign *texts* escaped, one per line."""
     from markupsafe import Markup
 
     return Markup("\n").join(shown(text) for text in texts)
@@ -175,7 +174,6 @@ def _common(requests: Iterable[Request]) -> list[str]:
 
 
 def _own(request: Request, common: Iterable[str]) -> list[str]:
-    """Return the context of *request* without the *common* lines."""
     return [line for line in request.context if line not in common]
 
 

@@ -142,10 +142,7 @@ def _code(text: str | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return foreign *text* escaped for Markdown and HTML.
-
-    Backticks in our own sentences become code.
-    """
+    """Return foreign *text* escaped for Markdown and HTML, with text in backticks as code."""
     parts = re.split("`([^`]+)`", _bounded(text))
     return "".join(
         f"<code>{_inactive(part)}</code>" if number % 2 else _inactive(part)

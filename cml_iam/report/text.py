@@ -50,10 +50,7 @@ def plain(cell: Cell) -> str:
 
 
 def filled(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
-    """Wrap *text* to *width* columns; only a longer word exceeds it.
-
-    Lines after the first are indented by *hang* columns.
-    """
+    """Wrap *text*, only at blanks; lines after the first are indented by *hang* more columns."""
     if hang is None:
         hang = 2 if indent else 4
     return wrap(
@@ -118,10 +115,7 @@ def _table(section: Section, width: int) -> list[str]:
 
 
 def _grid(grid: Grid, width: int) -> Iterator[str]:
-    """Yield the lines of *grid*, as one or more tables that all begin with the names of the rows.
-
-    A row that is empty in a table is omitted there.
-    """
+    """Yield the lines of *grid*, in as many tables as the width needs."""
     yield from filled(f"{grid.symbol} {grid.title}" if not grid.rows else grid.title, width)
     if grid.accounts[1:]:
         yield from filled(f"accounts: {', '.join(grid.accounts)}", width, 4)
@@ -165,10 +159,7 @@ def split_table(
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return headings and rows aligned in columns.
-
-    If the table is wider than *width*, each row is printed on several lines.
-    """
+    """Return the lines of a table or, if it is wider than *width*, several for each row."""
     clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]
     if sum(widths) + len(GAP) * (len(widths) - 1) > width:
