@@ -75,10 +75,8 @@ class Ask:
     action: str
     resource: str
     outcome: str
-    context: Mapping[str, str | tuple[str, ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    statements: tuple[str, ...] = ()
+    context: Mapping[str, str | tuple[str, ...]]
+    statements: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ Question = tuple[str, str]
 Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
 
-Asked = tuple[Question, Frame]
+Inquiry = tuple[Question, Frame]
 """A question with the context that it is asked in."""
 
 _ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
@@ -59,7 +59,7 @@ class _Together:
     def __init__(self) -> None:
         self.context: dict[str, tuple[str, str | tuple[str, ...]]] = {}
         self.absent: set[str] = set()
-        self.asked: dict[Asked, None] = {}
+        self.inquiries: dict[Inquiry, None] = {}
 
     def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
         """Add the question if it fits; *keys* are the keys that matter to it."""
@@ -71,7 +71,7 @@ class _Together:
             return False
         self.context = has | self.context
         self.absent |= keys - has.keys()
-        self.asked[question, frame] = None
+        self.inquiries[question, frame] = None
         return True
 
 
@@ -95,7 +95,7 @@ class Simulator:
         self.aws, self.principal_arn = aws, principal_arn
         self._sent = frozenset(key.lower() for request in requests for key in request.context)
         self._mentioned = None if policies is None else _mentioned(policies)
-        self._answers: dict[Asked, tuple[Ruling, tuple[str, ...]]] = {}
+        self._answers: dict[Inquiry, tuple[Ruling, tuple[str, ...]]] = {}
         self._sends_all = policies is None
         if not self._simulate(requests):
             self._sends_all = True
@@ -104,15 +104,15 @@ class Simulator:
 
     def ruling(self, request: Request) -> Ruling:
         """Return AWS's answer for *request*; unknown if there is none or it is unreliable."""
-        ruling, doubts = self._answers.get(self._asked(request), (Ruling(None), ()))
+        ruling, doubts = self._answers.get(self._inquiry(request), (Ruling(None), ()))
         return Ruling(None) if doubts else ruling
 
     def doubted(self, requests: Iterable[Request]) -> tuple[str, ...]:
         """Return the missing keys that make AWS's answers for *requests* unreliable."""
-        answers = (self._answers.get(self._asked(request)) for request in requests)
+        answers = [self._answers.get(self._inquiry(request)) for request in requests]
         return tuple(dict.fromkeys(key for answer in answers if answer for key in answer[1]))
 
-    def _asked(self, request: Request) -> Asked:
+    def _inquiry(self, request: Request) -> Inquiry:
         question = request.action, request.resource
         keys = self._keys(question)
         return question, tuple(
@@ -132,7 +132,7 @@ class Simulator:
     def _simulate(self, requests: Iterable[Request]) -> bool:
         """Simulate *requests*; False, and no more calls, if keys of an organization may matter."""
         for group in self._groups(requests):
-            questions = dict.fromkeys(question for question, _ in group.asked)
+            questions = dict.fromkeys(question for question, _ in group.inquiries)
             for actions, resources in _products(questions):
                 results = self._results(actions, resources, group)
                 self._keep(results, resources, group)
@@ -144,7 +144,7 @@ class Simulator:
     def _groups(self, requests: Iterable[Request]) -> list[_Together]:
         """Return the questions in as few groups as their contexts allow."""
         groups: list[_Together] = []
-        questions = dict.fromkeys(map(self._asked, requests))
+        questions = dict.fromkeys(map(self._inquiry, requests))
         # The largest contexts first: questions with few keys fit into their groups.
         for question, frame in sorted(questions, key=lambda pair: -len(pair[1])):
             keys = self._keys(question)
@@ -178,12 +178,10 @@ class Simulator:
     def _keep(
         self, results: list[Mapping[str, Any]], resources: tuple[str, ...], group: _Together
     ) -> None:
-        read = {
-            question: (ruling, missing) for question, ruling, missing in _read(results, resources)
-        }
-        for question, frame in group.asked:
-            if question in read:
-                ruling, missing = read[question]
+        rulings = dict(_read(results, resources))
+        for question, frame in group.inquiries:
+            if question in rulings:
+                ruling, missing = rulings[question]
                 self._answers[question, frame] = ruling, self._doubts(question, missing)
 
     def _doubts(self, question: Question, missing: Iterable[str]) -> tuple[str, ...]:
@@ -225,7 +223,7 @@ def _products(
 
 def _read(
     results: Iterable[Mapping[str, Any]], resources: tuple[str, ...]
-) -> Iterator[tuple[Question, Ruling, Sequence[str]]]:
+) -> Iterator[tuple[Question, tuple[Ruling, Sequence[str]]]]:
     """Yield questions, answers, and missing keys, from both response shapes of the API.
 
     Since 2026-07-30 a result is for an action and contains those of its resources.
@@ -237,10 +235,10 @@ def _read(
         for part in specific:
             ruling = _live_ruling(result, part["EvalResourceDecision"], part)
             missing = part.get("MissingContextValues", every)
-            yield (action, part["EvalResourceName"]), ruling, missing
+            yield (action, part["EvalResourceName"]), (ruling, missing)
         if not specific:
             name = "*" if resources == ("*",) else result.get("EvalResourceName", "*")
-            yield (action, name), _live_ruling(result, result["EvalDecision"], result), every
+            yield (action, name), (_live_ruling(result, result["EvalDecision"], result), every)
 
 
 def _live_ruling(result: Mapping[str, Any], decision: str, specific: Mapping[str, Any]) -> Ruling:

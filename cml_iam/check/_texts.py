@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from typing import Final
 
@@ -119,6 +119,7 @@ _NEAR: Final = 400
 """The number of characters before and after a key's id that are searched for its secret."""
 
 _EXAMPLE: Final = "EXAMPLE"
+_HARMLESS: Final = "but it is AWS's example and gives no access"
 _PLACEHOLDERS: Final = "write placeholders instead, so that a real pair never replaces it unnoticed"
 
 
@@ -129,25 +130,17 @@ def secrets_in(check: Check, file: InputFile) -> Iterator[AuditFinding]:
     """
     for key, (start, secret) in secrets_in_text(file.text).items():
         before = file.text[:start]
-        line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
-        spot = Spot(file.name, line, column)
+        line, column = before.count("\n") + 1, start - before.rfind("\n")
+        finding = partial(check.finding, "CML807", spot=Spot(file.name, line, column), about=key)
         if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
-            yield check.finding(
-                "CML807",
-                f"the access key `{key}` is here with its secret, but it is AWS's example and "
-                "gives no access",
-                spot,
-                about=key,
-                severity=Severity.INFO,
-                remedy=_PLACEHOLDERS,
-            )
+            message = f"the access key `{key}` is here with its secret, {_HARMLESS}"
+            yield finding(message, severity=Severity.INFO, remedy=_PLACEHOLDERS)
             continue
         from cml_iam.credentials import account_of  # many modules, needed for few files
 
         account = account_of(key)
         whose = f", of account {account}," if account else ""
-        message = f"the access key `{key}`{whose} is here with a secret"
-        yield check.finding("CML807", message, spot, about=key)
+        yield finding(f"the access key `{key}`{whose} is here with a secret")
 
 
 def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:

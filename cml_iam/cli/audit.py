@@ -96,7 +96,7 @@ FORMS: Final[tuple[Form, ...]] = ("sarif", "junit", "markdown", "html")
 @option("--rules", "List every finding that an audit can report.", name="list_rules")
 @shared_options("site")
 @aws_options
-def audit(list_rules: bool, **given: Any) -> None:
+def audit(list_rules: bool, **options: Any) -> None:
     """Check policies and accounts with every rule that cml-iam has, in one report.
 
     FILEs are policies, Markdown with policies in it, or any text (searched for access keys); a DIR
@@ -117,10 +117,12 @@ def audit(list_rules: bool, **given: Any) -> None:
     if list_rules:
         _answer_rules()
         return
-    _refuse_contradictions(given)
-    outs, severity = given["outs"], Severity[given["fail_on"].upper()]
+    options["several"] = bool(options["organization"] or options["accounts"])
+    options["live"] = options["live"] or options["several"]
+    _refuse_contradictions(options)
+    outs, severity = options["outs"], Severity[options["fail_on"].upper()]
     _check_outs(outs)
-    report = _audited(given)
+    report = _audited(options)
     written = partial(write_report, report, fail_on=severity)
     for path in outs:
         path.write_text(written(form_of(path)), "utf-8")
@@ -135,37 +137,30 @@ def audit(list_rules: bool, **given: Any) -> None:
     answer(report, lines(), code, **forms)
 
 
-def _refuse_contradictions(given: Mapping[str, Any]) -> None:
+def _refuse_contradictions(options: Mapping[str, Any]) -> None:
     """Raise UsageError for options that exclude each other, and for a check that does not exist."""
     from cml_iam.check.checks import SKIPPABLE
 
-    for check in given["skip"]:
+    for check in options["skip"]:
         if check not in SKIPPABLE:
             checks = ", ".join(SKIPPABLE)
             raise click.UsageError(f"no such check: `{check}`; the checks are {checks}")
-    several = _several(given)
+    live, several = options["live"], options["several"]
     contradictions = {
-        "give --accounts or --organization, not both": given["organization"] and given["accounts"],
+        "give --accounts or --organization, not both": options["organization"]
+        and options["accounts"],
         "--role and --external-id need --accounts or --organization": not several
-        and (given["role"] or given["external_id"]),
-        "--who-else needs --live": given["who_else"] and not _calls_aws(given),
-        "--scps needs --who-else": given["scps"] and not given["who_else"],
+        and (options["role"] or options["external_id"]),
+        "--who-else needs --live": options["who_else"] and not live,
+        "--scps needs --who-else": options["scps"] and not options["who_else"],
         "--manager-profile belongs to one account; omit --accounts": several
-        and given["manager_profile"],
+        and options["manager_profile"],
     }
     for message, contradicted in contradictions.items():
         if contradicted:
             raise click.UsageError(message)
-    if not _calls_aws(given):
+    if not live:
         refuse_aws_options("--live")
-
-
-def _several(given: Mapping[str, Any]) -> bool:
-    return bool(given["organization"] or given["accounts"])
-
-
-def _calls_aws(given: Mapping[str, Any]) -> bool:
-    return bool(given["live"]) or _several(given)
 
 
 def _check_outs(paths: Iterable[Path]) -> None:
@@ -178,25 +173,25 @@ def _check_outs(paths: Iterable[Path]) -> None:
             raise InputError(f"cannot write `{path}`: no such folder: `{path.parent}`")
 
 
-def _audited(given: Mapping[str, Any]) -> Report:
+def _audited(options: Mapping[str, Any]) -> Report:
     """Return the report of the files and accounts, and of what changed since the earlier one."""
     from cml_iam.audit import About
     from cml_iam.audit.write import compare_reports, read_report
     from cml_iam.check.report import make_report
 
-    files, earlier, document = given["files"], given["earlier"], given["document"]
-    scps = read_json(given["scps"]) if given["scps"] else None
+    files, earlier, document = options["files"], options["earlier"], options["document"]
+    scps = read_json(options["scps"]) if options["scps"] else None
     before = read_report(read_text(earlier), str(earlier)) if earlier else None
     now, (site, waivers) = _now(), _site(files)
-    of_files = [_documents(given, site)] if files or not _calls_aws(given) else []
-    audited = _accounts(given, site, now, scps) if _calls_aws(given) else []
+    of_files = [_documents(options, site)] if files or not options["live"] else []
+    audited = _accounts(options, site, now, scps) if options["live"] else []
     report = make_report(
         now,
         [*of_files, *(answer for _, answer in audited)],
         site=str(site_path()) if site else None,
         accounts=[account for account, _ in audited],
         waivers=waivers,
-        skipped=given["skip"],
+        skipped=options["skip"],
         about=About(site.account, site.principal_arn, document) if site else None,
     )
     return report if before is None else replace(report, since=compare_reports(report, before))
@@ -221,29 +216,29 @@ def _now() -> datetime:
 
     https://reproducible-builds.org/specs/source-date-epoch/
     """
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
         return datetime.now(UTC)
     try:
-        return datetime.fromtimestamp(int(given), UTC)
+        return datetime.fromtimestamp(int(epoch), UTC)
     except (ValueError, OverflowError, OSError):
-        raise InputError(f"SOURCE_DATE_EPOCH is not a number of seconds: `{given}`") from None
+        raise InputError(f"SOURCE_DATE_EPOCH is not a number of seconds: `{epoch}`") from None
 
 
-def _documents(given: Mapping[str, Any], site: Site | None) -> Answer:
+def _documents(options: Mapping[str, Any], site: Site | None) -> Answer:
     from cml_iam.check.documents import Offline, audit_documents
     from cml_iam.check.files import read_files
 
-    files = read_files(given["files"])
+    files = read_files(options["files"])
     with progress("judging the documents", only_on_terminal=True):
         processes = os.cpu_count() or 1
-        document, together = given["document"], given["together"]
+        document, together = options["document"], options["together"]
         offline = Offline(files, site, document, together, processes, site_path(), parameters())
         return audit_documents(offline)
 
 
 def _accounts(
-    given: Mapping[str, Any], site: Site | None, now: datetime, scps: Any
+    options: Mapping[str, Any], site: Site | None, now: datetime, scps: Any
 ) -> list[tuple[Account, Answer]]:
     from cml_iam.check.account import audit_account
     from cml_iam.check.scene import AccountScene
@@ -253,21 +248,21 @@ def _accounts(
             f"no site file: `{DEFAULT_SITE}`",
             remedy="write one with `cml-iam init`, or name it: --site",
         )
-    also = frozenset({"who-else"} if given["who_else"] else ())
-    skip, several = frozenset(given["skip"]), _several(given)
+    also = frozenset({"who-else"} if options["who_else"] else ())
+    skip, several = frozenset(options["skip"]), options["several"]
     manager = None
     if "use" not in skip and not several:
-        manager = connect_beside("manager", site, given["manager_profile"])
+        manager = connect_beside("manager", site, options["manager_profile"])
     aws = connect_as("administrator", site, any_account=several)
-    scene = AccountScene(aws, site, now, given["document"], manager, skip, also, scps)
+    scene = AccountScene(aws, site, now, options["document"], manager, skip, also, scps)
     if several:
-        return _many(scene, given)
+        return _many(scene, options)
     refuse_account_of_others(aws, site)
     with progress(f"auditing account {site.account}"):
         return [audit_account(scene)]
 
 
-def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
+def _many(scene: AccountScene, options: Mapping[str, Any]) -> list[tuple[Account, Answer]]:
     from cml_iam.check.account import (
         DEFAULT_ROLE,
         audit_accounts,
@@ -276,12 +271,12 @@ def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, 
         read_targets,
     )
 
-    file = given["accounts"]
+    file = options["accounts"]
     targets = read_targets(read_text(file), str(file)) if file else list_organization(scene.aws)
     enter = partial(
         enter_role,
-        role=given["role"] or DEFAULT_ROLE,
-        external_id=given["external_id"],
+        role=options["role"] or DEFAULT_ROLE,
+        external_id=options["external_id"],
         sign_in=_sign_in(scene.site),
     )
     context, done = click.get_current_context(), 0
@@ -293,7 +288,7 @@ def _many(scene: AccountScene, given: Mapping[str, Any]) -> list[tuple[Account, 
         with context.scope(cleanup=False):  # a thread has no context of its own
             note(f"{mark} {account.state} {account.id} ({done} of {len(targets)})")
 
-    return list(audit_accounts(scene, targets, enter, given["parallel"], report))
+    return list(audit_accounts(scene, targets, enter, options["parallel"], report))
 
 
 def _sign_in(site: Site) -> Callable[[str, Secret, Secret], Aws]:
