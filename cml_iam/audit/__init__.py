@@ -36,7 +36,10 @@ GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in a file, *line* and *column* counted from 1; or an ARN (or id) in an account."""
+    """The location of a finding: a place in a file, or an ARN (or id) in an account.
+
+    *line* and *column* count from 1; *statement* is the label of the statement.
+    """
 
     file: str | None = None
     line: int | None = None
@@ -69,14 +72,19 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request with its decision by *statements* (labels), and a sentence on what it shows."""
+    """One request with its decision, and a sentence on what it shows.
+
+    *statements* are the labels of the statements that decided.
+    """
 
     says: str
     action: str
     resource: str
     outcome: str
-    context: Mapping[str, str | tuple[str, ...]]
-    statements: tuple[str, ...]
+    context: Mapping[str, str | tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    statements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +239,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that was audited live, with the number of calls; or the *reason* why not."""
+    """An account that was audited live: the identity and the number of calls, or why not.
+
+    *state* is `audited`, or `not checked` with the *reason*.
+    """
 
     id: str
     name: str | None = None
@@ -245,7 +256,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Changes since an earlier report; *checks* are (id, account, state before, state now)."""
+    """The changes since an earlier report: findings by fingerprint, and checks in another state.
+
+    *checks* are (id, account, state before, state now).
+    """
 
     time: datetime
     new: tuple[str, ...]

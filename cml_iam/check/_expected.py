@@ -87,11 +87,11 @@ def expectation_findings(
     if refused:
         hints = tuple(dict.fromkeys(judgement.hint for judgement in refused if judgement.hint))
         why = f": {hints[0]}" if hints else ""
-        message = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
+        message = f"{_calls(refused, 'allowed')}{why}"
         findings.append(check.finding("CML701", message, spot, witness=_witness(refused, asker)))
     for statements, group in allowed.items():
         by = f" by {', '.join(statements)}" if statements else ""
-        message = f"{_count(group)} that must be refused {_are(group)} allowed{by}"
+        message = f"{_calls(group, 'refused')}{by}"
         witness = _witness(group, asker)
         about = ",".join(statements)
         findings.append(check.finding("CML702", message, spot, about=about, witness=witness))
@@ -106,15 +106,14 @@ def _witness(group: Sequence[Judgement], asker: Asker) -> tuple[Ask, ...]:
     return tuple(ask for judgement in chosen[:MOST_WITNESSES] for ask in asker(judgement)[:1])
 
 
-def _count(group: Sequence[Judgement]) -> str:
+def _calls(group: Sequence[Judgement], expected: str) -> str:
+    """Return which calls do not get the *expected* answer."""
     permissions = list(dict.fromkeys(judgement.expectation.permission for judgement in group))
     named = ", ".join(f"`{permission}`" for permission in permissions[:4])
     rest = f" and {len(permissions) - 4} more" if permissions[4:] else ""
-    return f"{plural(len(group), 'call')} ({named}{rest})"
-
-
-def _are(group: Sequence[Judgement]) -> str:
-    return "are" if group[1:] else "is"
+    verb = "are" if group[1:] else "is"
+    calls = f"{plural(len(group), 'call')} ({named}{rest})"
+    return f"{calls} that must be {expected} {verb} {group[0].answer}"
 
 
 def _cell(place: tuple[str, str], judgements: Sequence[Judgement], asker: Asker) -> Cell:

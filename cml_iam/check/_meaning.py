@@ -55,8 +55,10 @@ def compared(
     comparison = differences(policies_of(rendered, partition), policies_of(there, partition))
     if comparison.verdict == "same":
         return Answer()
-    changes = tuple(_changed(difference, name, spot.account) for difference in shown(comparison))
-    return Answer(findings=(_finding(check, comparison, spot, name),), changes=changes)
+    most = shown(comparison)
+    changes = tuple(_changed(difference, name, spot.account) for difference in most)
+    finding = _finding(check, most, doubt(comparison), spot, name)
+    return Answer(findings=(finding,), changes=changes)
 
 
 def shown(comparison: Comparison) -> tuple[Difference, ...]:
@@ -80,9 +82,7 @@ def doubt(comparison: Comparison) -> str:
 def difference_asks(differences: Sequence[Difference]) -> tuple[Ask, ...]:
     """Return a request for each of the first *differences*, as the new side decides it."""
     return tuple(
-        _ask(
-            difference, difference.new, f"{difference.change}: {', '.join(difference.actions[:4])}"
-        )
+        _ask(difference, difference.new, f"{difference.change}: ")
         for difference in differences[:MOST_WITNESSES]
     )
 
@@ -98,10 +98,11 @@ def actions_of(differences: Sequence[Difference]) -> str:
     return ", ".join(f"`{action}`" for action in actions[:MOST_ACTIONS]) + rest
 
 
-def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
-    doubts = doubt(comparison)
-    extra = [difference for difference in shown(comparison) if wider(difference)]
-    missing = [difference for difference in shown(comparison) if not wider(difference)]
+def _finding(
+    check: Check, most: Sequence[Difference], doubts: str, spot: Spot, name: str
+) -> AuditFinding:
+    extra = [difference for difference in most if wider(difference)]
+    missing = [difference for difference in most if not wider(difference)]
     if extra:
         rule = "CML704"
         message = f"{name} permits more than the rendered document: {actions_of(extra)}"
@@ -117,19 +118,19 @@ def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> Aud
 
 
 def _changed(difference: Difference, name: str, account: str | None) -> Changed:
-    actions = ", ".join(difference.actions[:4])
     return Changed(
         document=name,
         change=difference.change,
         actions=difference.actions,
-        before=_ask(difference, difference.old, actions),
-        after=_ask(difference, difference.new, actions),
+        before=_ask(difference, difference.old),
+        after=_ask(difference, difference.new),
         account=account,
     )
 
 
-def _ask(difference: Difference, side: Answered, says: str) -> Ask:
+def _ask(difference: Difference, side: Answered, lead: str = "") -> Ask:
     labels = dict.fromkeys(statement.label for statement in side.statements)
+    says = f"{lead}{', '.join(difference.actions[:4])}"
     return ask_of(difference.witness, side.outcome, labels, says=says)
 
 
@@ -150,13 +151,10 @@ def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explaine
 
 
 def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
+    sides = [(call.request, call.candidate) for call in proof.calls]
     witness = tuple(
-        ask_of(
-            call.request,
-            call.candidate.outcome,
-            (reason.label for reason in call.candidate.statements),
-        )
-        for call in proof.calls
+        ask_of(request, side.outcome, (statement.label for statement in side.statements))
+        for request, side in sides
     )
     labels = dict.fromkeys(label for ask in witness for label in ask.statements)
     by = f", by {', '.join(labels)}" if labels else ""

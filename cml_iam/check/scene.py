@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cml_iam.check.checks import fact
 from cml_iam.errors import CmlIamError, CredentialsError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
+_T = TypeVar("_T")
 _QUARANTINE: Final = "AWSCompromisedKeyQuarantine"
 
 
@@ -69,6 +70,16 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
     sorted_ = (*own, *guard, *quarantine)
     extra = tuple(held for held in holder.policies if held not in sorted_)
     return Attached(holder, own, guard, quarantine, extra)
+
+
+def _if_read(read: Callable[[], _T], default: _T) -> _T:
+    """Return what *read* returns, or *default* if AWS does not let it be read."""
+    try:
+        return read()
+    except CredentialsError:
+        raise
+    except CmlIamError:
+        return default
 
 
 @dataclass(frozen=True)
@@ -126,24 +137,12 @@ class AccountScene:
     @property
     def attached_if_read(self) -> Attached | None:
         """The policies of the site's principal; None if unreadable, or for another principal."""
-        if self.other:
-            return None
-        try:
-            return self.attached
-        except CredentialsError:
-            raise
-        except CmlIamError:
-            return None
+        return None if self.other else _if_read(lambda: self.attached, None)
 
     @property
     def tags(self) -> Mapping[str, str]:
         """The tags of the principal; empty if they cannot be read."""
-        try:
-            return self.holdings.tags
-        except CredentialsError:
-            raise
-        except CmlIamError:
-            return {}
+        return _if_read(lambda: self.holdings.tags, {})
 
     @fact
     def rendered(self) -> tuple[PolicyDocument, ...]:
