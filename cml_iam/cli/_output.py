@@ -63,7 +63,7 @@ def answer(
     if form in others:
         click.echo(others[form](), nl=False)
     elif form == "json":
-        click.echo(json_text(value, indent=2))
+        print_json(value)
     elif callable(text):
         text()
     else:
@@ -92,6 +92,11 @@ def answer_each(values: Iterator[Value], show: Callable[[Iterator[Value]], Value
 def in_form(value: Any, text: str) -> str:
     """Return the answer instead of printing it: *value* as JSON if requested, otherwise *text*."""
     return json_text(value, indent=2) if settings().output == "json" else text
+
+
+def print_json(value: Any) -> None:
+    """Print *value* as JSON on stdout; its `as_json` is used if it has one."""
+    click.echo(json_text(value, indent=2))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
