@@ -7,7 +7,6 @@ axis, whose choices are the possible combinations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from cml_iam.facts import EXAMPLE_ACCOUNT, EXAMPLE_IDS, OTHER_ACCOUNT, PARTITIONS, REGION
@@ -16,7 +15,7 @@ from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
 from cml_iam.space._callers import PRINCIPAL_ARN, callers_of
 from cml_iam.space._examples import REGIONS
 from cml_iam.space._gathered import ARN_REGION, Gathered, Memo
-from cml_iam.space._globs import REGION_NAME, Glob, Wild, glob, is_text_of, representatives
+from cml_iam.space._globs import REGION_NAME, Glob, filled, glob, is_text_of, representatives
 from cml_iam.space._places import ACCOUNT_FIELD, REGION_FIELD, Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, Test
 from cml_iam.space._values import Query, Values, values_of
@@ -276,27 +275,5 @@ def _field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
     }
     of_place = place.fields[index - 1 : index] if place.fields else ()
     patterns = (*(pattern for pattern in of_place if pattern != REGION_NAME), *globs)
-    filled = [text for pattern in patterns for text in _field_filled(pattern, name)]
-    return [*own.get(index, ()), *filled, *([""] if index == REGION_FIELD else [])]
-
-
-@lru_cache(1 << 11)
-def _field_filled(pattern: Glob, name: str) -> tuple[str, ...]:
-    return tuple("".join(_texts(pattern, filler)) for filler in (name, "", "1"))
-
-
-def _texts(pattern: Glob, filler: str) -> Iterator[str]:
-    """Yield the texts of *pattern*; `?*`, a non-empty text, becomes one filler."""
-    before: object = None
-    for symbol in pattern.symbols:
-        if not isinstance(symbol, Wild):
-            yield symbol
-        elif symbol is Wild.DIGIT:
-            yield "9"
-        elif symbol in {Wild.MANY, Wild.MANY_INSIDE}:
-            yield "" if before in {Wild.ONE, Wild.ONE_INSIDE} else filler
-        else:
-            after = pattern.symbols.index(symbol) + 1
-            starts_many = pattern.symbols[after : after + 1] in {(Wild.MANY,), (Wild.MANY_INSIDE,)}
-            yield (filler or "x") if starts_many else "0"
-        before = symbol
+    texts = [filled(pattern, many) for pattern in patterns for many in (name, "", "1")]
+    return [*own.get(index, ()), *texts, *([""] if index == REGION_FIELD else [])]

@@ -20,7 +20,7 @@ from cml_iam.facts import (
     key_type,
     same_key,
 )
-from cml_iam.space._globs import Glob, Wild
+from cml_iam.space._globs import Glob, filled
 
 _ENDLESS: Final = ("1e999", "-1e999")
 """Numbers beyond any number that can be written out."""
@@ -179,22 +179,12 @@ def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
     """Return readable values of *key*."""
     name = same_key(key)
     kind = base_type(key)
-    filled = [text for glob in globs if glob.plain is None for text in _filled(glob, name)]
-    return [*_HINTS.get(name, ()), *_BY_TYPE.get(kind, ()), *filled, *_OTHER]
-
-
-def _filled(pattern: Glob, name: str) -> Iterator[str]:
-    """Yield *pattern* with readable text for its wildcards."""
-    for many in ("large" if name == "ec2:instancetype" else "example", "", "1"):
-        text = "".join(
-            (many if symbol in {Wild.MANY, Wild.MANY_INSIDE} else "2")
-            if isinstance(symbol, Wild)
-            else symbol
-            for symbol in pattern.symbols
-        )
-        yield text
-        if pattern.fold:
-            yield text.swapcase()
+    usual = "large" if name == "ec2:instancetype" else "example"
+    texts: list[str] = []
+    for pattern in (pattern for pattern in globs if pattern.plain is None):
+        for text in (filled(pattern, many) for many in (usual, "", "1")):
+            texts += [text, text.swapcase()] if pattern.fold else [text]
+    return [*_HINTS.get(name, ()), *_BY_TYPE.get(kind, ()), *texts, *_OTHER]
 
 
 REGIONS: Final = tuple(region for regions in EXAMPLE_REGIONS.values() for region in regions)

@@ -99,6 +99,22 @@ def glob(text: str, *, inside: bool = False) -> Glob:
     return Glob(tuple(map(in_field, symbols) if inside else symbols))
 
 
+@lru_cache(1 << 12)
+def filled(pattern: Glob, many: str) -> str:
+    """Return *pattern* with *many* for `*` and `?*`, and a 2 for each other wildcard."""
+    text = ""
+    after: Symbol = ""
+    for symbol in reversed(pattern.symbols):
+        if not isinstance(symbol, Wild):
+            text = symbol + text
+        elif symbol in _MANY:
+            text = many + text
+        elif after not in _MANY:
+            text = "2" + text
+        after = symbol
+    return text
+
+
 class Machine:
     """All *globs* run in parallel: a state is the set of positions in them, as bits."""
 

@@ -69,13 +69,22 @@ class KeyCondition:
         """Whether the key is written under EC2's own name."""
         return self.condition.key.lower().startswith("ec2:")
 
+    @lru_cache(1 << 12)  # noqa: B019 - shared by equal conditions
     def parsed(self) -> tuple[tuple[Token, ...], ...]:
         """Return the parsed values, without those that can never match."""
-        return _parsed(self)
+        base, family = self.operator.base, self.family
+        wild = family == "arn" or base in {"stringlike", "stringnotlike"}
+        variables = self.variables and family in {"string", "arn", "bool"}
+        parsed = []
+        for value in self.condition.values:
+            with suppress(MalformedVariableError):
+                parsed.append(tokens(value, variables=variables, wildcards=wild, keys=Keys()))
+        return tuple(parsed)
 
+    @lru_cache(1 << 12)  # noqa: B019 - shared by equal conditions
     def needs(self) -> frozenset[str]:
         """Return the keys of the policy variables in the values, by `same_key`."""
-        return _needs(self)
+        return variable_keys(part for parts in self.parsed() for part in parts)
 
     def globs(self, context: Choice) -> tuple[Glob, ...]:
         """Return the text patterns this distinguishes, with *context* for the variables."""
@@ -95,23 +104,6 @@ def _family(base: str) -> str:
     if base in {"ipaddress", "notipaddress"}:
         return "ip"
     return next((family for family in _FAMILIES if base.startswith(family)), "null")
-
-
-@lru_cache(1 << 12)
-def _parsed(condition: KeyCondition) -> tuple[tuple[Token, ...], ...]:
-    base, family = condition.operator.base, condition.family
-    wild = family == "arn" or base in {"stringlike", "stringnotlike"}
-    variables = condition.variables and family in {"string", "arn", "bool"}
-    parsed = []
-    for value in condition.condition.values:
-        with suppress(MalformedVariableError):
-            parsed.append(tokens(value, variables=variables, wildcards=wild, keys=Keys()))
-    return tuple(parsed)
-
-
-@lru_cache(1 << 12)
-def _needs(condition: KeyCondition) -> frozenset[str]:
-    return variable_keys(part for parts in condition.parsed() for part in parts)
 
 
 def variable_keys(parts: Iterable[Token]) -> frozenset[str]:
@@ -269,17 +261,16 @@ class Part:
         ids = (pair for element in elements for pair in (element.ids if element else ()))
         return tuple((kind, text) for kind, texts in ids for text in texts)
 
-    def _texts(self) -> Iterator[str]:
-        """Yield the texts that may have policy variables."""
+    def _texts_with_variables(self) -> Iterator[str]:
         statement = self.statement
-        yield from (*(statement.resource or ()), *(statement.not_resource or ()))
-        for condition in statement.conditions:
-            yield from condition.values
+        texts = [*(statement.resource or ()), *(statement.not_resource or ())]
+        texts += (value for condition in statement.conditions for value in condition.values)
+        return (text for text in texts if "${" in text)
 
     @cached_property
     def names_ec2_keys(self) -> bool:
         """Whether a policy variable may be one of EC2's own keys."""
-        return any("${" in text and "ec2:" in text.lower() for text in self._texts())
+        return any("ec2:" in text.lower() for text in self._texts_with_variables())
 
     @property
     def asks_other_names(self) -> bool:
@@ -387,7 +378,7 @@ class Part:
                 (condition.operator.lower(), condition.key.lower(), frozenset(condition.values))
                 for condition in statement.conditions
             ),
-            self.variables and any("${" in text for text in self._texts()),
+            self.variables and any(self._texts_with_variables()),
             names_principals(self.compiled.kind),
         )
 

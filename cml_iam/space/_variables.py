@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from typing import Final
 
 from cml_iam.engine.parts import Token, Variable
@@ -116,9 +116,9 @@ def _apart(texts: Sequence[str]) -> bool:
 
 @lru_cache(1 << 9)
 def _walk(starts: tuple[Start, ...], count: int) -> tuple[tuple[str, ...], bool]:
-    """Return *count* texts for each combination of states that the automata can reach together.
+    """Return *count* texts for each combination of states that the patterns can reach together.
 
-    For the first automaton, only acceptance matters, not its state.
+    For the patterns of the first start, only acceptance matters, not their states.
     """
     walk = _Walk(starts, count)
     chosen: list[str] = []
@@ -130,39 +130,37 @@ def _walk(starts: tuple[Start, ...], count: int) -> tuple[tuple[str, ...], bool]
     return tuple(sorted(dict.fromkeys(chosen), key=lambda text: text not in EXAMPLES)), complete
 
 
-State = tuple[int, ...]
-
-
 class _Walk:
-    """Machines run in parallel, each from its state where the variable begins."""
+    """All patterns run in parallel, each from its state where the variable begins."""
 
     def __init__(self, starts: Sequence[Start], count: int) -> None:
-        self._machines = [Machine(list(dict.fromkeys(globs))) for globs, _ in starts]
+        self._machine = machine = Machine([pattern for globs, _ in starts for pattern in globs])
         self._wanted = count
-        named = {char for machine in self._machines for char in machine.alphabet}
+        named = set(machine.alphabet)
         # Beyond the usual characters there are always more that nobody names.
         usual = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
         self._fresh = [*islice((c for c in usual if c not in named), count)]
         if any(Wild.DIGIT in glob.symbols for globs, _ in starts for glob in globs):
             self._fresh += [*islice((c for c in DIGITS if c not in named), count)]
         self._letters = [*sorted(named), *self._fresh]
-        self._begin: State = tuple(
-            machine.run(before) for machine, (_, before) in zip(self._machines, starts, strict=True)
+        sizes = [sum(len(pattern.symbols) + 1 for pattern in globs) for globs, _ in starts]
+        ends = [*accumulate(sizes, initial=0)]
+        masks = [(1 << end) - (1 << start) for start, end in pairwise(ends)]
+        self._first = masks[0]
+        self._begin = sum(
+            machine.run(before, machine.start & mask)
+            for mask, (_, before) in zip(masks, starts, strict=True)
         )
         self.states = {self._begin: ""}
-        self._moves: dict[State, dict[str, State]] = {}
-        self._came: dict[State, set[State]] = defaultdict(set)
+        self._moves: dict[int, dict[str, int]] = {}
+        self._came: dict[int, set[int]] = defaultdict(set)
         self.complete = self._explore()
-        self.kinds: dict[State, list[State]] = defaultdict(list)
+        self.kinds: dict[int, list[int]] = defaultdict(list)
         for state in self.states:
             self.kinds[self._kind(state)].append(state)
 
-    def _kind(self, state: State) -> State:
-        return (self._machines[0].accepts(state[0]), *state[1:])
-
-    def _after(self, state: State, text: str) -> State:
-        pairs = zip(self._machines, state, strict=True)
-        return tuple(machine.run(text, at) for machine, at in pairs)
+    def _kind(self, state: int) -> int:
+        return self._machine.accepts(state & self._first) | (state & ~self._first)
 
     def _explore(self) -> bool:
         """Find the states, each with a shortest text that leads to it; False if some are left."""
@@ -171,7 +169,7 @@ class _Walk:
             here = pending.popleft()
             moves = self._moves[here] = {}
             for char in self._letters:
-                after = moves[char] = self._after(here, char)
+                after = moves[char] = self._machine.run(char, here)
                 self._came[after].add(here)
                 if after not in self.states:
                     if len(self.states) >= MAX_STATES:
@@ -180,9 +178,10 @@ class _Walk:
                     pending.append(after)
         return True
 
-    def texts(self, kind: State) -> tuple[list[str], bool]:
+    def texts(self, kind: int) -> tuple[list[str], bool]:
         """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
-        examples = [text for text in EXAMPLES if self._kind(self._after(self._begin, text)) == kind]
+        run, begin = self._machine.run, self._begin
+        examples = [text for text in EXAMPLES if self._kind(run(text, begin)) == kind]
         if len(examples) >= self._wanted:
             return examples[: self._wanted], True
         for state in self.kinds[kind]:
@@ -192,7 +191,7 @@ class _Walk:
                 return [self.states[state] + char for char in longer[: self._wanted]], True
         return self._searched(kind)
 
-    def _searched(self, kind: State) -> tuple[list[str], bool]:
+    def _searched(self, kind: int) -> tuple[list[str], bool]:
         leading = self._leading_to(self.kinds[kind])
         pending = deque([(self._begin, "")] if self._begin in leading else [])
         texts: list[str] = []
@@ -211,7 +210,7 @@ class _Walk:
             )
         return texts, False
 
-    def _leading_to(self, states: Iterable[State]) -> set[State]:
+    def _leading_to(self, states: Iterable[int]) -> set[int]:
         leading = set(states)
         pending = deque(leading)
         while pending:
