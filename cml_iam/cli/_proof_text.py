@@ -205,26 +205,25 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
         )
     facts = _by_page(assumption for assumption in used if assumption.kind != "limit")
     limits = _by_page(assumption for assumption in used if assumption.kind == "limit")
+    rows = (
+        (facts, "fact", "about AWS assumed", "assumed from AWS's documentation"),
+        (limits, "limit", "of the promises", "not promised"),
+    )
     if not every:
         counts = [
             f"{plural(sum(map(len, pages.values())), noun)} {rest}"
-            for pages, noun, rest in (
-                (facts, "fact", "about AWS assumed"),
-                (limits, "limit", "of the promises"),
-            )
+            for pages, noun, rest, _ in rows
             if pages
         ]
         if counts:
             yield f"{INFO} {', '.join(counts)}; -v prints them"
         return
-    if facts:
-        yield f"{INFO} assumed from AWS's documentation:"
-        yield from _page_lines(facts)
-    else:
+    if not facts:
         yield f"{INFO} no assumptions about AWS"
-    if limits:
-        yield f"{INFO} not promised:"
-        yield from _page_lines(limits)
+    for pages, _, _, heading in rows:
+        if pages:
+            yield f"{INFO} {heading}:"
+            yield from _page_lines(pages)
 
 
 def _page_lines(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -246,23 +246,16 @@ def _answer(
 
 def _never_matches(*sides: Policies) -> list[str]:
     """Return what in the policies can never match, such as an unknown operator."""
-    from cml_iam.engine import compile_policies
+    from cml_iam.space import side_of
 
-    problems: dict[str, None] = {}
-    for side in sides:
-        authorizer = compile_policies(side.identity, boundary=side.boundary, resource=side.resource)
-        problems |= dict.fromkeys(map(str, authorizer.problems))
-    return list(problems)
+    problems = (problem for side in sides for problem in side_of(side).authorizer.problems)
+    return list(dict.fromkeys(map(str, problems)))
 
 
 def _allows_anything(policies: Policies) -> bool:
-    from cml_iam.space import documents
+    from cml_iam.space import statements_of
 
-    return any(
-        statement.effect == "Allow"
-        for document in documents(policies)
-        for statement in document.statements
-    )
+    return any(statement.effect == "Allow" for statement in statements_of(policies))
 
 
 def _promises(judged: Callable[[], Policies]) -> None:

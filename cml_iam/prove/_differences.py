@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cml_iam.engine import Request
@@ -20,7 +19,6 @@ from cml_iam.expectations import Expectation
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.prove._answers import Verdict
 from cml_iam.prove._comparison import (
-    CHANGES,
     Change,
     Comparison,
     Difference,
@@ -117,33 +115,24 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
         "newly denied explicitly": denied_within(new, old),
     }
     listed: list[Difference] = []
-    limited, budget = False, Budget(MAX_STEPS)
-    for change in CHANGES:
-        if verdicts[change].answer != "holds":
+    more, budget = False, Budget(MAX_STEPS)
+    for change, verdict in verdicts.items():
+        if not verdict.holds:
             search = _Search(before, after, change, budget)
-            listed += search.differences(verdicts[change])
-            limited = limited or search.more
-    expectations: tuple[Expectation, ...] = ()
-    if site and old.resource is None:
-        # Imported here because most comparisons are without a site file.
-        from cml_iam.expectations import derive_expectations
+            listed += search.differences(verdict)
+            more = more or search.more
+    comparison = Comparison(False, verdicts, grouped(listed), more)
+    if site is None or old.resource is not None:
+        return comparison
+    # Imported here because most comparisons are without a site file.
+    from cml_iam.expectations import derive_expectations
 
-        expectations = derive_expectations(site)
-    answers = [
-        (_answer(before, expectation), _answer(after, expectation)) for expectation in expectations
+    changes = [
+        ExpectationChange(expectation, _answer(before, expectation), _answer(after, expectation))
+        for expectation in derive_expectations(site)
     ]
-    return Comparison(
-        same=False,
-        verdicts=verdicts,
-        differences=grouped(listed),
-        more=limited,
-        expectations=len(expectations),
-        expectation_changes=tuple(
-            ExpectationChange(expectation, *pair)
-            for expectation, pair in zip(expectations, answers, strict=True)
-            if pair[0] != pair[1]
-        ),
-    )
+    changed = tuple(change for change in changes if change.old != change.new)
+    return comparison._replace(expectations=len(changes), expectation_changes=changed)
 
 
 def _meanings(side: Side) -> frozenset[object]:
@@ -156,17 +145,17 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
     return "allowed" if allowed else "refused"
 
 
-@dataclass
 class _Met:
     """The results for a class of actions: its requests, by goal and resource, and its actions.
 
     *alike* counts the actions that were not examined.
     """
 
-    requests: dict[Any, Request] = field(default_factory=dict)
-    actions: dict[Any, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
-    named: dict[str, None] = field(default_factory=dict)
-    alike: int = 0
+    def __init__(self) -> None:
+        self.requests: dict[Any, Request] = {}
+        self.actions: dict[Any, dict[str, None]] = defaultdict(dict)
+        self.named: dict[str, None] = {}
+        self.alike = 0
 
 
 class _Search:

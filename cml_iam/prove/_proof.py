@@ -6,8 +6,9 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 from cml_iam.catalogue import load_catalogue
@@ -25,7 +26,7 @@ from cml_iam.policy import (
 )
 from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import losing, taking_over, where
-from cml_iam.prove._question import never, statement_of, within
+from cml_iam.prove._question import conditions_of, never, statement_of, within
 from cml_iam.prove._steps import lost, taken_over, together
 from cml_iam.render import render_policy
 from cml_iam.restrict import RUN, Promise, permissions, promises_of
@@ -49,11 +50,11 @@ MAX_EDITS: Final = 6
 
 
 class Edit(NamedTuple):
-    """A condition to add to a statement, as (operator, key, values)."""
+    """A condition to add to a statement."""
 
     document: PolicyDocument
     statement: Statement
-    condition: tuple[str, str, tuple[str, ...]]
+    condition: Condition
 
     def as_json(self) -> dict[str, Any]:
         """Return the statement and what to add to it as JSON values."""
@@ -68,8 +69,7 @@ class Edit(NamedTuple):
     @property
     def added(self) -> dict[str, dict[str, list[str]]]:
         """The condition in the form of a policy."""
-        operator, key, values = self.condition
-        return {operator: {key: list(values)}}
+        return _block((self.condition,))
 
 
 class Proof(NamedTuple):
@@ -112,9 +112,6 @@ class Proof(NamedTuple):
 
 def statement_json(deny: Statement) -> dict[str, Any]:
     """Return a statement of *denies* in the form of a policy."""
-    conditions: dict[str, dict[str, list[str]]] = {}
-    for condition in deny.conditions:
-        conditions.setdefault(condition.operator, {})[condition.key] = list(condition.values)
     elements = {
         "Effect": deny.effect,
         "Action": deny.action,
@@ -123,7 +120,14 @@ def statement_json(deny: Statement) -> dict[str, Any]:
         "NotResource": deny.not_resource,
     }
     present = {k: list(v) if isinstance(v, tuple) else v for k, v in elements.items() if v}
-    return present | ({"Condition": conditions} if conditions else {})
+    return present | ({"Condition": _block(deny.conditions)} if deny.conditions else {})
+
+
+def _block(conditions: Iterable[Condition]) -> dict[str, dict[str, list[str]]]:
+    block: dict[str, dict[str, list[str]]] = {}
+    for condition in conditions:
+        block.setdefault(condition.operator, {})[condition.key] = list(condition.values)
+    return block
 
 
 def site_promises(site: Site) -> tuple[Promise, ...]:
@@ -275,29 +279,20 @@ def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[
 
 def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
     """Yield edits of the statements that allow the first call, which makes the others possible."""
-    closing = [
-        Condition(operator, key, (value,) if isinstance(value, str) else tuple(value))
-        for operator, block in proof.promise.closing.items()
-        for key, value in block.items()
-    ]
-    for reason in proof.calls[0].candidate.statements:
-        for document in policies.identity:
-            if document.name != reason.policy:
-                continue
-            for statement in document.statements:
-                if statement.index != reason.statement.index:
-                    continue
-                for condition in closing:
+    allowing = [(r.policy, r.statement.index) for r in proof.calls[0].candidate.statements]
+    for place, document in product(allowing, policies.identity):
+        for statement in document.statements:
+            if (document.name, statement.index) == place:
+                for condition in conditions_of(proof.promise.closing):
                     if condition not in statement.conditions:
-                        added = (condition.operator, condition.key, condition.values)
-                        yield Edit(document, statement, added)
+                        yield Edit(document, statement, condition)
 
 
 def _edited(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
     added: dict[int, list[Condition]] = {}
     for edit in edits:
         if edit.document.name == document.name:
-            added.setdefault(edit.statement.index, []).append(Condition(*edit.condition))
+            added.setdefault(edit.statement.index, []).append(edit.condition)
     statements = (
         replace(statement, conditions=(*statement.conditions, *added.get(statement.index, ())))
         for statement in document.statements
@@ -321,11 +316,5 @@ def _deny(number: int, shape: Shape, partition: str) -> Statement:
         arns and tuple(arn.replace("arn:*:", f"arn:{partition}:", 1) for arn in arns)
         for arns in (allow.resource, allow.not_resource)
     )
-    return replace(
-        allow,
-        effect="Deny",
-        sid=None,
-        index=number,
-        resource=resource,
-        not_resource=not_resource,
-    )
+    deny = replace(allow, effect="Deny", sid=None, index=number)
+    return replace(deny, resource=resource, not_resource=not_resource)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
-from typing import Final
+from typing import Any, Final
 
 from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
@@ -87,8 +87,9 @@ def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdi
     Ignores sts:GetCallerIdentity, which no policy can refuse. *is_likely* changes only the speed:
     the answer comes sooner if a request is allowed, and later if none is.
     """
-    ask = partial(_is_never, is_likely=is_likely)
-    return _both_readings(ask, policies, policies_of_shape(shape))
+    return _both_readings(
+        partial(_is_never, is_likely=is_likely), policies, policies_of_shape(shape)
+    )
 
 
 def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
@@ -188,11 +189,16 @@ def statement_of(shape: Shape) -> Statement:
         not_action=None if negated is None else tuple(negated),
         resource=None if outside is not None else tuple(shape.resources),
         not_resource=None if outside is None else tuple(outside),
-        conditions=tuple(
-            Condition(operator, key, (values,) if isinstance(values, str) else tuple(values))
-            for operator, block in shape.conditions.items()
-            for key, values in block.items()
-        ),
+        conditions=conditions_of(shape.conditions),
+    )
+
+
+def conditions_of(block: Mapping[str, Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """Return *block*, values by operator and key, as conditions."""
+    return tuple(
+        Condition(operator, key, (values,) if isinstance(values, str) else tuple(values))
+        for operator, by_key in block.items()
+        for key, values in by_key.items()
     )
 
 

@@ -14,7 +14,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from cml_iam.engine import OPERATORS
@@ -146,15 +147,12 @@ class _Reader:
     def shape(self) -> Shape:
         """Parse the whole text."""
         negated = self._take("not")
-        actions = self._values("an action, such as `ec2:TerminateInstances`,")
-        for action in actions:
-            self._check_action(action)
+        expected = "an action, such as `ec2:TerminateInstances`,"
+        actions = self._values(expected, self._check_action)
         outside, resources = False, [_Token("*", 0)]
         if self._take("on"):
             outside = self._take("not")
-            resources = self._values("a resource, an ARN or `*`,")
-            for resource in resources:
-                self._check_resource(resource)
+            resources = self._values("a resource, an ARN or `*`,", self._check_resource)
         conditions = self._conditions() if self._take("where") else {}
         if self._left:
             token = self._left[0]
@@ -194,10 +192,8 @@ class _Reader:
             return _NULL, [self._state(token)]
         sign = self._sign(token)
         operator = self._of_sign(sign, token, key.text) if sign else token.text
-        values = self._values("a value")
-        for value in values:
-            self._check_value(value, operator, key.text, sign)
-        texts = [value.text for value in values]
+        check = partial(self._check_value, operator=operator, key=key.text, sign=sign)
+        texts = [value.text for value in self._values("a value", check)]
         if not sign or operator != _NOT_TRUE:
             return operator, texts
         listed = {text.lower() for text in texts}
@@ -248,10 +244,12 @@ class _Reader:
             self._fail(word, f"`is {name}` is not a test", f"write `{meant}`")
         return _STATES[name]
 
-    def _values(self, expected: str) -> list[_Token]:
+    def _values(self, expected: str, check: Callable[[_Token], None]) -> list[_Token]:
         values = [self._word(expected)]
         while self._take(","):
             values.append(self._word(expected))
+        for value in values:
+            check(value)
         return values
 
     def _word(self, expected: str) -> _Token:

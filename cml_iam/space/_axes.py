@@ -6,7 +6,7 @@ axis, whose choices are the possible combinations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from cml_iam.facts import EXAMPLE_ACCOUNT, EXAMPLE_IDS, OTHER_ACCOUNT, PARTITIONS, REGION
@@ -137,7 +137,7 @@ class AxisMaker:
         determined = assumed.determined(key, choice)
         names = assumed.names(key)
         if determined is None:
-            values = self._values(key, names, choice).values
+            values = self._values(key, names, choice)
             yield from self._named(key, names, (v for v in values if assumed.keeps(key, v)))
             return
         if key in self._used:
@@ -165,25 +165,24 @@ class AxisMaker:
         named = [] if regions.plain else self._field_globs(ARN_REGION, {})
         return any(pattern.plain == value for pattern in named)
 
-    def _values(self, key: str, names: tuple[str, ...], choice: Choice) -> Values:
+    def _values(self, key: str, names: tuple[str, ...], choice: Choice) -> tuple[Any, ...]:
         """Return the values of *key*, cached; per place if variables are involved."""
         extra = tuple(self._assumed.distinguished_by(key))
         if key == REGION and self._regions:
-            self._budget.left -= MADE
             extra += (*self._field_globs(ARN_REGION, choice), self._regions)
-            hints = _field_hints(self._gathered.place, REGION_FIELD, extra)
-            return self._made(key, names, choice, extra, tuple(hints))
+            hints = tuple(_field_hints(self._gathered.place, REGION_FIELD, extra))
+            return self._kept({}, key, lambda: self._made(key, names, choice, extra, hints))
         mark = (key, names, self._needed(key, choice), *extra)
         memo = self._varied if key in self._varying else self._gathered.memo
+        return self._kept(memo, mark, lambda: self._made(key, names, choice, extra))
+
+    def _kept(self, memo: Memo, mark: Any, make: Callable[[], Values]) -> tuple[Any, ...]:
         if mark not in memo:
             self._budget.left -= MADE
-            before = len(self.incomplete)
-            values = self._made(key, names, choice, extra)
-            memo[mark] = values, tuple(self.incomplete[before:])
-            del self.incomplete[before:]
-        kept: tuple[Values, tuple[str, ...]] = memo[mark]
-        self.incomplete += kept[1]
-        return kept[0]
+            memo[mark] = make()
+        values: Values = memo[mark]
+        self.incomplete += values.missing
+        return values.values
 
     def _made(
         self,
@@ -197,18 +196,15 @@ class AxisMaker:
         if key not in self._drawn:
             self._drawn[key] = variable_hints(gathered, key)
         drawn, complete = self._drawn[key]
-        if not complete:
-            self.incomplete.append(f"the policy variable ${{{names[0]}}}")
+        missing = () if complete else (f"the policy variable ${{{names[0]}}}",)
         needed = (name for used in gathered.needs.get(key, ()) for name in gathered.names(used))
         variables = tuple(
             (name, value) for name in needed if isinstance(value := choice.get(name), str)
         )
         conditions, several = tuple(gathered.conditions[key]), key in gathered.lists
         result = values_of(Query(names, conditions, variables, hints, extra, several))
-        if not result.complete:
-            self.incomplete.append(result.reason)
-        missing = [text for text in drawn if text not in result.values]
-        return result._replace(values=(*missing, *result.values))
+        further = [text for text in drawn if text not in result.values]
+        return Values((*further, *result.values), (*missing, *result.missing))
 
     def _field_globs(self, key: str, choice: Choice) -> list[Glob]:
         patterns = dict.fromkeys(self._gathered.fields.get(key, ()))
@@ -222,19 +218,12 @@ class AxisMaker:
         last = (place.type, place.kinds, self._assumed.id_keys) if key == ARN_ID else ()
         extra = tuple(self._assumed.distinguished_by(key))
         mark = (key, universe, place.prefix, last, extra, self._needed(key, choice))
-        if mark not in memo:
-            self._budget.left -= MADE
-            memo[mark] = self._made_texts(index, universe, choice, extra)
-        texts, complete = memo[mark]
-        if not complete:
-            self.incomplete.append(f"the patterns of the resource's {key}")
-        known_texts: Iterable[str] = texts
-        return known_texts
+        return self._kept(memo, mark, lambda: self._made_texts(index, universe, choice, extra))
 
     def _made_texts(
         self, index: int, universe: Glob, choice: Choice, extra: tuple[Glob, ...]
-    ) -> tuple[tuple[str, ...], bool]:
-        """Return one text of each class for an ARN field, and whether every class has one."""
+    ) -> Values:
+        """Return one text of each class for an ARN field."""
         gathered, place = self._gathered, self._gathered.place
         own = self._field_globs(FIELD_KEYS[index], choice)
         globs = [*own, *extra]
@@ -254,7 +243,8 @@ class AxisMaker:
             # What a policy names as a region or an account is taken for one, whatever its form.
             plain = (pattern.plain for pattern in own)
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
-        return texts, complete
+        missing = f"the patterns of the resource's {FIELD_KEYS[index]}"
+        return Values(texts, () if complete else (missing,))
 
     def _needed(self, key: str, choice: Choice) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""

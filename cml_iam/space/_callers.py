@@ -66,9 +66,7 @@ def account_key(caller: str | None) -> str | None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
-    if caller is None:
-        return ANONYMOUS
-    return principal_account(caller)
+    return ANONYMOUS if caller is None else principal_account(caller)
 
 
 def is_signed(caller: str | None) -> bool:
@@ -81,7 +79,6 @@ def is_signed(caller: str | None) -> bool:
 
 
 def _testing(parts: Sequence[Part], key: str) -> Iterator[KeyCondition]:
-    """Yield the conditions on *key*."""
     for part in parts:
         for condition in part.asked:
             if same_key(condition.condition.key) == key:

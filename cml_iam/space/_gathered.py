@@ -7,8 +7,8 @@ ARN. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -75,34 +75,55 @@ class Frame(NamedTuple):
     partition: str = ""
 
 
-@dataclass(frozen=True)
 class Gathered:
-    """What the statements at one place require, by key; keys are named by `same_key`.
+    """What *parts* require of requests at *place*, and of the caller if they name any.
 
-    *spelt* has each condition key as first written. *needs* are the keys of the policy variables
-    with which a key or field is compared; *in_fields* are those in any field of an ARN but the
-    last. *lists* are those of the frame. *by_other_name* are the keys that statements may test
-    under EC2's own name; with *names_ec2*, a policy variable may be such a name. *partitions* are
-    those that resources and callers can be in.
+    Keys are named by `same_key`; *spelt* has each as first written. *needs* are the keys of the
+    policy variables with which a key or field is compared; *in_fields* are those in any field of an
+    ARN but the last. *by_other_name* are the keys that statements may test under EC2's own name;
+    with *names_ec2*, a policy variable may be such a name. *partitions* are those that resources
+    and callers can be in.
     """
 
-    place: Place
-    parts: Sequence[Part]
-    memo: Memo
-    conditions: Mapping[str, Sequence[KeyCondition]]
-    fields: Mapping[str, Sequence[FieldPattern]]
-    spelt: Mapping[str, str]
-    needs: Mapping[str, frozenset[str]]
-    in_fields: frozenset[str]
-    lists: frozenset[str]
-    principals: bool
-    names_ec2: bool
-    by_other_name: frozenset[str]
-    partitions: tuple[str, ...]
+    def __init__(self, place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> None:
+        self.place, self.parts, self.memo, self.lists = place, parts, memo, frame.lists
+        self.conditions: dict[str, list[KeyCondition]] = {}
+        self.fields: dict[str, list[FieldPattern]] = {}
+        self.spelt: dict[str, str] = {}
+        self.needs: dict[str, frozenset[str]] = {}
+        for part in parts:
+            self._add(part)
+        for key in (key for part in parts for key in part.named_in_variables):
+            self.conditions.setdefault(key, [])
+            self.spelt.setdefault(key, key)
+        self.in_fields = frozenset(key for part in parts for key in part.named_in_fields)
+        self.principals = frame.callers or any(part.principal is not None for part in parts)
+        self.names_ec2 = any(part.names_ec2_keys for part in parts)
+        self.by_other_name = frozenset(
+            key
+            for key, conditions in self.conditions.items()
+            if self.names_ec2 or any(condition.has_ec2_key for condition in conditions)
+        )
+        self.partitions = (frame.partition,) if frame.partition else tuple(_partitions(parts))
+
+    def _add(self, part: Part) -> None:
+        for condition in part.asked:
+            key = same_key(condition.condition.key)
+            self.spelt.setdefault(key, condition.condition.key)
+            self.conditions.setdefault(key, []).append(condition)
+            self.needs[key] = self.needs.get(key, frozenset()) | condition.needs()
+        if self.place.fields is not None:
+            for pattern in (field for fields in part.patterns for field in fields):
+                self.fields.setdefault(pattern.key, []).append(pattern)
+                self.needs[pattern.key] = self.needs.get(pattern.key, frozenset()) | pattern.needs
 
     def at(self, place: Place) -> Gathered:
         """Return the same for another place, which must also have an ARN or also have none."""
-        return replace(self, place=place)
+        other = copy(self)
+        other.place = place
+        for name in ("mark", "inherent", "possible"):
+            vars(other).pop(name, None)
+        return other
 
     @property
     def keys(self) -> list[str]:
@@ -234,23 +255,17 @@ def _of_known(
     listed = all(
         condition.operator.qualifier or condition.family == "null" for condition in conditions
     )
+    name, page = key_facts.name, key_facts.page
     if _is_always_at(key_facts, place):
-        yield Assumption(
-            "always", key, f"{key_facts.name} is in every request{about}", key_facts.page
-        )
+        yield Assumption("always", key, f"{name} is in every request{about}", page)
     if key_facts.signed:
-        yield Assumption(
-            "signed", key, f"{key_facts.name} is in every signed request", key_facts.page
-        )
+        yield Assumption("signed", key, f"{name} is in every signed request", page)
     if key_facts.filled and listed:
-        text = f"{key_facts.name} is absent, or contains a non-empty key"
-        yield Assumption("filled", key, text, key_facts.page)
+        yield Assumption("filled", key, f"{name} is absent, or contains a non-empty key", page)
     if key_facts.whole:
-        yield Assumption("whole", key, f"{key_facts.name} is a whole number", key_facts.page)
+        yield Assumption("whole", key, f"{name} is a whole number", page)
     if key_facts.least is not None and all_plain(conditions):
-        yield Assumption(
-            "least", key, f"{key_facts.name} is at least {key_facts.least}", key_facts.page
-        )
+        yield Assumption("least", key, f"{name} is at least {key_facts.least}", page)
 
 
 def _is_always_at(key_facts: KnownKey | None, place: Place) -> bool:
@@ -259,47 +274,6 @@ def _is_always_at(key_facts: KnownKey | None, place: Place) -> bool:
         return False
     has = place.keys is not None and any(map(place.keys.has, every_name(key_facts.name)))
     return not key_facts.type or (place.type == key_facts.type and has)
-
-
-def gather(place: Place, parts: Sequence[Part], memo: Memo, frame: Frame) -> Gathered:
-    """Return what *parts* require of requests at *place*, and of the caller if they name any."""
-    conditions: dict[str, list[KeyCondition]] = {}
-    fields: dict[str, list[FieldPattern]] = {}
-    spelt: dict[str, str] = {}
-    needs: dict[str, frozenset[str]] = {}
-    for part in parts:
-        for condition in part.asked:
-            name = same_key(condition.condition.key)
-            spelt.setdefault(name, condition.condition.key)
-            conditions.setdefault(name, []).append(condition)
-            needs[name] = needs.get(name, frozenset()) | condition.needs()
-        for pattern in (field for fields_of in part.patterns for field in fields_of):
-            if place.fields is not None:
-                fields.setdefault(pattern.key, []).append(pattern)
-                needs[pattern.key] = needs.get(pattern.key, frozenset()) | pattern.needs
-    for key in (key for part in parts for key in part.named_in_variables):
-        conditions.setdefault(key, [])
-        spelt.setdefault(key, key)
-    names_ec2 = any(part.names_ec2_keys for part in parts)
-    return Gathered(
-        place,
-        parts,
-        memo,
-        conditions,
-        fields,
-        spelt,
-        needs,
-        frozenset(key for part in parts for key in part.named_in_fields),
-        frame.lists,
-        frame.callers or any(part.principal is not None for part in parts),
-        names_ec2,
-        frozenset(
-            key
-            for key, asked_of in conditions.items()
-            if names_ec2 or any(condition.has_ec2_key for condition in asked_of)
-        ),
-        (frame.partition,) if frame.partition else tuple(_partitions(parts)),
-    )
 
 
 def _partitions(parts: Sequence[Part]) -> Iterable[str]:

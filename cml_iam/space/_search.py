@@ -24,7 +24,7 @@ from cml_iam.space._boxes import (
     meet,
     merged,
 )
-from cml_iam.space._gathered import Frame, Gathered, Memo, gather
+from cml_iam.space._gathered import Frame, Gathered, Memo
 from cml_iam.space._globs import beginning
 from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
@@ -91,7 +91,7 @@ class Searcher:
         on_nothing = place.fields is None
         gathered = self._by_shape.get(on_nothing)
         if gathered is None:
-            gathered = gather(place, self._parts, self._memo, self._frame)
+            gathered = Gathered(place, self._parts, self._memo, self._frame)
         if gathered.place is not place:
             gathered = gathered.at(place)
         self._by_shape[on_nothing] = gathered

@@ -337,6 +337,6 @@ def _contradict(one: KeyCondition, other: KeyCondition) -> bool:
         return False
     result = values_of(Query((key,), (one, other)))
     contexts = ({} if value is None else {key: value} for value in result.values)
-    return result.complete and not any(
+    return not result.missing and not any(
         one.test(context) and other.test(context) for context in contexts
     )

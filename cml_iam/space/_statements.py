@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cml_iam.engine import OperatorName
 from cml_iam.engine.parts import (
@@ -148,8 +148,7 @@ def _field_symbols(parts: Iterable[Token], index: int) -> tuple[Symbol, ...]:
     return symbols if index == FIELDS - 1 else tuple(map(in_field, symbols))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Test:
+class Test(NamedTuple):
     """Part of a statement; its result depends only on *keys* (as `same_key`)."""
 
     keys: frozenset[str]

@@ -44,11 +44,10 @@ _MALFORMED: Final = ("something-else", "unlisted")
 
 
 class Values(NamedTuple):
-    """Values of a key; None means absent. *complete* says that every class has a value."""
+    """Values of a key; None means absent. *missing* says which classes may have no value."""
 
     values: tuple[Any, ...]
-    complete: bool
-    reason: str = ""
+    missing: tuple[str, ...] = ()
 
 
 class Query(NamedTuple):
@@ -90,19 +89,18 @@ class Query(NamedTuple):
 @lru_cache(1 << 9)
 def values_of(query: Query) -> Values:
     """Return values of a key, at least one for each combination of answers of its conditions."""
-    singles, complete, reason = _singles(query)
+    singles, missing = _singles(query)
     kind = key_type(query.key)
     several = query.several if kind is None else kind.startswith("ArrayOf")
     values: list[Any] = [] if kind and several else list(singles)
     if several:
         lists, all_there = _lists(query, singles)
         values += lists
-        complete = complete and all_there
-        reason = reason or ("" if all_there else f"lists of {query.key}")
+        missing = missing or ("" if all_there else f"lists of {query.key}")
     by_answer: dict[tuple[Any, ...], Any] = {}
     for value in values:
         by_answer.setdefault(query.answer(value), value)
-    return Values((*by_answer.values(), None), complete, reason)
+    return Values((*by_answer.values(), None), (missing,) if missing else ())
 
 
 def fits(pattern: Glob, value: Any) -> bool:
@@ -177,8 +175,8 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
 """For each kind of fact, the function that says whether a value satisfies it."""
 
 
-def _singles(query: Query) -> tuple[list[str], bool, str]:
-    """Return single values, and whether every class has one; if not, why."""
+def _singles(query: Query) -> tuple[list[str], str]:
+    """Return single values, and which classes may have none; empty if all have one."""
     key, kind = query.key, base_type(query.key)
     globs = [glob for condition in query.asked for glob in condition.globs(query.context)]
     globs += query.extra
@@ -201,11 +199,11 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     candidates += texts
     if any(condition.operator.qualifier for condition in query.asked):
         candidates.append("")  # set operators take it for no value
-    reason = "" if complete else f"the patterns of {key}"
+    missing = "" if complete else f"the patterns of {key}"
     wild = len(plain) < len(globs)
     if len(ordered) > 1 or (ordered and wild) or ("ip" in ordered and all_written(plain)):
-        complete, reason = False, f"{key} is compared as {ordered[0]} and in another way"
-    return list(dict.fromkeys(candidates)), complete, reason
+        missing = f"{key} is compared as {ordered[0]} and in another way"
+    return list(dict.fromkeys(candidates)), missing
 
 
 def can_be_typed(key: str, conditions: Iterable[KeyCondition]) -> bool:

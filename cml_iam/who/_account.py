@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from cml_iam.errors import DocumentError, InputError, NotFoundError, Problem
@@ -64,8 +64,7 @@ class Member:
         return self.label.startswith("role/aws-service-role/")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A session of the role named *role*; the ARN of a session does not have the role's path."""
 
     account: str
@@ -157,11 +156,10 @@ def account_of(raw: Any, name: str = "the account") -> Account:
 
     Raises InputError if *raw* is not a response of this operation, or only one page of one.
     """
+    wrong = f"`{name}` is not a response of iam:GetAccountAuthorizationDetails"
+    remedy = f"write it with `{DOWNLOAD} > account.json`"
     if not isinstance(raw, Mapping) or not {"UserDetailList", "RoleDetailList"} <= raw.keys():
-        raise InputError(
-            f"`{name}` is not a response of iam:GetAccountAuthorizationDetails",
-            remedy=f"write it with `{DOWNLOAD} > account.json`",
-        )
+        raise InputError(wrong, remedy=remedy)
     if raw.get("IsTruncated"):
         raise InputError(
             f"`{name}` is one page of several, so members are missing",
@@ -170,10 +168,7 @@ def account_of(raw: Any, name: str = "the account") -> Account:
     try:
         return _Reader(raw).account(name)
     except (LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"`{name}` is not a response of iam:GetAccountAuthorizationDetails: {error!r}",
-            remedy=f"write it with `{DOWNLOAD} > account.json`",
-        ) from None
+        raise InputError(f"{wrong}: {error!r}", remedy=remedy) from None
 
 
 def with_scps(account: Account, raw: Any, name: str = "the service control policies") -> Account:
@@ -275,13 +270,12 @@ class _Reader:
             for policy in raw.get(f"{kind.title()}PolicyList", ())
         ]
         for attached in raw.get("AttachedManagedPolicies", ()):
-            document = self._default(attached["PolicyArn"])
+            name, arn = attached["PolicyName"], attached["PolicyArn"]
+            document = self._default(arn)
             if document is None:
-                unread.append(_missing(f"the policy `{attached['PolicyArn']}`"))
+                unread.append(_missing(f"the policy `{arn}`"))
             else:
-                policies.append(
-                    Held(attached["PolicyName"], attached["PolicyArn"], document, group)
-                )
+                policies.append(Held(name, arn, document, group))
         arn = raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         limit = self._default(arn) if arn else None
         boundary = Held(arn.rpartition("/")[2], arn, limit) if arn and limit else None

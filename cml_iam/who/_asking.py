@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from cml_iam.engine import PolicyType, Request
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Held
 from cml_iam.prove import Policies, Shape, always, never
-from cml_iam.who._account import OF_TRUST
+from cml_iam.who._account import OF_TRUST, Account, Member
 from cml_iam.who._left import Gathering, Left, remaining
 from cml_iam.who._reduced import (
     Facts,
@@ -29,10 +30,6 @@ from cml_iam.who._reduced import (
     spoken_to,
     stand_in,
 )
-
-if TYPE_CHECKING:
-    from cml_iam.engine import PolicyType, Request
-    from cml_iam.who._account import Account, Member
 
 Answer = Literal["no", "yes", "depends", "undecided"]
 
@@ -70,8 +67,7 @@ class Question:
         return Shape((self.action,), (self.resource,), self.conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A *member* with its own policies, perhaps after it changed them.
 
     *granted*: it gave itself every permission; *free*: it removed its permissions boundary;
@@ -85,8 +81,7 @@ class State:
     retagged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """The answer for one principal; *by* are the statements that allow the *example*.
 
     *remains* are the conditions on which the answer depends, one per line; *refused* is a request
@@ -103,8 +98,7 @@ class Cell:
     colon: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """The policies of a principal on an action; principals with the same *key* get the same answer.
 
     *beginnings* are the beginnings of the resources on which identity policies allow the action.
@@ -118,8 +112,7 @@ class Reach:
         return arn.startswith(tuple(self.beginnings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Class:
+class _Class(NamedTuple):
     """All principals with the same remaining *sets* of statements and the same known facts."""
 
     question: Question
@@ -266,17 +259,16 @@ class Asker:
         bounded = state.member.holdings.boundary is not None and not state.free
         trust = question.action.lower().startswith(OF_TRUST)
         name = "its trust policy" if trust else "the resource's policy"
-        statements: dict[Statement, tuple[Origin, ...]] = {}
+        named = []
         for compiled in self._gathering.about(document, "resource", question.action):
             left = reduced(compiled, question.action, facts)
             if left is None:
                 continue
-            origin = Origin(name, compiled.statement.label, None, "resource")
-            for named, sessions in spoken_to(compiled, state.member, bounded=bounded):
+            origins = (Origin(name, compiled.statement.label, None, "resource"),)
+            for caller, sessions in spoken_to(compiled, state.member, bounded=bounded):
                 conditions = (*left.conditions, *sessions)
-                one = replace(left, principal=named, conditions=conditions)
-                statements[one] = (*statements.get(one, ()), origin)
-        return Left("resource", statements).about(question.resource)
+                named.append((replace(left, principal=caller, conditions=conditions), origins))
+        return Left.of("resource", named).about(question.resource)
 
     def _facts_of(self, question: Question, state: State) -> Facts:
         key = state.member.arn, state.retagged
@@ -320,7 +312,7 @@ def _for_member(decided: _Decided, lefts: Sequence[Left], question: Question) ->
         idle = {statement for place, statement in decided.idle if place == number}
         statements = [statement for statement in left.statements if statement not in idle]
         remains |= dict.fromkeys(remaining(statements, question.resource))
-    cell = replace(decided.cell, by=tuple(by), remains=tuple(remains))
+    cell = decided.cell._replace(by=tuple(by), remains=tuple(remains))
     if question.of_any() == question:
         return cell
     # It was asked about an example of the resource.
@@ -328,7 +320,7 @@ def _for_member(decided: _Decided, lefts: Sequence[Left], question: Question) ->
         request and request._replace(resource=question.resource)
         for request in (cell.example, cell.refused)
     )
-    return replace(cell, example=example, refused=refused)
+    return cell._replace(example=example, refused=refused)
 
 
 def _decide(one: _Class) -> _Decided:
@@ -361,7 +353,7 @@ def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
         for allow in allows if len(allows) > 1 else ():
             alone = (kind, statements - {*allows} | {allow})
             sets = (*one.sets[:number], alone, *one.sets[number + 1 :])
-            if never(_policies_of(replace(one, sets=sets))[0], shape).holds:
+            if never(_policies_of(one._replace(sets=sets))[0], shape).holds:
                 yield number, allow
 
 

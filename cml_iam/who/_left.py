@@ -6,20 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from cml_iam.engine import OperatorName, compile_policies
-from cml_iam.engine.parts import variable_keys
+from cml_iam.engine import OperatorName, PolicyType, compile_policies
+from cml_iam.engine.parts import CompiledStatement, variable_keys
 from cml_iam.facts import arn_pattern, covers
-from cml_iam.policy import Condition, Statement
-from cml_iam.who._reduced import Origin, on, reduced
-
-if TYPE_CHECKING:
-    from cml_iam.engine import PolicyType
-    from cml_iam.engine.parts import CompiledStatement
-    from cml_iam.policy import PolicyDocument
-    from cml_iam.principal import Held
-    from cml_iam.who._reduced import Facts
+from cml_iam.policy import Condition, PolicyDocument, Statement
+from cml_iam.principal import Held
+from cml_iam.who._reduced import Facts, Origin, on, reduced
 
 VARIABLE_PART: Final = re.compile(r"[*?$]")
 
@@ -30,6 +24,14 @@ class Left:
 
     kind: PolicyType
     statements: Mapping[Statement, tuple[Origin, ...]]
+
+    @classmethod
+    def of(cls, kind: PolicyType, pairs: Iterable[tuple[Statement, tuple[Origin, ...]]]) -> Left:
+        """Return the statements of *pairs*; a repeated one has all its origins."""
+        statements: dict[Statement, tuple[Origin, ...]] = {}
+        for statement, origins in pairs:
+            statements[statement] = (*statements.get(statement, ()), *origins)
+        return cls(kind, statements)
 
     @cached_property
     def content(self) -> tuple[PolicyType, frozenset[Statement]]:
@@ -66,12 +68,11 @@ class Left:
         """Return the statements that remain for requests on *resource*."""
         if resource == "*" or not self.names_resources:
             return self
-        statements: dict[Statement, tuple[Origin, ...]] = {}
-        for statement, origins in self.statements.items():
-            one = on(statement, self.kind, resource)
-            if one is not None:
-                statements[one] = (*statements.get(one, ()), *origins)
-        return Left(self.kind, statements)
+        pairs = (
+            (on(statement, self.kind, resource), origins)
+            for statement, origins in self.statements.items()
+        )
+        return Left.of(self.kind, ((left, origins) for left, origins in pairs if left is not None))
 
 
 class Gathering:
@@ -116,20 +117,14 @@ class Gathering:
             self._keys[about] = tuple(sorted(keys))
         values = tuple((facts.knows(key), facts.values.get(key)) for key in self._keys[about])
         if (about, values) not in self._left:
-            self._left[about, values] = Left(kind, self._reduced(kind, policies, action, facts))
+            pairs = (
+                (left, (Origin(held.name, compiled.statement.label, held.group, kind),))
+                for held in policies
+                for compiled in self.about(held.document, kind, action)
+                if (left := reduced(compiled, action, facts)) is not None
+            )
+            self._left[about, values] = Left.of(kind, pairs)
         return self._left[about, values]
-
-    def _reduced(
-        self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts
-    ) -> dict[Statement, tuple[Origin, ...]]:
-        statements: dict[Statement, tuple[Origin, ...]] = {}
-        for held in policies:
-            for compiled in self.about(held.document, kind, action):
-                left = reduced(compiled, action, facts)
-                if left is not None:
-                    origin = Origin(held.name, compiled.statement.label, held.group, kind)
-                    statements[left] = (*statements.get(left, ()), origin)
-        return statements
 
 
 def _compiled(document: PolicyDocument, kind: PolicyType) -> tuple[CompiledStatement, ...]:

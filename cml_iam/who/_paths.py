@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import chain, product
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from cml_iam.facts import RESOURCE_TAG
+from cml_iam.lint import Escalation
+from cml_iam.who._account import Member
 from cml_iam.who._asking import Asker, Cell, Question, State
-from cml_iam.who._ways import Call, Hop, Standing, Ways, gives, resource_kind
-
-if TYPE_CHECKING:
-    from cml_iam.lint import Escalation
-    from cml_iam.who._account import Member
-    from cml_iam.who._reduced import Origin
+from cml_iam.who._reduced import Origin
+from cml_iam.who._ways import Call, Hop, Position, Ways, gives, resource_kind
 
 TAG: Final = "ec2:CreateTags"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A call of a path, with the calls *also* made; *by* the statements that allow it."""
 
     question: Question
@@ -46,8 +42,7 @@ class Step:
         return self.question.resource
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """The *steps* by which *member* reaches the goal, acting as *actor* with the answer *cell*."""
 
     member: Member
@@ -63,20 +58,20 @@ class _Able:
     A principal that may assume only one role is thus never considered for another role.
     """
 
-    def __init__(self, action: str, standings: Iterable[Standing], asker: Asker) -> None:
-        groups: dict[Hashable, list[Standing]] = {}
-        self._by_beginning: dict[str, list[list[Standing]]] = defaultdict(list)
-        for standing in standings:
-            reach = asker.reach(action, standing.state)
+    def __init__(self, action: str, positions: Iterable[Position], asker: Asker) -> None:
+        groups: dict[Hashable, list[Position]] = {}
+        self._by_beginning: dict[str, list[list[Position]]] = defaultdict(list)
+        for position in positions:
+            reach = asker.reach(action, position.state)
             if reach is None:
                 continue
-            group = groups.setdefault((standing.state.member.kind, reach.key), [])
+            group = groups.setdefault((position.state.member.kind, reach.key), [])
             if not group:
                 for beginning in reach.beginnings:
                     self._by_beginning[beginning].append(group)
-            group.append(standing)
+            group.append(position)
 
-    def on(self, arn: str) -> Iterable[list[Standing]]:
+    def on(self, arn: str) -> Iterable[list[Position]]:
         """Return the groups whose policies may allow the call on *arn*, each once."""
         beginnings = (arn[:length] for length in range(len(arn) + 1))
         groups = (group for text in beginnings for group in self._by_beginning.get(text, ()))
@@ -88,14 +83,14 @@ class _Search:
 
     def __init__(self) -> None:
         self.paths: dict[str, Path] = {}
-        self._left: dict[int, tuple[int, list[Standing]]] = {}
+        self._left: dict[int, tuple[int, list[Position]]] = {}
 
-    def left(self, standings: list[Standing]) -> list[Standing]:
-        """Return the *standings* whose principals have no path yet."""
-        number, left = self._left.get(id(standings), (-1, standings))
+    def left(self, positions: list[Position]) -> list[Position]:
+        """Return the *positions* whose principals have no path yet."""
+        number, left = self._left.get(id(positions), (-1, positions))
         if left and number != len(self.paths):
-            left = [standing for standing in left if standing.state.member.arn not in self.paths]
-            self._left[id(standings)] = len(self.paths), left
+            left = [position for position in left if position.state.member.arn not in self.paths]
+            self._left[id(positions)] = len(self.paths), left
         return left
 
 
@@ -107,10 +102,10 @@ class Paths:
         self._account = asker.account
         self._ways = Ways(asker)
         self._able: dict[str, _Able] = {}
-        self._callers: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
+        self._callers: dict[Member, tuple[tuple[Call, list[Position]], ...]] = {}
         self._open: dict[tuple[Member, int], bool] = {}
         self._paths: dict[Question, Mapping[str, Path]] = {}
-        self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
+        self._nexts: dict[Member, tuple[tuple[Member, Position, Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return, by ARN, a path for each member that reaches the goal; it may have no steps."""
@@ -143,31 +138,31 @@ class Paths:
         if path:
             return path
         new = {end.member.arn: end for end in self._by_new_role(question)}
-        for target, standing, hop in self._next(member):
+        for target, position, hop in self._next(member):
             end = paths.get(target.arn) or new.get(target.arn)
             if end:
-                steps = (*self._steps((*standing.hops, hop)), *end.steps)
+                steps = (*self._steps((*position.hops, hop)), *end.steps)
                 return Path(member, steps, end.actor, end.cell)
-            prepared = self._prepare(target, standing, hop, question)
+            prepared = self._prepare(target, position, hop, question)
             if prepared:
-                return replace(prepared, member=member)
+                return prepared._replace(member=member)
         return None
 
-    def _next(self, member: Member) -> tuple[tuple[Member, Standing, Hop], ...]:
+    def _next(self, member: Member) -> tuple[tuple[Member, Position, Hop], ...]:
         """Return whom *member* can become in one step, perhaps after changing itself."""
         if member not in self._nexts:
             self._nexts[member] = tuple(self._hops_from(member))
         return self._nexts[member]
 
-    def _hops_from(self, member: Member) -> Iterator[tuple[Member, Standing, Hop]]:
+    def _hops_from(self, member: Member) -> Iterator[tuple[Member, Position, Hop]]:
         everybody = (self._ways.new_role, *self._account.members)
         others = [target for target in everybody if target.arn != member.arn]
-        for standing, target in product(self._ways.standings(member), others):
+        for position, target in product(self._ways.positions(member), others):
             for call in self._ways.calls(target):
-                if self._may_reach(call, standing.state):
-                    hop = self._ways.hop(call, standing.state)
+                if self._may_reach(call, position.state):
+                    hop = self._ways.hop(call, position.state)
                     if hop:
-                        yield target, standing, hop
+                        yield target, position, hop
 
     def _may_reach(self, call: Call, state: State) -> bool:
         """Return whether *state* may be able to make *call*, so that a proof is worthwhile."""
@@ -178,10 +173,10 @@ class Paths:
 
     def _alone(self, member: Member, question: Question) -> Path | None:
         """Return the path of *member* without others: as it is, or after changing itself."""
-        for standing in self._ways.standings(member):
-            if self._asker.possible(question, standing.state):
-                cell = self._asker.cell(question, standing.state)
-                return Path(member, self._steps(standing.hops), member, cell)
+        for position in self._ways.positions(member):
+            if self._asker.possible(question, position.state):
+                cell = self._asker.cell(question, position.state)
+                return Path(member, self._steps(position.hops), member, cell)
         return None
 
     def _by_new_role(self, question: Question) -> list[Path]:
@@ -196,10 +191,10 @@ class Paths:
         pending = deque(first)
         while pending:
             path = pending.popleft()
-            for standing, hop in self._leading_to(path.member, search):
-                member = standing.state.member
+            for position, hop in self._leading_to(path.member, search):
+                member = position.state.member
                 if member.arn not in search.paths:
-                    steps = (*self._steps((*standing.hops, hop)), *path.steps)
+                    steps = (*self._steps((*position.hops, hop)), *path.steps)
                     search.paths[member.arn] = Path(member, steps, path.actor, path.cell)
                     pending.append(search.paths[member.arn])
 
@@ -223,27 +218,27 @@ class Paths:
         put = Question(way.steps[0].action, target.arn)
         if not any(map(search.left, self._able_to(put.action).on(target.arn))):
             return
-        for standing, hop in self._leading_to(target, search):
-            member = standing.state.member
+        for position, hop in self._leading_to(target, search):
+            member = position.state.member
             new = member is not target and member.arn not in search.paths
-            path = self._prepare(target, standing, hop, question) if new else None
+            path = self._prepare(target, position, hop, question) if new else None
             if path:
                 search.paths[member.arn] = path
                 yield path
 
     def _prepare(
-        self, target: Member, standing: Standing, hop: Hop, question: Question
+        self, target: Member, position: Position, hop: Hop, question: Question
     ) -> Path | None:
-        """Return the path of *standing* through *target*, after giving it a policy."""
+        """Return the path of *position* through *target*, after giving it a policy."""
         granted = State(target, granted=True)
         for way in gives("everything"):
             put = Question(way.steps[0].action, target.arn)
-            if resource_kind(way) != target.kind or not self._asker.possible(put, standing.state):
+            if resource_kind(way) != target.kind or not self._asker.possible(put, position.state):
                 continue
             if target.service_linked or not self._asker.possible(question, granted):
                 return None
-            steps = self._steps((*standing.hops, Hop(standing.state, put), hop))
-            return Path(standing.state.member, steps, target, self._asker.cell(question, granted))
+            steps = self._steps((*position.hops, Hop(position.state, put), hop))
+            return Path(position.state.member, steps, target, self._asker.cell(question, granted))
         return None
 
     def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
@@ -271,41 +266,41 @@ class Paths:
         if member.kind == "user":
             return ()
         leading = self._leading_to(member, _Search())
-        members = (standing.state.member for standing, _ in leading)
+        members = (position.state.member for position, _ in leading)
         return tuple(dict.fromkeys(other.label for other in members if other is not member))
 
     def _steps(self, hops: Iterable[Hop]) -> tuple[Step, ...]:
         cells = ((hop, self._asker.cell(hop.question, hop.state, hop.trust)) for hop in hops)
         return tuple(Step(hop.question, hop.also, cell.by, cell.remains) for hop, cell in cells)
 
-    def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
+    def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Position, Hop]]:
         """Yield the principals without a path that can become *target*."""
-        for number, (call, standings) in enumerate(self._callers_of(target)):
-            left = search.left(standings)
+        for number, (call, positions) in enumerate(self._callers_of(target)):
+            left = search.left(positions)
             if not left or not self._is_open(target, number):
                 continue
-            for standing in left:
-                hop = self._ways.hop(call, standing.state)
+            for position in left:
+                hop = self._ways.hop(call, position.state)
                 if hop:
-                    yield standing, hop
+                    yield position, hop
 
-    def _callers_of(self, target: Member) -> tuple[tuple[Call, list[Standing]], ...]:
+    def _callers_of(self, target: Member) -> tuple[tuple[Call, list[Position]], ...]:
         """Return the calls by which others become *target*, each with groups that may make it."""
         if target not in self._callers:
             self._callers[target] = tuple(
-                (call, standings)
+                (call, positions)
                 for call in self._ways.calls(target)
-                for standings in self._groups(call, target)
+                for positions in self._groups(call, target)
             )
         return self._callers[target]
 
-    def _groups(self, call: Call, target: Member) -> Iterator[list[Standing]]:
+    def _groups(self, call: Call, target: Member) -> Iterator[list[Position]]:
         """Yield groups that the trust policy of *call* names, or whose policies may allow it."""
         whom = call.whom
         if whom:
             members = self._account.by_arn
             arns = members if whom.everyone else sorted(whom.arns & members.keys())
-            named = [standing for arn in arns for standing in self._ways.standings(members[arn])]
+            named = [position for arn in arns for position in self._ways.positions(members[arn])]
             if named:
                 yield named
             if not whom.account:
@@ -314,17 +309,17 @@ class Paths:
 
     def _is_open(self, target: Member, number: int) -> bool:
         """Return whether a group may make its call; true if each member must be checked."""
-        call, standings = self._callers[target][number]
+        call, positions = self._callers[target][number]
         if call.whom and call.whom.singly:
             return True
         key = target, number
         if key not in self._open:
-            first = standings[0].state
+            first = positions[0].state
             self._open[key] = self._asker.possible(call.question, first, call.trust)
         return self._open[key]
 
     def _able_to(self, action: str) -> _Able:
         if action not in self._able:
-            everybody = chain.from_iterable(map(self._ways.standings, self._account.members))
+            everybody = chain.from_iterable(map(self._ways.positions, self._account.members))
             self._able[action] = _Able(action, everybody, self._asker)
         return self._able[action]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from cml_iam.engine import OperatorName, PolicyType
 from cml_iam.engine.parts import (
@@ -20,31 +21,25 @@ from cml_iam.engine.parts import (
     Keys,
     MalformedVariableError,
     Naming,
+    Token,
     Variable,
     Wildcard,
     naming,
     resource_pattern,
     tokens,
 )
-from cml_iam.facts import REGION, arn_pattern, names_of, overlap, region_is_of_resource
+from cml_iam.facts import REGION, ArnPattern, arn_pattern, names_of, overlap, region_is_of_resource
 from cml_iam.policy import (
     VERSION_2012,
     Arn,
     Condition,
     PolicyDocument,
     Principals,
+    Shape,
     Statement,
     pattern_matches,
 )
-from cml_iam.who._account import named, session_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from cml_iam.engine.parts import Token
-    from cml_iam.facts import ArnPattern
-    from cml_iam.space import Shape
-    from cml_iam.who._account import Account, Member
+from cml_iam.who._account import Account, Member, named, session_of
 
 USER_ID: Final = "aws:userid"
 ESCAPED: Final = {"*": "${*}", "?": "${?}", "$": "${$}"}
@@ -54,8 +49,7 @@ SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
 """Operators that fix the value of their key in the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The origin of a statement: a *policy* by name, its *kind*, and its *group*, if any."""
 
     policy: str

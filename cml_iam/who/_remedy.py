@@ -7,26 +7,22 @@ changed principal. Changes that affect nobody else and remove few permissions co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
-from cml_iam.policy import VERSION_2012, load_policy
+from cml_iam.policy import VERSION_2012, Statement, load_policy
 from cml_iam.principal import Held
+from cml_iam.who._account import Member
 from cml_iam.who._asking import Asker, Question, State
-
-if TYPE_CHECKING:
-    from cml_iam.policy import Statement
-    from cml_iam.who._account import Member
-    from cml_iam.who._paths import Path, Paths
-    from cml_iam.who._reduced import Origin
+from cml_iam.who._paths import Path, Paths
+from cml_iam.who._reduced import Origin
 
 MAX_CHANGES: Final = 5
 MAX_NAMES: Final = 3
 DENY: Final = "the added Deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(NamedTuple):
     """A change in *words*, and the *member* after it.
 
     *remains* are the actions that the change does not provably prevent.
@@ -42,8 +38,7 @@ class Remedy:
         return not self.remains
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(NamedTuple):
     """A *question* whose answer is still yes, and the *path* that leads to it.
 
     *first* is the call to prevent; *by* are the statements of identity policies that allow it.
@@ -65,12 +60,6 @@ class _Open:
         return tuple(origin for origin in origins if origin.kind == "identity")
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    words: str
-    member: Member
-
-
 def remedy(
     member: Member, questions: Sequence[Question], asker: Asker, paths: Paths
 ) -> Remedy | None:
@@ -78,7 +67,7 @@ def remedy(
     words: list[str] = []
     left = tuple(_still_open(member, questions, asker, paths))
     while left and len(words) < MAX_CHANGES:
-        best: tuple[_Change, tuple[_Open, ...]] | None = None
+        best: tuple[Remedy, tuple[_Open, ...]] | None = None
         for change in _changes(member, left, asker):
             then = tuple(_still_open(change.member, questions, asker, paths))
             if best is None or len(then) < len(best[1]):
@@ -104,7 +93,7 @@ def _still_open(
             yield _Open(question, path)
 
 
-def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_Change]:
+def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[Remedy]:
     """Yield changes of *member* that may prevent some of what is *left*, the smallest first."""
     origins = tuple(dict.fromkeys(origin for still in left for origin in still.by))
     groups = {origin.group for origin in origins}
@@ -122,11 +111,11 @@ def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_C
         yield _without_statements(member, origins)
 
 
-def _without_group(member: Member, group: str) -> _Change:
+def _without_group(member: Member, group: str) -> Remedy:
     held = tuple(policy for policy in member.holdings.policies if policy.group != group)
     groups = tuple(name for name in member.groups if name != group)
     changed = replace(_holding(member, held), groups=groups)
-    return _Change(f"remove `{member.label}` from the group {group}", changed)
+    return Remedy(f"remove `{member.label}` from the group {group}", changed)
 
 
 def _holding(member: Member, policies: Iterable[Held]) -> Member:
@@ -147,7 +136,7 @@ def _lists(member: Member, still: _Open) -> bool:
     )
 
 
-def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Origin]) -> _Change:
+def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Origin]) -> Remedy:
     actions = {still.first.action.lower(): still.first.action for still in left}
 
     def narrowed(statement: Statement) -> Statement | None:
@@ -156,10 +145,10 @@ def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Or
 
     places = ", ".join(origin.words for origin in origins)
     words = f"remove {_listed(actions.values())} from {places}"
-    return _Change(words, _edited(member, origins, narrowed))
+    return Remedy(words, _edited(member, origins, narrowed))
 
 
-def _without_statements(member: Member, origins: Sequence[Origin]) -> _Change:
+def _without_statements(member: Member, origins: Sequence[Origin]) -> Remedy:
     """Remove whole statements, and detach policies that AWS manages."""
     arns = {policy.name: policy.arn or "" for policy in member.holdings.policies}
     words = dict.fromkeys(
@@ -168,7 +157,7 @@ def _without_statements(member: Member, origins: Sequence[Origin]) -> _Change:
         else f"remove {origin.words}"
         for origin in origins
     )
-    return _Change(" and ".join(words), _edited(member, origins, lambda _: None))
+    return Remedy(" and ".join(words), _edited(member, origins, lambda _: None))
 
 
 def _edited(
@@ -206,7 +195,7 @@ def _may_take_off(member: Member, asker: Asker) -> bool:
     return any(asker.reach(call, State(member)) is not None for call in calls)
 
 
-def _denied(member: Member, calls: Sequence[Question]) -> _Change:
+def _denied(member: Member, calls: Sequence[Question]) -> Remedy:
     statements: list[dict[str, Any]] = [
         {
             "Effect": "Deny",
@@ -223,7 +212,7 @@ def _denied(member: Member, calls: Sequence[Question]) -> _Change:
         (resource,) = resources
         words += f" on {'every resource' if resource == '*' else resource}"
     changed = _holding(member, (*member.holdings.policies, Held(DENY, None, document)))
-    return _Change(f"{words} to `{member.label}`", changed)
+    return Remedy(f"{words} to `{member.label}`", changed)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.policy import pattern_matches
 from cml_iam.render import audit_values
-from cml_iam.who._account import named
-from cml_iam.who._asking import Cell, Question, State
+from cml_iam.who._account import Account, Member, named
+from cml_iam.who._asking import Asker, Cell, Question, State
 from cml_iam.who._paths import Path, Paths, Step
+from cml_iam.who._reduced import Origin
 
 if TYPE_CHECKING:
     from cml_iam.site import Site
-    from cml_iam.who._account import Account, Member
-    from cml_iam.who._asking import Asker
-    from cml_iam.who._reduced import Origin
 
 Standing = Literal["yes", "depends", "by steps", "undecided", "no"]
 STANDINGS: Final[tuple[Standing, ...]] = ("yes", "depends", "by steps", "undecided", "no")
@@ -33,8 +30,7 @@ NOT_COVERED: Final = (
 """The limits of an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """What one principal may do by its own policies (*cell*), or by the steps of a *path*.
 
     *opened_to* are services, accounts and providers that may start sessions of a role. *tagging* is
@@ -163,8 +159,7 @@ NEW_VERSION: Final = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion")
 """The actions that change the content of a managed policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """Something that only the manager should be able to do, as *questions* about its parts.
 
     *id* is its name in `[expected]` of the site file, *title* completes "may …".

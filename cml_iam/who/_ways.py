@@ -8,20 +8,15 @@ ways. All policies together, including a role's trust policy, decide each call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
-from cml_iam.lint import Escalation, escalations
+from cml_iam.lint import Escalation, EscalationStep, escalations
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Holdings
-from cml_iam.who._account import Member, named
+from cml_iam.who._account import Account, Member, named
 from cml_iam.who._asking import Asker, Question, State
 from cml_iam.who._reduced import EVERYONE
-
-if TYPE_CHECKING:
-    from cml_iam.lint import EscalationStep
-    from cml_iam.who._account import Account
 
 ASSUME: Final = "sts:AssumeRole"
 CREATE_ROLE: Final = "iam:CreateRole"
@@ -32,8 +27,7 @@ TRUSTS_ALL: Final = PolicyDocument(
 """The trust policy of a role after an attacker rewrote it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """An allowed call: *question* by *state*, under *trust*, together with the calls *also*."""
 
     state: State
@@ -42,16 +36,14 @@ class Hop:
     also: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Position(NamedTuple):
     """A state that a principal can bring itself into, and the calls (hops) that lead to it."""
 
     state: State
     hops: tuple[Hop, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(NamedTuple):
     """The principals of an account that a trust policy names: *arns*, the *account*, or *everyone*.
 
     If only the account is named, its principals also need permissions of their own. *singly* says
@@ -64,8 +56,7 @@ class Audience:
     singly: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call after which the caller acts as another principal: *question*, under *trust*.
 
     *whom* are the principals that the trust policy names; None without one. The calls *others* are
@@ -87,23 +78,23 @@ class Ways:
         self._asker = asker
         self._account = asker.account
         self._calls: dict[Member, tuple[Call, ...]] = {}
-        self._standings: dict[Member, tuple[Standing, ...]] = {}
+        self._positions: dict[Member, tuple[Position, ...]] = {}
         self._may: dict[tuple[str, State], bool] = {}
         arn = f"arn:{self._account.partition}:iam::{self._account.number}:role/new"
         self.new_role = Member("role", "new", "", Holdings(arn, {}, ()), trust=TRUSTS_ALL)
 
-    def standings(self, member: Member) -> tuple[Standing, ...]:
+    def positions(self, member: Member) -> tuple[Position, ...]:
         """Return the states that *member* can bring itself into, its own first."""
-        if member not in self._standings:
-            reached = [Standing(State(member))]
+        if member not in self._positions:
+            reached = [Position(State(member))]
             states = {reached[0].state}
-            for standing in reached:
-                for state, hop in self._changes(standing.state):
+            for position in reached:
+                for state, hop in self._changes(position.state):
                     if state not in states:
                         states.add(state)
-                        reached.append(Standing(state, (*standing.hops, hop)))
-            self._standings[member] = tuple(reached)
-        return self._standings[member]
+                        reached.append(Position(state, (*position.hops, hop)))
+            self._positions[member] = tuple(reached)
+        return self._positions[member]
 
     def calls(self, target: Member) -> tuple[Call, ...]:
         """Return the calls by which others become *target*."""
@@ -128,11 +119,11 @@ class Ways:
         member = state.member
         granting = self._first(state, "everything") if not state.granted else None
         if granting:
-            yield replace(state, granted=True, joined=""), granting
+            yield state._replace(granted=True, joined=""), granting
         if member.holdings.boundary and not state.free:
             freeing = self._first(state, "no boundary")
             if freeing:
-                yield replace(state, free=True), freeing
+                yield state._replace(free=True), freeing
         if not state.retagged:
             yield from self._retags(state)
         alone = not state.granted and not state.joined and not granting
@@ -145,7 +136,7 @@ class Ways:
         for verb in ("Tag", "Untag"):
             question = Question(f"iam:{verb}{kind}", state.member.arn)
             if self._asker.reach(question.action, state) and self._asker.possible(question, state):
-                yield replace(state, retagged=True), Hop(state, question)
+                yield state._replace(retagged=True), Hop(state, question)
                 return
 
     def _joins(self, state: State) -> Iterator[tuple[State, Hop]]:
@@ -156,7 +147,7 @@ class Ways:
                     continue
                 hop = self._taken(way, state, (group.arn,))
                 if hop:
-                    yield replace(state, joined=name), hop
+                    yield state._replace(joined=name), hop
 
     def _first(self, state: State, gain: str) -> Hop | None:
         """Return the first call by which *state* may give itself *gain*."""
