@@ -130,10 +130,7 @@ EMPTY: Final = Assumption(
 
 
 def readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
-    """Return the readings that the answer depends on.
-
-    The answer for *request* or, without one, for all requests of *goal*.
-    """
+    """Return the readings on which the answer for *request*, or for all of *goal*, depends."""
     against = {part for group in (goal.refused, *goal.or_not) for part in group}
     assumed = set()
     for part in goal.parts():

@@ -146,10 +146,7 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
 
 
 class _Met:
-    """The results for a class of actions: its requests, by goal and resource, and its actions.
-
-    *alike* counts the actions that were not examined.
-    """
+    """A class's requests, by goal and resource, and actions; *alike* are those not examined."""
 
     def __init__(self) -> None:
         self.requests: dict[Any, Request] = {}

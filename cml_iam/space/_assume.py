@@ -164,10 +164,7 @@ class Assumptions:
         return others.isdisjoint(choice)
 
     def _is_named(self, key: str, value: Any) -> bool:
-        """Return whether a policy names *value* as a region or an account.
-
-        If so, it counts as one, whatever its form.
-        """
+        """Return whether a policy names *value* as a region or account; then it counts as one."""
         form = _NAME.get(base_type(key))
         if form is None or not isinstance(value, str):
             return False

@@ -39,10 +39,7 @@ PRINCIPAL_ARNS: Final = tuple(
 
 
 def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str | None], bool]:
-    """Return a caller of each class that *parts* distinguish, and whether every class has one.
-
-    None is an anonymous caller.
-    """
+    """Return a caller of each class, None if it is anonymous; and whether every class has one."""
     named = list(dict.fromkeys(ids for part in parts for ids in part.principal_ids))
     named_accounts = list(dict.fromkeys(_accounts(parts, named)))
     usual = (OTHER_ACCOUNT, EXAMPLE_ACCOUNT, "444455556666", "777788889999")

@@ -319,10 +319,7 @@ def _representatives(
 
 
 def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, ...]:
-    """Return one of *kinds* for each group with beginnings that *globs* do not distinguish.
-
-    An action can apply to a hundred types of resources, and policies name a few of them.
-    """
+    """Return one of *kinds*, perhaps a hundred, for each group that *globs* do not distinguish."""
     if not kinds[1:]:
         return kinds
     machine = Machine(globs)

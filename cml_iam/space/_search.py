@@ -52,10 +52,7 @@ class Goal(NamedTuple):
 
 
 class SliceResult(NamedTuple):
-    """The result of a slice: a *request* with the choice it was made from, or none.
-
-    *incomplete* says why the search was not exhaustive.
-    """
+    """The result of a slice: a *request*, or none; *incomplete* says why one may be missed."""
 
     request: Request | None = None
     used: frozenset[Assumption] = frozenset()
@@ -74,10 +71,7 @@ class Searcher:
     def __init__(
         self, goal: Goal, budget: Budget, frame: Frame, *, assuming_all: bool = False
     ) -> None:
-        """Search for *goal*; *assuming_all* makes all possible assumptions at once.
-
-        That suits a search for requests but not a proof.
-        """
+        """Search for *goal*; *assuming_all*, which suits no proof, assumes all that is possible."""
         self._goal, self._budget, self._frame = goal, budget, frame
         self._assuming_all = assuming_all
         self._parts = goal.parts()
@@ -131,10 +125,7 @@ class Searcher:
         return tuple(result.of_action(place.action) for result in self._every[mark])
 
     def likeness(self, place: Place) -> tuple[Any, Any]:
-        """Return what identifies equivalent places for these statements.
-
-        It consists of the beginnings of their ARNs and the keys of their requests.
-        """
+        """Return what equivalent places share: beginnings of their ARNs, keys of their requests."""
         fields, *others = self._gathered(place).mark
         starts = _starts(place)
         reached = tuple(_may_reach(part, starts) for part in self._parts)

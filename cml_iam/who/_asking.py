@@ -164,10 +164,7 @@ class Asker:
         self._decided: dict[_Class, _Decided] = {}
 
     def cell(self, question: Question, state: State, trust: PolicyDocument | None = None) -> Cell:
-        """Answer *question* for *state*, with the resource's policy if it is known.
-
-        *trust* replaces the trust policy of the role in question.
-        """
+        """Answer *question* for *state*; *trust* replaces the policy of the role in question."""
         unread = state.member.holdings.unread
         if unread:
             return Cell("undecided", reason="; ".join(policy.words for policy in unread))
@@ -329,15 +326,19 @@ def _decide(one: _Class) -> _Decided:
     for operator, key, value in one.facts:
         conditions.setdefault(operator, {}).setdefault(key, value)
     shape = replace(one.question.shape, conditions=conditions)
-    policies, numbered = _policies_of(one)
+    policies = _policies_of(one)
     possible = never(policies, shape)
     if possible.answer == "undecided":
         return _Decided(Cell("undecided", reason=possible.reason))
     if possible.answer == "holds" or possible.witness is None:
         return _Decided(Cell("no", colon=possible.colon or ""))
     certain = always(policies, shape)
-    deciding = possible.witness.candidate.statements
-    by = tuple(numbered[reason.kind, reason.level, reason.statement.index] for reason in deciding)
+    by = tuple(
+        (number, reason.statement)
+        for reason in possible.witness.candidate.statements
+        for number, (kind, statements) in enumerate(one.sets)
+        if kind == reason.kind and reason.statement in statements
+    )
     example = possible.witness.request
     if certain.answer == "holds":
         return _Decided(Cell("yes", example=example), by)
@@ -353,21 +354,16 @@ def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
         for allow in allows if len(allows) > 1 else ():
             alone = (kind, statements - {*allows} | {allow})
             sets = (*one.sets[:number], alone, *one.sets[number + 1 :])
-            if never(_policies_of(one._replace(sets=sets))[0], shape).holds:
+            if never(_policies_of(one._replace(sets=sets)), shape).holds:
                 yield number, allow
 
 
-def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]]]:
-    """Return policies with the statements of a class, and these by kind, level and number."""
-    numbered: dict[Any, tuple[int, Statement]] = {}
+def _policies_of(one: _Class) -> Policies:
     documents: dict[str, list[PolicyDocument]] = defaultdict(list)
-    for place, (kind, statements) in enumerate(one.sets):
-        level = len(documents["scp"]) + 1 if kind == "scp" else None
-        ordered = sorted(statements, key=repr)
-        numbered |= {(kind, level, n): (place, statement) for n, statement in enumerate(ordered)}
-        numbering = tuple(replace(statement, index=n) for n, statement in enumerate(ordered))
-        documents[kind].append(PolicyDocument(numbering, VERSION_2012, name=kind))
-    policies = Policies(
+    for kind, statements in one.sets:
+        ordered = tuple(sorted(statements, key=repr))
+        documents[kind].append(PolicyDocument(ordered, VERSION_2012, name=kind))
+    return Policies(
         tuple(documents["identity"]),
         tuple(documents["boundary"]) or None,
         next(iter(documents["resource"]), None),
@@ -375,4 +371,3 @@ def _policies_of(one: _Class) -> tuple[Policies, dict[Any, tuple[int, Statement]
         caller=one.caller,
         counts=one.counts,
     )
-    return policies, numbered

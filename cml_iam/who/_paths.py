@@ -242,10 +242,7 @@ class Paths:
         return None
 
     def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
-        """Return the call by which *member* sets the instance tags that *cell* depends on.
-
-        It must be allowed while the instance lacks them. None if there is none.
-        """
+        """Return the call by which *member* gives an instance without them the tags of *cell*."""
         context = cell.example.context if cell.example else {}
         tags = {
             key[len(RESOURCE_TAG) :]: value

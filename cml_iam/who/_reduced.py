@@ -21,12 +21,11 @@ from cml_iam.engine.parts import (
     Keys,
     MalformedVariableError,
     Naming,
-    Token,
-    Variable,
     Wildcard,
     naming,
     resource_pattern,
     tokens,
+    variable_keys,
 )
 from cml_iam.facts import REGION, ArnPattern, arn_pattern, names_of, overlap, region_is_of_resource
 from cml_iam.policy import (
@@ -219,7 +218,8 @@ class _Putting:
         left: list[Condition | None] = []
         for compiled in statement.conditions:
             condition = compiled.condition
-            keys = [condition.key, *self._needed(condition.values)]
+            texts = condition.values if self._variables else ()
+            keys = [condition.key, *(key for text in texts for key in variable_keys(text))]
             if not all(map(self._facts.knows, keys)):
                 left.append(self._condition(condition))
             elif not compiled.test(self._facts.context):
@@ -247,25 +247,11 @@ class _Putting:
         results = (self._text(text, arns=arns) for text in texts)
         return tuple(text for text in results if text is not None)
 
-    def _needed(self, texts: tuple[str, ...]) -> Iterator[str]:
-        for text in texts:
-            yield from (
-                token.key for token in self._tokens(text) or () if isinstance(token, Variable)
-            )
-
-    def _tokens(self, text: str) -> tuple[Token, ...] | None:
-        """Parse *text*; None if it has a malformed variable, which matches nothing."""
-        if "${" not in text:
-            return ()
-        try:
-            return tokens(text, variables=self._variables, wildcards=True, keys=Keys())
-        except MalformedVariableError:
-            return None
-
     def _text(self, text: str, *, arns: bool) -> str | None:
-        parts = self._tokens(text) if "${" in text else None
-        if parts is None:
-            return text
+        try:
+            parts = tokens(text, variables=self._variables, wildcards=True, keys=Keys())
+        except MalformedVariableError:
+            return text  # it matches nothing
         result = ""
         for part in parts:
             if isinstance(part, Wildcard):

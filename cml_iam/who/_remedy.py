@@ -23,10 +23,7 @@ DENY: Final = "the added Deny"
 
 
 class Remedy(NamedTuple):
-    """A change in *words*, and the *member* after it.
-
-    *remains* are the actions that the change does not provably prevent.
-    """
+    """A change in *words*, the *member* then, and the actions that it does not provably prevent."""
 
     words: str
     member: Member

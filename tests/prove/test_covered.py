@@ -144,9 +144,7 @@ def test_what_closes_a_launch_without_the_guard_tag_is_accepted_by_lint_and_veri
     edited, edits = _with_conditions(prove_promise(promise, policies), policies)
 
     (closed,) = edited.identity
-    added = {
-        operator: {key: list(values)} for operator, key, values in (e.condition for e in edits)
-    }
+    added = {operator: block for edit in edits for operator, block in edit.added.items()}
     assert added == TAGGED_LISTS | {"ForAnyValue:StringEquals": {"aws:TagKeys": ["ManagedBy"]}}
     text = json.dumps(
         {"Version": "2012-10-17", "Statement": [LAUNCH | INSTANCES | {"Condition": added}]}
