@@ -170,7 +170,7 @@ def instance_arns(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[lis
     every = [Glob(tuple(partition)) for partition in partitions]
     patterns = {1: [*every], 3: [glob("cn-*"), glob("us-gov-*")], 4: [], 5: []}
     complete = not any(part.needs for part in parts)
-    for field in (field for part in parts for fields in part.patterns for field in fields):
+    for field in (field for part in parts for field in part.fields):
         pattern = field.glob({})
         if field.index in patterns and pattern:
             patterns[field.index].append(pattern)

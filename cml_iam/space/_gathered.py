@@ -113,7 +113,7 @@ class Gathered:
             self.conditions.setdefault(key, []).append(condition)
             self.needs[key] = self.needs.get(key, frozenset()) | condition.needs()
         if self.place.fields is not None:
-            for pattern in (field for fields in part.patterns for field in fields):
+            for pattern in part.fields:
                 self.fields.setdefault(pattern.key, []).append(pattern)
                 self.needs[pattern.key] = self.needs.get(pattern.key, frozenset()) | pattern.needs
 
@@ -280,7 +280,7 @@ def _partitions(parts: Sequence[Part]) -> Iterable[str]:
     """Return all partitions, and those that the resources and principals of *parts* name."""
     named = list(PARTITIONS)
     for part in parts:
-        for pattern in (field for fields in part.patterns for field in fields):
+        for pattern in part.fields:
             plain = pattern.index == 1 and not pattern.needs and pattern.glob({})
             named += [plain.plain] if plain and plain.plain else []
         named += [text.split(":")[1] for _, text in part.principal_ids if text.startswith("arn:")]

@@ -193,7 +193,7 @@ class _Slice:
         self._axes = maker.axes(tests)
         self.incomplete = maker.incomplete
         self._of_key = {key: n for n, axis in enumerate(self._axes) for key in axis.keys}
-        self._bits: dict[Any, int] = {}
+        self._bits: dict[Test, int] = {}
         self._boxes: dict[Part, list[Box]] = {}
         self._whole: Box = tuple((1 << len(axis.choices)) - 1 for axis in self._axes)
 
@@ -264,36 +264,30 @@ class _Slice:
             box = None if part.spoilt else self._narrowed(box, part.resolves())
         if box is None:
             return []
-        named = (self._of_pattern(box, pattern) for pattern in part.patterns)
+        named = (self._narrowed(box, map(FieldPattern.test, fields)) for fields in part.patterns)
         boxes = [named_box for named_box in named if named_box is not None]
         left = complement(box, boxes) if outside else merged(boxes)
         if left is None:
             self.incomplete.append("a NotResource with too many parts")
         return left or []
 
-    def _of_pattern(self, box: Box | None, fields: Iterable[FieldPattern]) -> Box | None:
-        for field in fields:
-            if box is not None:
-                box = self._tested(box, field.test(), (field.index, field.parts))
-        return box
-
     def _narrowed(self, box: Box | None, tests: Iterable[Test]) -> Box | None:
         for test in tests:
             if box is not None:
-                box = self._tested(box, test, test)
+                box = self._tested(box, test)
         return box
 
-    def _tested(self, box: Box, test: Test, key: Any) -> Box | None:
-        """Return the part of *box* where *test*, known as *key*, holds; None if there is none."""
+    def _tested(self, box: Box, test: Test) -> Box | None:
+        """Return the part of *box* where *test* holds; None if there is none."""
         if not test.keys:
             return box if test.holds({}) else None
         number = self._of_key[next(iter(test.keys))]
-        bits = self._bits.get(key)
+        bits = self._bits.get(test)
         if bits is None:
             choices = self._axes[number].choices
             self._budget.left -= TESTED * len(choices)
             bits = sum(1 << index for index, choice in enumerate(choices) if test.holds(choice))
-            self._bits[key] = bits
+            self._bits[test] = bits
         left = box[number] & bits
         return (*box[:number], left, *box[number + 1 :]) if left else None
 
@@ -308,5 +302,5 @@ class _Slice:
     def _all_tests(self, part: Part) -> Iterator[Test]:
         yield from self._plain_tests(part)
         if self._place.fields is not None:
-            yield from (field.test() for pattern in part.patterns for field in pattern)
+            yield from (field.test() for field in part.fields)
             yield from part.resolves()

@@ -177,6 +177,7 @@ class FieldPattern:
         literal = self._literal(context)
         return None if literal is None else _literal_glob(literal, self.index)
 
+    @lru_cache(1 << 12)  # noqa: B019 - shared by equal patterns
     def test(self) -> Test:
         """Return the engine's test for this field alone."""
         keys = self.needs | {self.key}
@@ -246,6 +247,11 @@ class Part:
         )
 
     @cached_property
+    def fields(self) -> tuple[FieldPattern, ...]:
+        """The fields of all `patterns`."""
+        return tuple(field for pattern in self.patterns for field in pattern)
+
+    @cached_property
     def starts(self) -> tuple[tuple[tuple[int, str], ...], ...]:
         """For each of `patterns`, the number of each field and the text that it begins with."""
         return tuple(
@@ -279,7 +285,7 @@ class Part:
     @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in the resources."""
-        return frozenset().union(*(field.needs for pattern in self.patterns for field in pattern))
+        return frozenset().union(*(field.needs for field in self.fields))
 
     @cached_property
     def named_in_variables(self) -> tuple[str, ...]:
@@ -291,8 +297,7 @@ class Part:
     def named_in_fields(self) -> frozenset[str]:
         """The keys of the policy variables in fields of ARNs before the last."""
         arns = (condition.needs() for condition in self.asked if condition.family == "arn")
-        fields = (field for pattern in self.patterns for field in pattern)
-        return frozenset().union(*arns, *(f.needs for f in fields if f.index < FIELDS - 1))
+        return frozenset().union(*arns, *(f.needs for f in self.fields if f.index < FIELDS - 1))
 
     @cached_property
     def conditions(self) -> tuple[Test, ...]:

@@ -59,7 +59,7 @@ class Query(NamedTuple):
     """
 
     names: tuple[str, ...]
-    asked: tuple[KeyCondition, ...]
+    conditions: tuple[KeyCondition, ...]
     variables: tuple[tuple[str, str], ...] = ()
     hints: tuple[str, ...] = ()
     extra: tuple[Glob, ...] = ()
@@ -79,7 +79,7 @@ class Query(NamedTuple):
         """Return all distinctions for *value*."""
         context = self.context | dict.fromkeys(self.names, value)
         return (
-            *(condition.test(context) for condition in self.asked),
+            *(condition.test(context) for condition in self.conditions),
             *(fits(glob, value) for glob in self.extra),
             *(check(self.key, value) for check in CHECKS.values()),
             value == [],
@@ -178,26 +178,28 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
 def _singles(query: Query) -> tuple[list[str], str]:
     """Return single values, and which classes may have none; empty if all have one."""
     key, kind = query.key, base_type(query.key)
-    globs = [glob for condition in query.asked for glob in condition.globs(query.context)]
+    globs = [glob for condition in query.conditions for glob in condition.globs(query.context)]
     globs += query.extra
     plain = [text for glob in globs if (text := glob.plain) is not None]
     hints = [*query.hints, *hints_for(key, globs)]
     texts, complete = representatives([*globs, *FORMS.get(kind, ())], hints)
-    families = {condition.family for condition in query.asked}
+    families = {condition.family for condition in query.conditions}
     ordered = [family for family in MAKE if family in families]
     facts = known_key(key)
     bounds = [] if facts is None or facts.least is None else [str(facts.least)]
     candidates = [*plain]
     for family in dict.fromkeys((*ordered, *filter(None, [_FAMILY_OF.get(kind)]))):
         compared = (
-            condition.condition.values for condition in query.asked if condition.family == family
+            condition.condition.values
+            for condition in query.conditions
+            if condition.family == family
         )
         named = [value for values in compared for value in values]
         candidates += MAKE[family]([*named, *plain, *bounds], plain)
     if ordered:
         candidates += [text for text in _MALFORMED if text not in plain]
     candidates += texts
-    if any(condition.operator.qualifier for condition in query.asked):
+    if any(condition.operator.qualifier for condition in query.conditions):
         candidates.append("")  # set operators take it for no value
     missing = "" if complete else f"the patterns of {key}"
     wild = len(plain) < len(globs)
