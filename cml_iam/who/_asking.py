@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.engine import PolicyType, Request
@@ -159,9 +160,9 @@ class Asker:
             for level in account.scps
         )
         self._facts: dict[tuple[str, bool], Facts] = {}
-        self._of_question: dict[Question, dict[str, str | None]] = {}
+        self._values_of = cache(lambda question: facts_of_question(question.shape))
         self._of_state: dict[Any, tuple[Left, ...]] = {}
-        self._decided: dict[_Class, _Decided] = {}
+        self._decided = cache(_decide)
 
     def cell(self, question: Question, state: State, trust: PolicyDocument | None = None) -> Cell:
         """Answer *question* for *state*; *trust* replaces the policy of the role in question."""
@@ -229,9 +230,7 @@ class Asker:
             caller,
             "must" if must else "grants",
         )
-        if key not in self._decided:
-            self._decided[key] = _decide(key)
-        return self._decided[key], lefts
+        return self._decided(key), lefts
 
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
         """Return the remaining statements of every type of policy that limits *state*."""
@@ -274,11 +273,6 @@ class Asker:
             self._facts[key] = facts.without_tags() if state.retagged else facts
         own, values = self._facts[key], self._values_of(question)
         return replace(own, values={**own.values, **values}) if values else own
-
-    def _values_of(self, question: Question) -> Mapping[str, str | None]:
-        if question not in self._of_question:
-            self._of_question[question] = facts_of_question(question.shape)
-        return self._of_question[question]
 
     def _needed(
         self, question: Question, state: State, lefts: tuple[Left, ...]

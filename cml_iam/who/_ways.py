@@ -77,30 +77,26 @@ class Ways:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._account = asker.account
-        self._calls: dict[Member, tuple[Call, ...]] = {}
-        self._positions: dict[Member, tuple[Position, ...]] = {}
-        self._may: dict[tuple[str, State], bool] = {}
+        self.positions = cache(self._positions)
+        self.calls = cache(self._calls)
+        self._may = cache(lambda action, state: asker.possible(Question(action), state))
         arn = f"arn:{self._account.partition}:iam::{self._account.number}:role/new"
         self.new_role = Member("role", "new", "", Holdings(arn, {}, ()), trust=TRUSTS_ALL)
 
-    def positions(self, member: Member) -> tuple[Position, ...]:
+    def _positions(self, member: Member) -> list[Position]:
         """Return the states that *member* can bring itself into, its own first."""
-        if member not in self._positions:
-            reached = [Position(State(member))]
-            states = {reached[0].state}
-            for position in reached:
-                for state, hop in self._changes(position.state):
-                    if state not in states:
-                        states.add(state)
-                        reached.append(Position(state, (*position.hops, hop)))
-            self._positions[member] = tuple(reached)
-        return self._positions[member]
+        reached = [Position(State(member))]
+        states = {reached[0].state}
+        for position in reached:
+            for state, hop in self._changes(position.state):
+                if state not in states:
+                    states.add(state)
+                    reached.append(Position(state, (*position.hops, hop)))
+        return reached
 
-    def calls(self, target: Member) -> tuple[Call, ...]:
+    def _calls(self, target: Member) -> list[Call]:
         """Return the calls by which others become *target*."""
-        if target not in self._calls:
-            self._calls[target] = tuple(self._calls_to(target))
-        return self._calls[target]
+        return list(self._calls_to(target))
 
     def hop(self, call: Call, state: State) -> Hop | None:
         """Return *call* as *state* makes it; None if any part of it is not allowed."""
@@ -183,12 +179,7 @@ class Ways:
         return None
 
     def _may_all(self, calls: Iterable[EscalationStep], state: State) -> bool:
-        for action in (call.action for call in calls):
-            if (action, state) not in self._may:
-                self._may[action, state] = self._asker.possible(Question(action), state)
-            if not self._may[action, state]:
-                return False
-        return True
+        return all(self._may(call.action, state) for call in calls)
 
     def _calls_to(self, target: Member) -> Iterator[Call]:
         if target.kind == "user":
