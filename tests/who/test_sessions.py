@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,4 +138,4 @@ def test_a_federated_user_that_the_policy_names_leaves_who_may_start_it_undecide
 
     assert holder.standing == answer
     assert ("guest" in holder.cell.reason) is (answer == "undecided")
-    assert replace(holder, path=None).standing == answer
+    assert holder._replace(path=None).standing == answer
