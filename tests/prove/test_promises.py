@@ -199,11 +199,7 @@ def test_a_condition_is_offered_where_it_takes_no_needed_call_away() -> None:
     proof = broken(SITE, policies)["foreign-operated"]
     (edit,) = proof.edits
     assert edit.statement.sid == "OperateWorkers"
-    assert edit.condition == (
-        "StringEquals",
-        "aws:ResourceTag/ManagedBy",
-        ("cml-cloud-manager",),
-    )
+    assert edit.added == {"StringEquals": {"aws:ResourceTag/ManagedBy": ["cml-cloud-manager"]}}
     assert not proof.denies
 
 
