@@ -155,7 +155,7 @@ def start(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker start lab-1 --wait --cml
     """
     here = scene(changes=True)
-    chosen = _found(here, workers, room.start_change, unmanaged=unmanaged)
+    chosen = _chosen(here, workers, room.start_change, unmanaged=unmanaged)
     _do(here, chosen, room.start_change, "start", wait)
 
 
@@ -176,7 +176,7 @@ def stop(
     """
     here = scene(changes=True)
     make = partial(room.stop_change, force=force, hibernate=hibernate)
-    chosen = _found(here, workers, make, unmanaged=unmanaged)
+    chosen = _chosen(here, workers, make, unmanaged=unmanaged)
     for worker in chosen:
         if risk := room.risk_of_stopping(worker):
             note(f"{WARN} {worker.label} is {risk}")
@@ -195,7 +195,7 @@ def terminate(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker terminate lab-1
     """
     here = scene(changes=True)
-    chosen = _found(here, workers, room.terminate_change, unmanaged=unmanaged)
+    chosen = _chosen(here, workers, room.terminate_change, unmanaged=unmanaged)
     confirm(here, chosen, "terminate", by_name=True)
     _do(here, chosen, room.terminate_change, "terminate", wait)
 
@@ -211,7 +211,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     new_tags = tags_of(tags)
     here = scene(changes=True)
     make = partial(room.tag_change, tags=new_tags, guard=here.manager.guard)
-    chosen = _found(here, workers, make, unmanaged=unmanaged)
+    chosen = _chosen(here, workers, make, unmanaged=unmanaged)
     if "Name" in new_tags:
         if len(chosen) > 1:
             note(
@@ -232,10 +232,12 @@ def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> N
     """
     here = scene(changes=True)
     make = partial(room.untag_change, keys=keys, guard=here.manager.guard)
-    _do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag")
+    _do(here, _chosen(here, workers, make, unmanaged=unmanaged), make, "untag")
 
 
-def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
+def _chosen(
+    here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool
+) -> Sequence[Worker]:
     """Return the instances that *workers* name, after checking that *make* refuses none of them."""
     make(["i-00000000"])
     return here.find_managed(workers, unmanaged=unmanaged)

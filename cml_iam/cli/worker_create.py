@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @wait_options(workers.Goal.RUNNING, cml=True)
 @shared_options("site", "output", "dry_run", "no_site")
 @aws_options
-def create(name: str, wait: Wait, **given: Any) -> None:
+def create(name: str, wait: Wait, **options: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
     First checks with EC2 whether the launch is permitted; --dry-run stops there. With a worker
@@ -76,16 +76,16 @@ def create(name: str, wait: Wait, **given: Any) -> None:
       cml-iam worker create lab-1 --worker-profile big --dry-run
     """
     workers.check_name(name)
-    if given["image"] is not None and not workers.is_image_id(given["image"]):
+    if options["image"] is not None and not workers.is_image_id(options["image"]):
         raise InputError(
-            f"not an image id: `{given['image']}`", remedy="an id is `ami-` and 8 or 17 digits"
+            f"not an image id: `{options['image']}`", remedy="an id is `ami-` and 8 or 17 digits"
         )
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
             "a launch is a change, but only reads are allowed",
             remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
-    here, tries, launch = _asked(name, given)
+    here, tries, launch = _plan(name, options)
     pending, key = workers.PendingLaunches(state_folder() / "launches"), _key(here, name)
     with explained(here, launch):
         here.manager.permits(workers.launch_change(launch, here.manager.guard), region=here.home)
@@ -95,7 +95,7 @@ def create(name: str, wait: Wait, **given: Any) -> None:
             _say_permitted(here, launch)
             return
         with progress(f"launching {name}: {tries[0]} in {here.home}"):
-            if given["client_token"]:
+            if options["client_token"]:
                 worker = here.manager.create_instance(launch, region=here.home)
             else:
                 worker = workers.create_worker(
@@ -131,26 +131,26 @@ def _key(here: Scene, name: str) -> str:
     return "\n".join((account, here.home, name, endpoint))
 
 
-def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
+def _plan(name: str, options: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first one."""
     here = scene(changes=True)
     _refuse_outside("regions", "in", here.home, here.restrict.regions)
-    if given["worker_profile"] is None:
-        launch = _launch(here, name, given)
+    if options["worker_profile"] is None:
+        launch = _launch(here, name, options)
         return here, (workers.Placement(launch.instance_type, launch.subnet_id),), launch
-    profile = _profile(here, given)
+    profile = _profile(here, options)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
     tries = workers.placements(profile, here.home)
     user_data = profile.user_data and read_text(site_path().parent / profile.user_data)
-    tags = tags_of(given["tags"])
+    tags = tags_of(options["tags"])
 
     def of_image(image: Image) -> Launch:
         launch = workers.profile_launch(profile, name, image, user_data)
         return replace(
             launch,
             subnet_id=tries[0].subnet_id,
-            detailed_monitoring=given["detailed_monitoring"],
+            detailed_monitoring=options["detailed_monitoring"],
             tags={**launch.tags, **tags},
         )
 
@@ -167,41 +167,41 @@ _BESIDE_A_PROFILE = ("worker_profile", "detailed_monitoring", "tags")
 """The options that do not contradict a worker profile."""
 
 
-def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
+def _profile(here: Scene, options: dict[str, Any]) -> WorkerProfile:
     doubled = [
         parameter.opts[0]
         for parameter in click.get_current_context().command.params
-        if given.get(str(parameter.name)) and parameter.name not in _BESIDE_A_PROFILE
+        if options.get(str(parameter.name)) and parameter.name not in _BESIDE_A_PROFILE
     ]
     if doubled:
         raise click.UsageError(f"{', '.join(doubled)}: already set by the worker profile")
     profiles = here.site.workers if here.site else {}
-    if given["worker_profile"] not in profiles:
+    if options["worker_profile"] not in profiles:
         raise InputError(
-            f"the site file has no worker profile `{given['worker_profile']}`",
+            f"the site file has no worker profile `{options['worker_profile']}`",
             remedy=f"it has: {', '.join(profiles)}" if profiles else "add [workers.NAME] to it",
         )
-    return profiles[given["worker_profile"]]
+    return profiles[options["worker_profile"]]
 
 
-def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
+def _launch(here: Scene, name: str, options: dict[str, Any]) -> Launch:
     """Return the launch that the options and the site describe; raises for one it forbids."""
     limits = here.restrict
     allowed_images = limits.images.get(here.home, ())
-    image = _image(given, allowed_images, here.home)
+    image = _image(options, allowed_images, here.home)
     launch = workers.Launch(
         name=name,
         image_id=image or _ANY_IMAGE,
-        instance_type=given["instance_type"] or _type(limits.instance_types),
-        subnet_id=given["subnet"] or next(iter(_only(limits.subnets)), None),
-        security_group_ids=given["groups"] or _only(limits.security_groups),
-        key_name=given["key_name"],
-        instance_profile=given["instance_profile"],
-        user_data=read_text(given["user_data"]) if given["user_data"] else None,
-        nested=given["nested"],
-        detailed_monitoring=given["detailed_monitoring"],
-        tags=tags_of(given["tags"]),
-        client_token=given["client_token"] or str(uuid4()),
+        instance_type=options["instance_type"] or _type(limits.instance_types),
+        subnet_id=options["subnet"] or next(iter(_only(limits.subnets)), None),
+        security_group_ids=options["groups"] or _only(limits.security_groups),
+        key_name=options["key_name"],
+        instance_profile=options["instance_profile"],
+        user_data=read_text(options["user_data"]) if options["user_data"] else None,
+        nested=options["nested"],
+        detailed_monitoring=options["detailed_monitoring"],
+        tags=tags_of(options["tags"]),
+        client_token=options["client_token"] or str(uuid4()),
     )
     _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
     if launch.subnet_id:
@@ -215,10 +215,10 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         chosen = here.manager.get_image(image, region=here.home)
     else:
         owners = workers.image_owners(here.site)
-        pattern = given["image_name"]
+        pattern = options["image_name"]
         chosen = workers.newest_image(here.manager, here.site, here.home, pattern, owners)
-    disk = workers.root_disk(chosen, given["disk"])
-    if disk is None and (given["disk"] or limits.encrypted_volumes):
+    disk = workers.root_disk(chosen, options["disk"])
+    if disk is None and (options["disk"] or limits.encrypted_volumes):
         raise InputError(
             f"image `{chosen.id}` has no root device", remedy="use an image with an EBS root volume"
         )
@@ -239,9 +239,9 @@ def _only(allowed: tuple[str, ...]) -> tuple[str, ...]:
     return allowed if len(allowed) == 1 else ()
 
 
-def _image(given: dict[str, Any], allowed: Sequence[str], region: str) -> str | None:
+def _image(options: dict[str, Any], allowed: Sequence[str], region: str) -> str | None:
     """Return the id of the image to launch; None if it must be found by its name."""
-    image, pattern = given["image"], given["image_name"]
+    image, pattern = options["image"], options["image_name"]
     if image and pattern:
         raise click.UsageError("give --image or --image-name, not both")
     if image or pattern:

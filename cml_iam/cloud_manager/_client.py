@@ -94,11 +94,11 @@ class ShortAccessKey(Protocol):
     def secret_access_key(self) -> object: ...
 
 
-Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
+AnyCredentials: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
 """A boto3 session, a connection, or an access key with an optional region."""
 
 
-def connected(credentials: Given) -> Aws:
+def connected(credentials: AnyCredentials) -> Aws:
     """Return a connection for *credentials*: a boto3 session, a connection, or an access key.
 
     An access key has the attributes `aws_access_key_id` and `aws_secret_access_key`, and optionally
@@ -155,7 +155,7 @@ class Client:
 
     def __init__(
         self,
-        credentials: Given,
+        credentials: AnyCredentials,
         *,
         guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
@@ -177,17 +177,17 @@ class Client:
 
     async def _image_ids(self, name: str, region: str | None = None) -> list[str]:
         answer = self.manager.get_ami_ids_by_name(f"*{name}*", region=region, owners=self.owners)
-        return list(await self._asked("operation", answer))
+        return list(await self._answer("operation", answer))
 
-    async def _asked(self, doing: Doing, answer: Awaitable[Answer]) -> Answer:
+    async def _answer(self, doing: Doing, answer: Awaitable[Answer]) -> Answer:
         with self._exceptions.raised(doing):
             return await answer
 
     async def _done(self, doing: Doing, answer: Awaitable[object]) -> bool:
-        await self._asked(doing, answer)
+        await self._answer(doing, answer)
         return True
 
-    async def _found(self, doing: Doing, answer: Awaitable[Answer]) -> Answer | None:
+    async def _answer_or_none(self, doing: Doing, answer: Awaitable[Answer]) -> Answer | None:
         """Return the answer, or None if AWS knows no such resource."""
         with self._exceptions.raised(doing):
             try:

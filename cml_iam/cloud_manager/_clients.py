@@ -17,10 +17,10 @@ from typing import Any, Final
 from cml_iam.clock import parse_length
 from cml_iam.cloud_manager._client import (
     AmiDetails,
+    AnyCredentials,
     Client,
     Ec2Metrics,
     Exceptions,
-    Given,
     Instance,
     InstanceDetails,
     InstanceState,
@@ -60,7 +60,7 @@ class AwsEc2Client(Client):
 
     def __init__(
         self,
-        credentials: Given,
+        credentials: AnyCredentials,
         *,
         guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
@@ -91,7 +91,7 @@ class AwsEc2Client(Client):
     async def get_ami_details(self, aws_region: Region, ami_id: str) -> AmiDetails | None:
         """Return the image *ami_id*, or None if this account cannot see it."""
         answer = self.manager.get_image(ami_id, region=_region(aws_region))
-        image = await self._found("operation", answer)
+        image = await self._answer_or_none("operation", answer)
         if image is None:
             return None
         return AmiDetails(image.id, image.name, image.description, image.created_at)
@@ -121,7 +121,7 @@ class AwsEc2Client(Client):
             tags=dict(tags or {}),
         )
         answer = self.manager.create_instance(launch, region=_region(aws_region))
-        worker = await self._asked("creation", answer)
+        worker = await self._answer("creation", answer)
         return Instance(
             worker.id,
             worker.id,
@@ -178,7 +178,7 @@ class AwsEc2Client(Client):
     async def get_tags(self, aws_region: Region, instance_id: str) -> dict[str, str]:
         """Return the tags of the instance."""
         answer = self.manager.get_instance_tags(instance_id, region=_region(aws_region))
-        return await self._asked("tags", answer)
+        return await self._answer("tags", answer)
 
     async def add_tags(self, aws_region: Region, instance_id: str, tags: Mapping[str, str]) -> bool:
         """Add *tags* or change their values; the guard tag is refused."""
@@ -197,7 +197,7 @@ class AwsEc2Client(Client):
     async def get_instance_details(self, aws_region: Region, instance_id: str) -> InstanceDetails:
         """Return the instance; raises the not-found error if there is none."""
         answer = self.manager.get_instance_details(instance_id, region=_region(aws_region))
-        return instance_details(await self._asked("operation", answer))
+        return instance_details(await self._answer("operation", answer))
 
     async def list_instances(
         self,
@@ -216,7 +216,7 @@ class AwsEc2Client(Client):
             instance_types=tuple(instance_types or ()),
             tags=dict(tag_filters or {}),
         )
-        workers = await self._asked("operation", answer)
+        workers = await self._answer("operation", answer)
         return [
             instance_details(worker)
             for worker in workers
@@ -265,7 +265,7 @@ class AwsEc2SpiClient(Client):
 
     async def describe_image(self, image_id: str) -> dict[str, Any] | None:
         """Return the image as a dict, or None if this account cannot see it."""
-        image = await self._found("operation", self.manager.get_image(image_id))
+        image = await self._answer_or_none("operation", self.manager.get_image(image_id))
         return asdict(image) if image else None
 
     async def list_instances_by_ami(
@@ -273,7 +273,7 @@ class AwsEc2SpiClient(Client):
     ) -> list[InstanceState]:
         """Return the instances, from all pages, that were launched from one of *ami_ids*."""
         answer = self.manager.get_all_instances(managed_only=False)
-        workers = await self._asked("operation", answer)
+        workers = await self._answer("operation", answer)
         return [
             instance_state(worker)
             for worker in workers
@@ -282,7 +282,9 @@ class AwsEc2SpiClient(Client):
 
     async def get_instance_state(self, instance_id: str) -> InstanceState | None:
         """Return the instance, or None if there is none."""
-        worker = await self._found("status", self.manager.get_instance_details(instance_id))
+        worker = await self._answer_or_none(
+            "status", self.manager.get_instance_details(instance_id)
+        )
         return instance_state(worker) if worker else None
 
     async def start_instance(self, instance_id: str) -> bool:
@@ -319,7 +321,7 @@ class AwsEc2SpiClient(Client):
             tags=others,
             user_data=user_data,
         )
-        return (await self._asked("creation", self.manager.create_instance(launch))).id
+        return (await self._answer("creation", self.manager.create_instance(launch))).id
 
 
 class AwsCloudWatchSpiClient(Client):

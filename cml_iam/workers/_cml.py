@@ -99,15 +99,11 @@ class CmlAccess:
         return worker.private_ip if self.private else worker.address
 
     def ask(self, worker: Worker) -> CmlAnswer:
-        """Query CML once. Raises InputError for an unusable *ca_file*."""
+        """Query CML once, within twice the timeout; raises InputError for an unusable *ca_file*."""
         address = self.address_of(worker)
         if not address:
             kind = "private" if self.private else "public"
             return CmlAnswer(False, f"CML: the worker has no {kind} address yet")
-        return self.ask_at(address)
-
-    def ask_at(self, address: str) -> CmlAnswer:
-        """Query CML at *address* once; takes at most twice the timeout."""
         try:
             status, body = self.exchange(address, "/api/v0/system_information")
         except ssl.SSLCertVerificationError as error:

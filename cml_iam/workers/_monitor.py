@@ -124,7 +124,10 @@ class Monitor:
         self._connection = Cache(
             lambda: examiner.health(region=home, permissions=False), CONNECTION_SECONDS
         )
-        self._permissions = Cache(lambda: self._try_all(probe), PERMISSION_SECONDS)
+        self._permissions = Cache(
+            lambda: try_permissions(self._registered(), self.regions, probe, grants=grants),
+            PERMISSION_SECONDS,
+        )
         self._fleet = Cache(self._list, FLEET_SECONDS)
         self._usage = Cache(self._measure, USAGE_SECONDS)
         self._condition = Cache(self._examine, CONDITION_SECONDS)
@@ -203,10 +206,6 @@ class Monitor:
         if not self._answered:
             raise IncompleteError("EC2 has not answered yet, so nothing else was checked")
         return self._manager
-
-    def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:
-        manager = self._registered()
-        return try_permissions(manager, self.regions, probe, grants=self._grants)
 
     def _list(self) -> Listing:
         manager = self._registered()

@@ -134,16 +134,7 @@ def _sections(seen: Watched) -> Iterator[Section]:
         if any(cell.trend for row in rows for cell in row):
             note = "Bar: the mean of the last 15 minutes. Line: the last 3 hours, from 0 to 100 %."
         yield Section(f"in-{region}", heading, _named(*_COLUMNS), rows, short=region, note=note)
-    gone = tuple(
-        (
-            _name(worker),
-            Cell(worker.region),
-            Cell(worker.instance_type),
-            Cell(worker.state_reason or ""),
-        )
-        for worker in workers
-        if worker.state == _GONE
-    )
+    gone = tuple(_gone(worker) for worker in workers if worker.state == _GONE)
     yield Section(
         "gone",
         f"Terminated: {plural(len(gone), 'worker')}",
@@ -185,6 +176,11 @@ def _row(worker: Worker, seen: Watched) -> Row:
         _use(worker, Measure.CPU, seen),
         _use(worker, Measure.MEMORY, seen),
     )
+
+
+def _gone(worker: Worker) -> Row:
+    why = Cell(worker.state_reason or "")
+    return _name(worker), Cell(worker.region), Cell(worker.instance_type), why
 
 
 def _name(worker: Worker) -> Cell:

@@ -51,7 +51,7 @@ class Cache(Generic[Value]):
         self._seconds = seconds
         self._clock = clock
         self._lock = Lock()
-        self._asked: Future[tuple[Value, float]] | None = None
+        self._future: Future[tuple[Value, float]] | None = None
         self._last: tuple[Value, float] | None = None
         self._failed_at = float("-inf")
         self._failure: CmlIamError | None = None
@@ -64,11 +64,11 @@ class Cache(Generic[Value]):
                 return Cached(self._last[0], now - self._last[1])
             if self._failure and now - self._failed_at < self._seconds:
                 return self._stale(self._failure)
-            if self._asked is None:
-                self._asked = Future()
+            if self._future is None:
+                self._future = Future()
                 # A daemon thread, so that a hanging call does not keep the process from ending.
-                Thread(target=self._run, args=(self._asked,), daemon=True).start()
-            future = self._asked
+                Thread(target=self._run, args=(self._future,), daemon=True).start()
+            future = self._future
         try:
             value, _ = future.result(timeout=patience)
         except NoResult:
@@ -95,7 +95,7 @@ class Cache(Generic[Value]):
             failure = error
         finally:
             with self._lock:
-                self._asked = None
+                self._future = None
                 self._last = last or self._last
                 self._failure, self._failed_at = failure, self._clock()
             if last is not None:

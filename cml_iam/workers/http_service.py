@@ -144,13 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._meant_for_us():
             self._say(421, "this server does not have that host name")
         elif path == "/" and "text/html" in self.headers.get("Accept", ""):
-            self._page()
+            # A browser asks its user: any name, and the token as the password.
+            self._kept(self.server.page, {"WWW-Authenticate": 'Basic realm="cml-iam"'})
         elif path in ("/", "/health"):
             self._health()
-        elif path == "/metrics" and self._trusted():
-            self._kept(self.server.metrics)
         elif path == "/metrics":
-            self._say(401, "a token is required")
+            self._kept(self.server.metrics)
         else:
             self._say(404, "see /health and /metrics")
 
@@ -165,17 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(code, HTTPStatus(code).phrase.lower())
         self.close_connection = True
 
-    def _page(self) -> None:
-        """Serve the page with status 200 in any case; programs use /health."""
-        if self._trusted():
-            self._kept(self.server.page)
-        else:
-            # A browser asks its user: any name, and the token as the password.
-            self._say(401, "a token is required", {"WWW-Authenticate": 'Basic realm="cml-iam"'})
-
-    def _kept(self, kept: Cache[_Body]) -> None:
-        body = kept.get(REQUEST_SECONDS).value
-        if body:
+    def _kept(self, kept: Cache[_Body], challenge: Mapping[str, str] | None = None) -> None:
+        """Answer 200 whatever the manager's health is: programs use /health."""
+        if not self._trusted():
+            self._say(401, "a token is required", challenge)
+        elif body := kept.get(REQUEST_SECONDS).value:
             self._answer(200, body)
         else:
             self._say(500, "see the log")

@@ -32,6 +32,7 @@ def unnamed(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 Serve = Callable[..., int]
+HERE = Worker("i-1", "us-east-1", "running", "t", "ami-1", public_ip="127.0.0.1")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def serve(answer_tls: AnswerTls) -> Serve:
 def test_cml_that_is_ready_says_so_with_its_version(serve: Serve, named: Certificate) -> None:
     port = serve(named, (200, READY))
 
-    answer = CmlAccess(named.alone, port=port).ask_at("127.0.0.1")
+    answer = CmlAccess(named.alone, port=port).ask(HERE)
 
     assert (answer.ready, answer.version) == (True, "2.9.0+build.6")
     assert answer.said == "CML 2.9.0+build.6 is ready"
@@ -84,7 +85,7 @@ def test_anything_else_is_not_ready_and_may_become_so(
 ) -> None:
     port = serve(named, (status, body))
 
-    answer = CmlAccess(named.alone, port=port).ask_at("127.0.0.1")
+    answer = CmlAccess(named.alone, port=port).ask(HERE)
 
     assert answer.said == said
     assert answer.ready is said.endswith("is ready")
@@ -92,7 +93,7 @@ def test_anything_else_is_not_ready_and_may_become_so(
 
 
 def test_nobody_listening_is_waited_out() -> None:
-    answer = CmlAccess(port=1).ask_at("127.0.0.1")
+    answer = CmlAccess(port=1).ask(HERE)
 
     assert (answer.ready, answer.hopeless) == (False, False)
     assert answer.said == "CML: no answer (connection refused)"
@@ -101,12 +102,12 @@ def test_nobody_listening_is_waited_out() -> None:
 def test_a_certificate_is_checked_unless_asked_otherwise(serve: Serve, named: Certificate) -> None:
     port = serve(named, (200, READY))
 
-    answer = CmlAccess(port=port).ask_at("127.0.0.1")
+    answer = CmlAccess(port=port).ask(HERE)
 
     assert (answer.ready, answer.hopeless) == (False, True)
     assert "its certificate is not trusted (self" in answer.said
     assert "--cml-ca FILE" in (answer.remedy or "")
-    assert CmlAccess(insecure=True, port=port).ask_at("127.0.0.1").ready
+    assert CmlAccess(insecure=True, port=port).ask(HERE).ready
 
 
 def test_exactly_the_certificate_given_is_trusted_under_any_name(
@@ -114,7 +115,7 @@ def test_exactly_the_certificate_given_is_trusted_under_any_name(
 ) -> None:
     port = serve(unnamed, (200, READY))
 
-    assert CmlAccess(unnamed.alone, port=port).ask_at("127.0.0.1").ready
+    assert CmlAccess(unnamed.alone, port=port).ask(HERE).ready
 
 
 def test_another_certificate_than_the_one_given_is_not_trusted(
@@ -122,7 +123,7 @@ def test_another_certificate_than_the_one_given_is_not_trusted(
 ) -> None:
     port = serve(unnamed, (200, READY))
 
-    answer = CmlAccess(named.alone, port=port).ask_at("127.0.0.1")
+    answer = CmlAccess(named.alone, port=port).ask(HERE)
 
     assert (answer.ready, answer.hopeless) == (False, True)
 
@@ -131,7 +132,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
 
     with pytest.raises(errors.InputError, match=r"ca\.pem"):
-        CmlAccess(tmp_path / "ca.pem").ask_at("127.0.0.1")
+        CmlAccess(tmp_path / "ca.pem").ask(HERE)
 
 
 def test_one_that_drips_does_not_hold_us_up(named: Certificate) -> None:
@@ -157,7 +158,7 @@ def test_one_that_drips_does_not_hold_us_up(named: Certificate) -> None:
     thread.start()
     access = CmlAccess(named.alone, port=listening.getsockname()[1], seconds=0.2)
 
-    assert access.ask_at("127.0.0.1").said == "CML: no answer (timed out)"
+    assert access.ask(HERE).said == "CML: no answer (timed out)"
     stop.set()
     thread.join()
     listening.close()
