@@ -194,10 +194,7 @@ def enter_role(
     external_id: str | None,
     sign_in: Callable[[str, Secret, Secret], Aws],
 ) -> Aws:
-    """Assume *role* (with its path) in the account of *site*; return AWS as seen there.
-
-    *sign_in* takes the id, secret and session token of a temporary key.
-    """
+    """Return AWS as seen with *role* (and its path) in the account of *site*."""
     parameters: dict[str, Any] = {
         "RoleArn": f"arn:{site.partition}:iam::{site.account}:role/{role}",
         "RoleSessionName": SESSION,

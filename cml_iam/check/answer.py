@@ -37,10 +37,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The state of *subject*, described by *said*, and the *remedy*, if there is one.
-
-    *area* is the id of the check.
-    """
+    """The *state* of *subject*, as *said*, with a remedy; *area* is the id of the check."""
 
     area: str
     subject: str

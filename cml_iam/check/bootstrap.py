@@ -1,7 +1,4 @@
-"""Checks of what bootstrap creates: the principal beside its site, the trail, and the alarms.
-
-The principal's checks ask the plan, and so agree with `bootstrap apply`.
-"""
+"""Checks of the principal (by its plan, as `apply` sees it), the trail, and the alarms."""
 
 from __future__ import annotations
 
@@ -134,10 +131,7 @@ class BootstrapScene:
 
 
 def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
-    """Compare the account with the plan, and list the user's keys; only reads.
-
-    Raises the errors of `plan_bootstrap`.
-    """
+    """Compare the account with the plan, and list the keys; only reads. Raises as the plan does."""
     aws, site = scene.aws, scene.site
     plan = plan_bootstrap(aws, site, scene.documents, change_shared=True)
     key = scene.store.look().key if scene.store and site.user else None

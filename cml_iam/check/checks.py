@@ -85,8 +85,7 @@ class Check(NamedTuple):
     ) -> AuditFinding:
         """Return a finding of the audit's own *rule*.
 
-        *about* distinguishes findings of one rule at the same place, and must not change from day
-        to day.
+        *about* distinguishes findings of one rule at the same place, and never changes.
         """
         row = audit_rules()[rule]
         return AuditFinding(
@@ -358,8 +357,7 @@ def _prevention(finding: AuditFinding) -> tuple[str, str]:
 def ask(check: Check, scene: Any, before: Answer | None = None) -> Answer:
     """Return the answer of *check* alone; raises the error if AWS does not answer.
 
-    A check of a machine answers with diagnoses. A check with a finding other than advice has
-    failed.
+    A check with a finding other than advice has failed.
     """
     module = import_module(f"cml_iam.check.{check.module}")
     answer = getattr(module, check.id.replace("-", "_"))(check, scene, before or Answer())

@@ -1,10 +1,4 @@
-"""Troubleshooting as code: what prevents the manager from working, and what to do about it.
-
-    for diagnosis in examine(scene):
-        diagnosis.state, diagnosis.subject, diagnosis.said, diagnosis.remedy
-
-The checks of the manager's surroundings (endpoints, clock, regions, service reference) are here.
-"""
+"""Troubleshooting as code: what prevents the manager from working, and what to do about it."""
 
 from __future__ import annotations
 

@@ -91,10 +91,7 @@ class Offline:
 
     @fact
     def documents(self) -> tuple[PolicyDocument, ...]:
-        """The documents of the manager's policy.
-
-        Raises UnsupportedError if it cannot be read, or if its file leaves parts of it open.
-        """
+        """The manager's policy; raises UnsupportedError if a part is open or cannot be read."""
         assert self.site is not None  # noqa: S101 - nothing is expected without a site
         files = self.in_force
         if not files:
@@ -109,10 +106,9 @@ class Offline:
 
 
 def audit_documents(scene: Offline) -> Answer:
-    """Audit the files or, without any, the documents that the site renders; makes no calls.
+    """Audit the files or, without any, what the site renders; makes no calls.
 
-    A check without files or a site to work on counts as not made. Raises InputError if there is
-    neither a file nor a site.
+    A check without a file or site to work on is not made. Without both, raises InputError.
     """
     if scene.site is None and not scene.files:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
@@ -140,10 +136,7 @@ def _without_site(check: Check) -> Answer:
 def read_policies(
     policies: Sequence[Policy], site: Site, parameters: Mapping[str, str]
 ) -> tuple[PolicyDocument, ...]:
-    """Return the readable documents of *policies*, for the account of *site*.
-
-    *parameters* are the values of template parameters. Lint reports documents that cannot be read.
-    """
+    """Return the documents of *policies* that can be read; lint reports the others."""
     read = []
     for policy in policies:
         try:
@@ -279,10 +272,7 @@ def expectations(check: Check, scene: Offline, before: Answer) -> Answer:
 
 
 def promises(check: Check, scene: Offline, before: Answer) -> Answer:
-    """Prove the site's promises for the manager's policy in the files.
-
-    For rendered documents, `policy prove` does this.
-    """
+    """Prove the site's promises for its policy in files; `policy prove` does for rendered ones."""
     if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
     if scene.site is None:

@@ -96,10 +96,7 @@ class Policy(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The content of a file: its *policies*, or why something in it is not judged.
-
-    *unread* lists what may be a policy but cannot be read.
-    """
+    """The *policies* of a file, why it was *skipped*, and *unread* parts that may be policies."""
 
     policies: tuple[Policy, ...] = ()
     skipped: str | None = None
@@ -109,9 +106,8 @@ class Content(NamedTuple):
 def read_files(paths: Iterable[Path]) -> tuple[InputFile, ...]:
     """Read *paths*, files and folders; raises InputError if one cannot be read.
 
-    Reads a folder at any depth: every .json file, and every text that could contain a secret. Does
-    not follow symbolic links inside; these, and folders without a readable file, are returned as
-    not read.
+    In a folder, at any depth: .json files, and texts that could contain a secret. Symbolic links in
+    it, and a folder without such a file, are returned as not read.
     """
     read: dict[str, InputFile] = {}
     for path in paths:
@@ -253,10 +249,7 @@ def _role(stem: str, site: Site | None) -> str | None:
 
 
 def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
-    """Return the files with the manager's policy: those named like it, or the only one.
-
-    A single statement is only a part of a policy.
-    """
+    """Return the files with the manager's policy: those named like it, or the only whole one."""
     for role in ("policy", profile, "hardened", "base"):
         named = [policy for policy in policies if policy.role == role]
         if named:
