@@ -75,7 +75,7 @@ def sandbox() -> None:
 )
 @_sandbox_options
 @shared_options("output")
-def start(port: int, env_file: Path | None, **given: Any) -> int:
+def start(port: int, env_file: Path | None, **choices: Any) -> int:
     """Start the sandbox and keep it running; print the exports that point a shell at it.
 
     The printed key is that of the sandbox's root: random, and useless elsewhere. With --env-file,
@@ -93,7 +93,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
     end_on_signal(ended.set)
     if env_file is not None:
         _clear(env_file)
-    with _started(given, port) as running:
+    with _started(choices, port) as running:
         environment = _environment(running, in_the_way)
         if env_file is None:
             click.echo(environment)
@@ -112,7 +112,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
 )
 @_sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(command: tuple[str, ...], **given: Any) -> int:
+def run(command: tuple[str, ...], **choices: Any) -> int:
     """Run COMMAND against a new sandbox, and exit with COMMAND's exit code.
 
     Examples:
@@ -120,7 +120,7 @@ def run(command: tuple[str, ...], **given: Any) -> int:
     """
     from cml_iam.sandbox import NOT_EXECUTABLE, NOT_FOUND, run_command
 
-    with _started(given) as running:
+    with _started(choices) as running:
         code = run_command(running, command)
     if code in (NOT_FOUND, NOT_EXECUTABLE):
         note(f"`{command[0]}` ended with {code}: not found, or cannot be executed")
@@ -159,10 +159,10 @@ def token(provider: str, subject: str, audience: str | None) -> int:
     return 0
 
 
-def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
+def _started(choices: dict[str, Any], port: int = 0) -> Sandbox:
     from cml_iam import sandbox as embedded
 
-    faults, strict = given["faults"], given["strict"]
+    faults, strict = choices["faults"], choices["strict"]
     if faults is not None and strict:
         raise InputError(
             "`--strict` and `--faults` cannot be used together",
@@ -172,12 +172,12 @@ def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
     if faults:
         conditions = embedded.load_conditions(faults)
     return embedded.start_sandbox(
-        given["account"] or embedded.ACCOUNT,
+        choices["account"] or embedded.ACCOUNT,
         settings().region or embedded.REGION,
         port,
-        simulate_shape=given["simulate_shape"],
-        describes_until_arrived=given["state_delay"] or 0,
-        conditions=replace(conditions, throttle=conditions.throttle or given["throttle"]),
+        simulate_shape=choices["simulate_shape"],
+        describes_until_arrived=choices["state_delay"] or 0,
+        conditions=replace(conditions, throttle=conditions.throttle or choices["throttle"]),
     )
 
 

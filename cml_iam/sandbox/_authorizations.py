@@ -290,7 +290,7 @@ def _s3(world: World, call: Call) -> list[str]:
         raise Fault("InvalidBucketName", "The specified bucket is not valid.")
     # The sandbox has only one account.
     if params.get("ExpectedBucketOwner", world.account) != world.account:
-        raise Fault("AccessDenied", "Access Denied", 403)
+        raise Fault("AccessDenied", "Access Denied")
     resource = "/".join(filter(None, (bucket, key)))
     return [f"arn:{world.partition}:s3:::{resource}"] if resource else []
 
@@ -299,7 +299,7 @@ def _s3_actions(call: Call) -> Iterable[str]:
     """Return the actions that *call* needs; raises Fault if they are unknown."""
     if not _understood(call):
         text = f"The sandbox does not know what {call.operation} needs with these parameters."
-        raise Fault("AccessDenied", text, 403)
+        raise Fault("AccessDenied", text)
     actions = [f"{call.action}Version" if "VersionId" in call.params else call.action]
     if "ACL" in call.params:
         actions.append("s3:PutObjectAcl" if "Key" in call.params else "s3:PutBucketAcl")

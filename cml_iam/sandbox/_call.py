@@ -58,7 +58,7 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     protocol = protocol_of(message, scope)
     models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
-        raise Fault(_NO_SUCH, f"The sandbox has no service {scope} with this protocol.", 404)
+        raise Fault(_NO_SUCH, f"The sandbox has no service {scope} with this protocol.")
     match protocol:
         case "cbor" | "json":
             model, params = _read_object(message, models, cbor=protocol == "cbor")
@@ -151,8 +151,7 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     url = message.fields
     body = form_fields(_body_text(message)) if message.body else []
     if url and body:
-        text = "Parameters are given both in the URL and in the body."
-        raise Fault("MalformedQueryString", text)
+        raise Fault("MalformedQueryString", "Parameters are given both in the URL and in the body.")
     fields = dict(url or body)
     if len(fields) != len(url or body):
         raise Fault("MalformedQueryString", "A parameter is given twice.")
@@ -191,8 +190,7 @@ def _operation(models: list[Any], name: str, code: str) -> Any:
     for model in models:
         if name in model.operation_names:
             return model.operation_model(name)
-    status = 404 if code == _NO_SUCH else 400
-    raise Fault(code, f"The action {name} is not valid for this web service.", status)
+    raise Fault(code, f"The action {name} is not valid for this web service.")
 
 
 def _target(model: Any) -> str:
@@ -256,7 +254,7 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
             raise Fault(code, "The request does not match the operation's model.") from error
         _check_query(written, request.args)
         return model, params
-    raise Fault("MethodNotAllowed", "No operation has this method and path.", 405)
+    raise Fault("MethodNotAllowed", "No operation has this method and path.")
 
 
 def _check_query(written: dict[str, Any], query: Any) -> None:
@@ -268,8 +266,7 @@ def _check_query(written: dict[str, Any], query: Any) -> None:
         if not name.startswith("X-Amz-") and (
             name not in names or (len(values) > 1 and not listed)
         ):
-            text = f"Conflicting or unknown query string parameter: {name}"
-            raise Fault("InvalidArgument", text)
+            raise Fault("InvalidArgument", f"Conflicting or unknown query string parameter: {name}")
 
 
 def _unchunked(message: Message) -> bytes:

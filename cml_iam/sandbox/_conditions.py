@@ -177,7 +177,7 @@ class Throttle:
         if enough and buckets.resources is not None and not call.params.get("DryRun"):
             enough = self._spend((*key, "resources"), buckets.resources, _instances(call), now)
         if not enough and call.service == "ec2":
-            raise Fault("RequestLimitExceeded", "Request limit exceeded.", 503)
+            raise Fault("RequestLimitExceeded", "Request limit exceeded.")
         if not enough:
             raise Fault("Throttling", "Rate exceeded")
 

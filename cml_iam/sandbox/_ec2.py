@@ -138,8 +138,7 @@ def _check_launch(world: World, call: Call, hibernates: bool) -> None:
         text = f"Invalid value '{params['InstanceType']}' for InstanceType."
         raise Fault("InvalidParameterValue", text)
     if "KeyName" in params and params["KeyName"] not in backend.key_pairs:
-        text = f"The key pair '{params['KeyName']}' does not exist"
-        raise Fault("InvalidKeyPair.NotFound", text)
+        raise Fault("InvalidKeyPair.NotFound", f"The key pair '{params['KeyName']}' does not exist")
     profile_and_role(world, call)
     # Moto checks images only if nothing in this process imported it before the sandbox.
     backend.describe_images(ami_ids=[params["ImageId"]])
@@ -176,7 +175,7 @@ def _check_placed(world: World, call: Call) -> None:
     for shortage in world.conditions.no_capacity:
         if fnmatchcase(kind, shortage.instance_type) and fnmatchcase(zone, shortage.zone):
             text = f"We currently do not have sufficient {kind} capacity in the Availability Zone "
-            raise Fault("InsufficientInstanceCapacity", f"{text}you requested ({zone}).", 500)
+            raise Fault("InsufficientInstanceCapacity", f"{text}you requested ({zone}).")
 
 
 def _described(world: World, call: Call, execute: Execute) -> Answer:

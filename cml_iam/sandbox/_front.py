@@ -167,8 +167,7 @@ def _respond(world: World, message: Message) -> Answer:
         return _answer(world, unsigned, lambda: answer_unsigned(world, unsigned))
     principal = authenticate(world, message, claim)
     if not backends_of(claim.service):
-        text = f"The sandbox has no service {claim.service}."
-        raise Fault("UnknownOperationException", text, 404)
+        raise Fault("UnknownOperationException", f"The sandbox has no service {claim.service}.")
     if claim.region not in world.regions:
         raise Unauthenticated("region")
     call = read_call(message, claim.service, claim.region)
@@ -206,8 +205,7 @@ def _done(world: World, principal: Principal, call: Call) -> Answer:
     note_use(world, principal, call)
     authorize(world, principal, call)
     if call.service == "ec2" and call.params.get("DryRun"):
-        text = "Request would have succeeded, but DryRun flag is set."
-        raise Fault("DryRunOperation", text, 412)
+        raise Fault("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     execute = partial(_execute, world, principal)
     match call.action:
         case "cloudtrail:CreateTrail" | "cloudtrail:UpdateTrail":

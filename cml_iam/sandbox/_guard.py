@@ -32,7 +32,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
     """Raise Fault, in the service's wording, unless *principal* may make the whole *call*."""
     _check_session(principal, call)
     if call.action == "sts:AssumeRole" and principal.is_root:
-        raise _denied("Roles may not be assumed by root accounts.")
+        raise Fault("AccessDenied", "Roles may not be assumed by root accounts.")
     if principal.is_root:
         return
     requests = authorizations(world, principal.caller, call)
@@ -42,15 +42,11 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
     elif call.action == "sts:AssumeRole":
         policy = trust_policy(world.home_of(call.params["RoleArn"]), call.params["RoleArn"])
     authorizer = compiled(policies_of(world, principal), policy)
-    extra = moment(world, principal.session)
+    extra = time_keys(world, principal.session)
     for request in requests:
         decision = authorizer.decide(request._replace(context={**request.context, **extra}))
         if not decision.allowed:
             raise _refusal(world, principal, call, decision)
-
-
-def _denied(message: str) -> Fault:
-    return Fault("AccessDenied", message, 403)
 
 
 def _check_session(principal: Principal, call: Call) -> None:
@@ -62,12 +58,11 @@ def _check_session(principal: Principal, call: Call) -> None:
     if session is None:
         return
     if call.service == "iam" and session.role is None and not session.mfa:
-        text = "The security token included in the request is invalid"
-        raise Fault("InvalidClientTokenId", text, 403)
+        raise Fault("InvalidClientTokenId", "The security token included in the request is invalid")
     allowed = _BY_SESSIONS - {"AssumeRole"} if session.federated else _BY_SESSIONS
     of_role = session.role is not None and call.operation not in _BY_LONG_TERM_KEYS
     if call.service == "sts" and not of_role and call.operation not in allowed:
-        raise _denied(f"Cannot call {call.operation} with session credentials")
+        raise Fault("AccessDenied", f"Cannot call {call.operation} with session credentials")
 
 
 @lru_cache(maxsize=256)
@@ -95,13 +90,12 @@ def _refusal(world: World, principal: Principal, call: Call, decision: Decision)
         name = _KINDS[kind].partition(" ")[2]
         text += f" because no {name} allows the {request.action} action"
     if call.service != "ec2":
-        return _denied(text)
+        return Fault("AccessDenied", text)
     encoded = world.keep(json.dumps(_decoded(principal, decision)))
     return Fault(
         "UnauthorizedOperation",
         f"You are not authorized to perform this operation. {text}. "
         f"Encoded authorization failure message: {encoded}",
-        403,
     )
 
 
@@ -145,7 +139,7 @@ def trust_policy(world: World, arn: str) -> str:
     )
 
 
-def moment(world: World, session: Session | None) -> dict[str, str]:
+def time_keys(world: World, session: Session | None) -> dict[str, str]:
     """Return the condition keys for the current time and for *session*'s temporary credentials.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html

@@ -120,12 +120,12 @@ def _check_new(world: World, call: Call) -> None:
     if new and (verb == "Create" or new.lower() != named.lower()):
         others = [entity for entity in world.entities(kind) if not is_aws(entity)]
         if new.lower() in [entity.name.lower() for entity in others]:
-            raise Fault("EntityAlreadyExists", text.format(new), 409)
+            raise Fault("EntityAlreadyExists", text.format(new))
     tags = {tag["Key"] for tag in call.params.get("Tags", ())}
     if verb == "Tag":
         tags |= tags_of(world.entity(kind, named)).keys()
     if len(tags) > _MOST_TAGS:
-        raise Fault("LimitExceeded", "The number of tags has reached the maximum limit.", 409)
+        raise Fault("LimitExceeded", "The number of tags has reached the maximum limit.")
 
 
 def _check_inline(world: World, call: Call) -> None:
@@ -139,7 +139,7 @@ def _check_inline(world: World, call: Call) -> None:
     documents = {**holder.policies, call.params["PolicyName"]: text}
     if sum(policy_size(document) for document in documents.values()) > limit:
         text = f"Maximum policy size of {limit} bytes exceeded for {holder.name}"
-        raise Fault("LimitExceeded", text, 409)
+        raise Fault("LimitExceeded", text)
 
 
 def _check_state(world: World, call: Call) -> None:
@@ -148,7 +148,7 @@ def _check_state(world: World, call: Call) -> None:
             arn = call.params["PermissionsBoundary"]
             if arn not in world.iam.managed_policies:
                 text = f"Scope ARN: {arn} does not exist or is not attachable."
-                raise Fault("NoSuchEntity", text, 404)
+                raise Fault("NoSuchEntity", text)
         case "DeleteUser":
             user = world.existing("user", call.params["UserName"])
             if user.access_keys:
@@ -165,7 +165,7 @@ def _check_state(world: World, call: Call) -> None:
             held = {*(holder.managed_policies if holder else ()), call.params["PolicyArn"]}
             if len(held) > _MOST_ATTACHED:
                 text = f"Cannot exceed quota for PoliciesPer{kind}: {_MOST_ATTACHED}"
-                raise Fault("LimitExceeded", text, 409)
+                raise Fault("LimitExceeded", text)
 
 
 def _check_unused(world: World, policy: Any) -> None:
@@ -182,7 +182,7 @@ def _check_unused(world: World, policy: Any) -> None:
 
 
 def _conflict(message: str) -> Fault:
-    return Fault("DeleteConflict", message, 409)
+    return Fault("DeleteConflict", message)
 
 
 @answers("iam:GetUser")
@@ -209,8 +209,7 @@ def _set_boundary(world: World, _: object, call: Call) -> Values:
 def _delete_boundary(world: World, _: Principal, call: Call) -> Values:
     user = world.existing("user", call.params["UserName"])
     if not hasattr(user, "permissions_boundary"):
-        text = f"The user with name {user.name} has no permissions boundary."
-        raise Fault("NoSuchEntity", text, 404)
+        raise Fault("NoSuchEntity", f"The user with name {user.name} has no permissions boundary.")
     del user.permissions_boundary
     return {}
 
@@ -222,5 +221,5 @@ def _service_specific_credentials(world: World, _: Principal, call: Call) -> Val
         world.existing("user", call.params["UserName"])
     if "ServiceSpecificCredentialId" in call.params:
         named = call.params["ServiceSpecificCredentialId"]
-        raise Fault("NoSuchEntity", f"No such credential: {named}", 404)
+        raise Fault("NoSuchEntity", f"No such credential: {named}")
     return {"ServiceSpecificCredentials": []}

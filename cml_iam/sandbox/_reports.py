@@ -33,7 +33,7 @@ def _list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
     arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
     path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
     if arn not in world.iam.managed_policies:
-        raise Fault("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+        raise Fault("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
 
     def holds(entity: Any) -> bool:
         attached = arn in entity.managed_policies and usage != "PermissionsBoundary"
@@ -55,8 +55,7 @@ _NO_CERTIFICATES: Final = ["false", "N/A", "false", "N/A"]
 @answers("iam:GetCredentialReport")
 def _credential_report(world: World, *_: Any) -> Values:
     if not world.iam.report_generated():
-        text = "No report exists. Call GenerateCredentialReport first."
-        raise Fault("ReportNotPresent", text, 410)
+        raise Fault("ReportNotPresent", "No report exists. Call GenerateCredentialReport first.")
     started = _time(world.started)
     root = ["<root_account>", world.root_arn, started]
     root += ["not_supported", "no_information", "not_supported", "not_supported", "false"]
@@ -110,7 +109,7 @@ def _list_context_keys(world: World, _: Principal, call: Call) -> Values:
     if arn is not None:
         source = _source(world, arn)
         if source is None:
-            raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.", 404)
+            raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.")
         documents = [policy.document for policy in source.policies] + documents
     try:
         return {"ContextKeyNames": context_keys(documents)}
@@ -154,7 +153,7 @@ def _generate_details(world: World, _: Principal, call: Call) -> Values:
     """Start a job, which is done immediately."""
     arn = call.params["Arn"]
     if _source(world, arn) is None:
-        raise Fault("NoSuchEntity", f"ARN {arn} cannot be found.", 404)
+        raise Fault("NoSuchEntity", f"ARN {arn} cannot be found.")
     job = str(uuid.uuid4())
     world.access_jobs[job] = (arn, call.params.get("Granularity", "SERVICE_LEVEL"))
     return {"JobId": job}
@@ -164,7 +163,7 @@ def _generate_details(world: World, _: Principal, call: Call) -> Values:
 def _get_details(world: World, _: Principal, call: Call) -> Values:
     job = world.access_jobs.get(call.params["JobId"])
     if job is None:
-        raise Fault("NoSuchEntity", f"Job {call.params['JobId']} cannot be found.", 404)
+        raise Fault("NoSuchEntity", f"Job {call.params['JobId']} cannot be found.")
     arn, granularity = job
     now = world.naive_now()
     services = [

@@ -183,7 +183,7 @@ def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> 
     if authorizer.problems:
         raise _malformed(str(authorizer.problems[0]))
     if limit is not None and policy_size(text) > limit:
-        raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}", 409)
+        raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}")
 
 
 def check_trust(text: str) -> None:
@@ -197,8 +197,7 @@ def check_trust(text: str) -> None:
         if not all(action.lower().startswith("sts:") for action in actions):
             raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
     if policy_size(text) > TRUST_CHARACTERS:
-        quota = f"Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}"
-        raise Fault("LimitExceeded", quota, 409)
+        raise Fault("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}")
 
 
 def _checked(text: str) -> PolicyDocument:

@@ -20,7 +20,7 @@ from cml_iam.engine import Request
 from cml_iam.policy import Arn
 from cml_iam.sandbox._answers import answers, result_answer
 from cml_iam.sandbox._call import read_call
-from cml_iam.sandbox._guard import compiled, moment, trust_policy
+from cml_iam.sandbox._guard import compiled, time_keys, trust_policy
 from cml_iam.sandbox._principals import default_document, tags_of
 from cml_iam.sandbox._strict import check_document
 from cml_iam.sandbox._wire import Answer, Call, Fault, Message, Values
@@ -119,7 +119,6 @@ def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
             "AccessDenied",
             "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your "
             "MFA serial number is valid and associated with this user.",
-            403,
         )
     return True
 
@@ -236,12 +235,11 @@ def answer_unsigned(world: World, call: Call) -> Answer:
         "aws:FederatedProvider": provider,
         "aws:RequestedRegion": call.region,
         "sts:RoleSessionName": call.params["RoleSessionName"],
-        **moment(world, None),
+        **time_keys(world, None),
     }
     authorizer = compiled(Policies(), trust_policy(home, role))
     if not authorizer.decide(Request(call.action, role, provider, context)).allowed:
-        text = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
-        raise Fault("AccessDenied", text, 403)
+        raise Fault("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     values = {
         **_assume(home, call),
         "SubjectFromWebIdentityToken": identity.subject,

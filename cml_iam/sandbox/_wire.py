@@ -92,11 +92,14 @@ class Answer:
 
 @dataclass(eq=False)
 class Fault(Exception):  # noqa: N818 - AWS's word for an error response
-    """The AWS error *code*, with the HTTP *status*."""
+    """The AWS error *code*, by default with the HTTP status in which AWS sends it."""
 
     code: str
     message: str
-    status: int = 400
+    status: int = 0
+
+    def __post_init__(self) -> None:
+        self.status = self.status or rows("statuses").get(self.code, 400)
 
 
 @dataclass(eq=False)

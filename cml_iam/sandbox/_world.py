@@ -194,7 +194,7 @@ class World:
         """Return the user or role *name*; raises Fault if there is none."""
         entity = self.entity(kind, name)
         if entity is None:
-            raise Fault("NoSuchEntity", f"The {kind} with name {name} cannot be found.", 404)
+            raise Fault("NoSuchEntity", f"The {kind} with name {name} cannot be found.")
         return entity
 
     def ec2(self, region: str) -> Any:
