@@ -106,7 +106,7 @@ def _identify_policies(world: World) -> None:
 
 def _identify(world: World, call: Call) -> None:
     verb, name, named = _subject(call)
-    kind, prefix, _ = rows("entities").get(name, ("", "", ""))
+    kind, prefix, *_ = rows("entities").get(name, ("", ""))
     created = world.entity(kind, named) if verb == "Create" else None
     if created is not None and not created.id.startswith(prefix):
         created.id = new_id(prefix)
@@ -115,7 +115,7 @@ def _identify(world: World, call: Call) -> None:
 def _check_new(world: World, call: Call) -> None:
     """Raise Fault for a name in use, regardless of case and path, and for a 51st tag."""
     verb, name, named = _subject(call)
-    kind, _, text = rows("entities").get(name, ("", "", ""))
+    kind, _, text, _ = rows("entities").get(name, ("", "", "", ""))
     new = {"Create": named, "Update": call.params.get(f"New{name}Name", "")}.get(verb, "")
     if new and (verb == "Create" or new.lower() != named.lower()):
         others = [entity for entity in world.entities(kind) if not is_aws(entity)]

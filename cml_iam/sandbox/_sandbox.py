@@ -8,10 +8,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from cml_iam.engine import Shape
 from cml_iam.errors import InputError, RefusedError
@@ -37,7 +37,7 @@ _RUNNING: Final = Lock()
 """Held while this process runs a sandbox."""
 
 
-class Sandbox:
+class Sandbox(AbstractContextManager["Sandbox"]):
     """A running embedded AWS; a context manager that stops it."""
 
     def __init__(self, world: World, server: Server, end: ExitStack) -> None:
@@ -115,9 +115,6 @@ class Sandbox:
     def stop(self) -> None:
         """Stop answering and delete everything; repeated calls do nothing."""
         self._end.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -17,7 +17,7 @@ from cml_iam.facts import known_regions, opt_in_regions, partition_of
 from cml_iam.policy import Arn
 from cml_iam.sandbox._conditions import Conditions, Refusals, Throttle
 from cml_iam.sandbox._moto import Moto
-from cml_iam.sandbox._wire import Answer, Call, Fault
+from cml_iam.sandbox._wire import Answer, Call, Fault, rows
 from cml_iam.secret import Secret
 
 
@@ -28,14 +28,6 @@ def system_clock() -> datetime:
 _ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
 _MOST_KEPT: Final = 2000
-_ENTITIES: Final = {
-    "group": "groups",
-    "instance-profile": "instance_profiles",
-    "policy": "managed_policies",
-    "role": "roles",
-    "user": "users",
-}
-"""moto's names of IAM entities, by the resource type in an ARN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +175,8 @@ class World:
 
     def entities(self, kind: str) -> list[Any]:
         """Return moto's users, groups, roles, policies or instance profiles, by IAM's *kind*."""
-        return list(getattr(self.iam, _ENTITIES[kind]).values()) if kind in _ENTITIES else []
+        names = {name: attribute for name, *_, attribute in rows("entities").values()}
+        return list(getattr(self.iam, names[kind]).values()) if kind in names else []
 
     def entity(self, kind: str, named: str | None) -> Any:
         """Return the entity of this name or ARN, or None."""
