@@ -149,7 +149,7 @@ def _titles(held: Sequence[_Ability]) -> str:
 
 
 def _why(holder: Holder) -> str:
-    by = [origin.words for origin in holder.cell.by if origin.kind in {"identity", "resource"}]
+    by = [origin.words for origin in holder.cell.by if origin.type in {"identity", "resource"}]
     return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
 
 

@@ -357,7 +357,7 @@ def _holder_lines(holder: Holder, question: Question) -> Iterator[str]:
 
 
 def _why(by: tuple[Origin, ...], remains: tuple[str, ...], lead: str) -> Iterator[str]:
-    shown = [origin.words for origin in by if origin.kind in {"identity", "resource"}]
+    shown = [origin.words for origin in by if origin.type in {"identity", "resource"}]
     if shown:
         yield f"{lead}by {', '.join(shown)}"
     yield from (f"{lead}{remain}" for remain in remains)

@@ -54,7 +54,11 @@ def within(candidate: Policies, reference: Policies) -> Verdict:
             "one side names principals and the other does not",
             remedy="compare identity policies with each other, and resource or trust policies",
         )
-    return _both_readings(_is_within, candidate, reference)
+    return _both_readings(
+        lambda mine, theirs: Question(allowed_goal(mine, theirs), mine, theirs),
+        candidate,
+        reference,
+    )
 
 
 def equivalent(one: Policies, other: Policies) -> Verdict:
@@ -136,10 +140,6 @@ def _both_readings(
         return verdict
     second = verdict_on(*others).answer
     return verdict if second == verdict.answer else verdict._replace(colon=second)
-
-
-def _is_within(mine: Side, theirs: Side) -> Question:
-    return Question(allowed_goal(mine, theirs), mine, theirs)
 
 
 def allowed_goal(mine: Side, theirs: Side) -> Goal:
@@ -259,13 +259,17 @@ class Question:
         """Return the searcher for *goal*; *assuming_all* suits searches that need no proof."""
         return Searcher(goal, self.budget, self._frame, assuming_all=assuming_all)
 
+    @property
+    def _sides(self) -> tuple[Side, ...]:
+        return (self.candidate, self.reference) if self.reference else (self.candidate,)
+
     @cached_property
     def _frame(self) -> Frame:
-        sides = [side for side in (self.candidate, self.reference) if side]
-        partitions = (side.policies.partition or _partition(side.policies.caller) for side in sides)
-        kinds = [*sides, self.kind] if self.kind else sides
+        policies = [side.policies for side in self._sides]
+        partitions = (side.partition or _partition(side.caller) for side in policies)
+        kinds = (*self._sides, self.kind) if self.kind else self._sides
         return Frame(
-            callers=any(side.of_resource for side in sides),
+            callers=any(side.of_resource for side in policies),
             lists=frozenset().union(*(side.lists for side in kinds)),
             partition=next(filter(None, partitions), ""),
         )
@@ -336,17 +340,17 @@ class Question:
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
         """Confirm the request with the engine; if it disagrees, the answer is undecided."""
-        sides = [side for side in (self.candidate, self.reference) if side]
-        caller = next((c for side in sides if (c := side.policies.caller)), request.principal)
+        callers = [side.policies.caller for side in self._sides]
+        caller = next(filter(None, callers), request.principal)
         request = request._replace(principal=caller)
         mine = self.candidate.outcome(request)
         theirs = self.reference.outcome(request) if self.reference else None
         fits = self.kind is None or self.kind.outcome(request) == "allowed"
-        as_asked = theirs == self.outcomes[1] if self.outcomes[1] else theirs != "allowed"
-        if mine != self.outcomes[0] or not as_asked or not fits:
+        differs = theirs == self.outcomes[1] if self.outcomes[1] else theirs != "allowed"
+        if mine != self.outcomes[0] or not differs or not fits:
             reason = f"the engine does not confirm the witness {request}"
             return Verdict("undecided", reason=reason)
-        witness = Witness(request, tuple(sides), unlisted=request.action not in group.listed)
+        witness = Witness(request, self._sides, unlisted=request.action not in group.listed)
         return Verdict("broken", (witness,), tuple(readings(goal, request)))
 
 

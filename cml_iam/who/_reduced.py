@@ -49,12 +49,12 @@ SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
 
 
 class Origin(NamedTuple):
-    """The origin of a statement: a *policy* by name, its *kind*, and its *group*, if any."""
+    """The origin of a statement: a *policy* by name, its *type*, and its *group*, if any."""
 
     policy: str
     statement: str
     group: str | None = None
-    kind: PolicyType = "identity"
+    type: PolicyType = "identity"
 
     @property
     def words(self) -> str:

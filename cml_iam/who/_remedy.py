@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from cml_iam.policy import VERSION_2012, Statement, load_policy
+from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Held
+from cml_iam.prove import statement_of
 from cml_iam.who._account import Member
 from cml_iam.who._asking import Asker, Question, State
 from cml_iam.who._paths import Path, Paths
@@ -54,7 +55,7 @@ class _Open(NamedTuple):
         if self.path is None:
             return ()
         origins = self.path.steps[0].by if self.path.steps else self.path.cell.by
-        return tuple(origin for origin in origins if origin.kind == "identity")
+        return tuple(origin for origin in origins if origin.type == "identity")
 
 
 def remedy(
@@ -193,16 +194,11 @@ def _may_take_off(member: Member, asker: Asker) -> bool:
 
 
 def _denied(member: Member, calls: Sequence[Question]) -> Remedy:
-    statements: list[dict[str, Any]] = [
-        {
-            "Effect": "Deny",
-            "Action": call.action,
-            "Resource": call.resource,
-            **({"Condition": call.conditions} if call.conditions else {}),
-        }
-        for call in calls
-    ]
-    document = load_policy({"Version": VERSION_2012, "Statement": statements}, DENY)
+    statements = tuple(
+        replace(statement_of(call.shape), effect="Deny", sid=None, index=number)
+        for number, call in enumerate(calls)
+    )
+    document = PolicyDocument(statements, VERSION_2012, name=DENY)
     words = f"deny {_listed(dict.fromkeys(call.action for call in calls))}"
     resources = dict.fromkeys(call.resource for call in calls)
     if len(resources) == 1:

@@ -10,7 +10,6 @@ from cml_iam.render import audit_values
 from cml_iam.who._account import Account, Member, named
 from cml_iam.who._asking import Asker, Cell, Question, State
 from cml_iam.who._paths import Path, Paths, Step
-from cml_iam.who._reduced import Origin
 
 if TYPE_CHECKING:
     from cml_iam.site import Site
@@ -117,7 +116,7 @@ def _holder_json(holder: Holder) -> dict[str, Any]:
     return {
         "arn": holder.member.arn,
         "answer": holder.standing,
-        "by": [_origin_json(origin) for origin in cell.by],
+        "by": [origin._asdict() for origin in cell.by],
         "remains": list(cell.remains),
         "example": request
         and {
@@ -138,17 +137,8 @@ def _step_json(step: Step) -> dict[str, Any]:
     return {
         "action": step.action,
         "on": step.on,
-        "by": [_origin_json(origin) for origin in step.by],
+        "by": [origin._asdict() for origin in step.by],
         "remains": list(step.remains),
-    }
-
-
-def _origin_json(origin: Origin) -> dict[str, Any]:
-    return {
-        "policy": origin.policy,
-        "statement": origin.statement,
-        "group": origin.group,
-        "type": origin.kind,
     }
 
 
