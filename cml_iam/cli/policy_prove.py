@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -88,10 +89,7 @@ def prove(
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:
         raise InputError(f"{' and '.join(f'--{name}' for name in given)}: ask one at a time")
-
-    def judged() -> Policies:
-        return _policies(files, document, boundary)
-
+    judged = partial(_policies, files, document, boundary)
     if not given:
         _promises(judged)
         return

@@ -218,7 +218,6 @@ def _never_done(policies: Policies, shape: Shape) -> Verdict:
 
 
 def _launched(shape: Shape) -> list[Shape]:
-    """Return the requests of *shape* for each resource type that a launch needs."""
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
     types = [target.type for target in (action.targets if action else ()) if target.required]
@@ -234,7 +233,6 @@ def _without_launches(shape: Shape) -> Shape:
 
 
 def _fixed(proof: Proof, policies: Policies, site: Site) -> Proof:
-    """Add a fix to a broken promise, if there is one."""
     if proof.answer != "broken":
         return proof
     edited, edits = _with_conditions(proof, policies)

@@ -251,7 +251,7 @@ class Question:
             if whole.partial:
                 self.used.add(_no_others())
             goal = goals.get(whole.bits)
-            group = whole if self.candidate.of_resource else _but_always_allowed(whole)
+            group = whole if self.candidate.policies.of_resource else _but_always_allowed(whole)
             if goal and group:
                 yield group, goal
 

@@ -124,8 +124,6 @@ def _operator_of(sign: str, key: str) -> str | None:
 
 
 class _Reader:
-    """Reads tokens one after another."""
-
     def __init__(self, text: str, name: str) -> None:
         self._end, self._name = _Token("", len(text) + 1), name
         self._left = self._tokens(text)
@@ -183,7 +181,6 @@ class _Reader:
                 return conditions
 
     def _test(self, key: _Token) -> tuple[str, list[str]]:
-        """Parse what follows a key: an operator and its values."""
         expected = f"a test of `{key.text}` (`=`, `!=`, `like`, `is absent` …)"
         token = self._next(expected)
         if token.says(",") or token.kind == "quoted" or token.text.lower() in _WORDS:

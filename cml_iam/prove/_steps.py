@@ -186,7 +186,6 @@ class _Search:
         return merged(*conditions)
 
     def _tags(self, state: State) -> Conditions:
-        """Return the tags of the instance in *state*."""
         return merged(*map(_carried, self._keys, state))
 
     def _asked(self, shape: Shape) -> Witness | None:

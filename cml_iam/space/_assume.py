@@ -119,7 +119,6 @@ class Assumptions:
         return _OF_VALUES[kind](about, value)
 
     def _is_in_partitions(self, choice: Choice) -> bool:
-        """Return whether everything in the request *choice* belongs to one of the partitions."""
         gathered = self._gathered
         values = [(key, gathered.value(key, choice)) for key in gathered.conditions]
         if PARTITION in choice:
@@ -151,7 +150,6 @@ class Assumptions:
         return not needs.get(key) and not any(key in needed for needed in needs.values())
 
     def _regions_agree(self, choice: Choice) -> bool:
-        """Return whether the regions belong to the ARN's partition."""
         partition = choice.get(PARTITION)
         if partition not in PARTITIONS:
             return True

@@ -223,7 +223,6 @@ class AxisMaker:
     def _made_texts(
         self, index: int, universe: Glob, choice: Choice, extra: tuple[Glob, ...]
     ) -> Values:
-        """Return one text of each class for an ARN field."""
         gathered, place = self._gathered, self._gathered.place
         own = self._field_globs(FIELD_KEYS[index], choice)
         globs = [*own, *extra]
@@ -254,7 +253,6 @@ class AxisMaker:
 
 
 def _field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
-    """Return readable texts for the field *index* of the ARN of a resource of *place*."""
     is_last = FIELD_KEYS[index] == ARN_ID
     name = EXAMPLE_IDS.get(place.type, "foreign") if is_last else "foreign"
     own: dict[int, tuple[str, ...]] = {

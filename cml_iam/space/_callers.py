@@ -146,7 +146,6 @@ def _written(symbol: Symbol) -> str:
 
 
 def _patterns(parts: Sequence[Part]) -> Iterator[Glob]:
-    """Yield the patterns that conditions compare aws:PrincipalArn with."""
     for condition in _testing(parts, PRINCIPAL_ARN):
         yield from condition.globs({})
 

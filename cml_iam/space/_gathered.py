@@ -248,7 +248,6 @@ class Gathered:
 def _of_known(
     key: str, key_facts: KnownKey, conditions: Sequence[KeyCondition], place: Place
 ) -> Iterator[Assumption]:
-    """Yield the assumptions from the facts about a key that AWS documents."""
     about = f" about a resource of the type {key_facts.type}" if key_facts.type else ""
     # AWS documents that these operators treat an absent key as an empty list.
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys

@@ -364,6 +364,5 @@ def _takes(symbol: Wild, char: str) -> bool:
 
 
 def _cases(char: str) -> tuple[str, ...]:
-    """Return *char* in both cases."""
     both = {char, char.lower(), char.upper()}
     return tuple(sorted(c for c in both if len(c) == 1 and c.lower() == char.lower()))

@@ -268,7 +268,6 @@ class _Naming:
 
 
 def _matching(name: str, patterns: Iterable[tuple[int, ActionPattern]]) -> int:
-    """Return the bits of the *patterns* that match *name*."""
     bits = 0
     for bit, pattern in patterns:
         bits |= bit if pattern.test(name) else 0

@@ -54,7 +54,6 @@ class Policies(NamedTuple):
 
 
 def _mapped(policies: Policies, change: Callable[[PolicyDocument], Any]) -> Policies:
-    """Return *policies* with *change* applied to every document."""
     resource, session = policies.resource, policies.session
     return policies._replace(
         identity=tuple(map(change, policies.identity)),
@@ -113,11 +112,6 @@ class Side:
     gates: tuple[tuple[Part, ...], ...]
     denies: tuple[Part, ...]
 
-    @property
-    def of_resource(self) -> bool:
-        """Whether the side is the policy of a resource."""
-        return self.policies.of_resource
-
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All statements."""
@@ -130,7 +124,7 @@ class Side:
 
     def outcome(self, request: Request) -> Outcome:
         """Decide *request*; a resource's policy decides by what it grants the caller."""
-        if not self.of_resource:
+        if not self.policies.of_resource:
             return self.authorizer.decide(request).outcome
         effects = {compiled.statement.effect for _, compiled in self.authorizer.matched(request)}
         if "Deny" in effects:
@@ -220,7 +214,6 @@ def taking_colons(policies: Policies) -> Policies:
 
 
 def _arns(statement: Statement) -> Iterator[str]:
-    """Yield the patterns that are matched field by field."""
     yield from statement.resource or ()
     yield from statement.not_resource or ()
     for condition in filter(_compares_arns, statement.conditions):

@@ -137,7 +137,6 @@ def _globs(condition: KeyCondition, context: Choice) -> Iterable[Glob]:
 
 
 def _symbols(parts: Iterable[Token]) -> tuple[Symbol, ...]:
-    """Return the characters and wildcards of a pattern without variables."""
     texts = ((_WILD[part],) if isinstance(part, Wildcard) else str(part) for part in parts)
     return tuple(symbol for symbols in texts for symbol in symbols)
 

@@ -70,14 +70,9 @@ class Query(NamedTuple):
         """The key's first name."""
         return self.names[0]
 
-    @property
-    def context(self) -> dict[str, Any]:
-        """The values of policy variables as the context of a request."""
-        return dict(self.variables)
-
     def answer(self, value: Any) -> tuple[Any, ...]:
         """Return all distinctions for *value*."""
-        context = self.context | dict.fromkeys(self.names, value)
+        context = dict(self.variables) | dict.fromkeys(self.names, value)
         return (
             *(condition.test(context) for condition in self.conditions),
             *(fits(glob, value) for glob in self.extra),
@@ -178,7 +173,8 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
 def _singles(query: Query) -> tuple[list[str], str]:
     """Return single values, and which classes may have none; empty if all have one."""
     key, kind = query.key, base_type(query.key)
-    globs = [glob for condition in query.conditions for glob in condition.globs(query.context)]
+    context = dict(query.variables)
+    globs = [glob for condition in query.conditions for glob in condition.globs(context)]
     globs += query.extra
     plain = [text for glob in globs if (text := glob.plain) is not None]
     hints = [*query.hints, *hints_for(key, globs)]

@@ -262,7 +262,6 @@ class _Reader:
         )
 
     def _holdings(self, kind: Owner, raw: Mapping[str, Any]) -> Holdings:
-        """Return the policies of a user, role or group itself."""
         group = raw["GroupName"] if kind == "group" else None
         unread: list[Unread] = []
         policies = [
@@ -284,7 +283,6 @@ class _Reader:
         return Holdings(raw["Arn"], tags_of(raw), tuple(policies), arn, boundary, tuple(unread))
 
     def _default(self, arn: str) -> PolicyDocument | None:
-        """Return the default version of a managed policy."""
         for version in self._managed.get(arn, {}).get("PolicyVersionList", ()):
             if version.get("IsDefaultVersion") and "Document" in version:
                 return self._shared(version["Document"])

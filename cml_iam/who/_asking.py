@@ -315,7 +315,6 @@ def _for_member(decided: _Decided, lefts: Sequence[Left], question: Question) ->
 
 
 def _decide(one: _Class) -> _Decided:
-    """Answer the question for one class with the proof."""
     conditions = {operator: dict(block) for operator, block in one.question.conditions.items()}
     for operator, key, value in one.facts:
         conditions.setdefault(operator, {}).setdefault(key, value)

@@ -95,7 +95,6 @@ class Ways:
         return reached
 
     def _calls(self, target: Member) -> list[Call]:
-        """Return the calls by which others become *target*."""
         return list(self._calls_to(target))
 
     def hop(self, call: Call, state: State) -> Hop | None:
@@ -214,7 +213,6 @@ def resource_kind(way: Escalation) -> str:
 
 
 def _question(way: Escalation, resource: str) -> Question:
-    """Return the question for the first call of *way* on *resource*."""
     first = way.steps[0]
     conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
     if first.action == CREATE_ROLE:
@@ -228,7 +226,6 @@ def _also(others: Iterable[EscalationStep]) -> str:
 
 
 def _audience(trust: PolicyDocument, account: Account) -> Audience:
-    """Return the principals of *account* that the trust policy names."""
     arns: set[str] = set()
     whole = everyone = conditional = False
     for statement in trust.statements:
