@@ -85,15 +85,15 @@ def prove(
     """
     if files:
         refuse_document("the files")
-    asked = {"within": within, "equivalent": equivalent, "never": never, "always": always}
-    given = {name: value for name, value in asked.items() if value is not None}
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(f'--{name}' for name in given)}: ask one at a time")
+    questions = {"within": within, "equivalent": equivalent, "never": never, "always": always}
+    chosen = {name: value for name, value in questions.items() if value is not None}
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(f'--{name}' for name in chosen)}: ask one at a time")
     judged = partial(_policies, files, document, boundary)
-    if not given:
+    if not chosen:
         _promises(judged)
         return
-    ((question, value),) = given.items()
+    ((question, value),) = chosen.items()
     names = ", ".join(map(str, files)) or "the rendered policy"
     title = QUESTIONS[question].format(files=names, other=value)
     if isinstance(value, Path):

@@ -112,6 +112,11 @@ class Verdict(NamedTuple):
         }
 
 
+def assumptions_of(*verdicts: Verdict) -> tuple[Assumption, ...]:
+    """Return the assumptions of all *verdicts*, each once."""
+    return tuple(dict.fromkeys(fact for verdict in verdicts for fact in verdict.assumptions))
+
+
 NO_VALUE: Final = Assumption(
     "reading",
     "NotResource",

@@ -10,7 +10,7 @@ from cml_iam.engine import ConditionReason, Outcome, Request, StatementReason
 from cml_iam.expectations import Answer as ExpectedAnswer
 from cml_iam.expectations import Expectation
 from cml_iam.facts import Assumption
-from cml_iam.prove._answers import Answer, Answered, Verdict, answered
+from cml_iam.prove._answers import Answer, Answered, Verdict, answered, assumptions_of
 from cml_iam.space import Side
 
 Change = Literal[
@@ -168,9 +168,7 @@ class Comparison(NamedTuple):
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """The facts that the result rests on, each once."""
-        return tuple(
-            dict.fromkeys(a for verdict in self.verdicts.values() for a in verdict.assumptions)
-        )
+        return assumptions_of(*self.verdicts.values())
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""

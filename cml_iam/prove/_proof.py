@@ -24,7 +24,7 @@ from cml_iam.policy import (
     attachment_problems,
     load_policy,
 )
-from cml_iam.prove._answers import Answer, Verdict, Witness
+from cml_iam.prove._answers import Answer, Verdict, Witness, assumptions_of
 from cml_iam.prove._instances import losing, taking_over, where
 from cml_iam.prove._question import conditions_of, never, statement_of, within
 from cml_iam.prove._steps import lost, taken_over, together
@@ -213,8 +213,7 @@ def _never_done(policies: Policies, shape: Shape) -> Verdict:
         reason = "could not find a region in which everything that a launch needs is allowed"
         return Verdict("undecided", (), verdict.assumptions, reason)
     others = never(policies, _without_launches(shape))
-    used = (*others.assumptions, *impossible[0].assumptions, WHOLE)
-    return others._replace(assumptions=tuple(dict.fromkeys(used)))
+    return others._replace(assumptions=(*assumptions_of(others, impossible[0]), WHOLE))
 
 
 def _launched(shape: Shape) -> list[Shape]:

@@ -11,7 +11,7 @@ from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, load_policy
-from cml_iam.prove._answers import Verdict, Witness, readings
+from cml_iam.prove._answers import Verdict, Witness, assumptions_of, readings
 from cml_iam.space import (
     Budget,
     Class,
@@ -67,8 +67,8 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
     if first.answer == "broken":
         return first
     second = within(other, one)
-    both = tuple(dict.fromkeys((*first.assumptions, *second.assumptions)))
-    worse = second if second.answer != "holds" or first.answer == "holds" else first
+    worse = second if first.holds or not second.holds else first
+    both = assumptions_of(first, second)
     return worse._replace(assumptions=both, colon=second.colon or first.colon)
 
 

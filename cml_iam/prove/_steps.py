@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.engine import Request
 from cml_iam.facts import LATER, PARTITIONS, Assumption
 from cml_iam.policy import Conditions, merged
-from cml_iam.prove._answers import Verdict, Witness
+from cml_iam.prove._answers import Verdict, Witness, assumptions_of
 from cml_iam.prove._instances import (
     CREATE,
     DELETE,
@@ -58,7 +58,7 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Verdict:
     if direct.answer == "broken":
         return direct
     turned = never(policies, turning)
-    used = _used(direct, turned)
+    used = assumptions_of(direct, turned)
     undecided = [verdict.reason for verdict in (direct, turned) if verdict.answer == "undecided"]
     if undecided:
         return Verdict("undecided", (), used, "; ".join(undecided))
@@ -66,9 +66,13 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Verdict:
         return Verdict("holds", (), used)
     own = never(policies, where(operate, _carried(tag.key, tag.value)))
     if own.answer != "broken":
-        return own._replace(assumptions=_used(direct, own))
+        return own._replace(assumptions=assumptions_of(direct, own))
     sequence = _Search(policies, tag, operate).between(turned.calls[0], own.calls[0])
-    return sequence._replace(assumptions=_used(direct, sequence)) if sequence.holds else sequence
+    return (
+        sequence._replace(assumptions=assumptions_of(direct, sequence))
+        if sequence.holds
+        else sequence
+    )
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Verdict:
@@ -84,7 +88,9 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
             return verdict
         others.append(verdict)
     reasons = [verdict.reason for verdict in others if not verdict.holds]
-    return Verdict("undecided" if reasons else "holds", (), _used(*others), "; ".join(reasons))
+    return Verdict(
+        "undecided" if reasons else "holds", (), assumptions_of(*others), "; ".join(reasons)
+    )
 
 
 class _Search:
@@ -143,14 +149,14 @@ class _Search:
             state = pending.popleft()
             if state[0] == self._tag.value:
                 goal = where(self._goal, self._tags(state))
-                last = self._asked(replace(goal, resources=(arn,), not_resources=None))
+                last = self._allowed(replace(goal, resources=(arn,), not_resources=None))
                 if last:
                     return self._sequence([*_way(before, state), last])
             for after in self._states:
                 if after in before:
                     continue
                 call = self._call(arn, state, after)
-                step = self._asked(call) if call else None
+                step = self._allowed(call) if call else None
                 if step:
                     before[after] = state, step
                     pending.append(after)
@@ -188,7 +194,7 @@ class _Search:
     def _tags(self, state: State) -> Conditions:
         return merged(*map(_carried, self._keys, state))
 
-    def _asked(self, shape: Shape) -> Witness | None:
+    def _allowed(self, shape: Shape) -> Witness | None:
         verdict = never(self._policies, shape)
         self._certain = self._certain and verdict.answer != "undecided"
         self._used.update(dict.fromkeys(verdict.assumptions))
@@ -254,7 +260,3 @@ def _tags(request: Request, prefix: str) -> dict[str, Any]:
 
 def _unfound(reason: str) -> Verdict:
     return Verdict("undecided", reason=reason)
-
-
-def _used(*verdicts: Verdict) -> tuple[Assumption, ...]:
-    return tuple(dict.fromkeys(a for verdict in verdicts for a in verdict.assumptions))

@@ -135,7 +135,7 @@ class _Walk:
 
     def __init__(self, starts: Sequence[Start], count: int) -> None:
         self._machine = machine = Machine([pattern for globs, _ in starts for pattern in globs])
-        self._wanted = count
+        self._count = count
         named = set(machine.alphabet)
         # Beyond the usual characters there are always more that nobody names.
         usual = (*OTHERS, *map(chr, range(0x2460, 0x2480)))
@@ -182,13 +182,13 @@ class _Walk:
         """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
         run, begin = self._machine.run, self._begin
         examples = [text for text in EXAMPLES if self._kind(run(text, begin)) == kind]
-        if len(examples) >= self._wanted:
-            return examples[: self._wanted], True
+        if len(examples) >= self._count:
+            return examples[: self._count], True
         for state in self.kinds[kind]:
             moves = self._moves.get(state, {})
             longer = [c for c in self._fresh if c in moves and self._kind(moves[c]) == kind]
-            if len(longer) >= self._wanted:
-                return [self.states[state] + char for char in longer[: self._wanted]], True
+            if len(longer) >= self._count:
+                return [self.states[state] + char for char in longer[: self._count]], True
         return self._searched(kind)
 
     def _searched(self, kind: int) -> tuple[list[str], bool]:
@@ -201,7 +201,7 @@ class _Walk:
             state, text = pending.popleft()
             if self._kind(state) == kind:
                 texts.append(text)
-                if sum(_is_end(one, texts) for one in texts) >= self._wanted:
+                if sum(_is_end(one, texts) for one in texts) >= self._count:
                     return texts, True
             pending.extend(
                 (after, text + char)
