@@ -136,12 +136,27 @@ def columns_within(
     return shown
 
 
-def print_matrix(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table that is too wide as several tables, as `split_table` divides it."""
-    from cml_iam.report.text import split_table
+def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table that is too wide as several tables, each with the first column.
 
-    for part in split_table(columns, rows, console().width - GAP, GAP):
-        print_table(*part)
+    A row without content (only `-`) in one of these tables is left out there.
+    """
+    # As `report.text` divides a grid, which would take a tenth of the start-up to load.
+    rows, room = list(rows), console().width
+    widths = [max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)]
+    groups: list[list[int]] = []
+    used = room
+    for index, width in enumerate(widths[1:], start=1):
+        if used + width > room:
+            groups.append([0])
+            used = widths[0]
+        groups[-1].append(index)
+        used += width
+    for group in groups:
+        shown = [[row[index] for index in group] for row in rows]
+        print_table(
+            [columns[index] for index in group], [row for row in shown if set(row[1:]) != {"-"}]
+        )
 
 
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")

@@ -124,38 +124,29 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         [name, *(f"{place.symbol} {place.word}" if place else absent for place in places)]
         for name, places in grid.rows
     ]
-    parts = split_table([grid.of, *grid.columns], rows, width, len(GAP), absent) if rows else ()
-    for number, (columns, part) in enumerate(parts):
+    columns = [grid.of, *grid.columns]
+    for number, group in enumerate(_groups(columns, rows, width) if rows else ()):
         if number:
             yield ""
-        yield from aligned(columns, part, width)
+        kept = [[row[index] for index in (0, *group)] for row in rows]
+        filled_rows = [row for row in kept if set(row[1:]) != {absent}]
+        yield from aligned([columns[index] for index in (0, *group)], filled_rows, width)
     for entry in grid.legend if rows else ():
         yield from filled(f"{entry.word}: {entry.detail}", width, 4)
 
 
-def split_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, gap: int, absent: str = NONE
-) -> Iterator[tuple[list[str], list[list[str]]]]:
-    """Divide a table into some of at most *width*; yield the columns and rows of each.
-
-    Each has the first column. *gap* is the space between columns. A row whose cells are all
-    *absent* in one of the tables is omitted there.
-    """
-    first, *widths = (max(map(len, cells)) for cells in zip(columns, *rows, strict=True))
+def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Divide the columns after the first into groups that fit beside the first."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     groups: list[list[int]] = []
     used = width
-    for index, wide in enumerate(widths, start=1):
-        if not groups or used + gap + wide > width:
-            groups.append([0])
-            used = first
+    for index, wide in enumerate(widths[1:], start=1):
+        if not groups or used + len(GAP) + wide > width:
+            groups.append([])
+            used = widths[0]
         groups[-1].append(index)
-        used += gap + wide
-    for group in groups:
-        kept = [[row[index] for index in group] for row in rows]
-        yield (
-            [columns[index] for index in group],
-            [row for row in kept if set(row[1:]) != {absent}],
-        )
+        used += len(GAP) + wide
+    return groups
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
