@@ -122,8 +122,7 @@ def wait_options(goal: Goal, *, cml: bool = False) -> Decorator:
             if until_cml and not wait:
                 raise InputError("--cml needs --wait", remedy="add --wait")
             awaited = Goal.CML_READY if until_cml else goal
-            waiting = Wait(awaited if wait else None, timeout, cml)
-            return command(wait=waiting, **others)
+            return command(wait=Wait(awaited if wait else None, timeout, cml), **others)
 
         until = option("--cml", "With --wait: also wait until CML is ready.", name="until_cml")
         return options(
@@ -155,7 +154,7 @@ def start(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker start lab-1 --wait --cml
     """
     here = scene(changes=True)
-    chosen = _chosen(here, workers, room.start_change, unmanaged=unmanaged)
+    chosen = _named(here, workers, room.start_change, unmanaged=unmanaged)
     _do(here, chosen, room.start_change, "start", wait)
 
 
@@ -176,7 +175,7 @@ def stop(
     """
     here = scene(changes=True)
     make = partial(room.stop_change, force=force, hibernate=hibernate)
-    chosen = _chosen(here, workers, make, unmanaged=unmanaged)
+    chosen = _named(here, workers, make, unmanaged=unmanaged)
     for worker in chosen:
         if risk := room.risk_of_stopping(worker):
             note(f"{WARN} {worker.label} is {risk}")
@@ -195,7 +194,7 @@ def terminate(workers: tuple[str, ...], unmanaged: bool, wait: Wait) -> None:
       cml-iam worker terminate lab-1
     """
     here = scene(changes=True)
-    chosen = _chosen(here, workers, room.terminate_change, unmanaged=unmanaged)
+    chosen = _named(here, workers, room.terminate_change, unmanaged=unmanaged)
     confirm(here, chosen, "terminate", by_name=True)
     _do(here, chosen, room.terminate_change, "terminate", wait)
 
@@ -211,7 +210,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     new_tags = tags_of(tags)
     here = scene(changes=True)
     make = partial(room.tag_change, tags=new_tags, guard=here.manager.guard)
-    chosen = _chosen(here, workers, make, unmanaged=unmanaged)
+    chosen = _named(here, workers, make, unmanaged=unmanaged)
     if "Name" in new_tags:
         if len(chosen) > 1:
             note(
@@ -232,12 +231,10 @@ def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> N
     """
     here = scene(changes=True)
     make = partial(room.untag_change, keys=keys, guard=here.manager.guard)
-    _do(here, _chosen(here, workers, make, unmanaged=unmanaged), make, "untag")
+    _do(here, _named(here, workers, make, unmanaged=unmanaged), make, "untag")
 
 
-def _chosen(
-    here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool
-) -> Sequence[Worker]:
+def _named(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
     """Return the instances that *workers* name, after checking that *make* refuses none of them."""
     make(["i-00000000"])
     return here.find_managed(workers, unmanaged=unmanaged)
@@ -326,11 +323,15 @@ def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
 
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
     """Return the outcome for one worker as JSON values."""
-    waited = ended and {"state": ended.worker.state, **ended.as_json()}
-    result = outcome.as_json()
-    if result["error"]:
-        result["error"]["remedy"] = remedy_of(outcome)
-    return {**result, "dry_run": dry, "waited": waited}
+    error, changed = outcome.error, outcome.change
+    return {
+        **outcome.worker.named,
+        "previous": changed.previous if changed else None,
+        "current": changed.current if changed else None,
+        "error": error and {**error.as_json(), "remedy": remedy_of(outcome)},
+        "dry_run": dry,
+        "waited": ended and {"state": ended.worker.state, **ended.as_json()},
+    }
 
 
 @click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
         adopt_change,
         check_name,
         launch_change,
-        operate_change,
         start_change,
         stop_change,
         tag_change,
@@ -62,11 +61,10 @@ if TYPE_CHECKING:
         Image,
         InstanceStatus,
         ScheduledEvent,
-        StateChange,
         Worker,
         is_image_id,
     )
-    from cml_iam.workers._monitor import Monitor, Report, Watched
+    from cml_iam.workers._monitor import Monitor, Watched
     from cml_iam.workers._site_workers import (
         Orphan,
         Placement,

@@ -43,14 +43,6 @@ class Outcome:
     change: StateChange | None = None
     error: AwsError | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            **self.worker.named,
-            "previous": self.change.previous if self.change else None,
-            "current": self.change.current if self.change else None,
-            "error": self.error and self.error.as_json(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:

@@ -55,14 +55,6 @@ class Check:
     remedy: str | None = None
     error: AwsError | None = field(default=None, compare=False, repr=False)
 
-    def as_json(self) -> dict[str, str | None]:
-        return {
-            "action": self.action,
-            "verdict": self.verdict,
-            "detail": self.detail,
-            "remedy": self.remedy,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -199,7 +191,13 @@ def health_json(healths: Sequence[Health]) -> dict[str, Any]:
         "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(*healths)],
         "failure": failure and failure.as_json(),
         "permissions": [
-            {"region": health.region, **check.as_json()}
+            {
+                "region": health.region,
+                "action": check.action,
+                "verdict": check.verdict,
+                "detail": check.detail,
+                "remedy": check.remedy,
+            }
             for health in healths
             for check in health.checks
         ],
