@@ -186,8 +186,7 @@ class PolicyVersion(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the version as JSON values."""
-        plain = {"date": str(self.date), "actions": list(self.actions)}
-        return {**self._asdict(), **plain, "optional": dict(self.optional)}
+        return {**self._asdict(), "date": str(self.date)}
 
 
 class Upgrade(NamedTuple):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from cml_iam.cli._exit import Exit
@@ -30,7 +29,7 @@ def demo(keep: Path | None) -> None:
 
     begun = time.monotonic()
     with _folder(keep) as folder:
-        checks = play(folder)
+        checks = play(Path(folder))
     took = f"{time.monotonic() - begun:.0f} s"
     total, wrong = len(checks), sum(not check.ok for check in checks)
     lines = ["", f"{OK} all {total} checks have the expected result, {took}", ""]
@@ -42,15 +41,12 @@ def demo(keep: Path | None) -> None:
     answer(result, lines, Exit.FINDINGS if wrong else Exit.OK)
 
 
-@contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _folder(keep: Path | None) -> AbstractContextManager[Path | str]:
     if keep is None:
         import tempfile
 
-        with tempfile.TemporaryDirectory(prefix="cml-iam-demo-") as folder:
-            yield Path(folder)
-        return
+        return tempfile.TemporaryDirectory(prefix="cml-iam-demo-")
     if keep.exists() and any(keep.iterdir()):
         raise InputError(f"the folder `{keep}` is not empty", remedy="name a new one")
     keep.mkdir(parents=True, exist_ok=True)
-    yield keep
+    return nullcontext(keep)
