@@ -121,10 +121,7 @@ def _rendered(document: Profile) -> list[tuple[str, str]]:
 
 
 def _fixed(name: str, text: str, kind: Kind | None) -> Fixed:
-    """Correct the policy, and write it to its file unless this is a dry run.
-
-    The file keeps its mode, and a symbolic link to it. Raises InputError and OSError.
-    """
+    """Correct the policy, and write it unless this is a dry run; its file keeps mode and links."""
     fixed = room.fix_text(text, name, kind=kind)
     if fixed.text != text and not settings().dry_run:
         path = Path(name).resolve()
@@ -133,10 +130,7 @@ def _fixed(name: str, text: str, kind: Kind | None) -> Fixed:
 
 
 def _kinds(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
-    """Return the kind of each policy: from its file, otherwise *kind*.
-
-    Without *kind*, the site file (`[lint] kinds`) or the document determines it.
-    """
+    """Return the kind of each policy: from its file, *kind*, the site file, or the document."""
     site = site_with("lint") if kind is None else None
     patterns: Mapping[str, Any] = site.kinds if site else {}
 

@@ -188,9 +188,7 @@ def _unlisted(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     for action, purpose in UNLISTED_ACTIONS.items():
         requests = ask.describe(stage.caller, action, stage.regions[0])
         words = f"{action}: {purpose}"
-        yield expect(action, "unlisted action", action, words, requests)._replace(
-            expected="refused"
-        )
+        yield expect(action, "unlisted action", action, words, requests, expected="refused")
 
 
 class Judgement(NamedTuple):

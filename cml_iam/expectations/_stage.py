@@ -76,15 +76,17 @@ def expect(
     requests: tuple[Request, ...],
     violates: tuple[str, ...] = (),
     decisive: tuple[int, ...] = (0,),
+    *,
+    expected: Answer = "allowed",
 ) -> Expectation:
-    """Return one expectation: allowed, unless the site's restrictions refuse it."""
+    """Return an expectation: allowed, unless the site's restrictions refuse it."""
     return Expectation(
         id=f"{action.partition(':')[2]}/{situation.replace(' ', '-')}/{name}",
         permission=action,
         situation=situation,
         description=description,
         requests=requests,
-        expected="allowed",
+        expected=expected,
         violates=frozenset(violates),
         decisive=decisive,
     )
@@ -200,7 +202,7 @@ def derive_cases(stage: Stage) -> Iterator[Expectation]:
 
 
 def _launch(stage: Stage, case: Case, violates: tuple[str, ...]) -> Expectation:
-    """Return the launch of *case*, which must be refused by the authorization of its type."""
+    """Return the launch of *case*, which the authorization of its type must refuse."""
     region = case.region or stage.launch_regions[0]
     requests = ask.launch(stage.caller, stage.launch(region, case.changes))
     decisive = tuple(
@@ -272,16 +274,10 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
     words = f"pass the role {name}, whichever region IAM assumes for it"
     anywhere = passed("aws:RequestedRegion", "aws-global")
     yield expect("iam:PassRole", "as intended", f"{name}-anywhere", words, anywhere)
-    service = service_principal("lambda", stage.site.partition)
+    to_lambda = passed("iam:PassedToService", service_principal("lambda", stage.site.partition))
     foreign = passing._replace(resource=arn.replace(stage.site.account, OTHER_ACCOUNT))
     for manner, words, refused in (
-        (
-            "lambda",
-            f"pass the role {name} to another service",
-            passed("iam:PassedToService", service),
-        ),
+        ("lambda", f"pass the role {name} to another service", to_lambda),
         ("other-account", "pass a role of another account", (foreign,)),
     ):
-        yield expect("iam:PassRole", "other manner", manner, words, refused)._replace(
-            expected="refused"
-        )
+        yield expect("iam:PassRole", "other manner", manner, words, refused, expected="refused")

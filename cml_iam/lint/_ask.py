@@ -60,10 +60,7 @@ def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] 
 
 
 def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
-    """Return a request for *action* that *items* allow and *item* does not match, or None.
-
-    These are the requests that would remain allowed if *item* were a Deny.
-    """
+    """Return a request for *action* that *items* allow and *item*, as a Deny, would not refuse."""
     contents = (*(other.content for other in items), _denied(_alone(item)))
     witness = _never(contents, _kind(Shape((action,)))).witness
     return witness.request if witness else None
@@ -121,7 +118,6 @@ def request_of(verdict: Verdict) -> Request | None:
 
 
 def sent(shape: Shape) -> Request | None:
-    """Return a request of *shape* that AWS sends, or None."""
     return _sent(_kind(shape))
 
 

@@ -37,12 +37,8 @@ def certain(word: str, known: Iterable[str]) -> str | None:
     if len(swapped) == 1:
         return by_case[swapped[0]]
     close = get_close_matches(lower, by_case, n=2, cutoff=CLOSE - MARGIN)
-    likeness = [SequenceMatcher(None, name, lower).ratio() for name in close]
-    if not close or likeness[0] < CLOSE:
-        return None
-    if len(close) > 1 and likeness[0] - likeness[1] < MARGIN:
-        return None
-    return by_case[close[0]]
+    first, second = [*(SequenceMatcher(None, name, lower).ratio() for name in close), 0, 0][:2]
+    return by_case[close[0]] if first >= CLOSE and first - second >= MARGIN else None
 
 
 def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:
@@ -96,24 +92,18 @@ def _other_operator(
 def with_wildcards(clause: Clause, operator: str) -> Correction | None:
     """Use the *operator* that supports wildcards, if no other key of the operator has any."""
     item, condition = clause.item, clause.condition
-    others = (
-        value
-        for other in item.statement.conditions
-        if other.operator == condition.operator and other.key != condition.key
-        for value in other.values
-    )
-    if any(char in value for value in others for char in "*?"):
-        return None
+    for other in item.statement.conditions:
+        beside = other.operator == condition.operator and other.key != condition.key
+        if beside and any(char in value for value in other.values for char in "*?"):
+            return None
     return _other_operator(item, condition.operator, operator)
 
 
 def known_key(clause: Clause) -> Correction | None:
     prefix = clause.key.partition(":")[0]
     head, slash, tail = clause.key.partition("/")
-    heads = [
-        name.partition("/")[0] for name in facts.known_keys(prefix) if ("/" in name) is bool(slash)
-    ]
-    meant = certain(head, heads)
+    alike = (name for name in facts.known_keys(prefix) if ("/" in name) is bool(slash))
+    meant = certain(head, (name.partition("/")[0] for name in alike))
     return other_key(clause, f"{meant}{slash}{tail}") if meant else None
 
 
@@ -136,10 +126,9 @@ def latest_version(item: Item) -> Correction | None:
     located = item.document.located
     if located is None:
         return None
+    edit = Edit("begin", (), "Version", VERSION_2012)
     if "Version" in located.value:
         edit = Edit("replace", ("Version",), "Version", VERSION_2012)
-    else:
-        edit = Edit("begin", (), "Version", VERSION_2012)
     return Correction((edit,), located, claim="grant")
 
 

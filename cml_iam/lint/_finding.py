@@ -144,10 +144,7 @@ def _member(edit: Edit, located: Located, at: int, *, one_line: bool = False) ->
 
 
 def _laid_out(value: Any, located: Located, at: int) -> str:
-    """Format *value* as JSON, in the layout of the document, indented like the line of *at*.
-
-    Only objects take several lines.
-    """
+    """Format *value* as JSON, indented like the line of *at*; only objects take several lines."""
     text = located.source.text
     if "\n" not in text.strip() or not isinstance(value, dict):
         return _as_text(value)

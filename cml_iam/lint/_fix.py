@@ -1,9 +1,8 @@
 """Write corrections that are proved safe, and explain why others are not written.
 
-If a fix breaks a policy, people notice it when a worker cannot be launched, or never. A correction
-must therefore allow nothing new, take nothing from grants that the finding is not about, and leave
-no statement that matches nothing. This is proved for every request. Each correction is tried alone
-and linted again, and dropped if it causes a new finding.
+A correction must allow nothing new, take nothing from grants that the finding is not about, and
+leave no statement that matches nothing. This is proved for every request. Each correction is tried
+alone and linted again, and dropped if it causes a new finding.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Final
 from cml_iam import facts
 from cml_iam.engine.parts import variable_keys
 from cml_iam.lint._finding import Fault, listed
+from cml_iam.lint._names import VARIABLE
 from cml_iam.lint._subject import Clause
 
 _IDS: Final = frozenset(
@@ -43,10 +44,7 @@ _EVERYTHING: Final = re.compile(r"\*+")
 
 
 def open_ids(clause: Clause) -> Iterator[Fault]:
-    """Yield wildcards and policy variables in place of the id of an account, a VPC and so on.
-
-    A variable whose value is an id, such as `${aws:PrincipalAccount}`, is accepted.
-    """
+    """Yield wildcards in place of an id, and variables whose value is no id of AWS's."""
     for index, value in enumerate(clause.values if clause.family == "string" else ()):
         if problem := _open_id(clause, value):
             yield clause.fault(
@@ -57,7 +55,7 @@ def open_ids(clause: Clause) -> Iterator[Fault]:
 
 
 def _open_id(clause: Clause, value: str) -> str | None:
-    plain = re.sub(r"\$\{[^}]*\}", "", value)
+    plain = VARIABLE.sub("", value)
     wild = clause.like and any(char in plain for char in "*?")
     if clause.name in _IDS:
         keys = variable_keys(value) if clause.variables and "${" in value else ()
@@ -103,10 +101,7 @@ def shorter_prefixes(clause: Clause) -> Iterator[Fault]:
 
 
 def only_wildcards(clause: Clause) -> Iterator[Fault]:
-    """Yield conditions that every value meets, or none.
-
-    Conditions on tokens are excluded: other rules test them with a stranger's token.
-    """
+    """Yield conditions that every value meets, or none; other rules test those on tokens."""
     like = clause.family == "string" and clause.like and not facts.is_provider_key(clause.name)
     if like and any(map(_EVERYTHING.fullmatch, clause.values)):
         several = bool(clause.operator.qualifier) or clause.name in facts.several_values()

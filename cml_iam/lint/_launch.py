@@ -101,10 +101,7 @@ def _why(items: Iterable[Item], missing: list[Target], run: Action) -> str:
 
 
 def _completed_launch(item: Item, missing: list[Target]) -> Correction | None:
-    """Allow a launch on the *missing* types, in the regions of *item*.
-
-    Do not guess which instances may be launched.
-    """
+    """Allow a launch on *missing* types in the regions of *item*; never guess at instances."""
     if any(target.type == "instance" for target in missing):
         return None
     partition, account = item.subject.partition or "aws", item.subject.account or "*"

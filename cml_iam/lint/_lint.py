@@ -188,7 +188,6 @@ def lint_subjects(
     """
 
     def judge(chosen: Sequence[KeptPolicy], reading: int) -> list[tuple[Finding, str]]:
-        """Return the findings with their places in the file and the name of the policy."""
         named = {subject.name: (subject, subject.readings[reading]) for subject in chosen}
         texts = [(subject.name, subject.readings[reading].text) for subject in chosen]
         findings = lint_texts(texts, kind=kind, together=together, processes=processes)

@@ -23,6 +23,7 @@ SERVICE: Final = re.compile(
 )
 """The principal of a service: its names, and the domain."""
 
+VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 _WHITE: Final = re.compile(r"\s")
 
 HINTED: Final = 200
@@ -280,7 +281,7 @@ def _arn_problem(text: str, kind: Kind) -> str | None:
         return None
     if left := placeholder(text):
         return f"`{left}` in `{text}` is a placeholder for a name, so it names nothing"
-    plain = re.sub(r"\$\{[^}]*\}", "*", text)  # the colons of a variable separate no fields
+    plain = VARIABLE.sub("*", text)  # the colons of a variable separate no fields
     fields = plain.split(":", FIELDS - 1)
     if fields[0] != "arn":
         return f"`{text}` is neither an ARN nor `*`, so it names nothing"

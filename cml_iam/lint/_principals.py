@@ -240,10 +240,7 @@ _HIT: Final = (
 
 
 def hit_by_control(item: Item) -> Iterator[Fault]:
-    """Yield a Deny of strangers that also refuses AWS's services or your own principals.
-
-    The conditions on the caller are tested with one call of each kind.
-    """
+    """Yield a Deny of strangers that also refuses AWS's services or your own principals."""
     prefixes = ("aws:principal", *SOURCES)
     about = [clause for clause in item.clauses if clause.name.startswith(prefixes)]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:

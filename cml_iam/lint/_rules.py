@@ -111,27 +111,19 @@ class AwsCheck(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A rule with two example policies: lint reports *failing* and does not report *passing*.
-
-    *aws_checks* are the corresponding checks of AWS's validator.
-    """
+    """A rule, an example that lint reports, one that it does not, and AWS's related checks."""
 
     rule: Rule
     failing: Example
     passing: Example
     aws_checks: tuple[str, ...]
 
-    @property
-    def description(self) -> str:
-        """What the rule is about, in a few sentences."""
-        return self.rule.description
-
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values; examples are text, since one is not valid JSON."""
         return {
             **self.rule.as_json(),
             "aws_checks": list(self.aws_checks),
-            "description": self.description,
+            "description": self.rule.description,
             "failing": {"kind": self.failing.kind, "text": self.failing.text},
             "passing": {"kind": self.passing.kind, "text": self.passing.text},
         }

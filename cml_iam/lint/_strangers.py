@@ -1,9 +1,8 @@
 """Requests of strangers: callers who have no more access to the account than anybody on AWS.
 
-A stranger is a user of another account, or the holder of a token that an identity provider issued
-to somebody else. The engine decides whether a document admits a stranger, on requests made for the
-document. In these, whatever a stranger can choose freely (a header, a tag of its own user) has the
-value that the document requires, and whatever identifies the stranger has the stranger's own value.
+The engine decides whether a document admits a stranger, on requests made for the document: whatever
+a stranger can choose freely (a header, a tag of its own user) has the value that the document
+requires, and whatever identifies the stranger has the stranger's own value.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from cml_iam.engine import Request
 from cml_iam.engine.parts import moment
 from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._ask import authorizer_of
+from cml_iam.lint._names import VARIABLE
 from cml_iam.lint._principals import SOURCES
 from cml_iam.lint._subject import Clause, Item, Subject
 from cml_iam.space import KeyCondition, Query, values_of
@@ -39,7 +39,6 @@ PRINCIPAL_ARN: Final = "aws:principalarn"
 USER_NAME: Final = "aws:username"
 USER_ID: Final = "aws:userid"
 _ROLE_ID: Final = "AROASTRANGERSTRANGER0"
-_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}")
 _CLOCK: Final = ("aws:currenttime", "aws:epochtime")
@@ -166,7 +165,6 @@ def strangers(subject: Subject) -> Iterator[Stranger]:
 
 
 def values_for_stranger(subject: Subject) -> Values:
-    """Return what an AWS service may send that acts for a stranger's resource."""
     account = _unnamed(subject, _ACCOUNTS)
     own = _OF_EVERYBODY | {"aws:sourceaccount": account, "aws:sourceowner": account}
     own |= _of_organization("source") | {"aws:principalisawsservice": "true"}
@@ -293,7 +291,7 @@ def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
 
 def example_of(item: Item) -> tuple[str, str] | None:
     """Return an action and a resource that *item*, a statement of a resource's policy, covers."""
-    resource = _VARIABLE.sub("stranger", (item.written.resource or ("*",))[0])
+    resource = VARIABLE.sub("stranger", (item.written.resource or ("*",))[0])
     resource = filled(resource)[0] if resource != "*" else "*"
     for text in item.written.action or ("*",):
         prefix, colon, name = text.partition(":")

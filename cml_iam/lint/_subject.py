@@ -80,17 +80,13 @@ class Clause(KeyCondition):
         witness: tuple[Step, ...] = (),
         correction: Correction | None = None,
     ) -> Fault:
-        """Return a finding about the condition, or about the value with the number *index*."""
         at = self.at if index is None else (*self.at, index)
         return self.item.fault(message, remedy, at, witness, correction)
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One element of `Action` with the existing actions it names.
-
-    *everything* is true for `*`, *exact* for the name of one action without wildcards.
-    """
+    """An element of `Action` with the actions it names; *everything* for `*`, *exact* for one."""
 
     index: int
     text: str
@@ -200,7 +196,6 @@ class Item(Part):
         return principal.ids if principal else ()
 
     def ids(self, kind: str) -> tuple[str, ...]:
-        """Return the statement's principals of one *kind*, such as `AWS` or `Service`."""
         return tuple(n for named, names in self.principals() if named == kind for n in names)
 
     @cached_property
@@ -250,10 +245,7 @@ class Item(Part):
         return tuple((text, pattern) for text, pattern in read if pattern)
 
     def reaches(self, target: Target) -> bool:
-        """Return whether the statement's resources may include *target*.
-
-        Only `*` matches an action without a specific resource.
-        """
+        """Return whether the resources may include *target*; without a resource, only `*` does."""
         key = target.type, target.arns
         if key not in self._reached:
             self._reached[key] = self.statement.resource is None or any(
@@ -363,26 +355,20 @@ class Subject:
 
     @cached_property
     def account(self) -> str | None:
-        """The first account that an ARN of the documents names."""
         return self._named_in_arns(4, r"[0-9]{12}")
 
     @cached_property
     def partition(self) -> str | None:
-        """The first partition that an ARN of the documents names."""
         return self._named_in_arns(1, r"aws[a-z-]*")
 
     def _named_in_arns(self, index: int, expression: str) -> str | None:
-        patterns = (pattern for item in self.items for _, pattern in item.resources)
-        named = (pattern[index] for pattern in patterns)
+        """Return the first text in the field *index* of an ARN that matches *expression*."""
+        named = (pattern[index] for item in self.items for _, pattern in item.resources)
         return next((text for text in named if re.fullmatch(expression, text)), None)
 
 
 def as_attached(statement: Statement) -> Statement:
-    """Return *statement* in the form it would have in an identity-based policy.
-
-    The engine refuses a statement with a principal or without a resource; a separate rule reports
-    those.
-    """
+    """Return *statement* as in an identity-based policy, which the engine accepts."""
     if statement.principal is not None or statement.not_principal is not None:
         statement = replace(statement, principal=None, not_principal=None)
     if statement.resource is None and statement.not_resource is None:

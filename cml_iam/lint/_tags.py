@@ -82,7 +82,6 @@ def lifecycle() -> tuple[Action, ...]:
 
 
 def ec2_action(name: str) -> Action:
-    """Return the EC2 action *name*, which must exist."""
     ec2 = facts.service("ec2")
     action = ec2.action(name) if ec2 else None
     assert action is not None  # noqa: S101 - a name of ours that AWS has
@@ -209,12 +208,10 @@ class Gate:
                 yield change, behind
 
     def _tagging(self, shape: Shape) -> Request | None:
-        """Return an allowed call of *shape* that changes tags."""
         tagging = (ec2_action(name.partition(":")[2]) for name in TAGGING)
         return request_of(allowed(self.item.subject.concerning(*tagging), shape))
 
     def _behind(self, resources: tuple[str, ...]) -> Request | None:
-        """Return an allowed call on one of *resources* that depends on the tag."""
         further = besides(self.clause)
         shape = where(self._operate(resources), self.test.carried, *further)
         return owing(self.item.subject.concerning(*self.actions), self.item, shape)
@@ -348,11 +345,7 @@ def _granter(gate: Gate, request: Request) -> str:
 
 
 def _guarded(gate: Gate, request: Request) -> Correction | None:
-    """Return how to protect the tag of *gate* from the statement that allows *request*.
-
-    A statement that also lets a launch set the tag cannot be restricted this way, because no launch
-    would work.
-    """
+    """Protect the tag from the statement that allows *request*, unless launches need that."""
     subject = gate.item.subject
     item = subject.granting(request)
     if item is None or _only_at_launch(item):

@@ -93,7 +93,6 @@ class Token(NamedTuple):
         return values
 
     def _subjects(self, issuer: Issuer, conditions: Sequence[Clause]) -> Sequence[str | None]:
-        """Return strangers' subjects that match the patterns of *conditions*, and any other."""
         patterns = [value for clause in conditions for value in clause.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
@@ -216,10 +215,7 @@ def strange_projects(subject: Subject) -> Iterator[Fault]:
 
 
 def guests(subject: Subject) -> Iterator[Fault]:
-    """Yield Allows for a provider that accept the token of a user who did not sign in.
-
-    A statement that mentions the claim is taken to mean them.
-    """
+    """Yield Allows that accept a user who did not sign in, unless they mention the claim."""
     for item, host, principal in _providers(subject):
         claim, value = issuer_of(host).guests or ("", "")
         token = Token(host, guest=True) if claim and not _asks(item, f"{host}:{claim}") else None
@@ -234,10 +230,7 @@ def guests(subject: Subject) -> Iterator[Fault]:
 
 
 def keys_of_others(subject: Subject) -> Iterator[Fault]:
-    """Yield conditions on claims of a provider that the statement does not name.
-
-    Where it names several, also a condition that keeps out the tokens of the others.
-    """
+    """Yield conditions on claims that tokens of one of the statement's providers do not have."""
     hosts: dict[Item, list[str]] = {}
     for item, host, _ in _providers(subject):
         hosts.setdefault(item, []).append(host)

@@ -17,13 +17,12 @@ from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
 from cml_iam.lint._ask import always_holds, authorizer_of, matched
 from cml_iam.lint._corrections import with_wildcards
 from cml_iam.lint._finding import Fault, Step, are, listed
-from cml_iam.lint._names import SERVICE
+from cml_iam.lint._names import SERVICE, VARIABLE
 from cml_iam.lint._subject import Clause, Item
 from cml_iam.policy import Condition
 
 
 def values(clause: Clause) -> Iterator[Fault]:
-    condition = clause.condition
     if not clause.operator.known:
         return
     if not clause.values:
@@ -32,19 +31,19 @@ def values(clause: Clause) -> Iterator[Fault]:
             "give it a value, or remove it",
         )
     _, form = _FAMILIES[clause.family]
-    for index, value in enumerate(clause.values if clause.family == "bool" else ()):
-        if "${" in value and clause.variables:
+    scope = Scope(variables=clause.variables, keys=Keys())
+    for index, value in enumerate(clause.values):
+        if clause.family == "bool" and "${" in value and clause.variables:
             yield clause.fault(
-                f"{condition.operator} `{value}`: AWS documents policy variables only for "
+                f"{clause.condition.operator} `{value}`: AWS documents policy variables only for "
                 "operators on texts and ARNs",
                 form,
                 index,
             )
-    scope = Scope(variables=clause.variables, keys=Keys())
-    for index, value in enumerate(clause.values if clause.problems else ()):
         if clause.family in {"string", "arn"} and "${" in value:
             continue  # said by the rule about variables
-        for problem in compile_condition(replace(condition, values=(value,)), scope).problems:
+        alone = replace(clause.condition, values=(value,))
+        for problem in compile_condition(alone, scope).problems if clause.problems else ():
             yield clause.fault(f"{problem}: {_consequence(clause)}", form, index)
 
 
@@ -93,7 +92,7 @@ def literal_wildcards(clause: Clause) -> Iterator[Fault]:
         return
     name, note = _LITERAL[base]
     for index, value in enumerate(clause.values):
-        if any(char in _VARIABLE.sub("", value) for char in "*?"):
+        if any(char in VARIABLE.sub("", value) for char in "*?"):
             exact = not note and operator.lower() == base
             yield clause.fault(
                 f"{operator} treats the wildcard in `{value}` as a plain character",
@@ -109,7 +108,6 @@ _LITERAL: Final = {
     "stringequalsignorecase": ("StringLike", ", which is case-sensitive"),
     "stringnotequalsignorecase": ("StringNotLike", ", which is case-sensitive"),
 }
-_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def operator_types(clause: Clause) -> Iterator[Fault]:
@@ -219,10 +217,7 @@ def _step(item: Item, request: Request, which: str) -> Step:
 
 
 def mixed(item: Item) -> Iterator[Fault]:
-    """Yield contradictory values of one condition: of several JSON types, or both booleans.
-
-    Also keys that an operator has twice: condition keys ignore case, so both conditions must hold.
-    """
+    """Yield values of several JSON types, both booleans, and keys that an operator has twice."""
     keys: dict[tuple[str, str], str] = {}
     for clause in item.clauses:
         operator, key = clause.condition.operator, clause.key

@@ -1,8 +1,7 @@
 """A parsed document with the position of each of its values, and JSON parsed into one.
 
-The parser of the standard library keeps no positions, and the reader of a finding without a place
-must search, so this module parses policies. It accepts strict JSON (RFC 8259) with one difference:
-a repeated name in an object is an error, as it is for IAM.
+The standard library's parser keeps no positions. This one accepts strict JSON (RFC 8259) with one
+difference: a repeated name in an object is an error, as it is for IAM.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Report JSON Schema violations in words and with places.
 
-Schemas may have `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …),
-because "is not valid under any of the given schemas" helps nobody.
-
-Most documents are valid and need no explanation, but importing `jsonschema` alone takes longer than
-everything else in a command. So `accepts` recognizes valid values, and `jsonschema` handles every
-invalid value, and whatever `accepts` does not know.
+Schemas may have `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …).
+Importing `jsonschema` takes longer than everything else in a command. So `accepts` recognizes valid
+values; `jsonschema` handles invalid values, and whatever `accepts` does not know.
 https://json-schema.org/draft/2020-12/json-schema-validation
 """
 

@@ -60,10 +60,7 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
 
 
 def _check_bounds(source: Source) -> None:
-    """Raise DocumentError for excessive nesting or length, before the text is parsed.
-
-    Reads each character only once.
-    """
+    """Refuse excessive nesting or length before the text is parsed; reads each character once."""
     depth = 0
     for token in _TOKEN.finditer(source.text):
         kind, at = token.lastgroup, token.start()

@@ -34,7 +34,7 @@ def test_a_rule_says_its_name_severity_page_description_and_examples(rule: str) 
         f"{rule} {explained.rule.name} ({explained.rule.severity.word})\n"
     )
     assert explained.rule.page in done.output
-    assert " ".join(explained.description.split()) in " ".join(done.output.split())
+    assert " ".join(explained.rule.description.split()) in " ".join(done.output.split())
     assert explained.failing.text.rstrip("\n") in done.output
     assert explained.passing.text.rstrip("\n") in done.output
 
