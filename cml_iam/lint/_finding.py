@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from cml_iam.errors import Place
@@ -97,10 +99,8 @@ class Correction:
             return {last.name: last.value or "…"}
         from cml_iam.policy import parse_json
 
-        shown = parse_json(apply_edits(self.located.source.text, self.edits)).value
-        for part in self.path:
-            shown = shown[part]
-        return shown
+        corrected = parse_json(apply_edits(self.located.source.text, self.edits))
+        return reduce(getitem, self.path, corrected.value)
 
 
 def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:

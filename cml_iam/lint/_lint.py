@@ -175,11 +175,7 @@ def _order(finding: Finding) -> tuple[Place, str, str]:
 
 
 def lint_subjects(
-    subjects: Sequence[KeptPolicy],
-    *,
-    kind: Kind,
-    together: bool = False,
-    processes: int = 1,
+    subjects: Sequence[KeptPolicy], *, kind: Kind, together: bool = False, processes: int = 1
 ) -> tuple[Finding, ...]:
     """Judge *subjects*, all of one *kind*, as `lint_texts` does.
 

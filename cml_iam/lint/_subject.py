@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from typing import Any, Final, NamedTuple
 
 from cml_iam import facts
@@ -148,10 +149,8 @@ class Item(Part):
     def raw(self) -> dict[str, Any]:
         """The parsed statement as in the text; empty if there is no text."""
         located = self.document.located
-        value: Any = located.value if located else {}
-        for part in self.path if located else ():
-            value = value[part]
-        return dict(value)
+        raw: Any = reduce(getitem, self.path, located.value) if located else {}
+        return dict(raw)
 
     def place(self, *at: str | int) -> Place | None:
         """Return the place of the statement, or of the element with the path *at*."""
