@@ -137,7 +137,7 @@ def _print_explained(explained: Explained) -> None:
     rule = explained.rule
     heading(f"{rule.id} {rule.name} ({rule.severity.word})")
     say_lines([f"{rule.title[:1].upper()}{rule.title[1:]}.", ""])
-    click.echo(click.wrap_text(explained.description))
+    click.echo(click.wrap_text(explained.rule.description))
     say("")
     if explained.aws_checks:
         checks = ", ".join(explained.aws_checks)
