@@ -45,6 +45,8 @@ __all__ = [
 if not TYPE_CHECKING:  # for a type checker, the imports above are all names
 
     def __getattr__(name: str) -> Any:
+        if name not in __all__:  # a room, often; nothing is loaded to say so
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from cml_iam.later import later
 
         return later(__name__)(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import cml_iam
 
 NAMES = [
@@ -39,8 +41,15 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert value.__doc__, name
 
 
-def test_importing_the_package_loads_none_of_its_rooms() -> None:
-    code = "import sys, cml_iam; print(sorted(m for m in sys.modules if m.startswith('cml_iam')))"
+@pytest.mark.parametrize(
+    ("statement", "loaded"),
+    [
+        ("import cml_iam", ["cml_iam", "cml_iam._version"]),
+        ("from cml_iam import errors", ["cml_iam", "cml_iam._version", "cml_iam.errors"]),
+    ],
+)
+def test_importing_the_package_loads_none_of_its_rooms(statement: str, loaded: list[str]) -> None:
+    code = f"import sys; {statement}; print(sorted(m for m in sys.modules if 'cml_iam' in m))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert ran.stdout.strip() == "['cml_iam', 'cml_iam._version']"
+    assert ran.stdout.strip() == str(loaded)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,6 +61,8 @@ def site_with(section: str) -> Site | None:
     """
     path = site_path()
     if path.is_file():
+        import tomllib
+
         with suppress(tomllib.TOMLDecodeError):  # load_site says where
             names = tomllib.loads(regular_text(path)).keys()
             schema = json.loads(shipped_text("policies", "site.schema.json"))
