@@ -14,23 +14,19 @@ if TYPE_CHECKING:
         read_env_key,
         variables,
     )
-    from cml_iam.credentials._files import locked
-    from cml_iam.credentials._formats import Manifest, ManifestFile, ProfileFile
+    from cml_iam.credentials._formats import Manifest
     from cml_iam.credentials._keys import (
         AccessKey,
         KeyInfo,
         KeyUse,
-        SignIn,
         account_of,
         ask_health,
-        create_key,
         is_key_id,
         key_use,
         list_keys,
         prove_key,
     )
-    from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
-    from cml_iam.credentials._remote import Parameter, SecretsManager
+    from cml_iam.credentials._places import absolute_store, file_of_store, open_store
     from cml_iam.credentials._revocation import (
         delete,
         deletion_step,
@@ -40,14 +36,7 @@ if TYPE_CHECKING:
         rollback_step,
     )
     from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
-    from cml_iam.credentials._rotation_state import Progress, Rotation, Rotator, Schedule, read_user
-    from cml_iam.credentials._store import (
-        Contents,
-        Delivery,
-        Store,
-        Together,
-        parts_of,
-        store_locked,
-    )
+    from cml_iam.credentials._rotation_state import Progress, Rotator, Schedule, read_user
+    from cml_iam.credentials._store import Delivery, Store, Together, parts_of, store_locked
 
 __getattr__ = later(__name__)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials import AccessKey, Delivery, Rotator, Schedule, Store, create_key, parts_of
+from cml_iam.credentials import AccessKey, Delivery, Rotator, Schedule, Store, parts_of
 from cml_iam.credentials._env_file import ID, SECRET
+from cml_iam.credentials._keys import create_key
 from cml_iam.credentials._rotation_state import Lock, write_lock
 from tests.credentials.fake_cloud import Cloud, CloudAws
 from tests.credentials.stores import EVERY, FILE_NAMES, readers_see

@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cml_iam.aws.port import Aws
-from cml_iam.credentials import (
-    EnvFile,
-    Manifest,
-    ManifestFile,
-    Parameter,
-    ProfileFile,
-    SecretsManager,
-    Store,
-    Together,
-)
+from cml_iam.credentials import EnvFile, Manifest, Store, Together
 from cml_iam.credentials._env_file import ID, SECRET, variables
+from cml_iam.credentials._formats import ManifestFile, ProfileFile
+from cml_iam.credentials._remote import Parameter, SecretsManager
 
 if TYPE_CHECKING:
     from tests.credentials.fake_cloud import Cloud

@@ -20,12 +20,9 @@ import pytest
 from cml_iam import errors
 from cml_iam.credentials import (
     AccessKey,
-    Contents,
     Delivery,
-    Rotation,
     Rotator,
     Schedule,
-    create_key,
     delete,
     deletion_step,
     deliver,
@@ -43,15 +40,18 @@ from cml_iam.credentials import (
 )
 from cml_iam.credentials import _exposure as mounts
 from cml_iam.credentials._files import open_folder
+from cml_iam.credentials._keys import create_key
 from cml_iam.credentials._rotation_state import (
     Journal,
     Lock,
+    Rotation,
     read_journal,
     read_user,
     write_journal,
     write_lock,
     write_rotation,
 )
+from cml_iam.credentials._store import Contents
 from cml_iam.secret import Secret
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER

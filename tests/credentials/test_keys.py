@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from moto.iam.utils import generate_access_key_id_from_account_id
 
 from cml_iam import errors
-from cml_iam.credentials import account_of, create_key, key_use, list_keys
+from cml_iam.credentials import account_of, key_use, list_keys
+from cml_iam.credentials._keys import create_key
 from cml_iam.credentials._rotation_state import Journal, read_journal, write_journal
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER, fake_world
@@ -123,7 +124,7 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_absent(tmp_path: Path, t
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
-    from cml_iam.credentials import locked
+    from cml_iam.credentials._files import locked
 
     world = fake_world(tmp_path)
     with locked(tmp_path), pytest.raises(errors.RefusedError, match="another cml-iam"):

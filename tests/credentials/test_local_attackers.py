@@ -22,7 +22,8 @@ from typing import NoReturn
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import EnvFile, create_key, resume, rollback, rotate
+from cml_iam.credentials import EnvFile, resume, rollback, rotate
+from cml_iam.credentials._keys import create_key
 from tests.credentials.rotations import Scene, empty, one
 from tests.provision.fake_iam import FakeIam
 from tests.provision.worlds import USER, fake_world

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import AccessKey, Manifest, ManifestFile
+from cml_iam.credentials import AccessKey, Manifest
+from cml_iam.credentials._formats import ManifestFile
 from cml_iam.secret import Secret
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))

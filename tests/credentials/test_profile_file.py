@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cml_iam import errors
 from cml_iam.aws.port import Aws
-from cml_iam.credentials import AccessKey, ProfileFile, open_store, store_locked
+from cml_iam.credentials import AccessKey, open_store, store_locked
 from cml_iam.credentials import _formats as ini
+from cml_iam.credentials._formats import ProfileFile
 from cml_iam.secret import Secret
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import create_key, revoke
+from cml_iam.credentials import revoke
+from cml_iam.credentials._keys import create_key
 from tests.credentials.rotations import one
 from tests.provision.worlds import USER
 

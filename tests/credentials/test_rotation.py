@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import (
-    AccessKey,
-    Schedule,
-    create_key,
-    list_keys,
-    resume,
-    rollback,
-    rotate,
-)
+from cml_iam.credentials import AccessKey, Schedule, list_keys, resume, rollback, rotate
+from cml_iam.credentials._keys import create_key
 from cml_iam.credentials._rotation_state import read_user
 from cml_iam.secret import Secret
 from tests.credentials.rotations import AT_ONCE, STARTS, Scene, one, two

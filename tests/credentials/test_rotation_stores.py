@@ -15,7 +15,6 @@ import pytest
 from cml_iam import errors
 from cml_iam.credentials import (
     AccessKey,
-    ProfileFile,
     Schedule,
     Store,
     Together,
@@ -28,6 +27,7 @@ from cml_iam.credentials import (
     rollback,
     rotate,
 )
+from cml_iam.credentials._formats import ProfileFile
 from cml_iam.credentials._rotation_state import Lock, read_user, write_lock
 from cml_iam.secret import Secret
 from tests.credentials.rotations import AT_ONCE, Scene, empty, one

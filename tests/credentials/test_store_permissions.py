@@ -14,16 +14,8 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import (
-    Delivery,
-    Parameter,
-    Rotator,
-    Schedule,
-    SecretsManager,
-    Together,
-    rollback,
-    rotate,
-)
+from cml_iam.credentials import Delivery, Rotator, Schedule, Together, rollback, rotate
+from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import render_document, render_parts
 from cml_iam.site import Site

@@ -12,17 +12,10 @@ import pytest
 from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
-from cml_iam.credentials import (
-    AccessKey,
-    EnvFile,
-    Parameter,
-    ProfileFile,
-    SecretsManager,
-    Store,
-    Together,
-    open_store,
-)
+from cml_iam.credentials import AccessKey, EnvFile, Store, Together, open_store
 from cml_iam.credentials._files import close_folder
+from cml_iam.credentials._formats import ProfileFile
+from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.secret import Secret
 from tests.credentials.fake_cloud import Cloud, CloudAws
 from tests.credentials.stores import EVERY, FILES, STORES
@@ -352,6 +345,6 @@ def test_the_value_in_aws_is_the_two_variables(tmp_path: Path) -> None:
 
 def test_the_help_of_the_commands_names_every_kind_of_store() -> None:
     from cml_iam.cli.key_deliver import STORE_HELP
-    from cml_iam.credentials import STORE_FORMS
+    from cml_iam.credentials._places import STORE_FORMS
 
     assert all(form in STORE_HELP for form in STORE_FORMS.split(", "))

@@ -10,7 +10,8 @@ from typing import Any
 from cml_iam import errors
 from cml_iam.aws import Aws, Identity, connect
 from cml_iam.aws.port import is_read
-from cml_iam.credentials import AccessKey, Delivery, EnvFile, SignIn
+from cml_iam.credentials import AccessKey, Delivery, EnvFile
+from cml_iam.credentials._keys import SignIn
 from cml_iam.provision import Plan, apply_plan, plan_bootstrap
 from cml_iam.secret import Secret
 from cml_iam.site import Site
