@@ -42,7 +42,7 @@ def test_the_partitions_are_listed_once() -> None:
         and {"aws", "aws-cn"} <= {elt.value for elt in node.elts if isinstance(elt, ast.Constant)}
     }
 
-    assert listed <= {"facts/_arns.py"}
+    assert listed <= {"facts/_partitions.py"}
 
 
 def test_regions_are_listed_nowhere_but_among_the_facts() -> None:

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
         EXAMPLE_IDS,
         EXAMPLE_REGIONS,
         OTHER_ACCOUNT,
-        PARTITIONS,
         ArnPattern,
-        Partition,
         all_regions,
         arn_pattern,
         covers,
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     )
     from cml_iam.facts._context import never_sent, principal_account, principal_arn, sent_context
     from cml_iam.facts._keys import Keys, global_keys, several_values
+    from cml_iam.facts._partitions import PARTITIONS, Partition
     from cml_iam.facts._requests import (
         LATER,
         OPERATORS,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import cache, lru_cache
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
+from cml_iam.facts._partitions import PARTITIONS
 from cml_iam.files import shipped_text
 from cml_iam.policy import FIELDS, did_you_mean, pattern_covers, patterns_overlap
 
@@ -94,13 +95,6 @@ EXAMPLE_IDS: Final = {
 }
 """Example ids, by type, of resources that the policies do not mention."""
 
-
-Partition = Literal["aws", "aws-cn", "aws-us-gov"]
-PARTITIONS: Final[tuple[str, ...]] = get_args(Partition)
-"""The partitions with accounts that anyone can use.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
-"""
 
 DOMAINS: Final = {
     "aws": "amazonaws.com",

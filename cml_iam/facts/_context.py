@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.facts._arns import PARTITIONS, arn_pattern, covers, first_region
+from cml_iam.facts._arns import arn_pattern, covers, first_region
 from cml_iam.facts._keys import Keys
+from cml_iam.facts._partitions import PARTITIONS
 from cml_iam.facts._requests import (
     REGION,
     REQUEST_TAG,

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-from cml_iam.facts._arns import PARTITIONS, first_region
+from cml_iam.facts._arns import first_region
 from cml_iam.facts._keys import Keys, key_data
+from cml_iam.facts._partitions import PARTITIONS
 from cml_iam.facts._service import EXACT_SERVICES, is_unknown_key, service, updated
 
 _EC2_KEYS: Final = (
