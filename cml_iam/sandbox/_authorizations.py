@@ -1,7 +1,7 @@
 """The authorizations that a call needs: its action on every resource, and further actions.
 
-If an operation's resources are unknown, its permission is needed on every resource. S3 calls that
-need more than one authorization are allowed only to the root user.
+If its resources are unknown, the action is needed on every resource. S3 calls that need more than
+one authorization are allowed only to the root user.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 

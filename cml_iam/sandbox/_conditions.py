@@ -1,9 +1,7 @@
 """The configurable conditions of a sandbox: the speed, delays and refusals of the real AWS.
 
-Without any, a sandbox is as fast and as consistent as possible. docs/sandbox.md describes the file
-format.
-
-This module also contains EC2's and CloudWatch's request limits, and applies them to calls.
+Without any, a sandbox is as fast and as consistent as possible. docs/sandbox.md describes the file.
+EC2's and CloudWatch's request limits are applied to calls here too.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 """
@@ -116,10 +114,7 @@ AS_AWS: Final = Conditions(
         policy_change=5,
     ),
 )
-"""As slow and as throttled as AWS.
-
-Rate limits are the documented ones; delays are documented or reported by users.
-"""
+"""As slow and as throttled as AWS: documented limits; delays documented or reported by users."""
 
 
 def load_conditions(path: Path) -> Conditions:

@@ -1,7 +1,6 @@
 """The authorizations of an EC2 call, with the current tags of its resources.
 
-Every default of a launch, and the contents of its launch template, become parameters of the call
-before it is authorized.
+The defaults of a launch and its launch template become parameters before it is authorized.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
 """
 

@@ -1,9 +1,8 @@
 """CloudWatch's metrics: those sent by PutMetricData, and measurements of running instances.
 
-Moto has no measurements. Ours are deterministic: a value depends on the instance, the metric and
-the time. A running instance has values for the whole requested window, as if it had always been
-running, so that a new worker has readings. With `metrics_since_launch`, it has values only since
-its launch. An instance that is not running has none.
+Moto has no measurements. Ours depend only on the instance, the metric and the time. A running
+instance has values for the whole requested window, so that a new worker has readings; with
+`metrics_since_launch`, only since its launch. An instance that is not running has none.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html

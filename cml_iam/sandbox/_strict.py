@@ -1,7 +1,6 @@
 """Checks of a call by itself: AWS refuses these values from every caller, whatever the state.
 
-Botocore's model of the operation is checked for every service. Other checks are those that moto
-omits, so that a caller's errors do not go unnoticed.
+Botocore's model is checked for every service; the other checks are those that moto omits.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_policies.html
 """
