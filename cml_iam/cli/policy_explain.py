@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,7 @@ from cml_iam.errors import DocumentError, InputError
 from cml_iam.report import plural
 
 if TYPE_CHECKING:
-    from cml_iam.engine import (
-        Authorizer,
-        ConditionReason,
-        ElementReason,
-        Explanation,
-        StatementReason,
-    )
+    from cml_iam.engine import Authorizer, Explanation, StatementReason
     from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.who import Account, Holder, Origin, Question
@@ -197,20 +192,21 @@ def _explanation_lines(
         yield f"  no statement allows it in the {', '.join(silent) or 'right account'}"
     yield from (f"  {WARN} AWS never sends this request: {why}" for why in unsent)
     yield from (f"  {INFO} {note}" for note in explanation.notes)
-    heading = None
-    for reason in explanation.statements:
-        level = f", level {reason.level}" if reason.level else ""
-        next_heading = f"{KINDS[reason.kind]}{level}: {reason.policy}"
-        if heading != next_heading:
-            heading = next_heading
-            yield ""
-            yield heading
-        yield from _statement_lines(reason)
+    for heading, reasons in groupby(explanation.statements, _heading):
+        yield ""
+        yield heading
+        for reason in reasons:
+            yield from _statement_lines(reason)
     problems = dict.fromkeys(authorizer.problems)
     if problems:
         yield ""
         yield "can never match:"
     yield from (f"  {WARN} {problem}" for problem in problems)
+
+
+def _heading(reason: StatementReason) -> str:
+    level = f", level {reason.level}" if reason.level else ""
+    return f"{KINDS[reason.kind]}{level}: {reason.policy}"
 
 
 def _statement_lines(reason: StatementReason) -> Iterator[str]:
@@ -228,8 +224,7 @@ def _statement_lines(reason: StatementReason) -> Iterator[str]:
             yield f"  {INFO} {title}: about other actions"
             return
         yield f"  {INFO} {title}: does not apply"
-    parts: tuple[ElementReason | ConditionReason, ...] = (*reason.elements, *reason.conditions)
-    for part in parts:
+    for part in reason.parts:
         yield f"      {OK if part.matched else BAD} {part}"
 
 

@@ -21,12 +21,7 @@ from cml_iam.later import later
 if TYPE_CHECKING:
     from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
     from cml_iam.engine._compile import context_keys
-    from cml_iam.engine._explanation import (
-        ConditionReason,
-        ElementReason,
-        Explanation,
-        StatementReason,
-    )
+    from cml_iam.engine._explanation import ConditionReason, Explanation, StatementReason
     from cml_iam.engine._simulate import simulate_custom, simulate_principal
     from cml_iam.engine._simulate_input import Shape, SimulationError
 

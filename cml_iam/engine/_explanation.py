@@ -140,10 +140,14 @@ class StatementReason(NamedTuple):
         return not self.failed
 
     @property
+    def parts(self) -> tuple[ElementReason | ConditionReason, ...]:
+        """All its elements and conditions."""
+        return (*self.elements, *self.conditions)
+
+    @property
     def failed(self) -> tuple[ElementReason | ConditionReason, ...]:
         """The elements and conditions that prevent the statement from applying."""
-        parts: tuple[ElementReason | ConditionReason, ...] = (*self.elements, *self.conditions)
-        return tuple(part for part in parts if not part.matched)
+        return tuple(part for part in self.parts if not part.matched)
 
     @property
     def effect(self) -> str:

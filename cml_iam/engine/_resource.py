@@ -60,7 +60,7 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
     simple, expressions = [], []
     for fields in all_fields:
         *first, last = fields
-        if _has_wildcard(first):
+        if any(isinstance(part, Wildcard) for field in first for part in field):
             texts = (expression_text(field, INSIDE) for field in first)
             text = ":".join((*texts, expression_text(last)))
             expressions.append(re.compile(text, re.DOTALL))
@@ -74,10 +74,6 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
 def varies(fields: Fields) -> bool:
     """Return whether a pattern has variables."""
     return any(map(has_variable, fields))
-
-
-def _has_wildcard(fields: Iterable[Sequence[Token]]) -> bool:
-    return any(isinstance(part, Wildcard) for field in fields for part in field)
 
 
 def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
@@ -146,7 +142,7 @@ def _pads(kind: PolicyType, fields: Fields) -> bool:
     Otherwise it names nothing in a resource or endpoint policy, and is invalid in an SCP or RCP.
     """
     if kind in ("resource", "endpoint"):
-        return _has_wildcard(fields)
+        return any(isinstance(part, Wildcard) for field in fields for part in field)
     return fields[-1][-1:] == (Wildcard.MANY,) if kind == "scp" else kind != "rcp"
 
 

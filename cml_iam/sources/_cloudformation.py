@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Problem
@@ -135,7 +136,7 @@ def _document(located: Located, path: Path) -> Located:
     if len(path) != _LONE:
         return written
     value = {"Version": VERSION_2012, "Statement": written.value["Statement"]}
-    return Located(value, written.source, written.values, written.names)
+    return replace(written, value=value)
 
 
 def _from_text(located: Located, path: Path, text: str, *, named: bool) -> _Policy | Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -108,8 +108,7 @@ class Address(Text):
 def text_policy(text: str, name: str) -> Located:
     """Return the policy in a JSON text inside a file; raises DocumentError."""
     inner = parse_json(text, name)
-    source = Address(name, inner.source.text)
-    return Located(inner.value, source, inner.values, inner.names)
+    return replace(inner, source=Address(name, inner.source.text))
 
 
 def within(located: Located, path: Path) -> Located:
