@@ -119,10 +119,10 @@ def explain(
         ]
     authorizer = compile_policies(
         documents,
-        boundary=_attached(boundary) if boundary else None,
-        session=[_attached(path) for path in session] or None,
+        boundary=_checked(read_policy(boundary)) if boundary else None,
+        session=[_checked(read_policy(path)) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
-        scps=[[_attached(path)] for path in scp],
+        scps=[[_checked(read_policy(path))] for path in scp],
     )
     context = sent_context(_one_action(action), resource, read_context(values), principal)
     caller = None if principal == "*" else principal  # an anonymous one
@@ -154,12 +154,8 @@ def read_context(texts: Iterable[str]) -> dict[str, str | list[str]]:
     return context
 
 
-def _attached(path: Path) -> PolicyDocument:
-    """Read a principal's policy; raises DocumentError for one that IAM would not accept."""
-    return _checked(read_policy(path))
-
-
 def _checked(document: PolicyDocument) -> PolicyDocument:
+    """Return a principal's policy; raises DocumentError for one that IAM would not accept."""
     from cml_iam.policy import attachment_problems
 
     if problems := attachment_problems(document):

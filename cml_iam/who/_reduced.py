@@ -38,6 +38,7 @@ from cml_iam.policy import (
     Statement,
     pattern_matches,
 )
+from cml_iam.prove import statement_of
 from cml_iam.who._account import Account, Member, named, session_of
 
 USER_ID: Final = "aws:userid"
@@ -324,24 +325,20 @@ def facts_of_question(shape: Shape) -> dict[str, str | None]:
     """
     values: dict[str, str | None] = {}
     actions = shape.actions if shape.not_actions is None else ()
-    for operator, block in shape.conditions.items():
-        for key, operand in block.items():
-            texts = (operand,) if isinstance(operand, str) else tuple(operand)
-            value = texts[0] if len(texts) == 1 else None
-            absent = operator.lower() == "null" and value == "true"
-            if not absent and (value is None or operator.lower() not in SETTLED or "${" in value):
-                continue
+    for condition in statement_of(shape).conditions:
+        operator = condition.operator.lower()
+        value = condition.values[0] if len(condition.values) == 1 else None
+        absent = operator == "null" and value == "true"
+        if absent or (value is not None and operator in SETTLED and "${" not in value):
             for action in actions or ("*",):
-                values |= {
-                    name.lower(): None if absent else value for name in names_of(key, action)
-                }
+                names = map(str.lower, names_of(condition.key, action))
+                values |= dict.fromkeys(names, None if absent else value)
     regions = {_region(resource) for resource in shape.resources}
     if actions and len(regions) == 1 and all(map(region_is_of_resource, actions)):
         region = regions.pop()
         if region:
-            values |= {
-                name.lower(): region for action in actions for name in names_of(REGION, action)
-            }
+            for action in actions:
+                values |= dict.fromkeys(map(str.lower, names_of(REGION, action)), region)
     return values
 
 
