@@ -222,10 +222,7 @@ BOTOCORE_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError, Parse
 def as_error(
     error: Exception, service: str, operation: str, url: str = "there"
 ) -> errors.CmlIamError:
-    """Translate *error*, raised by botocore when calling *operation*.
-
-    *url* is where the request was sent.
-    """
+    """Translate *error*, raised by botocore when sending *operation* to *url*."""
     if isinstance(error, ClientError):
         return _answered(error, service)
     if not isinstance(error, BotoCoreError):  # raised by a parser that received something else

@@ -114,10 +114,7 @@ Parsing holds the interpreter lock, so threads would only take turns, with all t
 
 
 def reader() -> Any:
-    """Return the parser factory to register as `response_parser_factory`.
-
-    Its parsers raise botocore's ResponseParserError for anything that is not an AWS response.
-    """
+    """Return a parser factory; its parsers raise ResponseParserError for what is not from AWS."""
     lock = Lock()
 
     class Reader(ResponseParserFactory):
@@ -150,10 +147,7 @@ def reader() -> Any:
 
 
 def leave_unread(client: Any) -> None:
-    """Make the EC2 *client* skip the members in `UNREAD` when it describes instances.
-
-    The shapes belong to this client, so no other client of the process is affected.
-    """
+    """Make the EC2 *client*, and no other, skip `UNREAD` when it describes instances."""
     answer = client.meta.service_model.operation_model("DescribeInstances").output_shape
     reservation = answer.members["Reservations"].member
     members = reservation.members["Instances"].member.members

@@ -87,11 +87,10 @@ def make_client(
 
 
 def session_like(original: Session) -> Any:
-    """Return a botocore session with the credentials and region of the boto3 session *original*.
+    """Return a botocore session with the credentials of the boto3 session *original*.
 
-    The credentials are the same object, so *original* refreshes those of a role, a single sign-on
-    or an instance. Everything else belongs to a separate session, so that *original* and its
-    clients stay unchanged.
+    The credentials are the same object, so *original* refreshes them. Everything else is separate,
+    so that *original* and its clients stay unchanged.
     """
     session = make_session(original.profile_name if original.profile_name != "default" else None)
     # If this provider fails, the first call reports why.
@@ -221,10 +220,7 @@ def unwrap(parameters: Any, seen: list[str]) -> Any:
 
 
 def redact(text: str, secrets: list[str]) -> str:
-    """Return *text* without any of *secrets*: botocore's error messages repeat parameters.
-
-    Other secrets of this process are removed too, in whatever form they occur.
-    """
+    """Return *text* without any secret: botocore's error messages repeat parameters."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
@@ -250,9 +246,7 @@ _DISCREET = _Discreet()
 def silence() -> None:
     """Keep botocore's DEBUG records and tracebacks out of every log of this process.
 
-    This uses a filter, because `boto3.set_stream_logger` or a later `setLevel` would override a
-    level. The filter is added to each logger, because a record passes only the filters of its own
-    logger.
+    A later `setLevel` would override a level, and a record passes only its own logger's filters.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LEAKING:

@@ -1,7 +1,6 @@
 """The steps of `cml-iam demo`: render, lint, bootstrap, verify, use, and be refused.
 
-Every step is real: it calls the same functions as the commands, uses the credential in the file
-that bootstrap wrote, and compares the result with the expected one.
+Every step calls the functions of the commands, and compares the result with the expected one.
 """
 
 from __future__ import annotations
@@ -239,7 +238,6 @@ def _site(path: Path, account: str) -> Site:
 
 
 def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str = "c5.large") -> str:
-    """Launch an instance directly, bypassing our own manager."""
     answer = aws.call(
         "ec2",
         "run_instances",

@@ -48,9 +48,8 @@ MEANING = {
 def end_on_signal(end: Callable[[], object]) -> None:
     """Make Ctrl-C and SIGTERM call *end*, for a command that runs until then and exits with 0.
 
-    By default Python answers Ctrl-C with an exception and code 130, and the first process of a
-    container ends on SIGTERM only if it handles the signal. This also restores Python's default
-    garbage collection, which short commands reduce.
+    The first process of a container ends on SIGTERM only if it handles the signal. This also
+    restores Python's default garbage collection, which short commands reduce.
     """
     gc.set_threshold(*_COLLECTING)
     for number in (signal.SIGINT, signal.SIGTERM):

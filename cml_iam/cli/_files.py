@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PARAMETERS: Final = "cml_iam.parameters"
 
 MOST = 512 << 20
-"""Maximum size of an account file in bytes; the whole file is read into memory."""
+"""The most bytes of an account file, read into memory; 10,000 principals take 15 MB."""
 
 FORMS = (".json", ".yaml", ".yml")
 """Suffixes of the files in a folder that are searched for policies."""
@@ -37,10 +37,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in *path*, or on standard input for `-`; raises InputError.
-
-    It may be large: the policies of an account with 10,000 principals take 15 MB.
-    """
+    """Return the JSON value in *path*, or on standard input for `-`; raises InputError."""
     text = _stdin() if str(path) == "-" else decoded(open_regular(path, MOST), str(path))
     try:
         return parse_json(text)
@@ -51,8 +48,7 @@ def read_json(path: Path) -> Any:
 def read_policy(path: Path) -> PolicyDocument:
     """Return the only policy document in *path*.
 
-    Raises InputError, DocumentError, and UnsupportedError for a template that leaves parts of it
-    open.
+    Raises InputError, DocumentError, and UnsupportedError for a template that leaves parts open.
     """
     from cml_iam.policy import PolicyDocument
 
@@ -223,8 +219,7 @@ class Given:
 def read_given(arguments: Sequence[str]) -> Given:
     """Return what files, folders and `-` hold, each policy with its text as it is written.
 
-    Raises InputError, and DocumentError for YAML that was named and cannot be read; found in a
-    folder, it is unread.
+    Raises InputError, and DocumentError for YAML that was named; in a folder, it is unread.
     """
     from cml_iam.sources import subjects_in
 
@@ -248,10 +243,7 @@ def read_given(arguments: Sequence[str]) -> Given:
 
 
 def _texts(argument: str) -> list[tuple[str, str, bool]]:
-    """Return the names and texts behind an argument, and whether the file itself was named.
-
-    Line endings are unchanged. Raises InputError.
-    """
+    """Return names, texts with their line endings, and whether the file itself was named."""
     if argument == "-":
         return [("<stdin>", _stdin(), True)]
     path = Path(argument)

@@ -1,7 +1,4 @@
-"""The options of commands: how one is declared, which ones commands share, and how help lists them.
-
-The shared options may stand before or after the command.
-"""
+"""The options of commands: how to declare one, those shared, before or after it, and their help."""
 
 from __future__ import annotations
 
@@ -76,10 +73,7 @@ Row = tuple[str, str]
 
 
 def sections(command: click.Command, *, besides: Collection[str] = ()) -> dict[Heading, list[Row]]:
-    """Return the options of *command* by their headings, without empty headings.
-
-    Leaves out the parameters named in *besides*.
-    """
+    """Return the options of *command*, but for those *besides*, by heading; none is empty."""
     context = command.context_class(command)
     by_heading: dict[Heading, list[Row]] = {heading: [] for heading in Heading}
     for parameter in command.get_params(context):
@@ -200,8 +194,7 @@ def pairs(
 def refuse_ignored(context: click.Context, command: click.Command, name: str | None) -> None:
     """Raise UsageError for options before *command* that the command, called *name*, would ignore.
 
-    A command uses the shared options that it declares, and the common ones. Environment variables
-    apply to the whole machine and are not refused.
+    Environment variables apply to the whole machine and are not refused.
     """
     if isinstance(command, click.Group):
         return

@@ -169,8 +169,7 @@ def connect_as(
 def connect_examined(role: Role, site: Site | None) -> Aws:
     """Connect as `connect_as` does, to any account.
 
-    If the credential is missing or other users may read it, every call raises that error, unless
-    --profile names it: then this raises the error at once.
+    Unless --profile names it, a credential that is missing or open to others fails every call.
     """
     try:
         return connect_as(role, site, any_account=True)
@@ -196,8 +195,7 @@ class _Unconnected:
 def connect_beside(role: Role, site: Site | None, profile: str | None) -> Aws | None:
     """Connect, only to read, in another *role* than the command's own.
 
-    The credential is that of *profile*, or the site file's. Without either, returns None; a
-    credential that cannot be read is named on stderr.
+    The credential is that of *profile* or the site file's; without either, there is none.
     """
     credential = Credential(profile=profile) if profile else None
     try:
@@ -269,10 +267,7 @@ def region_of(site: Site | None) -> str | None:
 
 
 def expected_account(site: Site | None) -> str | None:
-    """Return the account named by --expect-account or the site file, or None.
-
-    Raises InputError if they contradict each other.
-    """
+    """Return the account of --expect-account or the site file; InputError if they differ."""
     typed = settings().expect_account
     if typed and site and typed != site.account:
         raise InputError(

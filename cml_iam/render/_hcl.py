@@ -69,10 +69,7 @@ def _hcl_statement(statement: Statement) -> dict[str, Any]:
 
 
 def aligned(attributes: Mapping[str, str]) -> list[str]:
-    """Return lines `name = value`, aligned as `terraform fmt` does.
-
-    Adjacent single-line values share a column; a multi-line value stands alone.
-    """
+    """Return lines `name = value`; `terraform fmt` aligns adjacent single-line values."""
     lines: list[str] = []
     for multiline, run in groupby(attributes.items(), lambda attribute: "\n" in attribute[1]):
         pairs = tuple(run)

@@ -35,8 +35,7 @@ _T = TypeVar("_T")
 def policy_values(site: Site) -> dict[str, Any]:
     """Return the values for the hardened policy.
 
-    `allowed(action, type)` is the condition under which *action* is allowed on resources of *type*:
-    it combines all rules about them.
+    `allowed(action, type)` combines the conditions of all rules about *action* on *type*.
     """
     restrict, rules = site.restrict, rules_of(site)
     inside = _in_regions(restrict.regions)
@@ -263,10 +262,7 @@ def _taggable(site: Site) -> list[str]:
 
 
 def _supporting(site: Site) -> list[str]:
-    """Return the resources that a launch may use, except types with statements of their own.
-
-    If the site lists resources of a type, only these; subnets have their own statement.
-    """
+    """Return the resources that a launch may use, except types with statements of their own."""
     only = resources_of(site)
     elsewhere = {"image", "instance", *only, *(rule.type for rule in rules_of(site))}
     resources = load_catalogue().permission(RUN).resources

@@ -95,9 +95,8 @@ def _promises(site: Restricted) -> Iterator[Promise]:
 def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
     """Yield launches of an image that is not listed, if images are listed.
 
-    A policy may test the ARN or ec2:ImageID; here both name an unlisted image, because a request
-    has only one image. An image has a different id in every region, so regions and partitions do
-    not matter.
+    Both its ARN and ec2:ImageID name it, because a policy may test either. An image has a different
+    id in every region, so regions and partitions do not matter.
     """
     region = _by_region(site)
     if region:

@@ -118,10 +118,7 @@ def _idle(raw: Mapping[str, Any]) -> Idle:
 
 
 def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
-    """Yield the regions of the site file that are not known in *partition*.
-
-    The list is as old as this release, so this also reports newer regions, which work.
-    """
+    """Yield the regions that this release does not know in *partition*: newer ones work too."""
     regions = known_regions(partition)
     for path, region in named_regions(located.value):
         if region not in regions:
