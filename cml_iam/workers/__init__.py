@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         Worker,
         is_image_id,
     )
-    from cml_iam.workers._monitor import Monitor, Watched
+    from cml_iam.workers._monitor import Monitor, Report, Watched
     from cml_iam.workers._site_workers import (
         Orphan,
         Placement,
