@@ -85,7 +85,7 @@ def parsed(paths: list[Path]) -> list[Any]:
             found.append(json.loads(path.read_text("utf-8")))
         except ValueError:
             continue  # cases that are no JSON on purpose
-    return [each for each in found if isinstance(each, dict)]
+    return [policy for policy in found if isinstance(policy, dict)]
 
 
 def mutant(chance: random.Random, seeds: list[Any]) -> str:

@@ -192,7 +192,6 @@ class Finding:
     correction: Correction | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the finding as parsed JSON."""
         return {
             "rule": self.rule,
             "name": self.name,

@@ -188,8 +188,7 @@ def _about(item: Item) -> tuple[str, str] | None:
 
 def strange_tokens(subject: Subject) -> Iterator[Fault]:
     for item, host, principal in _providers(subject):
-        request = _admitted(item, principal, Token(host))
-        if request is not None:
+        if request := _admitted(item, principal, Token(host)):
             key = f"{host}:{by_application().get(host, 'sub')}"
             also = f"its condition on `{key}` also matches others"
             why = also if _asks(item, key) else f"no `{key}` is required"

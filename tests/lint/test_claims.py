@@ -64,7 +64,7 @@ def test_a_condition_never_holds_for_lint_where_the_proof_says_so(
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     alone = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Effect": "Allow"}]})
 
-    [finding] = [each for each in lint_text(text) if each.rule == "CML204"]
+    [finding] = [finding for finding in lint_text(text) if finding.rule == "CML204"]
 
     proved = never(Policies((parse_policy(alone),)), Shape()).answer
     assert proved == ("broken" if holds else "holds")
@@ -80,7 +80,7 @@ def test_a_key_of_ec2_in_requests_to_another_service_is_neither_sent_nor_matched
     }
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
-    [finding] = [each for each in lint_text(text) if each.rule == "CML302"]
+    [finding] = [finding for finding in lint_text(text) if finding.rule == "CML302"]
 
     assert finding.message.startswith("no request for `cloudwatch:GetMetricStatistics` has")
     assert never(Policies((parse_policy(text),)), Shape()).holds

@@ -41,8 +41,8 @@ def test_a_way_of_the_table_is_found_whole_and_not_in_part(way) -> None:
         if {step.action for step in other.steps} <= set(actions[:-1])
     ]
 
-    found = [each.rule for each in lint_text(allowing(actions))]
-    part = [each.rule for each in lint_text(allowing(actions[:-1]))] if actions[1:] else []
+    found = [finding.rule for finding in lint_text(allowing(actions))]
+    part = [finding.rule for finding in lint_text(allowing(actions[:-1]))] if actions[1:] else []
 
     assert "CML505" in found
     assert ("CML505" in part) == bool(shorter)

@@ -138,16 +138,16 @@ def test_what_is_not_proved_safe_is_left_and_the_reason_given(
 ) -> None:
     fixed = fix_text(text)
 
-    assert rule not in {each.rule for each in fixed.applied}
-    [reason] = [each.why for each in fixed.suggested if each.finding.rule == rule]
+    assert rule not in {finding.rule for finding in fixed.applied}
+    [reason] = [suggestion.why for suggestion in fixed.suggested if suggestion.finding.rule == rule]
     assert reason.startswith(why)
-    assert all(each.finding in fixed.left for each in fixed.suggested)
+    assert all(suggestion.finding in fixed.left for suggestion in fixed.suggested)
 
 
 def test_a_resource_is_replaced_where_that_is_proved_to_change_nothing() -> None:
     text = document({"Effect": "Deny", "Action": "ec2:DescribeInstances", "Resource": INSTANCES})
 
-    assert "CML304" in {each.rule for each in fix_text(text).applied}
+    assert "CML304" in {finding.rule for finding in fix_text(text).applied}
 
 
 SPACED = """{ "Version":"2012-10-17",
@@ -162,14 +162,14 @@ SPACED = """{ "Version":"2012-10-17",
 def test_a_guard_of_tags_is_put_in_and_the_layout_around_it_stays() -> None:
     fixed = fix_text(SPACED)
 
-    assert [each.rule for each in fixed.applied] == ["CML501"]
-    assert [each.rule for each in fixed.left] == []
+    assert [finding.rule for finding in fixed.applied] == ["CML501"]
+    assert [finding.rule for finding in fixed.left] == []
     put_in = fixed.text[fixed.text.index(', "Condition": {') : fixed.text.index(" },\n\t{")]
     assert fixed.text.replace(put_in, "", 1) == SPACED
     [condition] = [
-        each["Condition"]
-        for each in json.loads(fixed.text)["Statement"]
-        if each["Action"] == ["ec2:CreateTags"]
+        statement["Condition"]
+        for statement in json.loads(fixed.text)["Statement"]
+        if statement["Action"] == ["ec2:CreateTags"]
     ]
     assert condition == {
         "ForAllValues:StringNotEqualsIgnoreCase": {"aws:TagKeys": ["Owner"]},
@@ -230,7 +230,7 @@ def test_what_is_not_certain_is_left(element: str, value: object) -> None:
     statement = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*", element: value}
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
-    rules = {each.rule for each in fix_text(text).applied}
+    rules = {finding.rule for finding in fix_text(text).applied}
 
     assert not rules & {"CML201", "CML202", "CML203", "CML205"}
 
@@ -238,7 +238,7 @@ def test_what_is_not_certain_is_left(element: str, value: object) -> None:
 def test_a_guard_that_would_keep_a_launch_from_tagging_is_not_certain() -> None:
     text = (CASES / "CML501-tag-gate-open/bad-spec-replacing-base.json").read_text()
 
-    assert "CML501" not in {each.rule for each in fix_text(text).applied}
+    assert "CML501" not in {finding.rule for finding in fix_text(text).applied}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_the_command_writes_the_file_and_keeps_its_mode(
     assert "nothing found" in out
     assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o640
-    assert {each.name for each in tmp_path.iterdir()} == {"p.json", "link.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"p.json", "link.json"}
     assert run(["policy", "lint", "--fix", str(link), "-o", "json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["fixed"], answer["not_fixed"]) == ([], [])

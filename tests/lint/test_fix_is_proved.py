@@ -15,7 +15,7 @@ from fuzz.lint_mutants import mutant, parsed, policies
 POLICIES = Path(__file__).parents[3] / "shared" / "reference" / "policies"
 
 
-@pytest.mark.parametrize("rule", [each.id for each in lint_rules()])
+@pytest.mark.parametrize("rule", [rule.id for rule in lint_rules()])
 def test_of_the_failing_example_of_a_rule(rule: str) -> None:
     example = explain_rule(rule).failing
 

@@ -105,4 +105,4 @@ def test_each_kind_has_its_own_largest_size(kind: str, characters: int, found: b
     text = json.dumps(value, separators=(",", ":"))
     assert len(text) == characters
 
-    assert ("CML103" in {each.rule for each in lint_text(text, kind=kind)}) is found
+    assert ("CML103" in {finding.rule for finding in lint_text(text, kind=kind)}) is found

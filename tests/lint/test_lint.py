@@ -41,9 +41,9 @@ def document(statements: list[dict]) -> str:
 def found(text: str) -> list[tuple[str, str | None]]:
     """Return rule and statement of each finding that is not advice on the base policy."""
     return [
-        (each.rule, each.statement)
-        for each in lint_text(text)
-        if not (each.rule == "CML601" and each.statement in BASE)
+        (finding.rule, finding.statement)
+        for finding in lint_text(text)
+        if not (finding.rule == "CML601" and finding.statement in BASE)
     ]
 
 
@@ -63,11 +63,11 @@ def test_the_base_policy_has_advice_only() -> None:
 )
 def test_each_snippet_beside_the_base_policy_restricts_nothing(chosen: tuple[str, ...]) -> None:
     base, *rest = snippets()
-    added = [each for each in rest if each.get("Sid") in chosen]
+    added = [statement for statement in rest if statement.get("Sid") in chosen]
     text = document(base["Statement"] + added)
 
     assert found(text) == [("CML301", sid) for sid in chosen]
-    for finding in (each for each in lint_text(text) if each.rule == "CML301"):
+    for finding in (finding for finding in lint_text(text) if finding.rule == "CML301"):
         assert (
             finding.place.line == 1 + text[: text.index(f'"{finding.statement}"')].count("\n") - 1
         )
@@ -121,7 +121,7 @@ def test_the_trust_policy_is_right_as_one_and_wrong_as_an_identity_policy() -> N
     text = json.dumps(snippets()[4])
 
     assert lint_text(text) == lint_text(text, kind="trust") == ()
-    assert "CML104" in [each.rule for each in lint_text(text, kind="identity")]
+    assert "CML104" in [finding.rule for finding in lint_text(text, kind="identity")]
 
 
 @needs_shared
@@ -175,12 +175,12 @@ def test_a_condition_that_guards_the_tag_is_missed(
     sid: str, operator: str, rules: set[str]
 ) -> None:
     hardened = json.loads((POLICIES / "hardened.json").read_text())
-    [statement] = [each for each in hardened["Statement"] if each["Sid"] == sid]
+    [statement] = [one for one in hardened["Statement"] if one["Sid"] == sid]
     del statement["Condition"][operator]
     if not statement["Condition"]:
         del statement["Condition"]
 
-    assert {each.rule for each in lint_text(json.dumps(hardened))} == rules
+    assert {finding.rule for finding in lint_text(json.dumps(hardened))} == rules
 
 
 def test_statements_of_several_documents_launch_together() -> None:
@@ -212,7 +212,7 @@ def test_a_broader_allow_in_another_document_is_named_with_its_place() -> None:
 
     findings = lint_texts([("wide.json", wide), ("narrow.json", narrow)], together=True)
 
-    [finding] = [each for each in findings if each.rule == "CML301"]
+    [finding] = [finding for finding in findings if finding.rule == "CML301"]
     assert str(finding.place) == "narrow.json:4:5"
     assert "`Wide` (wide.json:4:5)" in finding.message
 
@@ -220,7 +220,7 @@ def test_a_broader_allow_in_another_document_is_named_with_its_place() -> None:
 def test_a_broader_allow_that_can_never_match_undoes_nothing() -> None:
     path = Path(__file__).parent / "cases/CML302-key-not-of-action/bad-beside-a-live-one.json"
 
-    assert [each.rule for each in lint_text(path.read_text())] == ["CML302"]
+    assert [finding.rule for finding in lint_text(path.read_text())] == ["CML302"]
 
 
 def test_findings_stand_in_the_order_of_the_files_and_their_lines() -> None:
@@ -335,7 +335,7 @@ def test_a_condition_without_values_is_said_to_have_none_and_contradicts_nothing
         "Condition": condition,
     }
 
-    rules = {each.rule for each in lint_text(document([statement]))}
+    rules = {finding.rule for finding in lint_text(document([statement]))}
 
     assert "CML204" in rules
     assert "CML306" not in rules
@@ -351,7 +351,7 @@ def test_many_policies_are_judged_alike_by_one_process_and_by_two() -> None:
     alone = lint_texts(texts)
 
     assert lint_texts(texts, processes=2) == alone
-    assert len({each.place.file for each in alone if each.place}) > MANY
+    assert len({finding.place.file for finding in alone if finding.place}) > MANY
 
 
 def test_a_resource_of_very_many_wildcards_is_judged() -> None:
@@ -362,7 +362,7 @@ def test_a_resource_of_very_many_wildcards_is_judged() -> None:
         "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0?24"}},
     }
 
-    assert {each.rule for each in lint_text(document([statement]))} >= {"CML204", "CML206"}
+    assert {finding.rule for finding in lint_text(document([statement]))} >= {"CML204", "CML206"}
 
 
 def test_the_health_check_is_a_matter_of_managers_alone() -> None:
@@ -375,7 +375,9 @@ def test_the_health_check_is_a_matter_of_managers_alone() -> None:
         }
         return document([statement])
 
-    assert [each.rule for each in lint_text(bound("Start", "Stop", "Terminate"))] == ["CML402"]
+    assert [finding.rule for finding in lint_text(bound("Start", "Stop", "Terminate"))] == [
+        "CML402"
+    ]
     assert lint_text(bound("Start", "Stop")) == ()
 
 
@@ -393,10 +395,10 @@ def test_of_many_conditions_on_tags_the_first_are_judged() -> None:
 
     few, many = (lint_text(document([*gates[:size], tagging])) for size in (31, 50))
 
-    assert sum(each.rule == "CML501" for each in few) == 31
-    assert not any(each.rule == "CML110" for each in few)
-    assert sum(each.rule == "CML501" for each in many) == 20
-    assert [each.message for each in many if each.rule == "CML110"] == [
+    assert sum(finding.rule == "CML501" for finding in few) == 31
+    assert not any(finding.rule == "CML110" for finding in few)
+    assert sum(finding.rule == "CML501" for finding in many) == 20
+    assert [finding.message for finding in many if finding.rule == "CML110"] == [
         "50 conditions on tags are too many; CML501, CML502 and CML503 judge only the first 20, "
         "not this one and those after it"
     ]
@@ -409,7 +411,7 @@ def test_a_service_in_capital_letters_is_reported_once() -> None:
         "Resource": "arn:aws:Lambda:eu-west-1:111122223333:function:example",
     }
 
-    assert [each.rule for each in lint_text(document([statement]))] == ["CML206"]
+    assert [finding.rule for finding in lint_text(document([statement]))] == ["CML206"]
 
 
 def test_a_document_without_a_text_is_judged_like_its_text() -> None:

@@ -17,7 +17,7 @@ from cml_iam.lint._rules import AWS_SEVERITIES, aws_checks, severity_differs
 
 CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
 DATA: Final = Path(__file__).parents[2] / "policies" / "aws-checks.toml"
-BESIDE: Final = {each.name: each.rule for each in aws_checks()}
+BESIDE: Final = {check.name: check.rule for check in aws_checks()}
 RULE: Final = {rule.id: rule for rule in lint_rules()}
 
 ALSO_CALLED: Final = {
@@ -62,7 +62,7 @@ def test_every_check_is_found_by_the_rule_beside_it_or_is_silent() -> None:
     missed = {}
     for row in rows():
         found = lint_text(row["policy"], kind=row["kind"])
-        rules = {each.rule for each in found}
+        rules = {finding.rule for finding in found}
         wanted = beside[row["check"]] if row["expect"] == "found" else None
         if wanted not in rules if wanted else any(e.severity > Severity.INFO for e in found):
             missed[row["check"]] = rules
@@ -478,7 +478,7 @@ def test_a_check_is_made_by_the_rule_beside_it(check: str) -> None:
     statement = {key: value for key, value in given.items() if key != "Version"}
     document = {"Version": given.get("Version", "2012-10-17"), "Statement": [statement]}
 
-    rules = {each.rule for each in lint_text(json.dumps(document), kind=kind)}
+    rules = {finding.rule for finding in lint_text(json.dumps(document), kind=kind)}
 
     assert BESIDE[check.partition("/")[0]] in rules
 
@@ -495,6 +495,6 @@ def test_every_check_that_a_rule_makes_has_a_policy_here_or_in_the_list() -> Non
 def test_a_document_without_a_version_or_with_two_sids_of_one_name() -> None:
     twice = {"Statement": [GET | {"Sid": "A"}, START | {"Sid": "A"}]}
 
-    rules = {each.rule for each in lint_text(json.dumps(twice))}
+    rules = {finding.rule for finding in lint_text(json.dumps(twice))}
 
     assert rules >= {"CML105", "CML107"}

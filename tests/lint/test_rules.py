@@ -36,9 +36,9 @@ def test_a_bad_example_has_exactly_the_expected_findings(path: Path) -> None:
     expected = json.loads((CASES / LABELS[rule] / "expected.json").read_text("utf-8"))[path.name]
 
     found = [
-        {"line": each.place.line, "says": each.message}
-        for each in judged(path)
-        if each.rule == rule
+        {"line": finding.place.line, "says": finding.message}
+        for finding in judged(path)
+        if finding.rule == rule
     ]
 
     assert found == expected
@@ -49,7 +49,11 @@ def test_a_bad_example_has_exactly_the_expected_findings(path: Path) -> None:
 def test_a_good_example_has_no_finding_of_the_rule_nor_any_that_counts(path: Path) -> None:
     rule = rule_of(path)
 
-    found = [each for each in judged(path) if each.rule == rule or each.severity > Severity.INFO]
+    found = [
+        finding
+        for finding in judged(path)
+        if finding.rule == rule or finding.severity > Severity.INFO
+    ]
 
     assert found == []
 

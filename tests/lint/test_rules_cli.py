@@ -19,8 +19,8 @@ def test_the_failing_example_fails_and_the_passing_one_passes(rule: str) -> None
     explained: Explained = explain_rule(rule)
     failing, passing = explained.failing, explained.passing
 
-    assert rule in {each.rule for each in lint_text(failing.text, kind=failing.kind)}
-    assert rule not in {each.rule for each in lint_text(passing.text, kind=passing.kind)}
+    assert rule in {finding.rule for finding in lint_text(failing.text, kind=failing.kind)}
+    assert rule not in {finding.rule for finding in lint_text(passing.text, kind=passing.kind)}
 
 
 @pytest.mark.parametrize("rule", IDS)
@@ -49,7 +49,7 @@ def test_the_same_as_json() -> None:
     listed = json.loads(CliRunner().invoke(cli, ["policy", "rules", "-o", "json"]).output)
     one = json.loads(CliRunner().invoke(cli, ["policy", "rules", "cml501", "-o", "json"]).output)
 
-    assert [each["id"] for each in listed] == IDS
+    assert [row["id"] for row in listed] == IDS
     assert set(listed[0]) < set(one)
     assert one["failing"]["kind"] == "identity"
     assert json.loads(one["failing"]["text"])["Version"] == "2012-10-17"

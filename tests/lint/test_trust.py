@@ -237,7 +237,7 @@ def test_who_anyone_is() -> None:
     def found(condition: dict[str, Any]) -> tuple[str, str | None]:
         statement = {"Effect": "Allow", "Principal": "*", **about, "Condition": condition}
         text = json.dumps({"Version": "2012-10-17", "Statement": statement})
-        finding = next(each for each in lint_text(text) if each.rule == "CML521")
+        finding = next(finding for finding in lint_text(text) if finding.rule == "CML521")
         return finding.message, finding.witness[0].request.principal
 
     user = "arn:aws:iam::444455556666:user/stranger"
@@ -685,9 +685,9 @@ def test_a_fault_of_an_arn_is_one_finding(
     statement = {**STOP, "Resource": resource, **({"Condition": condition} if condition else {})}
     text = json.dumps({"Version": "2012-10-17", "Statement": statement})
 
-    found = [each for each in lint_text(text) if each.rule != "CML601"]
+    found = [finding for finding in lint_text(text) if finding.rule != "CML601"]
 
-    assert [each.rule for each in found] == expected
+    assert [finding.rule for finding in found] == expected
     if expected == ["CML208"]:
         assert found[0].remedy == "did you mean `us-east-1`?"
 
