@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from cml_iam.aws.port import Aws
 from cml_iam.errors import (
     CmlIamError,
     DeniedError,
@@ -23,6 +22,10 @@ from cml_iam.errors import (
     UnsupportedError,
 )
 from cml_iam.policy import Arn, PolicyDocument, load_policy
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+
 
 _T = TypeVar("_T")
 Kind = Literal["user", "role"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam._version import __version__
 from cml_iam.aws import Greeting, Source, greet, source_of
@@ -20,8 +20,10 @@ from cml_iam.check.refusal import Deciding
 from cml_iam.errors import AwsError, CmlIamError, NotFoundError
 from cml_iam.facts import DOMAINS, updated
 from cml_iam.principal import principal_of_arn, read_holdings
-from cml_iam.site import Site
 from cml_iam.workers import Health, Launch, WorkerManager, try_permissions
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from cml_iam.cli._output import BAD, OK, UNKNOWN, answer, complain_remedies, pro
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
 from cml_iam.cli._table import print_matrix
 from cml_iam.errors import InputError
-from cml_iam.site import Site
 
 if TYPE_CHECKING:
     from cml_iam.check.verify import Verification
     from cml_iam.expectations import Judgement
     from cml_iam.render import Profile
+    from cml_iam.site import Site
 
 
 @click.argument("files", nargs=-1, type=FILE)

@@ -38,9 +38,10 @@ from cml_iam.cli.worker_scene import Scene, complete_worker, explain, report_fai
 from cml_iam.clock import short_span
 from cml_iam.report import plural
 from cml_iam.secret import Secret
-from cml_iam.site import IDLE_RULES, Fleet, Idle
+from cml_iam.site import IDLE_RULES
 
 if TYPE_CHECKING:
+    from cml_iam.site import Idle
     from cml_iam.workers import Judged, Outcome, Worker
 
 _USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"
@@ -102,6 +103,8 @@ def idle(
       cml-iam worker idle
       cml-iam worker idle --window 4h --cpu 10 --stop
     """
+    from cml_iam.site import Idle
+
     ask_cml = _ask_cml(cml)
     here = scene(changes=stop)
     chosen: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
@@ -140,6 +143,8 @@ def _judge(
     rules: Idle,
     ask_cml: Callable[[Worker], room.Activity],
 ) -> tuple[Judged, ...]:
+    from cml_iam.site import Fleet
+
     asking = "CloudWatch and CML" if rules.cml_nodes is not None else "CloudWatch"
     hold_tag = here.site.fleet.hold_tag if here.site else Fleet().hold_tag
     with progress(f"asking {asking} about {plural(len(workers), 'worker')}"):
@@ -282,7 +287,7 @@ def adopt(ids: tuple[str, ...]) -> None:
 def _why(here: Scene, worker: Worker) -> str:
     """Return who may not set the guard tag, or which statements of the site's policy prevent it."""
     from cml_iam.engine import authorization, compile_policies
-    from cml_iam.render import render_policy
+    from cml_iam.render import render_parts
 
     site, guard = here.site, here.manager.guard
     who = here.aws.identity().arn
@@ -293,7 +298,8 @@ def _why(here: Scene, worker: Worker) -> str:
         worker.id, worker.region, site.account, worker.instance_type, worker.tags, worker.zone
     )
     (request,) = authorization.use(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
-    decision = compile_policies([render_policy(site).document]).decide(request)
+    parts = [part.document for part in render_parts(site)]
+    decision = compile_policies(parts).decide(request)
     reasons = [
         f"statement `{reason.label}` does not allow it: {reason.reason}"
         for reason in decision.reasons

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http.client import HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws.port import Aws
 from cml_iam.errors import (
@@ -21,8 +21,11 @@ from cml_iam.errors import (
     UnreachableError,
 )
 from cml_iam.secret import Secret
-from cml_iam.site import Site
 from cml_iam.workers import Verdict, WorkerManager, launch_to_try
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site
+
 
 MOST_KEYS: Final = 2
 """Maximum number of access keys of one user, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""

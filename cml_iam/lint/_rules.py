@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.errors import InputError
 from cml_iam.files import shipped_templates, shipped_text
 from cml_iam.lint._finding import KINDS, Fault, Finding, Kind, Severity
-from cml_iam.lint._subject import Subject
 from cml_iam.policy import did_you_mean
+
+if TYPE_CHECKING:
+    from cml_iam.lint._subject import Subject
+
 
 FOLDER: Final = Path(__file__).parent
 

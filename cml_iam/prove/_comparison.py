@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from cml_iam.engine import ConditionReason, Outcome, Request, StatementReason
-from cml_iam.expectations import Answer as ExpectedAnswer
-from cml_iam.expectations import Expectation
 from cml_iam.facts import Assumption
 from cml_iam.prove._answers import Answer, Answered, Verdict, answered, assumptions_of
 from cml_iam.space import Side
+
+if TYPE_CHECKING:
+    from cml_iam.expectations import Answer as ExpectedAnswer
+    from cml_iam.expectations import Expectation
+
 
 Change = Literal[
     "newly allowed", "newly denied", "no longer denied explicitly", "newly denied explicitly"

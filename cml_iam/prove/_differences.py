@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request
 from cml_iam.errors import InputError
-from cml_iam.expectations import Answer as ExpectedAnswer
-from cml_iam.expectations import Expectation
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.prove._answers import Verdict
 from cml_iam.prove._comparison import (
@@ -35,7 +33,6 @@ from cml_iam.prove._question import (
     unlike,
     within,
 )
-from cml_iam.site import Site
 from cml_iam.space import (
     Budget,
     Class,
@@ -48,6 +45,12 @@ from cml_iam.space import (
     side_of,
     statements_of,
 )
+
+if TYPE_CHECKING:
+    from cml_iam.expectations import Answer as ExpectedAnswer
+    from cml_iam.expectations import Expectation
+    from cml_iam.site import Site
+
 
 MAX_ACTIONS: Final = 8
 """The maximum number of actions examined one by one in a class; the others are only counted."""

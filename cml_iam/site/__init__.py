@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from cml_iam.restrict import GRANTS, OPTIONS, RESTRICTIONS, Grants, Restrictions, Tag
     from cml_iam.site._file import load_site, parse_site, site_text
     from cml_iam.site._model import (
-        IDLE_RULES,
         Application,
         Credentials,
         Eks,
@@ -20,6 +19,6 @@ if TYPE_CHECKING:
         Site,
         WorkerProfile,
     )
-    from cml_iam.site._names import DEFAULT_POLICY, DEFAULT_USER, TRUSTS, Trust
+    from cml_iam.site._names import DEFAULT_POLICY, DEFAULT_USER, IDLE_RULES, TRUSTS, Trust
 
 __getattr__ = later(__name__)

@@ -18,7 +18,6 @@ from cml_iam.files import regular_text, shipped_templates, shipped_text
 from cml_iam.located import Located, located_problems, parse_toml
 from cml_iam.restrict import contradictions_of, grants_from, restrictions_from
 from cml_iam.site._model import (
-    IDLE_RULES,
     Application,
     Credentials,
     Eks,
@@ -29,7 +28,7 @@ from cml_iam.site._model import (
     Site,
     WorkerProfile,
 )
-from cml_iam.site._names import DEFAULT_POLICY, DEFAULT_USER
+from cml_iam.site._names import DEFAULT_POLICY, DEFAULT_USER, IDLE_RULES
 from cml_iam.tag import Tag
 
 LARGEST: Final = 1 << 20

@@ -91,10 +91,6 @@ class Idle(NamedTuple):
     cml_nodes: int | None = 0
 
 
-IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml_nodes"}
-"""The names of `Idle`'s rules in the site file."""
-
-
 class Fleet(NamedTuple):
     """The tags with which people control the workers: *hold_tag* keeps a worker in its state."""
 

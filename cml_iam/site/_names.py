@@ -11,3 +11,6 @@ Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
 """The ways in which the manager's role can be assumed."""
 
 TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
+
+IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml_nodes"}
+"""The names of `Idle`'s rules in the site file."""

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError
-from cml_iam.site import Site, WorkerProfile
 from cml_iam.tag import Tag
 from cml_iam.visible import visible
 from cml_iam.workers._changes import Disk, Launch
@@ -21,6 +20,9 @@ from cml_iam.workers._fleet import FILTER_VALUES
 from cml_iam.workers._health import PROBE
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._model import Image, Worker, is_image_id
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site, WorkerProfile
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,19 @@ def unmanaged(shell: Shell, name: str, **tags: str) -> str:
     return str(answer["Instances"][0]["InstanceId"])
 
 
+def test_a_refused_adoption_is_explained_by_all_parts_of_the_sites_policy(
+    shell: Shell, tmp_path: Path
+) -> None:
+    orphan = unmanaged(shell, "cml-parts")
+    groups = ", ".join(f'"sg-{number:017x}"' for number in range(120))
+    (tmp_path / "cml-iam.toml").write_text(
+        SITE.replace("[restrict]\n", f"[restrict]\nsecurity_groups = [{groups}]\n")
+    )
+
+    refused = shell("adopt", orphan, "--yes")
+    assert (refused.code, "RetagWorkers" in refused.out) == (5, True)
+
+
 def test_an_orphan_is_found_with_its_reasons_and_adopted_by_an_administrator(
     shell: Shell,
 ) -> None:
