@@ -16,7 +16,8 @@ _IMPORT: Final = re.compile(r"^    from (\S+) import (\([^)]*\)|.*)", re.MULTILI
 def later(package: str) -> Callable[[str], Any]:
     """Return the `__getattr__` for *package*: it imports what is below `if TYPE_CHECKING:`.
 
-    So the names and their modules stand once, where a type checker reads them.
+    So the names and their modules stand once, where a type checker reads them. This needs the
+    package's source files, as every installation by pip has them.
     """
 
     @cache

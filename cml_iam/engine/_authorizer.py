@@ -52,7 +52,7 @@ MAX_BUCKETS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The statements about one action: all, by gate, and the rules of those that name no principal.
+    """The statements *about* one action, by gate.
 
     *denies* are the rules of every Deny, *gates* those of each gate's Allows.
     """

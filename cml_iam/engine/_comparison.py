@@ -349,7 +349,7 @@ _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?(?:[eE][+-]?[
 
 
 def number(text: str) -> int | float | None:
-    """Return *text* as a number, or None if it is not one."""
+    """Return *text* as a number, or None; `10`, `10.0` and `1e1` are the same one."""
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else None

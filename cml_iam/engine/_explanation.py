@@ -61,7 +61,9 @@ def notes(request: Request, kinds: AbstractSet[PolicyType]) -> Iterator[str]:
             "a KMS key always has a key policy, which must allow the call or delegate to the "
             "account; none was given, so this decision assumes that it delegates"
         )
-    for pattern, why in () if name.startswith(_READS) else _REFUSED.items():
+    if name.startswith(_READS):
+        return
+    for pattern, why in _REFUSED.items():
         if pattern.split(":")[2] == service and pattern_matches(pattern, request.resource):
             yield why
 

@@ -27,7 +27,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind*, or of one *level* of an organization: one of them must allow."""
+    """Policies of one *kind*, or of one *level* of an organization, from 1: one must allow."""
 
     kind: PolicyType
     statements: tuple[CompiledStatement, ...]

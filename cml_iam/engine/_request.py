@@ -139,7 +139,8 @@ class Naming(IntEnum):
 class Caller:
     """The request's principal; *arn* is None if it belongs to no account.
 
-    Such are a service, an identity provider and an anonymous caller.
+    Such are a service, an anonymous caller, and an identity provider: its ARN names only the
+    account in which it is registered.
     """
 
     text: str | None

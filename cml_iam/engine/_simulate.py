@@ -301,7 +301,7 @@ def _result(
     parsed: SimulationInput,
 ) -> Answer:
     outcome = _most_restrictive(verdict.outcome for verdict in verdicts)
-    named = any(verdict.resource != EVERYTHING for verdict in verdicts if parsed.resources)
+    named = bool(parsed.resources) and any(v.resource != EVERYTHING for v in verdicts)
     result: Answer = {
         "EvalActionName": action,
         "EvalResourceName": name,

@@ -87,7 +87,10 @@ def invalid(message: str) -> SimulationError:
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """The input common to both calls; *source* is the principal whose policies are simulated."""
+    """The input common to both calls; *source* is the principal whose policies are simulated.
+
+    *resources* is empty if none is named.
+    """
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]

@@ -31,7 +31,7 @@ _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTA
 def principal_arn(caller: str | None) -> str | None:
     """Return the value of aws:PrincipalArn for *caller*; for a session, it is the role's ARN.
 
-    None for services and identity providers, as AWS documents none.
+    None for an anonymous caller, and for services and identity providers: AWS documents none.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
     match = _PRINCIPAL.fullmatch(caller or "")
@@ -55,7 +55,7 @@ def principal_account(caller: str | None) -> str | None:
 def sent_context(
     action: str, resource: str, given: Mapping[str, Any], principal: str | None = None
 ) -> dict[str, Any]:
-    """Return the condition keys *given* for a request, under all names, and those that follow.
+    """Return the condition keys *given* for a request, under all names, and what AWS derives.
 
     These are the region and an instance's id in the resource's ARN, the keys of the requested tags,
     and what *principal* is. Raises InputError for a key, or a value, that the request cannot have.

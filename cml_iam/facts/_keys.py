@@ -55,7 +55,10 @@ def global_keys() -> frozenset[str]:
 
 @cache
 def global_types() -> dict[str, str]:
-    """Return the types of the keys on that page, by name; some actions lack some of the keys."""
+    """Return the types of the global keys, by name; some actions lack some of the keys.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
     data = key_data()
     tables = (*data["any-request"].items(), *data["some-requests"].items())
     return {name: kind for kind, names in tables for name in names}

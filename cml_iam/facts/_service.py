@@ -272,7 +272,7 @@ def known_keys(prefix: str) -> tuple[str, ...]:
 def is_provider_key(key: str) -> bool:
     """Return whether the condition key *key* belongs to an identity provider, not a service.
 
-    Those that begin with a host name do; those that begin with `https://` are misspelt.
+    Keys that begin with a host name do, and those with `https://` before it, which are misspelt.
     """
     prefix, colon, _ = key.partition(":")
     return _has_host(key) or (colon != "" and prefix.lower() in OTHER_PREFIXES)

@@ -152,7 +152,7 @@ def _action(full: str) -> Action | None:
 
 
 def _shape(subject: Subject, step: EscalationStep, items: tuple[Item, ...]) -> Shape:
-    """Return the requests for a step, with the most dangerous keys; a named resource has none."""
+    """Return the requests for a step, with the most dangerous keys, but no tags or boundary."""
     account, partition = subject.account or facts.EXAMPLE_ACCOUNT, subject.partition or PARTITION
     values = {
         "aws:principalaccount": account,

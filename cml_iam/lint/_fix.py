@@ -120,7 +120,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The fixed *text*, the findings *applied*, those *suggested* only, and all that are *left*."""
+    """The fixed *text*, the findings *applied* in order, and all that are *left*.
+
+    *suggested* are those of *left* whose correction is not proved safe.
+    """
 
     text: str
     applied: tuple[Finding, ...]

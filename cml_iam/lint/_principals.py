@@ -244,10 +244,14 @@ def hit_by_control(item: Item) -> Iterator[Fault]:
     prefixes = ("aws:principal", *SOURCES)
     about = [clause for clause in item.clauses if clause.name.startswith(prefixes)]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:
-        named = (one for one in item.clauses if one.name.startswith(keys))
-        clause = next((one for one in named if one.name != _IS_SERVICE), None)
+        clause = next((one for one in item.clauses if _is_of(one.name, keys)), None)
         if clause and all(other.test({_IS_SERVICE: is_service}) for other in about):
             yield clause.fault(f"the condition on `{clause.key}` also refuses {callers}", remedy)
+
+
+def _is_of(name: str, keys: tuple[str, ...]) -> bool:
+    """Return whether the key *name* is one of *keys*; those of callers are prefixes."""
+    return name.startswith(keys) and name != _IS_SERVICE if keys is _OF_CALLERS else name in keys
 
 
 class Issuer(NamedTuple):
@@ -288,6 +292,7 @@ def issuers() -> tuple[Issuer, ...]:
     claims = {"build-claims": data["build-claims"]}
     for row in data["provider"]:
         names = row.get("who", ())
+        row["guests"] = tuple(row.get("guests", ()))
         row["who"] = frozenset(claim for name in names for claim in claims.get(name, [name]))
     return tuple(Issuer(**row) for row in data["provider"])
 

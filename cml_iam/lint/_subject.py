@@ -244,7 +244,7 @@ class Item(Part):
         return tuple((text, pattern) for text, pattern in read if pattern)
 
     def reaches(self, target: Target) -> bool:
-        """Return whether the resources may include *target*; without a resource, only `*` does."""
+        """Return whether the resources may include *target*; a target of no type needs `*`."""
         key = target.type, target.arns
         if key not in self._reached:
             self._reached[key] = self.statement.resource is None or any(

@@ -32,8 +32,11 @@ WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 SAML: Final = "sts:AssumeRoleWithSAML"
 
 _SOURCE_KEYS: Final = (
-    *(*SOURCES, "aws:sourceowner"),
-    *("kms:calleraccount", "kms:viaservice", "kms:encryptioncontext:"),
+    *SOURCES,
+    "aws:sourceowner",
+    "kms:calleraccount",
+    "kms:viaservice",
+    "kms:encryptioncontext:",
 )
 """Keys, or their prefixes, that say for whom a service acts."""
 
@@ -44,8 +47,12 @@ TRIED: Final = 64
 """The maximum number of subjects tried for one statement."""
 
 _OF_PROJECTS: Final = (
-    *("project_id", "project_path", "repository", "repository_id"),
-    *("terraform_workspace_id", "workflow_ref"),
+    "project_id",
+    "project_path",
+    "repository",
+    "repository_id",
+    "terraform_workspace_id",
+    "workflow_ref",
 )
 """Claims that differ between the projects of one owner.
 
@@ -133,7 +140,10 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
 
 
 def _foreign(conditions: Sequence[Clause], *, inside: bool = False) -> tuple[Any, ...]:
-    """Return a stranger's values that match; if *inside*, those of the owner's other projects.."""
+    """Return a stranger's values that match the patterns.
+
+    If *inside*, those of the owner's other projects.
+    """
     end = "/.github/" if inside else "/"  # of the project or the owner
     patterns = [value for clause in conditions for value in clause.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
@@ -332,7 +342,10 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str]]:
 
 
 def _further(item: Item, principal: str, token: Token | None) -> Request | None:
-    """Return a request with *token*, if the document allows none with a stranger's token."""
+    """Return a request with *token*, if the document allows none with a stranger's token.
+
+    None without a *token*: then there is no such request to try.
+    """
     if token is None or _admitted(item, principal, Token(token.host)):
         return None
     return _admitted(item, principal, token)

@@ -7,11 +7,13 @@ positions. It can rely on valid syntax and only has to find where values begin.
 from __future__ import annotations
 
 import re
-import tomllib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located._json import MAX_DEPTH, Located, Path, Source, Span
+
+if TYPE_CHECKING:
+    import tomllib
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY: Final = re.compile(r'[ \t]*("(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+)[ \t]*')
@@ -48,6 +50,8 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
     Raises DocumentError with the place of the first syntax error, and for excessive nesting, keys
     and numbers, which would take the parser unlimited time or stack.
     """
+    import tomllib
+
     source = Source(name, text)
     _check_bounds(source)
     try:
@@ -187,5 +191,7 @@ class _Walk:
 
 def _key_text(written: str) -> str:
     if written[0] in "\"'":
+        import tomllib
+
         return next(iter(tomllib.loads(f"{written} = 0")))
     return written
