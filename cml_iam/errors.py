@@ -1,11 +1,33 @@
 """The exceptions that cml-iam raises; each class has its kind of remedy and its exit code.
 
+    CmlIamError
+    ├── InputError              an input is wrong: a file, a value, an option
+    │   ├── DocumentError       a document cannot be read or breaks its grammar; lists every problem
+    │   ├── SiteError           the site file is wrong; lists every problem
+    │   └── QuotaError          a document is larger than AWS accepts
+    ├── UnsupportedError        an element of the policy language the engine does not know
+    ├── MissingExtraError       a command needs an optional dependency
+    ├── RefusedError            continuing would be unsafe or change foreign resources
+    ├── IncompleteError         the work is only partly done; says what is left to do
+    └── AwsError                AWS answered with an error, or did not answer
+        ├── CredentialsError    no credentials, or AWS does not accept them
+        ├── DeniedError         the principal lacks a permission
+        ├── NotFoundError       no such user, policy, instance, image …
+        ├── StateError          the resource is in the wrong state for this
+        ├── ProtectedError      the resource is protected against this
+        ├── CapacityError       AWS has no capacity for it at present
+        ├── LimitError          a quota of the account is used up
+        ├── ThrottledError      too many requests
+        ├── NotOfferedError     not offered in this region, zone or account
+        ├── RequestError        AWS calls a value of the request invalid
+        └── UnreachableError    no answer: wrong endpoint, no network, timeout
+
 A message says what happened, in lower case without a final period.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Place(NamedTuple):
@@ -118,11 +140,19 @@ class DeniedError(AwsError):
     *encoded* is EC2's whole encoded message, for sts:DecodeAuthorizationMessage.
     """
 
-    encoded = ""
-
-    def __init__(self, message: str, *, action: str = "", **fields: Any) -> None:
-        super().__init__(message, **fields)
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        operation: str = "",
+        remedy: str | None = None,
+        action: str = "",
+        encoded: str = "",
+    ) -> None:
+        super().__init__(message, code=code, operation=operation, remedy=remedy)
         self.action = action
+        self.encoded = encoded
 
     @property
     def refused(self) -> str:

@@ -22,7 +22,11 @@ def later(package: str) -> Callable[[str], Any]:
 
     @cache
     def modules() -> dict[str, str]:
-        imports = _IMPORT.findall(getsource(sys.modules[package]))
+        try:
+            source = getsource(sys.modules[package])
+        except OSError as error:
+            raise ImportError(f"{package} is installed without its source files") from error
+        imports = _IMPORT.findall(source)
         return {name: module for module, names in imports for name in re.findall(r"\w+", names)}
 
     def imported(name: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -218,8 +217,9 @@ _CHANGES: Final = {
 """By operation, the member of the response that lists the state changes."""
 
 
-start_change = partial(operate_change, "start_instances")
-terminate_change = partial(operate_change, "terminate_instances")
+def start_change(ids: Sequence[str]) -> Change:
+    """Start stopped workers."""
+    return operate_change("start_instances", ids)
 
 
 def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Change:
@@ -229,6 +229,11 @@ def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = Fa
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, is_chosen in options.items() if is_chosen}
     return operate_change("stop_instances", ids, **chosen)
+
+
+def terminate_change(ids: Sequence[str]) -> Change:
+    """Terminate workers permanently."""
+    return operate_change("terminate_instances", ids)
 
 
 def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: Tag) -> Change:

@@ -92,11 +92,13 @@ class WorkerManager:
         try:
             answer = launch_change(launch, self.guard).send(self._aws, where, once=once)
         except UnreachableError as error:
-            error.remedy = (
-                "the worker may exist; repeat with the client token "
-                f"`{launch.client_token}`, which never creates a second worker"
-            )
-            raise
+            raise UnreachableError(
+                error.message,
+                code=error.code,
+                operation=error.operation,
+                remedy="the worker may exist; repeat with the client token "
+                f"`{launch.client_token}`, which never creates a second worker",
+            ) from None
         return worker_from(answer["Instances"][0], where)
 
     def start_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:

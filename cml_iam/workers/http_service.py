@@ -168,10 +168,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer 200 whatever the manager's health is: programs use /health."""
         if not self._trusted():
             self._say(401, "a token is required", challenge)
-        elif body := kept.get(REQUEST_SECONDS).value:
-            self._answer(200, body)
-        else:
+            return
+        rendered = kept.get(REQUEST_SECONDS)
+        if rendered.value is None or rendered.error is not None:  # an old one would mislead
             self._say(500, "see the log")
+        else:
+            self._answer(200, rendered.value)
 
     def _health(self) -> None:
         report = self.server.monitor.report()

@@ -66,6 +66,13 @@ def test_every_error_of_the_tree_has_a_code() -> None:
         assert exit_code(kind.__new__(kind)) in set(Exit)
 
 
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = errors.__doc__ or ""
+
+    for kind in _classes(errors.CmlIamError):
+        assert kind.__name__ in drawn or kind.__module__ != "cml_iam.errors"
+
+
 def test_help_explains_every_code(cml_iam: Any) -> None:
     ran = cml_iam("help", "exit-codes")
 

@@ -403,4 +403,16 @@ def test_metrics_that_cannot_be_written_are_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("cml_iam.workers.http_service.exposition", lambda _seen: 1 / 0)
     with serving(monitor(FakeAws())) as get:
         assert get("/metrics") == (500, "see the log\n")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_metrics_that_can_no_longer_be_written_are_not_the_last_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cml_iam.workers.http_service.KEPT_SECONDS", 0)
+    with serving(monitor(FakeAws())) as get:
+        assert get("/metrics")[0] == 200
+        monkeypatch.setattr("cml_iam.workers.http_service.exposition", lambda _seen: 1 / 0)
+
+        assert get("/metrics") == (500, "see the log\n")
         assert get("/health")[0] == 200
