@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         adopt_change,
         check_name,
         launch_change,
+        operate_change,
         start_change,
         stop_change,
         tag_change,
