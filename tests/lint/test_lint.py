@@ -421,3 +421,16 @@ def test_a_document_without_a_text_is_judged_like_its_text() -> None:
 
     assert [finding.rule for finding in found] == ["CML402"]
     assert [finding.rule for finding in lint_text(text)] == ["CML402"]
+
+
+@pytest.mark.parametrize("key", ["aws:SourceOrgIDs", "aws:SourceAccountId", "aws:SourceArns"])
+def test_a_misspelt_source_key_is_no_key_of_services(key: str) -> None:
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {key: "o-a1b2c3d4e5"}},
+    }
+
+    assert [finding.rule for finding in lint_text(document([deny]), kind="rcp")] == ["CML203"]
