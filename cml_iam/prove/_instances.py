@@ -157,7 +157,8 @@ def tag_patterns(conditions: Iterable[KeyCondition], key: str) -> tuple[list[Glo
     names = {prefix + key.lower() for prefix in (*OF_RESOURCE, REQUEST.lower())}
     tests = [test for test in conditions if test.condition.key.lower() in names]
     exact = all(test.family in {"string", "null"} and not test.needs() for test in tests)
-    values = (glob(value) for test in tests for value in test.condition.values)
+    others = (test for test in tests if test.needs() or test.family != "string")
+    values = (glob(value) for test in others for value in test.condition.values)
     return [*(pattern for test in tests for pattern in test.globs({})), *values], exact
 
 

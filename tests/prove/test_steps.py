@@ -186,7 +186,34 @@ def documents(*statements: dict[str, Any]) -> Policies:
 
 OWN = "aws:ResourceTag/ManagedBy"
 ELSEWHERE = ["arn:aws:ec2:ap-southeast-1", "arn:aws:ec2:eu-west-3"]
+ON_A = "arn:aws:ec2:us-east-1:111122223333:instance/i-a*"
+
+
+def with_both(operator: str, *values: str) -> Policies:
+    """Return policies that require one of *values* of two tags, besides a guard tag to replace."""
+    both = {f"aws:ResourceTag/{key}": values for key in ("Env", "Team")}
+    return documents(
+        allowed(TERMINATES, **{"StringLike": {OWN: "cml"}, operator: both}),
+        allowed(CREATE, **{"StringEqualsIfExists": {OWN: "x"}, operator: both}),
+    )
+
+
 PARTLY = {
+    "two tags of three values in any case": (
+        with_both("StringEqualsIgnoreCase", "Dev", "Prod", "Test"),
+        TERMINATE,
+        "broken",
+    ),
+    "two tags of three values with an asterisk": (
+        with_both("StringEquals", "a*", "b*", "c*"),
+        TERMINATE,
+        "broken",
+    ),
+    "a tag that is given outside the goal only": (
+        documents(allowed(TERMINATES, **CARRIED), allowed(CREATE, ON_A)),
+        Shape(TERMINATE.actions, not_resources=(ON_A,)),
+        "holds",
+    ),
     "a number before the tag is given": (
         documents(allowed(TERMINATES, **CARRIED), allowed(CREATE, NumericLessThan={OWN: "5"})),
         TERMINATE,
