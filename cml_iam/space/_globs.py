@@ -101,7 +101,7 @@ def glob(text: str, *, inside: bool = False) -> Glob:
 
 @lru_cache(1 << 12)
 def filled(pattern: Glob, many: str) -> str:
-    """Return *pattern* with *many* for `*` and `?*`, and a 2 for each other wildcard."""
+    """Return *pattern* with *many* for `*`, *many* or else 2 for `?*`, and 2 for the others."""
     text = ""
     after: Symbol = ""
     for symbol in reversed(pattern.symbols):
@@ -109,7 +109,7 @@ def filled(pattern: Glob, many: str) -> str:
             text = symbol + text
         elif symbol in _MANY:
             text = many + text
-        elif after not in _MANY:
+        elif after not in _MANY or not many:
             text = "2" + text
         after = symbol
     return text

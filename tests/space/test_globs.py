@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.policy import pattern_matches
-from cml_iam.space._globs import Glob, Machine, Wild, glob, representatives
+from cml_iam.space._globs import Glob, Machine, Wild, filled, glob, representatives
 
 PATTERN = st.text(alphabet="ab*?", max_size=5)
 SHORT = ["".join(letters) for size in range(5) for letters in product("abz", repeat=size)]
@@ -44,6 +44,16 @@ def test_a_machine_accepts_what_the_pattern_stands_for(pattern, text):
     machine = Machine([glob(pattern)])
 
     assert bool(machine.accepts(machine.run(text))) == pattern_matches(pattern, text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PATTERN, st.sampled_from(["example", "", "1"]))
+def test_a_filled_pattern_matches_its_pattern(pattern, many):
+    assert pattern_matches(pattern, filled(glob(pattern), many))
+
+
+def test_a_non_empty_text_is_filled_by_itself_or_by_one_character():
+    assert [filled(glob("a?*"), many) for many in ("example", "")] == ["aexample", "a2"]
 
 
 def test_a_class_of_which_only_named_texts_are_left_has_no_other():
