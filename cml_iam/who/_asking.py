@@ -328,8 +328,8 @@ def _decide(one: _Class) -> _Decided:
     certain = always(policies, shape)
     by = tuple(
         (number, reason.statement)
-        for reason in possible.witness.candidate.statements
         for number, (kind, statements) in enumerate(one.sets)
+        for reason in possible.witness.candidate.statements
         if kind == reason.kind and reason.statement in statements
     )
     example = possible.witness.request

@@ -243,12 +243,12 @@ class _Putting:
 
     def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
         """Return *texts* except those with a variable that has no value, which match nothing."""
-        if not any("${" in text for text in texts):
-            return texts
         results = (self._text(text, arns=arns) for text in texts)
         return tuple(text for text in results if text is not None)
 
     def _text(self, text: str, *, arns: bool) -> str | None:
+        if "${" not in text:
+            return text
         try:
             parts = tokens(text, variables=self._variables, wildcards=True, keys=Keys())
         except MalformedVariableError:

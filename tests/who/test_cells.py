@@ -191,6 +191,27 @@ def test_a_cell_is_what_the_engine_says_of_every_distinguishable_request(
                 assert outcomes(of, member, ACTION, [INSTANCE], full) == {allowed}
 
 
+def test_statements_of_service_control_policies_are_in_the_order_of_their_levels() -> None:
+    tagged = policy(allow("*", StringEquals=TAGGED))
+    of = account([user("alice", tagged)], scps=[[FULL, tagged], [FULL]])
+    (alice,) = of.members
+
+    cell = Asker(of, NOW).cell(Question(ACTION, INSTANCE), State(alice))
+    levels = [origin.policy.partition(", ")[2] for origin in cell.by if origin.type == "scp"]
+    assert levels == ["level 1, policy 1", "level 1, policy 2", "level 2, policy 1"]
+
+
+def test_a_value_without_a_variable_is_left_as_written() -> None:
+    unlike = {"s3:prefix": ["${aws:PrincipalTag/team}/*", "$x"]}
+    of = account(
+        [user("alice", policy(allow("s3:ListBucket", StringNotLike=unlike)), tags={"team": "lab"})]
+    )
+    (alice,) = of.members
+
+    cell = Asker(of, NOW).cell(Question("s3:ListBucket"), State(alice))
+    assert cell.remains == ("only if s3:prefix not like lab/*, $x",)
+
+
 def test_the_cases_are_more_than_three_hundred_and_each_has_a_hundred_requests() -> None:
     assert len(OWN) * len(LIMITS) * len(PRINCIPALS) > 300
     assert len(list(product(*VALUES.values()))) >= 100
