@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from functools import cache
 from itertools import chain, product
 from typing import Final, NamedTuple
 
@@ -102,15 +101,17 @@ class Paths:
         self._asker = asker
         self._account = asker.account
         self._ways = Ways(asker)
-        self._paths = cache(self._search)
-        self._next = cache(self._hops_from)
-        self._callers_of = cache(self._callers)
-        self._is_open = cache(self._may_call)
-        self._able_to = cache(self._able)
+        self._able: dict[str, _Able] = {}
+        self._callers: dict[Member, list[tuple[Call, list[Position]]]] = {}
+        self._open: dict[tuple[Member, int], bool] = {}
+        self._paths: dict[Question, Mapping[str, Path]] = {}
+        self._nexts: dict[Member, list[tuple[Member, Position, Hop]]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return, by ARN, a path for each member that reaches the goal; it may have no steps."""
-        return self._paths(question)
+        if question not in self._paths:
+            self._paths[question] = self._search(question)
+        return self._paths[question]
 
     def _search(self, question: Question) -> Mapping[str, Path]:
         search = _Search()
@@ -147,9 +148,13 @@ class Paths:
                 return prepared._replace(member=member)
         return None
 
-    def _hops_from(self, member: Member) -> list[tuple[Member, Position, Hop]]:
+    def _next(self, member: Member) -> list[tuple[Member, Position, Hop]]:
         """Return whom *member* can become in one step, perhaps after changing itself."""
-        hops = []
+        if member not in self._nexts:
+            self._nexts[member] = list(self._hops_from(member))
+        return self._nexts[member]
+
+    def _hops_from(self, member: Member) -> Iterator[tuple[Member, Position, Hop]]:
         everybody = (self._ways.new_role, *self._account.members)
         others = [target for target in everybody if target.arn != member.arn]
         for position, target in product(self._ways.positions(member), others):
@@ -157,8 +162,7 @@ class Paths:
                 if self._may_reach(call, position.state):
                     hop = self._ways.hop(call, position.state)
                     if hop:
-                        hops.append((target, position, hop))
-        return hops
+                        yield target, position, hop
 
     def _may_reach(self, call: Call, state: State) -> bool:
         """Return whether *state* may be able to make *call*, so that a proof is worthwhile."""
@@ -238,7 +242,10 @@ class Paths:
         return None
 
     def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
-        """Return the call by which *member* gives an instance without them the tags of *cell*."""
+        """Return the call by which *member* sets the instance tags that *cell* depends on.
+
+        It must be allowed while the instance lacks them. None if there is none.
+        """
         context = cell.example.context if cell.example else {}
         tags = {
             key[len(RESOURCE_TAG) :]: value
@@ -277,13 +284,15 @@ class Paths:
                 if hop:
                     yield position, hop
 
-    def _callers(self, target: Member) -> list[tuple[Call, list[Position]]]:
+    def _callers_of(self, target: Member) -> list[tuple[Call, list[Position]]]:
         """Return the calls by which others become *target*, each with a group that may make it."""
-        return [
-            (call, positions)
-            for call in self._ways.calls(target)
-            for positions in self._groups(call, target)
-        ]
+        if target not in self._callers:
+            self._callers[target] = [
+                (call, positions)
+                for call in self._ways.calls(target)
+                for positions in self._groups(call, target)
+            ]
+        return self._callers[target]
 
     def _groups(self, call: Call, target: Member) -> Iterator[list[Position]]:
         """Yield groups that the trust policy of *call* names, or whose policies may allow it."""
@@ -298,13 +307,19 @@ class Paths:
                 return
         yield from self._able_to(call.question.action).on(target.arn)
 
-    def _may_call(self, target: Member, number: int) -> bool:
+    def _is_open(self, target: Member, number: int) -> bool:
         """Return whether a group may make its call; true if each member must be checked."""
         call, positions = self._callers_of(target)[number]
         if call.whom and call.whom.singly:
             return True
-        return self._asker.possible(call.question, positions[0].state, call.trust)
+        key = target, number
+        if key not in self._open:
+            first = positions[0].state
+            self._open[key] = self._asker.possible(call.question, first, call.trust)
+        return self._open[key]
 
-    def _able(self, action: str) -> _Able:
-        everybody = chain.from_iterable(map(self._ways.positions, self._account.members))
-        return _Able(action, everybody, self._asker)
+    def _able_to(self, action: str) -> _Able:
+        if action not in self._able:
+            everybody = chain.from_iterable(map(self._ways.positions, self._account.members))
+            self._able[action] = _Able(action, everybody, self._asker)
+        return self._able[action]

@@ -77,25 +77,30 @@ class Ways:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._account = asker.account
-        self.positions = cache(self._positions)
-        self.calls = cache(self._calls)
+        self._calls: dict[Member, list[Call]] = {}
+        self._positions: dict[Member, list[Position]] = {}
         self._may = cache(lambda action, state: asker.possible(Question(action), state))
         arn = f"arn:{self._account.partition}:iam::{self._account.number}:role/new"
         self.new_role = Member("role", "new", "", Holdings(arn, {}, ()), trust=TRUSTS_ALL)
 
-    def _positions(self, member: Member) -> list[Position]:
+    def positions(self, member: Member) -> list[Position]:
         """Return the states that *member* can bring itself into, its own first."""
-        reached = [Position(State(member))]
-        states = {reached[0].state}
-        for position in reached:
-            for state, hop in self._changes(position.state):
-                if state not in states:
-                    states.add(state)
-                    reached.append(Position(state, (*position.hops, hop)))
-        return reached
+        if member not in self._positions:
+            reached = [Position(State(member))]
+            states = {reached[0].state}
+            for position in reached:
+                for state, hop in self._changes(position.state):
+                    if state not in states:
+                        states.add(state)
+                        reached.append(Position(state, (*position.hops, hop)))
+            self._positions[member] = reached
+        return self._positions[member]
 
-    def _calls(self, target: Member) -> list[Call]:
-        return list(self._calls_to(target))
+    def calls(self, target: Member) -> list[Call]:
+        """Return the calls by which others become *target*."""
+        if target not in self._calls:
+            self._calls[target] = list(self._calls_to(target))
+        return self._calls[target]
 
     def hop(self, call: Call, state: State) -> Hop | None:
         """Return *call* as *state* makes it; None if any part of it is not allowed."""

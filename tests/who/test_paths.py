@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -330,3 +331,12 @@ def test_a_principal_that_may_tag_itself_gets_what_its_tags_allow() -> None:
     assert steps(account([untagged, selftag])) == {
         "user/selftag": ["iam:TagUser user/selftag"],
     }
+
+
+def test_paths_are_freed_without_the_cyclic_collector() -> None:
+    paths = Paths(Asker(account([user("alice", FULL)]), NOW))
+    assert paths.to(STOP)
+    freed = weakref.ref(paths)
+
+    del paths
+    assert freed() is None
