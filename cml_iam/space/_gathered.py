@@ -121,7 +121,7 @@ class Gathered:
         """Return the same for another place, which must also have an ARN or also have none."""
         other = copy(self)
         other.place = place
-        for name in ("mark", "inherent", "possible"):
+        for name in _CACHED:
             vars(other).pop(name, None)
         return other
 
@@ -243,6 +243,11 @@ class Gathered:
         for account, partition in home_partitions(self.parts) if self.principals else ():
             text = f"the account {account} is in one partition, {partition}"
             yield Assumption("partition", f"arn:{partition}:iam::{account}:root", text, _ARNS)
+
+
+_CACHED: Final = [
+    name for name, value in vars(Gathered).items() if isinstance(value, cached_property)
+]
 
 
 def _of_known(
