@@ -266,7 +266,10 @@ def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
 
 
 def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Group differences by reason, in order of change, without those that add only causes."""
+    """Group differences by reason, in order of change.
+
+    A difference is left out if its causes include all causes of another one.
+    """
     groups = gathered(differences)
     simple = (one for one in groups if not any(_adds_to(one, other) for other in groups))
     return tuple(sorted(simple, key=lambda group: (CHANGES.index(group.change), group.unlisted)))

@@ -319,7 +319,7 @@ def _representatives(
 
 
 def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, ...]:
-    """Return one of *kinds*, perhaps a hundred, for each group that *globs* do not distinguish."""
+    """Of *kinds*, perhaps a hundred, return one for each group that *globs* do not distinguish."""
     if not kinds[1:]:
         return kinds
     machine = Machine(globs)

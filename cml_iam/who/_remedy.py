@@ -24,7 +24,10 @@ DENY: Final = "the added Deny"
 
 
 class Remedy(NamedTuple):
-    """A change in *words*, the *member* then, and the actions that it does not provably prevent."""
+    """A change in *words*, the *member* then, and the actions that it does not provably prevent.
+
+    Until a change is tried, nothing *remains*, so it counts as `proved`.
+    """
 
     words: str
     member: Member
