@@ -62,7 +62,10 @@ class Permission(NamedTuple):
     @property
     def on_worker(self) -> bool:
         """Whether the call names an existing instance."""
-        return any(use[:2] == ("instance", "existing") for use in self.resources)
+        return any(
+            resource.type == "instance" and resource.use == "existing"
+            for resource in self.resources
+        )
 
 
 class Group(NamedTuple):

@@ -228,7 +228,10 @@ def _values(value: str | tuple[str, ...]) -> str:
 
 
 def path_of(finding: AuditFinding) -> tuple[Station, ...]:
-    """Return the steps of a sequence, whose last call is the one to prevent, and linking tags."""
+    """Return the steps of a sequence: each call, and the tag that links two calls.
+
+    The last call is always the one to prevent, whatever its decision.
+    """
     stations: list[Station] = []
     for first, second in pairwise(finding.witness):
         if first.outcome == "allowed":

@@ -103,7 +103,10 @@ def connect(
 
 
 def source_of(aws: Aws) -> Source | None:
-    """Return where the credentials of *aws* come from, if any; raises a provider's failure."""
+    """Return where the credentials of *aws* come from, or None if there are none.
+
+    Raises CredentialsError if a configured provider fails.
+    """
     return source_in(aws.session) if isinstance(aws, _RealAws) else None
 
 

@@ -216,7 +216,10 @@ _ACTION = re.compile(
 
 
 BOTOCORE_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError, ParseError)
-"""What a call through botocore may raise; a handler that reads a bucket's location, ParseError."""
+"""What a call through botocore may raise.
+
+ParseError is from the XML with a bucket's location, which a handler of botocore reads.
+"""
 
 
 def as_error(

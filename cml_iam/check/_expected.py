@@ -40,7 +40,7 @@ def matrix_of(done: Verification, asker: Asker, account: str | None = None) -> M
 def decided_here(
     site: Site, documents: Sequence[PolicyDocument], boundary: PolicyDocument | None = None
 ) -> tuple[Verification, Asker]:
-    """Return the site's expectations as our engine judges them."""
+    """Return the site's expectations as our engine judges them, and the *asker* for `matrix_of`."""
     done = verify_offline(derive_expectations(site), documents, boundary)
     authorizer = compile_policies(identity=documents, boundary=boundary)
 
@@ -65,7 +65,10 @@ def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
 
 
 def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
-    """Return the requests that decide the call: refused ones, those to refuse, or else all."""
+    """Return the requests that decide the call: the first refused one or, if it is allowed, all.
+
+    If an allowed call should be refused, return the first request that should be.
+    """
     expectation = judgement.expectation
     if judgement.refused:
         return judgement.refused[:1]
@@ -77,7 +80,11 @@ def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
 def expectation_findings(
     check: Check, failed: Sequence[Judgement], asker: Asker, spot: Spot
 ) -> tuple[AuditFinding, ...]:
-    """Return a finding for all refused calls, and one for each set of statements that allow."""
+    """Return findings for the failures that nothing else explains.
+
+    One finding covers all refused calls; each set of statements that allow too much has its own
+    finding.
+    """
     refused = [judgement for judgement in failed if judgement.answer == "refused"]
     allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
     for judgement in failed:

@@ -135,7 +135,10 @@ def _ask(difference: Difference, side: Answered, lead: str = "") -> Ask:
 
 
 def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explained: bool) -> Answer:
-    """Prove *site*'s promises about *policies* at *spot*; only count *explained* ones."""
+    """Prove *site*'s promises about *policies*, located at *spot*.
+
+    If other findings have already *explained* the broken promises, the check only counts them.
+    """
     proofs = prove_site(site, policies, remedies=False)
     broken = [proof for proof in proofs if proof.answer == "broken"]
     unsure = [proof for proof in proofs if proof.answer == "undecided"]
@@ -257,7 +260,10 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Report whether the site's boundary or guardrail limits policies that are attached later."""
+    """Report whether the site's boundary or guardrail limits policies that are attached later.
+
+    If one is missing, ask AWS whether it exists and is merely not attached.
+    """
     site, attached = scene.site, scene.attached
     if not site.restrict.active:
         detail = "the site has no restrictions, so it needs no boundary"
@@ -297,7 +303,10 @@ def _is_there(aws: Aws, arn: str) -> bool:
 
 
 def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Prove the site's promises for all policies of the principal, within its boundary."""
+    """Prove the site's promises for all policies of the principal, within its boundary.
+
+    If its policies are not the site's, another check reports that already.
+    """
     if scene.profile == "base":  # the base policy promises no restriction
         return Answer()
     attached = scene.attached

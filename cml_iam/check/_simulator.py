@@ -226,7 +226,8 @@ def _read(
 ) -> Iterator[tuple[Question, tuple[Ruling, Sequence[str]]]]:
     """Yield questions, answers, and missing keys, from both response shapes of the API.
 
-    Since 2026-07-30 a result is for an action and contains those of its resources.
+    Before 2026-07-30, there was one result for each action and resource; since then there is one
+    for each action, which contains the results of the resources.
     """
     for result in results:
         action = result["EvalActionName"]

@@ -44,7 +44,8 @@ def last_accessed(
 ) -> Answer:
     """Report which permissions of the site were not used for 90 days.
 
-    IAM tracks only some actions; refused attempts count as use. *pause* waits for IAM's report.
+    IAM tracks only some actions individually; the report only counts the others. Refused attempts
+    count as use. *pause* waits until IAM has finished its report.
     """
     site, account = scene.site, scene.account
     services = _services(scene.aws, site.principal_arn, pause)

@@ -119,8 +119,9 @@ def read_targets(text: str, name: str) -> dict[str, str | None]:
 
 
 def list_organization(aws: Aws) -> dict[str, str | None]:
-    """Return the organization's active accounts, with their names; for its management account.
+    """Return the organization's active accounts and their names, sorted by id.
 
+    Only the organization's management account may do this.
     Raises InputError if there are none, because an audit of no account would look like a success.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit import (
     Ask,
     AuditFinding,
-    Cell,
     Changed,
     Check,
     Input,
@@ -119,24 +118,23 @@ def trimmed(answer: Answer, policies: str) -> Answer:
     text = policies.lower()
     dropped = frozenset(key for key in _AMBIENT if key not in text)
 
-    def trim(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(trim, value))
-        if isinstance(value, Ask):
-            context = value.context.items()
-            kept = {key: setting for key, setting in context if key.lower() not in dropped}
-            return replace(value, context=kept)
-        names = _WITH_ASKS.get(type(value), ())
-        return replace(value, **{name: trim(getattr(value, name)) for name in names})
+    def trim(ask: Ask) -> Ask:
+        kept = {key: value for key, value in ask.context.items() if key.lower() not in dropped}
+        return replace(ask, context=kept)
 
-    return cast("Answer", trim(answer))
+    def trim_matrix(matrix: Matrix) -> Matrix:
+        cells = (replace(cell, asks=tuple(map(trim, cell.asks))) for cell in matrix.cells)
+        return replace(matrix, cells=tuple(cells))
 
-
-_WITH_ASKS: Final[Mapping[type, tuple[str, ...]]] = {
-    Answer: ("findings", "matrices", "changes"),
-    AuditFinding: ("witness",),
-    Matrix: ("cells",),
-    Cell: ("asks",),
-    Changed: ("before", "after"),
-}
-"""The fields of a report's values that hold requests."""
+    return replace(
+        answer,
+        findings=tuple(
+            replace(finding, witness=tuple(map(trim, finding.witness)))
+            for finding in answer.findings
+        ),
+        matrices=tuple(map(trim_matrix, answer.matrices)),
+        changes=tuple(
+            replace(change, before=trim(change.before), after=trim(change.after))
+            for change in answer.changes
+        ),
+    )

@@ -85,7 +85,8 @@ class Check(NamedTuple):
     ) -> AuditFinding:
         """Return a finding of the audit's own *rule*.
 
-        *about* distinguishes findings of one rule at the same place, and never changes.
+        *about* distinguishes findings of one rule at the same place, and must not change from day
+        to day.
         """
         row = audit_rules()[rule]
         return AuditFinding(

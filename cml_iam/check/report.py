@@ -235,7 +235,10 @@ _ACCOUNT: Final = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
 def _looked_for(waiver: Waiver, checks: Sequence[Check], inputs: Sequence[Input]) -> bool:
-    """Return whether every check, of the file or account at *waiver*'s place, looked for it."""
+    """Return whether every check that could report what *waiver* waives was made.
+
+    If the place names a file or an account, only the checks of that file or account count.
+    """
     ids, place = frozenset({"lint"}), waiver.place
     if waiver.finding in audit_rules():
         ids = frozenset(check.id for check in CHECKS if waiver.finding in check.finds)

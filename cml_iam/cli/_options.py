@@ -73,7 +73,10 @@ Row = tuple[str, str]
 
 
 def sections(command: click.Command, *, besides: Collection[str] = ()) -> dict[Heading, list[Row]]:
-    """Return the options of *command*, but for those *besides*, by heading; none is empty."""
+    """Return the options of *command* by heading, without empty headings.
+
+    Leaves out the parameters named in *besides*.
+    """
     context = command.context_class(command)
     by_heading: dict[Heading, list[Row]] = {heading: [] for heading in Heading}
     for parameter in command.get_params(context):

@@ -195,7 +195,8 @@ class _Unconnected:
 def connect_beside(role: Role, site: Site | None, profile: str | None) -> Aws | None:
     """Connect, only to read, in another *role* than the command's own.
 
-    The credential is that of *profile* or the site file's; without either, there is none.
+    The credential is that of *profile*, or the site file's. Without either, returns None; a
+    credential that cannot be read is named on stderr.
     """
     credential = Credential(profile=profile) if profile else None
     try:

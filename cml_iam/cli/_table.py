@@ -141,7 +141,7 @@ def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     A row without content (only `-`) in one of these tables is left out there.
     """
-    # As `report.text` divides a grid, which would take a tenth of the start-up to load.
+    # `report.text` divides a grid in this way too, but loading it would slow the start by a tenth.
     rows, room = list(rows), console().width
     widths = [max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)]
     groups: list[list[int]] = []

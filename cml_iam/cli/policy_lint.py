@@ -251,7 +251,8 @@ def _fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     """Return the findings to show, each with those that are folded into it.
 
     The worst finding of a place has the less severe ones of that place folded into it, and those
-    with the same cause. All findings that one statement allows too much count as one place.
+    with the same cause. All findings that one statement allows too much count as one place. Other
+    findings of equal severity are shown, because their causes may differ.
     """
     groups: dict[object, list[Finding]] = {}
     for finding in findings:

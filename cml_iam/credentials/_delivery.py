@@ -238,7 +238,10 @@ def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
 
 
 def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:
-    """Return why a stored key should not be kept, or None; raises as `foreign_key`."""
+    """Return why a stored key should not be kept, or None.
+
+    Raises RefusedError for another principal's working key: its secret would be lost.
+    """
     if stored.id in keys and not keys[stored.id].active:
         return "inactive"
     verdict = try_key(delivery.sign_in, stored, arn)

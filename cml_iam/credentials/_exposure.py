@@ -84,7 +84,11 @@ def is_mounted(path: Path) -> bool:
 
 
 def mounted_elsewhere(path: Path) -> tuple[str, ...]:
-    """Return one process of each mount namespace, as `PID at PATH`, that has the file mounted."""
+    """Return processes, as `PID at PATH`, that have the file *path* mounted.
+
+    Returns one process for each mount namespace. Only root sees the processes of other users, so
+    the answer may be incomplete.
+    """
     real = PurePosixPath(path.parent.resolve() / path.name)
     ours = [mount for mount in _mounts(PROCESSES / "self") if real.is_relative_to(mount.point)]
     if not ours:

@@ -112,7 +112,10 @@ def _lost_keys(
 
 
 def _begun(rotator: Rotator, journal: Journal) -> Journal:
-    """Return *journal* with the keys before the lock, which belong to other runs."""
+    """Return *journal* with the keys that existed when the lock was taken.
+
+    A key that another run created before the lock belongs to that run.
+    """
     if journal.begun:
         return journal
     _lock(rotator, journal)

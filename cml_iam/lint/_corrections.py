@@ -37,8 +37,11 @@ def certain(word: str, known: Iterable[str]) -> str | None:
     if len(swapped) == 1:
         return by_case[swapped[0]]
     close = get_close_matches(lower, by_case, n=2, cutoff=CLOSE - MARGIN)
-    first, second = [*(SequenceMatcher(None, name, lower).ratio() for name in close), 0, 0][:2]
-    return by_case[close[0]] if first >= CLOSE and first - second >= MARGIN else None
+    if not close:
+        return None
+    first, *others = (SequenceMatcher(None, name, lower).ratio() for name in close)
+    clear = first >= CLOSE and all(first - other >= MARGIN for other in others)
+    return by_case[close[0]] if clear else None
 
 
 def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:

@@ -60,8 +60,12 @@ def plan_bootstrap(
     """Return the plan that gives the principal of *site* the policy *documents*; only reads.
 
     *documents* is the policy, or its parts if it is too large for one document. A user's key goes
-    to *delivery*; without a delivery, keys are not considered. `Desired` describes the rest; *path*
-    is the site's by default, and the piece "boundary" puts the site's boundary on the principal.
+    to *delivery*; without a delivery, keys are not considered.
+
+    *boundary* (a policy's ARN; with the piece "boundary", the site's) stays unchanged if it is
+    None, *tags* are added to existing ones, and *trust* says who may assume a role. None as *path*
+    means the path in the site file; if that is `/`, an existing principal keeps its path. `Desired`
+    describes the rest.
 
     The plan is refused, and names the holders, if it would rewrite a policy that cml-iam neither
     created nor adopted or (without *change_shared*) that other principals also have.

@@ -103,7 +103,8 @@ class Draft:
 
     *warnings* are about what stays unchanged, *unchecked* about what could not be determined.
     *later* has steps that are not part of the plan; *refused* has the reasons why it cannot be
-    applied. Parts are added in the order in which they are carried out.
+    applied. Parts are added in the order in which they are carried out. Warnings and other notes
+    do not count when drafts are compared.
     """
 
     steps: tuple[Step, ...] = ()

@@ -288,7 +288,10 @@ def removal_step(aws: Aws, arn: str) -> Step:
 
 
 def leftovers(subject: Subject) -> Draft:
-    """Return the steps that remove parts no longer needed, which are numbered without gaps."""
+    """Return the steps that remove parts no longer needed, last one first.
+
+    Parts are numbered without gaps, so the search ends at the first missing number.
+    """
     draft, desired = Draft(), subject.desired
     for number in range(len(desired.documents) + 1, MOST_PARTS + 1):
         arn = part_name(desired.site.policy_arn, number)

@@ -113,10 +113,11 @@ def render_limits(site: Site) -> dict[str, RenderedPolicy]:
 
 @cache
 def _environment() -> Environment:
-    """Print every `{{ expression }}` as JSON: a string with its quotes, escaped.
+    """Return the jinja2 environment of the policy templates.
 
-    Templates therefore never put an expression inside quotes, and no value can end a string or add
-    an element. Undefined names are errors.
+    Every `{{ expression }}` is printed as JSON: a string with its quotes, escaped. Templates
+    therefore never put an expression inside quotes, and no value can end a string or add an
+    element. Undefined names are errors.
     """
     return shipped_templates("policies", json.dumps)
 

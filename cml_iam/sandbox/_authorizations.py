@@ -232,18 +232,17 @@ def _iam(world: World, call: Call) -> list[str]:
     kinds, params = resource_types("iam", call.operation), call.params
     arns = [params[name] for name in _SOURCES if name in params]
     for kind in kinds:
-        parameter = rows("iam-arns").get(kind)
-        if parameter in params:
-            arns.append(params[parameter])
+        with_arn, with_name = rows("iam-arns").get(kind), rows("iam-names").get(kind)
+        if with_arn in params:
+            arns.append(params[with_arn])
         elif kind == "policy" and call.operation != "CreatePolicy":
             continue  # PolicyName is the name of an inline policy, which has no ARN.
-        elif (name := f"{kind.title().replace('-', '')}Name") in params:
-            arns.append(_arn_of(world, kind, params[name], params.get("Path")))
-    for kind in ("User", "Group"):
-        renamed = params.get(f"New{kind}Name")
-        if renamed is not None:
+        elif with_name in params:
+            arns.append(_arn_of(world, kind, params[with_name], params.get("Path")))
+    for kind, with_name in (("user", "NewUserName"), ("group", "NewGroupName")):
+        if with_name in params:
             # Renaming needs the permission on the old name and on the new.
-            arns.append(_arn_of(world, kind.lower(), renamed, params.get("NewPath")))
+            arns.append(_arn_of(world, kind, params[with_name], params.get("NewPath")))
     if call.operation == "GetAccessKeyLastUsed":
         key_id = params["AccessKeyId"]
         arns += [user.arn for user in world.entities("user") if user.has_access_key(key_id)]

@@ -195,22 +195,30 @@ def _service(world: World, arn: str, name: str, tracked: set[str]) -> dict[str, 
     }
     if not used:
         return service
-    service |= _last(arn, max(used.values()), "Authenticated", "Authenticated")
+    last = max(used.values())
+    service |= _last(arn, last, time="LastAuthenticated", prefix="LastAuthenticated")
     if tracked and name in TRACKED:
         service["TrackedActionsLastAccessed"] = [
-            {"ActionName": action, **_last(arn, used.get(action), "AccessedTime", "Accessed")}
+            {
+                "ActionName": action,
+                **_last(arn, used.get(action), time="LastAccessedTime", prefix="LastAccessed"),
+            }
             for action in sorted(tracked)
         ]
     return service
 
 
-def _last(arn: str, access: tuple[datetime, str] | None, time: str, name: str) -> dict[str, Any]:
-    """Return the members of an answer about the last *access*; none if there was none."""
+def _last(
+    arn: str, access: tuple[datetime, str] | None, *, time: str, prefix: str
+) -> dict[str, Any]:
+    """Return the members of an answer about the last *access*; none if there was none.
+
+    *time* is the name of the member with the time; the names of the others begin with *prefix*.
+    """
     if access is None:
         return {}
     when, region = access
-    seen = {f"Last{name}Entity": arn, f"Last{name}Region": region}
-    return {f"Last{time}": when.replace(tzinfo=None), **seen}
+    return {time: when.replace(tzinfo=None), f"{prefix}Entity": arn, f"{prefix}Region": region}
 
 
 def _granted(world: World, arn: str) -> dict[str, set[str]]:

@@ -233,8 +233,8 @@ def watch(
 ) -> Iterator[Frame]:
     """Yield the current fleet again and again, measured at most once a minute.
 
-    A region that cannot be listed keeps its previous workers; `Listing.failures` reports it. Raises
-    CredentialsError.
+    A region that cannot be listed keeps its previous workers; `Listing.failures` reports it. After
+    it has raised CredentialsError, the generator has ended.
     """
     frame = Frame(_NEVER, Listing((), {}), {}, _NEVER, {}, ())
     while True:
