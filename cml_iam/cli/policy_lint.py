@@ -19,7 +19,6 @@ from cml_iam.cli._output import INFO, OK, SEVERITY, UNKNOWN, WARN, answer, termi
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.errors import Problem
 from cml_iam.files import write_whole
-from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from cml_iam.lint import Finding, Fixed, Kind
@@ -317,6 +316,8 @@ def _summary(number: Mapping[str, int], files: int, left: int) -> str:
     """Return the last line: findings by severity, in how many policies; *left* are not judged."""
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
+    from cml_iam.report import plural  # the help needs none of it
+
     policies = plural(files, "policy")
     rest = f"; {plural(left, 'part')} not judged" if left else ""
     parts = [plural(count, level) for level, count in number.items() if count]
