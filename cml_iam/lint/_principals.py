@@ -214,8 +214,9 @@ def _lacking(item: Item) -> Iterator[Fault]:
 SOURCES: Final = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 """Keys that say for whom a service acts."""
 
-_OF_CALLERS: Final = ("aws:principal", "aws:userid", "aws:username")
 _IS_SERVICE: Final = "aws:principalisawsservice"
+_OF_CALLERS: Final = re.compile(rf"(?s)(?!{_IS_SERVICE}\Z)aws:(principal|userid|username).*")
+_OF_SOURCES: Final = re.compile("|".join(SOURCES))
 _HIT: Final = (
     (
         _OF_CALLERS,
@@ -224,13 +225,13 @@ _HIT: Final = (
         'add `"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}` to the condition',
     ),
     (
-        SOURCES,
+        _OF_SOURCES,
         "false",
         "your own users and roles, because only calls of services have that key",
         'add `"Bool": {"aws:PrincipalIsAWSService": "true"}` to the condition',
     ),
     (
-        SOURCES,
+        _OF_SOURCES,
         "true",
         "services that act without naming a source",
         'add `"Null": {"aws:SourceAccount": "false"}` to the condition',
@@ -244,14 +245,9 @@ def hit_by_control(item: Item) -> Iterator[Fault]:
     prefixes = ("aws:principal", *SOURCES)
     about = [clause for clause in item.clauses if clause.name.startswith(prefixes)]
     for keys, is_service, callers, remedy in () if item.allows else _HIT:
-        clause = next((one for one in item.clauses if _is_of(one.name, keys)), None)
+        clause = next((one for one in item.clauses if keys.fullmatch(one.name)), None)
         if clause and all(other.test({_IS_SERVICE: is_service}) for other in about):
             yield clause.fault(f"the condition on `{clause.key}` also refuses {callers}", remedy)
-
-
-def _is_of(name: str, keys: tuple[str, ...]) -> bool:
-    """Return whether the key *name* is one of *keys*; those of callers are prefixes."""
-    return name.startswith(keys) and name != _IS_SERVICE if keys is _OF_CALLERS else name in keys
 
 
 class Issuer(NamedTuple):

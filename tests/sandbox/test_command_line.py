@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from cml_iam.cli import _main as main
@@ -57,14 +56,13 @@ def test_start_prints_exports_stays_up_and_ends_on_a_signal() -> None:
             "AWS_SECRET_ACCESS_KEY",
         }
         assert exports["AWS_REGION"] == "us-west-2"
-        sts = boto3.client(
-            "sts",
-            region_name=exports["AWS_REGION"],
-            endpoint_url=exports["AWS_ENDPOINT_URL"],
-            aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
+        asked = subprocess.run(
+            [sys.executable, "-c", _WHO],
+            env={**os.environ, **exports},
+            capture_output=True,
+            text=True,
         )
-        assert sts.get_caller_identity()["Arn"] == "arn:aws:iam::444455556666:root"
+        assert asked.stdout.strip() == "arn:aws:iam::444455556666:root"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert process.stderr is not None
